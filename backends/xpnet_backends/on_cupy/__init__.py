@@ -1,0 +1,98 @@
+"""CuPy: NVIDIA GPUs. Plain CuPy calls on the current stream, inside the context of the chosen device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Backend
+from xpnet.errors import BackendError
+
+INSTALL = "pip install 'xpnet[cuda13x]' (CUDA 12: 'xpnet[cuda12x]'; without a system CUDA: 'xpnet[cuda13x-ctk]')"
+
+
+def open(device: object, dtype: str) -> Backend:
+    """Open CuPy on GPU ``0`` (default) or the GPU with the given number (also ``"cuda:1"``)."""
+    import array_api_compat.cupy as library
+    import cupy
+
+    number = _number(device)
+    count = _count(cupy)
+    if not 0 <= number < count:
+        raise BackendError(
+            f"backend 'cupy' has no device={device!r}: this machine shows {count} GPU(s), numbered from 0. "
+            "Choose one of them, or check CUDA_VISIBLE_DEVICES"
+        )
+    place = cupy.cuda.Device(number)
+
+    def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def on_device(*arguments: Any) -> Any:
+            with place:
+                return function(*arguments)
+
+        return on_device
+
+    def asarray(values: Any, dtype: Any = None) -> Any:
+        with place:
+            if not isinstance(values, cupy.ndarray | np.ndarray) and hasattr(values, "__dlpack__"):
+                values = cupy.from_dlpack(values)
+            return cupy.asarray(values, dtype=dtype)
+
+    def synchronize() -> None:
+        with place:
+            cupy.cuda.get_current_stream().synchronize()
+
+    return Backend(
+        name="cupy",
+        xp=library,
+        device=place,
+        dtype=dtype,
+        asarray=asarray,
+        to_numpy=cupy.asnumpy,
+        compile=compile,
+        synchronize=synchronize,
+    )
+
+
+def _number(device: object) -> int:
+    text = "0" if device is None else str(getattr(device, "id", device)).removeprefix("cuda:")
+    if not text.isdecimal():
+        raise BackendError(f"backend 'cupy' takes a GPU's number such as device=0; got device={device!r}")
+    return int(text)
+
+
+def _count(cupy: Any) -> int:
+    """Count the GPUs, and turn the driver's refusals into one error that says what to do."""
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise BackendError(
+            f"backend 'cupy' is installed but no GPU answers ({error}). Check with: nvidia-smi. Without a GPU use "
+            "backend='numpy'; with one, install a driver at least as new as CUDA, or the wheel for your CUDA: "
+            + INSTALL
+        ) from error
+    if count == 0:
+        raise BackendError("backend 'cupy' is installed but this machine shows no GPU; use backend='numpy'")
+    return count
+
+
+def version() -> str:
+    """Return CuPy's version and CUDA's."""
+    import cupy
+
+    return f"{cupy.__version__} (CUDA {cupy.cuda.runtime.runtimeGetVersion()})"
+
+
+def devices() -> list[str]:
+    """Name every GPU with its memory."""
+    import cupy
+
+    found = []
+    for i in range(_count(cupy)):
+        card = cupy.cuda.runtime.getDeviceProperties(i)
+        found.append(f"{i}: {card['name'].decode()}, {card['totalGlobalMem'] / 2**30:.1f} GiB")
+    return found

@@ -1,0 +1,103 @@
+"""JAX: every step compiled by XLA, an epoch's steps in one ``lax.scan``, on CPU, GPU or TPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Backend
+from xpnet.errors import BackendError
+
+INSTALL = "pip install 'xpnet[jax]'"
+
+
+def open(device: object, dtype: str) -> Backend:
+    """Open JAX on its default device, or on ``"cpu"``, ``"gpu"``, ``"gpu:1"`` or a ``jax.Device``.
+
+    float64 needs no process-wide switch: everything runs in a scope that allows it.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    place = _device(jax, device)
+    scope = _wide_scope(jax) if dtype == "float64" else nullcontext
+
+    def asarray(values: Any, dtype: Any = None) -> Any:
+        with scope():
+            if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
+                values = jnp.from_dlpack(values)
+            return jax.device_put(jnp.asarray(values, dtype=dtype), place)
+
+    def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _within(scope, jax.jit(function))
+
+    def loop(step: Callable[..., Any]) -> Callable[..., Any]:
+        def run(carry: Any, data: Any, order: Any) -> Any:
+            return jax.lax.scan(lambda carry, row: (step(carry, data, row), None), carry, order)[0]
+
+        return _within(scope, jax.jit(run))
+
+    def synchronize() -> None:
+        (jax.device_put(np.zeros(()), place) + 0).block_until_ready()
+
+    return Backend(
+        name="jax",
+        xp=jnp,
+        device=place,
+        dtype=dtype,
+        asarray=asarray,
+        to_numpy=np.asarray,
+        compile=compile,
+        loop=loop,
+        synchronize=synchronize,
+    )
+
+
+def _device(jax: Any, device: object) -> Any:
+    if isinstance(device, jax.Device):
+        return device
+    kind, _, index = ("" if device is None else str(device)).partition(":")
+    try:
+        return jax.devices(kind or None)[int(index or 0)]
+    except (RuntimeError, IndexError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BackendError(
+            f"backend 'jax' cannot use device={device!r}: {reason}. Found: {', '.join(devices())}. "
+            "Leave device out for the default, or run: pip install 'jax[cuda12]'"
+        ) from error
+
+
+def _wide_scope(jax: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Return what opens a scope with 64-bit types, under the name that this release of JAX gives it."""
+    if hasattr(jax, "enable_x64"):
+        return lambda: jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return lambda: enable_x64(True)
+
+
+def _within(scope: Callable[[], AbstractContextManager[Any]], function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def scoped(*arguments: Any) -> Any:
+        with scope():
+            return function(*arguments)
+
+    return function if scope is nullcontext else scoped
+
+
+def version() -> str:
+    """Return JAX's version."""
+    import jax
+
+    return str(jax.__version__)
+
+
+def devices() -> list[str]:
+    """Name every device of JAX's default platform."""
+    import jax
+
+    return [f"{device.platform}:{device.id}: {device.device_kind}" for device in jax.devices()]

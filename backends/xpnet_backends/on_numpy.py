@@ -1,0 +1,42 @@
+"""NumPy: the default backend, on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Backend
+from xpnet.errors import BackendError
+
+INSTALL = "pip install 'numpy>=2.1'"
+
+
+def open(device: object, dtype: str) -> Backend:
+    """Open NumPy; its only device is ``"cpu"``."""
+    if device not in (None, "cpu"):
+        raise BackendError(
+            f"backend 'numpy' computes on device 'cpu' only; got device={device!r}. "
+            "For a GPU use backend='cupy'; for the CPU leave device out"
+        )
+    return Backend(name="numpy", xp=np, device="cpu", dtype=dtype, asarray=asarray, to_numpy=np.asarray)
+
+
+def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """Take host values as they are, and another library's array through DLPack."""
+    if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
+        values = np.from_dlpack(values)
+    return np.asarray(values, dtype=dtype)
+
+
+def version() -> str:
+    """Return NumPy's version."""
+    return np.__version__
+
+
+def devices() -> list[str]:
+    """Name the CPU."""
+    import os
+    import platform
+
+    return [f"cpu: {platform.machine()}, {os.cpu_count()} cores"]

@@ -1,0 +1,105 @@
+"""PyTorch as an array library, on the CPU, on CUDA or on Apple's GPU; autograd is not used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Backend
+from xpnet.errors import BackendError
+
+INSTALL = "pip install 'xpnet[torch]'"
+
+
+def open(device: object, dtype: str) -> Backend:
+    """Open PyTorch on ``"cpu"`` (default), ``"cuda"``, ``"cuda:1"`` or ``"mps"``."""
+    import array_api_compat.torch as library
+    import torch
+
+    place = _device(torch, device)
+    if place.type == "mps" and dtype == "float64":
+        raise BackendError("Apple's GPU (mps) has no float64; use dtype='float32' or device='cpu'")
+
+    def asarray(values: Any, dtype: Any = None) -> Any:
+        if isinstance(values, torch.Tensor):
+            tensor = values.detach()
+        elif hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
+            tensor = torch.from_dlpack(values)
+        else:
+            tensor = torch.from_numpy(_shareable(np.asarray(values)))
+        return tensor.to(device=place, dtype=dtype)
+
+    def synchronize() -> None:
+        if place.type != "cpu":
+            getattr(torch, place.type).synchronize()
+
+    return Backend(
+        name="torch",
+        xp=library,
+        device=place,
+        dtype=dtype,
+        asarray=asarray,
+        to_numpy=to_numpy,
+        synchronize=synchronize,
+        nn={"words": words, "wrap": wrap},
+    )
+
+
+def _device(torch: Any, device: object) -> Any:
+    try:
+        place = torch.device("cpu" if device is None else device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BackendError(
+            f"backend 'torch' cannot use device={device!r}: {reason}. Found: {', '.join(devices())}. "
+            "Leave device out for the CPU, or install a build of torch for your GPU"
+        ) from error
+    return place
+
+
+def _shareable(host: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array that torch can take: writable, in native byte order, with strides it knows."""
+    if host.dtype.byteorder == ">":
+        host = host.astype(host.dtype.newbyteorder("="))
+    if host.flags.writeable and all(stride >= 0 for stride in host.strides):
+        return host
+    return host.copy()
+
+
+def to_numpy(tensor: Any) -> np.ndarray[Any, Any]:
+    """Copy to the host if it is not there already."""
+    array: np.ndarray[Any, Any] = tensor.cpu().numpy()
+    return array
+
+
+def words(xp: Any, values: Any) -> Any:
+    """Hold 32-bit words in int64, as torch cannot shift uint32 (see :func:`xpnet.nn.words`)."""
+    return xp.asarray(values, dtype=xp.int64)
+
+
+def wrap(xp: Any, words: Any) -> Any:
+    """Keep the low 32 bits (see :func:`xpnet.nn.wrap`)."""
+    words &= 0xFFFFFFFF
+    return words
+
+
+def version() -> str:
+    """Return PyTorch's version."""
+    import torch
+
+    return str(torch.__version__)
+
+
+def devices() -> list[str]:
+    """Name the CPU, every CUDA GPU with its memory, and Apple's GPU."""
+    import torch
+
+    found = [f"cpu: {torch.get_num_threads()} threads"]
+    for i in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(i)
+        found.append(f"cuda:{i}: {card.name}, {card.total_memory / 2**30:.1f} GiB")
+    if torch.backends.mps.is_available():
+        found.append("mps: Apple GPU")
+    return found

@@ -1,0 +1,463 @@
+"""xpnet: neural networks written once, run on any array library.
+
+Every public name of the core is an attribute of this package. Each is imported when it is first asked for, so
+``import xpnet`` costs next to nothing and imports no array library but NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from xpnet.backend import (
+        Backend as Backend,
+    )
+    from xpnet.backend import (
+        BackendInfo as BackendInfo,
+    )
+    from xpnet.backend import (
+        available_backends as available_backends,
+    )
+    from xpnet.backend import (
+        open_backend as open_backend,
+    )
+    from xpnet.callbacks import (
+        Callback as Callback,
+    )
+    from xpnet.callbacks import (
+        CSVLogger as CSVLogger,
+    )
+    from xpnet.callbacks import (
+        EarlyStopping as EarlyStopping,
+    )
+    from xpnet.callbacks import (
+        JSONLinesLogger as JSONLinesLogger,
+    )
+    from xpnet.callbacks import (
+        LearningRateScheduler as LearningRateScheduler,
+    )
+    from xpnet.callbacks import (
+        ModelCheckpoint as ModelCheckpoint,
+    )
+    from xpnet.callbacks import (
+        ReduceLROnPlateau as ReduceLROnPlateau,
+    )
+    from xpnet.callbacks import (
+        TerminateOnNaN as TerminateOnNaN,
+    )
+    from xpnet.checkpoint import (
+        load as load,
+    )
+    from xpnet.data import (
+        MinMaxScaler as MinMaxScaler,
+    )
+    from xpnet.data import (
+        StandardScaler as StandardScaler,
+    )
+    from xpnet.data import (
+        from_one_hot as from_one_hot,
+    )
+    from xpnet.data import (
+        one_hot as one_hot,
+    )
+    from xpnet.data import (
+        split as split,
+    )
+    from xpnet.datasets import (
+        clouds as clouds,
+    )
+    from xpnet.datasets import (
+        digits_11x11 as digits_11x11,
+    )
+    from xpnet.datasets import (
+        mnist as mnist,
+    )
+    from xpnet.datasets import (
+        read_idx as read_idx,
+    )
+    from xpnet.datasets import (
+        spiral as spiral,
+    )
+    from xpnet.errors import (
+        BackendError as BackendError,
+    )
+    from xpnet.errors import (
+        CheckpointError as CheckpointError,
+    )
+    from xpnet.errors import (
+        ConfigurationError as ConfigurationError,
+    )
+    from xpnet.errors import (
+        DataError as DataError,
+    )
+    from xpnet.errors import (
+        DatasetError as DatasetError,
+    )
+    from xpnet.errors import (
+        DtypeError as DtypeError,
+    )
+    from xpnet.errors import (
+        NotBuiltError as NotBuiltError,
+    )
+    from xpnet.errors import (
+        ShapeError as ShapeError,
+    )
+    from xpnet.errors import (
+        XpnetError as XpnetError,
+    )
+    from xpnet.fitting import (
+        History as History,
+    )
+    from xpnet.initializers import (
+        Constant as Constant,
+    )
+    from xpnet.initializers import (
+        GlorotNormal as GlorotNormal,
+    )
+    from xpnet.initializers import (
+        GlorotUniform as GlorotUniform,
+    )
+    from xpnet.initializers import (
+        HeNormal as HeNormal,
+    )
+    from xpnet.initializers import (
+        HeUniform as HeUniform,
+    )
+    from xpnet.initializers import (
+        LecunNormal as LecunNormal,
+    )
+    from xpnet.initializers import (
+        LecunUniform as LecunUniform,
+    )
+    from xpnet.initializers import (
+        Normal as Normal,
+    )
+    from xpnet.initializers import (
+        Ones as Ones,
+    )
+    from xpnet.initializers import (
+        Orthogonal as Orthogonal,
+    )
+    from xpnet.initializers import (
+        Uniform as Uniform,
+    )
+    from xpnet.initializers import (
+        Zeros as Zeros,
+    )
+    from xpnet.layers import (
+        ELU as ELU,
+    )
+    from xpnet.layers import (
+        GELU as GELU,
+    )
+    from xpnet.layers import (
+        BatchNorm as BatchNorm,
+    )
+    from xpnet.layers import (
+        Dense as Dense,
+    )
+    from xpnet.layers import (
+        Dropout as Dropout,
+    )
+    from xpnet.layers import (
+        Flatten as Flatten,
+    )
+    from xpnet.layers import (
+        Identity as Identity,
+    )
+    from xpnet.layers import (
+        LayerNorm as LayerNorm,
+    )
+    from xpnet.layers import (
+        LeakyReLU as LeakyReLU,
+    )
+    from xpnet.layers import (
+        ReLU as ReLU,
+    )
+    from xpnet.layers import (
+        Reshape as Reshape,
+    )
+    from xpnet.layers import (
+        Residual as Residual,
+    )
+    from xpnet.layers import (
+        Sequential as Sequential,
+    )
+    from xpnet.layers import (
+        Sigmoid as Sigmoid,
+    )
+    from xpnet.layers import (
+        SiLU as SiLU,
+    )
+    from xpnet.layers import (
+        Softmax as Softmax,
+    )
+    from xpnet.layers import (
+        Softplus as Softplus,
+    )
+    from xpnet.layers import (
+        Step as Step,
+    )
+    from xpnet.layers import (
+        Tanh as Tanh,
+    )
+    from xpnet.losses import (
+        BinaryCrossEntropy as BinaryCrossEntropy,
+    )
+    from xpnet.losses import (
+        CrossEntropy as CrossEntropy,
+    )
+    from xpnet.losses import (
+        Hinge as Hinge,
+    )
+    from xpnet.losses import (
+        Huber as Huber,
+    )
+    from xpnet.losses import (
+        MeanAbsoluteError as MeanAbsoluteError,
+    )
+    from xpnet.losses import (
+        MeanSquaredError as MeanSquaredError,
+    )
+    from xpnet.metrics import (
+        F1 as F1,
+    )
+    from xpnet.metrics import (
+        R2 as R2,
+    )
+    from xpnet.metrics import (
+        AbsoluteError as AbsoluteError,
+    )
+    from xpnet.metrics import (
+        Accuracy as Accuracy,
+    )
+    from xpnet.metrics import (
+        Precision as Precision,
+    )
+    from xpnet.metrics import (
+        Recall as Recall,
+    )
+    from xpnet.metrics import (
+        SquaredError as SquaredError,
+    )
+    from xpnet.metrics import (
+        TopKAccuracy as TopKAccuracy,
+    )
+    from xpnet.metrics import (
+        classification_report as classification_report,
+    )
+    from xpnet.metrics import (
+        confusion_matrix as confusion_matrix,
+    )
+    from xpnet.metrics import (
+        precision_recall_f1 as precision_recall_f1,
+    )
+    from xpnet.metrics import (
+        roc_auc as roc_auc,
+    )
+    from xpnet.network import (
+        Network as Network,
+    )
+    from xpnet.optimizers import (
+        L1 as L1,
+    )
+    from xpnet.optimizers import (
+        L2 as L2,
+    )
+    from xpnet.optimizers import (
+        SGD as SGD,
+    )
+    from xpnet.optimizers import (
+        Adadelta as Adadelta,
+    )
+    from xpnet.optimizers import (
+        Adagrad as Adagrad,
+    )
+    from xpnet.optimizers import (
+        Adam as Adam,
+    )
+    from xpnet.optimizers import (
+        AdamW as AdamW,
+    )
+    from xpnet.optimizers import (
+        ClipByNorm as ClipByNorm,
+    )
+    from xpnet.optimizers import (
+        ClipByValue as ClipByValue,
+    )
+    from xpnet.optimizers import (
+        DecoupledWeightDecay as DecoupledWeightDecay,
+    )
+    from xpnet.optimizers import (
+        ExponentialMovingAverage as ExponentialMovingAverage,
+    )
+    from xpnet.optimizers import (
+        Lion as Lion,
+    )
+    from xpnet.optimizers import (
+        MaxNorm as MaxNorm,
+    )
+    from xpnet.optimizers import (
+        Nadam as Nadam,
+    )
+    from xpnet.optimizers import (
+        RMSProp as RMSProp,
+    )
+    from xpnet.optimizers import (
+        chain as chain,
+    )
+    from xpnet.parameters import (
+        Param as Param,
+    )
+    from xpnet.schedules import (
+        ConstantRate as ConstantRate,
+    )
+    from xpnet.schedules import (
+        CosineDecay as CosineDecay,
+    )
+    from xpnet.schedules import (
+        ExponentialDecay as ExponentialDecay,
+    )
+    from xpnet.schedules import (
+        InverseTimeDecay as InverseTimeDecay,
+    )
+    from xpnet.schedules import (
+        OneCycle as OneCycle,
+    )
+    from xpnet.schedules import (
+        PiecewiseConstant as PiecewiseConstant,
+    )
+    from xpnet.schedules import (
+        StepDecay as StepDecay,
+    )
+
+_HOMES = {
+    "backend": ("Backend", "BackendInfo", "available_backends", "open_backend"),
+    "callbacks": (
+        "CSVLogger",
+        "Callback",
+        "EarlyStopping",
+        "JSONLinesLogger",
+        "LearningRateScheduler",
+        "ModelCheckpoint",
+        "ReduceLROnPlateau",
+        "TerminateOnNaN",
+    ),
+    "checkpoint": ("load",),
+    "data": ("MinMaxScaler", "StandardScaler", "from_one_hot", "one_hot", "split"),
+    "datasets": ("clouds", "digits_11x11", "mnist", "read_idx", "spiral"),
+    "errors": (
+        "BackendError",
+        "CheckpointError",
+        "ConfigurationError",
+        "DataError",
+        "DatasetError",
+        "DtypeError",
+        "NotBuiltError",
+        "ShapeError",
+        "XpnetError",
+    ),
+    "fitting": ("History",),
+    "initializers": (
+        "Constant",
+        "GlorotNormal",
+        "GlorotUniform",
+        "HeNormal",
+        "HeUniform",
+        "LecunNormal",
+        "LecunUniform",
+        "Normal",
+        "Ones",
+        "Orthogonal",
+        "Uniform",
+        "Zeros",
+    ),
+    "layers": (
+        "ELU",
+        "GELU",
+        "BatchNorm",
+        "Dense",
+        "Dropout",
+        "Flatten",
+        "Identity",
+        "LayerNorm",
+        "LeakyReLU",
+        "ReLU",
+        "Reshape",
+        "Residual",
+        "Sequential",
+        "SiLU",
+        "Sigmoid",
+        "Softmax",
+        "Softplus",
+        "Step",
+        "Tanh",
+    ),
+    "losses": ("BinaryCrossEntropy", "CrossEntropy", "Hinge", "Huber", "MeanAbsoluteError", "MeanSquaredError"),
+    "metrics": (
+        "F1",
+        "R2",
+        "AbsoluteError",
+        "Accuracy",
+        "Precision",
+        "Recall",
+        "SquaredError",
+        "TopKAccuracy",
+        "classification_report",
+        "confusion_matrix",
+        "precision_recall_f1",
+        "roc_auc",
+    ),
+    "network": ("Network",),
+    "optimizers": (
+        "L1",
+        "L2",
+        "SGD",
+        "Adadelta",
+        "Adagrad",
+        "Adam",
+        "AdamW",
+        "ClipByNorm",
+        "ClipByValue",
+        "DecoupledWeightDecay",
+        "ExponentialMovingAverage",
+        "Lion",
+        "MaxNorm",
+        "Nadam",
+        "RMSProp",
+        "chain",
+    ),
+    "parameters": ("Param",),
+    "schedules": (
+        "ConstantRate",
+        "CosineDecay",
+        "ExponentialDecay",
+        "InverseTimeDecay",
+        "OneCycle",
+        "PiecewiseConstant",
+        "StepDecay",
+    ),
+}
+"""Where each public name lives; the imports above, which type checkers read, say the same (tested)."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _HOME_OF:
+        value = getattr(import_module(f"xpnet.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    from xpnet.errors import unknown_name
+
+    raise AttributeError(str(unknown_name("attribute of xpnet", name, __all__)))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

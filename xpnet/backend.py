@@ -1,0 +1,301 @@
+"""The door to the array libraries: a :class:`Backend` record and :func:`open_backend`.
+
+Everything that differs between array libraries is a field of :class:`Backend`; nothing else in xpnet asks
+which library it runs on. Backends, ours and anybody's, are found through the entry-point group
+``xpnet.backends``. ``backends/README.md`` is the guide to writing one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from xpnet.errors import BackendError, unknown_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    import numpy as np
+
+__all__ = [
+    "Array",
+    "Backend",
+    "BackendInfo",
+    "BackendModule",
+    "Namespace",
+    "available_backends",
+    "open_backend",
+]
+
+Array = Any
+"""An array of whichever library the backend opens."""
+
+ENTRY_POINT_GROUP = "xpnet.backends"
+DTYPES = ("float32", "float64")
+
+CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
+"""Functions that make an array from nothing, and so have to be told the device."""
+
+STANDARD = frozenset(
+    # https://data-apis.org/array-api/2024.12/API_specification/
+    """
+    bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128
+    e inf nan newaxis pi
+    astype can_cast finfo iinfo isdtype result_type
+    empty_like full_like ones_like zeros_like tril triu meshgrid from_dlpack
+    abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
+    bitwise_right_shift bitwise_xor ceil clip conj copysign cos cosh divide equal exp expm1 floor
+    floor_divide greater greater_equal hypot imag isfinite isinf isnan less less_equal log log10 log1p log2
+    logaddexp logical_and logical_not logical_or logical_xor maximum minimum multiply negative not_equal
+    positive pow real remainder round sign signbit sin sinh sqrt square subtract tan tanh trunc
+    take take_along_axis matmul matrix_transpose tensordot vecdot
+    broadcast_arrays broadcast_to concat expand_dims flip moveaxis permute_dims repeat reshape roll squeeze
+    stack tile unstack argmax argmin count_nonzero nonzero searchsorted where argsort sort
+    cumulative_prod cumulative_sum max mean min prod std sum var all any diff
+    """.split()
+)
+"""The Array API names that a namespace offers, so that no code can lean on one library's extras."""
+
+
+class Namespace:
+    """An Array API namespace bound to one device, with the extension ``nn`` (see :mod:`xpnet.nn`)."""
+
+    def __init__(self, name: str, members: Mapping[str, Any]) -> None:
+        self.__dict__.update(members)
+        self.__dict__["__name__"] = name
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"the Array API namespace of {self.__dict__['__name__']} has no {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<Array API namespace of {self.__dict__['__name__']}>"
+
+
+def _compile_nothing(step: Callable[..., Any]) -> Callable[..., Any]:
+    return step
+
+
+def _synchronize_nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """One array library on one device in one floating-point type. A record: it does no mathematics.
+
+    Attributes
+    ----------
+    name : str
+        The name it is opened by, such as ``"numpy"``.
+    xp : Namespace
+        The library's Array API functions, bound to ``device``, with ``xp.nn`` beside them.
+    device : object
+        Where the arrays live, in the library's own terms.
+    dtype : str
+        ``"float32"`` or ``"float64"``: the type of parameters, activations and gradients.
+    asarray : callable
+        ``asarray(values, dtype=None)``: host (or DLPack) array to the device. The only way in.
+    to_numpy : callable
+        Device array to a NumPy array. The only way out; it waits for the device.
+    compile : callable
+        ``compile(function)`` gives a function of the same arrays, made faster or left as it is. The
+        network runs everything through it, so it is also where a backend enters a device's context.
+    loop : callable or None
+        ``loop(step)`` gives ``run(carry, data, order)``, which is ``carry = step(carry, data, row)`` for
+        each row of ``order``. ``None`` means a plain Python loop over ``compile(step)``.
+    synchronize : callable
+        Returns when the device has done all it was given.
+    nn : mapping
+        Replacements for functions of :mod:`xpnet.nn`, by name, with the reference's own signature.
+    """
+
+    name: str
+    xp: Any
+    device: Any
+    dtype: str
+    asarray: Callable[..., Array]
+    to_numpy: Callable[[Array], np.ndarray[Any, Any]]
+    compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _compile_nothing
+    loop: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    synchronize: Callable[[], None] = _synchronize_nothing
+    nn: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+    @property
+    def float(self) -> Any:
+        """The namespace's own object for ``dtype``."""
+        return getattr(self.xp, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"Backend({self.name!r}, device={str(self.device)!r}, dtype={self.dtype!r})"
+
+
+class BackendModule(Protocol):
+    """What the entry point of a backend leads to: usually a module, with these four names."""
+
+    INSTALL: str
+    """The command that installs the array library, quoted in errors."""
+
+    def open(self, device: object, dtype: str) -> Backend:
+        """Open the library on *device* (``None``: its default). May raise ImportError or BackendError."""
+
+    def version(self) -> str:
+        """Return the array library's version. May raise ImportError."""
+
+    def devices(self) -> list[str]:
+        """Describe each device in a line, with its memory where known. May raise BackendError."""
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What :func:`available_backends` found: a version and devices, or the problem and its remedy."""
+
+    name: str
+    version: str = ""
+    devices: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether :func:`open_backend` would succeed with this name."""
+        return not self.problem
+
+
+def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype: object = "float32") -> Backend:
+    """Open an array library for computing.
+
+    Parameters
+    ----------
+    name : str or Backend
+        ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"``, ``"array-api-strict"``, a third party's name, or
+        ``"auto"``: CuPy where a GPU answers, else NumPy; the choice is printed to standard error.
+        A :class:`Backend` is returned as it is.
+    device : object, optional
+        In the library's terms: ``0`` (CuPy), ``"cuda:1"`` (torch), ``"gpu"`` (JAX). Default: the library's.
+    dtype : str
+        ``"float32"`` (default) or ``"float64"``.
+
+    Raises
+    ------
+    BackendError
+        The name is unknown, the library is not installed, or there is no such device. The message holds
+        what was asked, what was found, and the command that mends it.
+
+    Examples
+    --------
+    >>> open_backend("numpy", dtype="float64")
+    Backend('numpy', device='cpu', dtype='float64')
+    """
+    if isinstance(name, Backend):
+        return name
+    if name == "auto":
+        return _open_best(device, dtype)
+    module = _load(name)
+    precision = _dtype_name(dtype)
+    try:
+        backend = module.open(device, precision)
+    except ImportError as error:
+        raise BackendError(_absence(name, module, error)) from error
+    return _bind(backend)
+
+
+def available_backends() -> dict[str, BackendInfo]:
+    """Ask every registered backend for its version and devices, and say why an absent one is absent.
+
+    >>> available_backends()["numpy"].available
+    True
+    """
+    return {name: _inspect(name) for name in sorted(_entry_points())}
+
+
+def _inspect(name: str) -> BackendInfo:
+    try:
+        module = _load(name)
+        try:
+            return BackendInfo(name, module.version(), tuple(module.devices()))
+        except ImportError as error:
+            return BackendInfo(name, problem=_absence(name, module, error))
+    except BackendError as error:
+        return BackendInfo(name, problem=str(error))
+
+
+def _open_best(device: object, dtype: object) -> Backend:
+    try:
+        backend, reason = open_backend("cupy", device=device, dtype=dtype), "a GPU answers"
+    except BackendError as error:
+        backend, reason = open_backend("numpy", dtype=dtype), f"no GPU: {error}"
+    print(f"xpnet: backend 'auto' is {backend.name} ({reason})", file=sys.stderr)
+    return backend
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        twin = found.setdefault(entry.name, entry)
+        if twin.value != entry.value:
+            raise BackendError(
+                f"two installed distributions register a backend {entry.name!r}: {twin.value} and {entry.value}; "
+                "uninstall one of them"
+            )
+    return found
+
+
+def _load(name: str) -> BackendModule:
+    entries = _entry_points()
+    if not entries:
+        raise BackendError(
+            "no backend is registered, so xpnet itself is not installed; run: pip install -e . in its folder"
+        )
+    if name not in entries:
+        raise BackendError(str(unknown_name("backend", name, [*entries, "auto"])))
+    try:
+        module: BackendModule = entries[name].load()
+    except ImportError as error:
+        raise BackendError(f"backend {name!r} ({entries[name].value}) cannot be imported: {error}") from error
+    return module
+
+
+def _absence(name: str, module: BackendModule, error: ImportError) -> str:
+    return f"backend {name!r} needs a library that cannot be imported ({error}); run: {module.INSTALL}"
+
+
+def _dtype_name(dtype: object) -> str:
+    name = str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]
+    if name not in DTYPES:
+        raise BackendError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    return name
+
+
+def _bind(backend: Backend) -> Backend:
+    """Give the backend its final namespace: the standard's names, the device, and ``nn``."""
+    from xpnet import nn
+
+    library = backend.xp
+    members = {name: getattr(library, name) for name in STANDARD if hasattr(library, name)}
+    for name in CREATION:
+        members[name] = partial(getattr(library, name), device=backend.device)
+    xp = Namespace(backend.name, members)
+    unknown = set(backend.nn) - set(nn.__all__)
+    if unknown:
+        raise BackendError(f"backend {backend.name!r} replaces {sorted(unknown)}, which xpnet.nn does not have")
+    functions = {name: getattr(nn, name) for name in nn.__all__} | dict(backend.nn)
+    bound = {name: partial(function, xp) for name, function in functions.items()}
+    xp.__dict__["nn"] = Namespace(f"{backend.name}.nn", bound)
+    return replace(backend, xp=xp, loop=backend.loop or partial(_plain_loop, backend.compile))
+
+
+def _plain_loop(
+    compile_: Callable[[Callable[..., Any]], Callable[..., Any]], step: Callable[..., Any]
+) -> Callable[..., Any]:
+    compiled = compile_(step)
+
+    def run(carry: Any, data: Any, order: Array) -> Any:
+        for i in range(order.shape[0]):
+            carry = compiled(carry, data, order[i, :])
+        return carry
+
+    return run

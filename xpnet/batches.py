@@ -1,0 +1,158 @@
+"""Where batches come from: arrays on the device, memory-mapped arrays on the host, or any iterable.
+
+A source runs an epoch over its batches, in the order that it is given, and yields what the training step
+carries after every piece of it, so that the caller can show progress or call back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from xpnet.errors import DataError
+from xpnet.training import Batch
+
+if TYPE_CHECKING:
+    from xpnet.arrays import Host
+    from xpnet.backend import Backend
+    from xpnet.training import Program
+
+__all__ = ["HostRows", "Resident", "Source", "Stream", "TrainFunctions"]
+
+PIECES = 10
+"""Parts into which a long epoch is cut, so that progress shows and Ctrl-C is heeded between them."""
+
+LONG = 100
+"""Steps of an epoch from which on it is cut."""
+
+Carry = Any
+
+
+class TrainFunctions:
+    """A program's two ways to train, compiled once for a network."""
+
+    def __init__(self, program: Program, backend: Backend) -> None:
+        self.on_batch = backend.compile(program.advance)
+        self.on_rows = backend.loop(program.advance_rows)  # type: ignore[misc]
+
+
+class Source(Protocol):
+    """Examples that can be gone through once an epoch."""
+
+    rows: int | None
+    """How many examples there are, where that is known."""
+
+    def train(
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+    ) -> Iterator[tuple[Carry, int]]:
+        """Train for an epoch in this *order* of rows; yield the carry and the number of steps done since.
+
+        With *single* every step is yielded, else a piece of the epoch at a time.
+        """
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield the examples in their own order, on the device."""
+
+
+class Resident:
+    """Arrays that lie on the device as a whole: batches are gathered there, many steps in one call."""
+
+    def __init__(self, data: Batch, backend: Backend) -> None:
+        self.data, self.backend = data, backend
+        self.rows: int | None = data.x.shape[0]
+
+    def train(
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+    ) -> Iterator[tuple[Carry, int]]:
+        """Train for an epoch; a batch of everything is not gathered, as its order does not matter."""
+        rows: int = self.data.x.shape[0]
+        if size >= rows:
+            yield functions.on_batch(carry, self.data), 1
+            return
+        order = np.arange(rows) if order is None else order
+        steps = rows // size
+        plan = self.backend.asarray(order[: steps * size].reshape(steps, size))
+        piece = 1 if single else steps if steps <= LONG else -(-steps // PIECES)
+        for start in range(0, steps, piece):
+            part = plan[start : min(start + piece, steps), :] if piece < steps else plan
+            carry = functions.on_rows(carry, self.data, part)
+            yield carry, part.shape[0]
+        if steps * size < rows:
+            rest = self.backend.asarray(order[steps * size :].reshape(1, -1))
+            yield functions.on_rows(carry, self.data, rest), 1
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield slices."""
+        rows: int = self.data.x.shape[0]
+        for start in range(0, rows, size):
+            stop = min(start + size, rows)
+            yield Batch(*(None if array is None else array[start:stop, ...] for array in self.data))
+
+
+class HostRows:
+    """Arrays that stay on the host, such as memory-mapped ones: each batch is read and moved on its own."""
+
+    def __init__(self, data: tuple[Host, Host, Host | None], place: Callable[..., Batch], chosen: Host | None) -> None:
+        self.data, self.place = data, place
+        self.chosen = np.arange(len(data[0])) if chosen is None else chosen
+        self.rows: int | None = len(self.chosen)
+
+    def train(
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+    ) -> Iterator[tuple[Carry, int]]:
+        """Train for an epoch, a batch at a time."""
+        rows = self.chosen if order is None else self.chosen[order]
+        for start in range(0, len(rows), size):
+            carry = functions.on_batch(carry, self._take(rows[start : start + size]))
+            yield carry, 1
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield slices."""
+        for start in range(0, len(self.chosen), size):
+            yield self._take(self.chosen[start : start + size])
+
+    def _take(self, rows: Host) -> Batch:
+        return self.place(*(None if array is None else np.asarray(array[rows]) for array in self.data))
+
+
+class Stream:
+    """An iterable of batches (x, y) or (x, y, weights), gone through anew every epoch, never held as a whole."""
+
+    rows: int | None = None
+
+    def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], place: Callable[..., Batch]) -> None:
+        self.given, self.place = batches, place
+        self.epochs = 0
+
+    def train(
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+    ) -> Iterator[tuple[Carry, int]]:
+        """Train on the batches as they come; *order* and *size* are theirs."""
+        for batch in self.batches(size):
+            carry = functions.on_batch(carry, batch)
+            yield carry, 1
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield the batches, moved to the device.
+
+        Raises
+        ------
+        DataError
+            There is no batch (a generator is used up after one epoch), or one is not (x, y) or (x, y, weights).
+        """
+        self.epochs += 1
+        empty = True
+        for item in self.given() if callable(self.given) else self.given:
+            if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+                raise DataError(
+                    f"an iterable of batches must give (x, y) or (x, y, sample_weight); got {type(item).__name__}"
+                )
+            empty = False
+            yield self.place(*item)
+        if empty:
+            raise DataError(
+                f"the iterable of batches gave none in pass {self.epochs}; a generator is used up after one: pass a "
+                "list, an object whose __iter__ starts anew, or a function that returns a fresh generator"
+            )

@@ -1,0 +1,342 @@
+"""Callbacks: what looks at training from outside, with the names and the order that Keras made common.
+
+on_train_begin, then for each epoch on_epoch_begin, (on_train_batch_begin, on_train_batch_end) for each batch,
+(on_test_begin, on_test_end) around validation, on_epoch_end; at last on_train_end. A callback that has
+neither of the batch hooks costs nothing within an epoch: the steps then run in one piece.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpnet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from xpnet.network import Network
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "JSONLinesLogger",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]
+
+Logs = dict[str, float]
+
+MODES = ("auto", "min", "max")
+# Metrics of which more is better; of everything else (losses, errors) less is.
+RISING = ("accuracy", "precision", "recall", "f1", "r2", "auc")
+
+
+class Callback:
+    """Base of all callbacks: every hook does nothing. ``self.network`` is the network in training.
+
+    Set ``self.network.stop_training = True`` to end training after the current epoch. ``logs`` holds the epoch's
+    results, such as ``{"loss": 0.3, "accuracy": 0.9, "val_loss": 0.4}``.
+    """
+
+    network: Network
+
+    def set_network(self, network: Network) -> None:
+        """Remember the network."""
+        self.network = network
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Training starts."""
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Training is over; *logs* are the last epoch's."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Epoch *epoch* (from 0, counted over all of the network's training) starts."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Epoch *epoch* is over; *logs* may be added to."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Batch *batch* of the epoch starts."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Batch *batch* of the epoch is over."""
+
+    def on_test_begin(self, logs: Logs) -> None:
+        """Validation starts."""
+
+    def on_test_end(self, logs: Logs) -> None:
+        """Validation is over; *logs* are its results."""
+
+
+class CallbackList:
+    """Calls each hook of several callbacks in their order."""
+
+    def __init__(self, callbacks: Sequence[Callback], network: Network) -> None:
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise ConfigurationError(
+                    f"callbacks must be objects of subclasses of xpnet.Callback; got {callback!r}"
+                    + (": write it with ()" if isinstance(callback, type) else "")
+                )
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            callback.set_network(network)
+
+    @property
+    def sees_batches(self) -> bool:
+        """Whether any of them has a hook of its own for batches."""
+        return any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for callback in self.callbacks
+            for hook in ("on_train_batch_begin", "on_train_batch_end")
+        )
+
+    def call(self, hook: str, *arguments: Any) -> None:
+        """Call *hook* of each."""
+        for callback in self.callbacks:
+            getattr(callback, hook)(*arguments)
+
+
+class _Watcher:
+    """Remembers the best value of one result and how many epochs ago it was."""
+
+    def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
+        if mode not in MODES:
+            raise ConfigurationError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
+        if not min_delta >= 0:
+            raise ConfigurationError(f"min_delta must be at least 0; got {min_delta!r}")
+        rising = mode == "max" or (mode == "auto" and any(monitor.endswith(name) for name in RISING))
+        self.monitor, self.sign, self.min_delta = monitor, (1.0 if rising else -1.0), min_delta
+        self.reset()
+
+    def reset(self) -> None:
+        self.best, self.since = -math.inf, 0
+
+    def improved(self, logs: Logs) -> bool:
+        """Take the epoch's value in and say whether it is the best so far."""
+        if self.monitor not in logs:
+            raise ConfigurationError(
+                f"monitor={self.monitor!r} is not among the epoch's results ({', '.join(logs)}); "
+                "give fit validation_split or validation_data, or monitor one of these"
+            )
+        value = self.sign * logs[self.monitor]
+        if value > self.best + self.min_delta or (math.isfinite(value) and self.best == -math.inf):
+            self.best, self.since = value, 0
+            return True
+        self.since += 1
+        return False
+
+
+class EarlyStopping(Callback):
+    """Stop when a result has not improved for ``patience`` epochs, and put the best weights back.
+
+    Parameters
+    ----------
+    monitor : str
+        The result to watch.
+    patience : int
+        Epochs without improvement that are let pass.
+    min_delta : float
+        Smallest change that counts, in the result's unit.
+    mode : str
+        ``"min"``, ``"max"``, or ``"auto"``: accuracy and its kin rise, losses fall.
+    restore_best_weights : bool
+        Whether the network ends with the weights of its best epoch.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        *,
+        min_delta: float = 0.0,
+        mode: str = "auto",
+        restore_best_weights: bool = True,
+    ) -> None:
+        _check_patience("EarlyStopping", patience)
+        self.patience, self.restore_best_weights = patience, restore_best_weights
+        self._watcher = _Watcher(monitor, mode, min_delta)
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._best_weights: dict[str, Any] | None = None
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Forget earlier training."""
+        self._watcher.reset()
+        self.best_epoch = self.stopped_epoch = self._best_weights = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Keep the best weights, or stop."""
+        if self._watcher.improved(logs):
+            self.best_epoch = epoch
+            self._best_weights = self.network.get_weights() if self.restore_best_weights else None
+        elif self._watcher.since >= self.patience:
+            self.stopped_epoch = epoch
+            self.network.stop_training = True
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Put the best weights back."""
+        if self._best_weights is not None:
+            self.network.set_weights(self._best_weights)
+
+
+class ReduceLROnPlateau(Callback):
+    """Multiply the learning rate by ``factor`` when a result has not improved for ``patience`` epochs.
+
+    Parameters
+    ----------
+    monitor, mode, min_delta
+        As for :class:`EarlyStopping`.
+    factor : float
+        In (0, 1).
+    patience : int
+        Epochs without improvement before each reduction.
+    min_learning_rate : float
+        Where reductions end.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        *,
+        min_delta: float = 1e-4,
+        mode: str = "auto",
+        min_learning_rate: float = 0.0,
+    ) -> None:
+        _check_patience("ReduceLROnPlateau", patience)
+        if not 0 < factor < 1:
+            raise ConfigurationError(f"ReduceLROnPlateau.factor must be in (0, 1); got {factor!r}")
+        self.factor, self.patience, self.min_learning_rate = factor, patience, min_learning_rate
+        self._watcher = _Watcher(monitor, mode, min_delta)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Forget earlier training."""
+        self._watcher.reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Reduce the rate where nothing has improved."""
+        if not self._watcher.improved(logs) and self._watcher.since >= self.patience:
+            self._watcher.since = 0
+            self.network.learning_rate = max(self.network.learning_rate * self.factor, self.min_learning_rate)
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate before each epoch to ``schedule(epoch, current_rate)``."""
+
+    def __init__(self, schedule: Callable[[int, float], float]) -> None:
+        if not callable(schedule):
+            raise ConfigurationError(f"LearningRateScheduler takes a function (epoch, rate) -> rate; got {schedule!r}")
+        self.schedule = schedule
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Ask for the rate and set it."""
+        self.network.learning_rate = float(self.schedule(epoch, self.network.learning_rate))
+
+
+class TerminateOnNaN(Callback):
+    """Stop at the end of an epoch whose loss is NaN or infinite."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Look at the loss."""
+        if not math.isfinite(logs["loss"]):
+            self.network.stop_training = True
+
+
+class ModelCheckpoint(Callback):
+    """Save the network after epochs, or only after the best so far.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to; ``{epoch}`` and results such as ``{val_loss:.3f}`` are filled in.
+    monitor, mode
+        As for :class:`EarlyStopping`; used with ``save_best_only``.
+    save_best_only : bool
+        Whether only a new best is saved.
+    every : int
+        Epochs between saves.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        monitor: str = "val_loss",
+        *,
+        save_best_only: bool = False,
+        mode: str = "auto",
+        every: int = 1,
+    ) -> None:
+        _check_patience("ModelCheckpoint", every - 1)
+        self.path, self.save_best_only, self.every = str(path), save_best_only, every
+        self._watcher = _Watcher(monitor, mode, 0.0)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Forget earlier training."""
+        self._watcher.reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Save where it is time."""
+        wanted = self._watcher.improved(logs) if self.save_best_only else (epoch + 1) % self.every == 0
+        if wanted:
+            self.network.save(self.path.format(epoch=epoch, **logs))
+
+
+class JSONLinesLogger(Callback):
+    """Write each epoch's results as one line of JSON; a file of an earlier run is continued with ``append``."""
+
+    def __init__(self, path: str | Path, *, append: bool = False) -> None:
+        self.path, self.append = Path(path), append
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start the file."""
+        if not self.append:
+            self.path.write_text("", encoding="utf-8")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Add a line; a result that is not finite becomes null, as JSON has no NaN."""
+        row = {name: value if math.isfinite(value) else None for name, value in logs.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": epoch, **row}) + "\n")
+
+
+class CSVLogger(Callback):
+    """Write each epoch's results as a row of CSV, with a head row; ``append`` continues an earlier file."""
+
+    def __init__(self, path: str | Path, *, append: bool = False) -> None:
+        self.path, self.append = Path(path), append
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start the file."""
+        if not self.append:
+            self.path.write_text("", encoding="utf-8")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Add a row."""
+        fresh = not self.path.exists() or self.path.stat().st_size == 0
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(["epoch", *logs])
+            writer.writerow([epoch, *logs.values()])
+
+
+NAMES: dict[str, type[Callback]] = {
+    "early_stopping": EarlyStopping,
+    "reduce_lr_on_plateau": ReduceLROnPlateau,
+    "terminate_on_nan": TerminateOnNaN,
+}
+
+
+def _check_patience(callback: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"{callback} needs whole epochs; got {value!r}")

@@ -1,0 +1,224 @@
+"""Networks in files: one safetensors file with every array by name and one JSON entry that describes the rest.
+
+The entry names hyper-parameters of a closed set of classes; it cannot name code, a path or an address. Nothing
+is pickled. Classes of your own are loaded only where the caller passes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet import initializers, layers, losses, metrics, optimizers, schedules
+from xpnet.errors import CheckpointError, XpnetError
+
+if TYPE_CHECKING:
+    from xpnet.backend import Backend
+    from xpnet.network import Network
+
+__all__ = ["copy_network", "load", "save"]
+
+ENTRY = "xpnet"
+SCHEMA = 1
+MAX_HEADER = 1 << 20
+"""Bytes of header that are read at most: a network of thousands of layers stays below, an attack does not."""
+
+KNOWN: dict[str, type] = {
+    name: getattr(module, name)
+    for module in (layers, losses, optimizers, schedules, initializers, metrics)
+    for name in module.__all__
+    if dataclasses.is_dataclass(getattr(module, name))
+}
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def save(network: Network, path: str | Path) -> None:
+    """Write *network* to *path*; the file is replaced in one move, so a reader sees the old one or the new one."""
+    from safetensors.numpy import save as to_bytes
+
+    description, arrays = take_apart(network)
+    description["network"] = {name: to_config(value) for name, value in description["network"].items()}
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    _replace(Path(path), to_bytes(contiguous, metadata={ENTRY: text}))
+
+
+def load(
+    path: str | Path,
+    *,
+    backend: str | Backend = "numpy",
+    device: object = None,
+    custom: Iterable[type] = (),
+) -> Network:
+    """Read a network that :meth:`Network.save` wrote, on any backend, whichever it was trained on.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    backend, device
+        Where the network goes, as for :class:`Network`.
+    custom : iterable of classes
+        Your own layers, losses, metrics or optimizers that the file may use.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged, not xpnet's, or uses a class that is not known.
+    BackendError
+        The backend cannot be had.
+    """
+    description, arrays = _read(Path(path))
+    try:
+        known = KNOWN | {cls.__name__: cls for cls in custom}
+        description["network"] = {name: from_config(value, known) for name, value in description["network"].items()}
+        return put_together(description, arrays, backend, device)
+    except CheckpointError:
+        raise
+    except (XpnetError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        from xpnet.errors import BackendError
+
+        if isinstance(error, BackendError):
+            raise
+        raise CheckpointError(f"{path} does not describe a network that can be built: {error}") from error
+
+
+def copy_network(network: Network, backend: Backend) -> Network:
+    """Return an independent copy on *backend*, with all training state."""
+    description, arrays = take_apart(network)
+    return put_together(description | {"dtype": backend.dtype}, arrays, backend)
+
+
+def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
+    """Return the description, its records as they are, and the arrays that :func:`put_together` takes."""
+    description: dict[str, Any] = {
+        "network": {
+            "layers": network.model,
+            "loss": network.loss,
+            "optimizer": network.optimizer,
+            "metrics": network.metrics,
+        },
+        "schema": SCHEMA,
+        "dtype": network.backend.dtype,
+        "inputs": list(network.in_shape) if network.in_shape else None,
+        "seed": network.seed,
+        "check_finite": network.check_finite,
+        "epochs": network.epochs,
+        "steps": network.steps,
+        "scale": network.scale,
+        "history": {name: [_number(value) for value in values] for name, values in network.history.items()},
+    }
+    return description, network.get_arrays() if network.built else {}
+
+
+def put_together(
+    description: Mapping[str, Any],
+    arrays: Arrays,
+    backend: str | Backend,
+    device: object = None,
+) -> Network:
+    """Return the network that :func:`take_apart` took apart."""
+    from xpnet.network import Network
+
+    parts = description["network"]
+    network = Network(
+        parts["layers"],
+        loss=parts["loss"],
+        optimizer=parts["optimizer"],
+        metrics=parts["metrics"],
+        backend=backend,
+        device=device,
+        dtype=description["dtype"],
+        seed=description["seed"],
+        check_finite=description["check_finite"],
+        inputs=None if description["inputs"] is None else tuple(description["inputs"]),
+    )
+    network.epochs, network.steps = int(description["epochs"]), int(description["steps"])
+    for name, values in description["history"].items():
+        network.history[name] = [float("nan") if value is None else float(value) for value in values]
+    if network.built:
+        network.set_arrays(arrays, scale=float(description["scale"]))
+    return network
+
+
+def to_config(value: Any) -> Any:
+    """Return a record of hyper-parameters as JSON: ``{"type": "Dense", "units": 10, ...}``."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: to_config(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [to_config(item) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise CheckpointError(f"{value!r} cannot be saved: hyper-parameters must be numbers, text, or dataclasses of them")
+
+
+def from_config(config: Any, known: Mapping[str, type]) -> Any:
+    """Return the record that :func:`to_config` described, if its class is among *known*."""
+    if isinstance(config, list):
+        return tuple(from_config(item, known) for item in config)
+    if not isinstance(config, dict):
+        return config
+    name = config.get("type")
+    if not isinstance(name, str) or name not in known:
+        raise CheckpointError(f"the file uses a class {name!r} that is not known; pass custom=[{name}] if it is yours")
+    return known[name](**{key: from_config(value, known) for key, value in config.items() if key != "type"})
+
+
+def _number(value: float) -> float | None:
+    """Return a JSON number, or None for what JSON has no number for."""
+    return value if np.isfinite(value) else None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside *path*, make it durable, and move it in place."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """Return description and arrays, the header's size checked before anything is parsed."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    size = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or not 2 <= size <= min(MAX_HEADER, len(content) - 8):
+        raise CheckpointError(f"{path} is not an xpnet file (safetensors with an entry {ENTRY!r}), or it is cut short")
+    try:
+        description = json.loads(json.loads(content[8 : 8 + size])["__metadata__"][ENTRY])
+        if description["schema"] != SCHEMA:
+            raise CheckpointError(
+                f"{path} has schema {description['schema']!r}; this xpnet reads {SCHEMA}: upgrade xpnet"
+            )
+        return description, from_bytes(content)
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is not an xpnet file, or it is damaged: {error!r}") from error

@@ -1,0 +1,73 @@
+"""Every exception that xpnet raises on purpose, one type per cause.
+
+Each is an :class:`XpnetError` and also the built-in type that a caller would expect, so
+``except ValueError`` keeps working in code that never heard of xpnet. A message says which argument was
+wrong, what was expected, what was given, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "BackendError",
+    "CheckpointError",
+    "ConfigurationError",
+    "DataError",
+    "DatasetError",
+    "DtypeError",
+    "NotBuiltError",
+    "ShapeError",
+    "XpnetError",
+    "unknown_name",
+]
+
+
+class XpnetError(Exception):
+    """Base of every exception that xpnet raises on purpose."""
+
+
+class BackendError(XpnetError, RuntimeError):
+    """An array library, a device or a GPU that was asked for cannot be had."""
+
+
+class ConfigurationError(XpnetError, ValueError):
+    """A hyper-parameter, a name or a combination of layers and losses makes no sense."""
+
+
+class ShapeError(XpnetError, ValueError):
+    """An array has the wrong rank, the wrong number of features or the wrong length."""
+
+
+class DataError(XpnetError, ValueError):
+    """The values of an array are unusable: empty, not finite, labels out of range, bad weights."""
+
+
+class DtypeError(XpnetError, TypeError):
+    """An array holds text, objects or complex numbers where real numbers are needed."""
+
+
+class NotBuiltError(XpnetError, RuntimeError):
+    """A network was asked for something that needs its input shape before it knew one."""
+
+
+class CheckpointError(XpnetError, ValueError):
+    """A file is missing, damaged, or not an xpnet checkpoint."""
+
+
+class DatasetError(XpnetError, OSError):
+    """A data set is neither on this machine nor obtainable, or its files are damaged."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> ConfigurationError:
+    """Return the error for a *name* that is not among *known*, with the nearest one suggested.
+
+    >>> str(unknown_name("loss", "crossentropy", ["cross_entropy", "mse"]))
+    "unknown loss 'crossentropy'; did you mean 'cross_entropy'? Known: cross_entropy, mse"
+    """
+    import difflib
+
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")

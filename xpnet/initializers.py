@@ -1,0 +1,212 @@
+r"""First values of parameters, drawn on the host so that every backend starts from the same numbers.
+
+An initializer is called with a NumPy generator and a shape and returns float64 values. For a weight of
+shape ``(inputs, units)``, :math:`fan_{in}` is the number of inputs and :math:`fan_{out}` of units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Any, Protocol
+
+from xpnet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Normal",
+    "Ones",
+    "Orthogonal",
+    "Uniform",
+    "Zeros",
+]
+
+
+class Initializer(Protocol):
+    """A recipe for first values."""
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Return float64 values of this *shape*, drawn from *stream*."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Every value is ``value``."""
+
+    value: float = 0.0
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Return the constant; *stream* is not touched."""
+        import numpy as np
+
+        return np.full(shape, float(self.value))
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """Every value is 0: the usual start of a bias."""
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Return zeros; *stream* is not touched."""
+        return Constant(0.0)(stream, shape)
+
+
+@dataclass(frozen=True)
+class Ones:
+    """Every value is 1: the usual start of a scale."""
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Return ones; *stream* is not touched."""
+        return Constant(1.0)(stream, shape)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal values with the given mean and standard deviation."""
+
+    deviation: float = 0.05
+    mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.deviation >= 0:
+            raise ConfigurationError(f"Normal.deviation must be at least 0; got {self.deviation}")
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw from N(mean, deviation²)."""
+        return stream.normal(self.mean, self.deviation, shape)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Values spread evenly over ``[low, high)``."""
+
+    low: float = -0.05
+    high: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ConfigurationError(f"Uniform.low must not exceed high; got low={self.low}, high={self.high}")
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw from U(low, high)."""
+        return stream.uniform(self.low, self.high, shape)
+
+
+@dataclass(frozen=True)
+class GlorotUniform:
+    r"""Uniform in :math:`\pm\sqrt{6/(fan_{in}+fan_{out})}`, for tanh, sigmoid and linear layers.
+
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 16.
+    """
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw with variance 2 / (fan_in + fan_out)."""
+        return _uniform(stream, shape, 2 / sum(_fans(shape)))
+
+
+@dataclass(frozen=True)
+class GlorotNormal:
+    r"""Normal with variance :math:`2/(fan_{in}+fan_{out})` (Glorot and Bengio 2010, eq. 12)."""
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw with variance 2 / (fan_in + fan_out)."""
+        return stream.normal(0.0, sqrt(2 / sum(_fans(shape))), shape)
+
+
+@dataclass(frozen=True)
+class HeUniform:
+    r"""Uniform with variance :math:`2/fan_{in}`, for ReLU and its kin.
+
+    He et al. 2015, "Delving deep into rectifiers", eq. 10.
+    """
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw with variance 2 / fan_in."""
+        return _uniform(stream, shape, 2 / _fans(shape)[0])
+
+
+@dataclass(frozen=True)
+class HeNormal:
+    r"""Normal with variance :math:`2/fan_{in}`, for ReLU and its kin (He et al. 2015, eq. 10)."""
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw with variance 2 / fan_in."""
+        return stream.normal(0.0, sqrt(2 / _fans(shape)[0]), shape)
+
+
+@dataclass(frozen=True)
+class LecunUniform:
+    r"""Uniform with variance :math:`1/fan_{in}` (LeCun et al. 1998, "Efficient BackProp", section 4.6)."""
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw with variance 1 / fan_in."""
+        return _uniform(stream, shape, 1 / _fans(shape)[0])
+
+
+@dataclass(frozen=True)
+class LecunNormal:
+    r"""Normal with variance :math:`1/fan_{in}` (LeCun et al. 1998, "Efficient BackProp", section 4.6)."""
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw with variance 1 / fan_in."""
+        return stream.normal(0.0, sqrt(1 / _fans(shape)[0]), shape)
+
+
+@dataclass(frozen=True)
+class Orthogonal:
+    r"""Orthonormal columns (or rows, whichever are fewer), times ``gain``.
+
+    The Q factor of a normal matrix, with the signs of R's diagonal, is uniform over orthogonal matrices.
+    Saxe et al. 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear networks", section 3.
+    """
+
+    gain: float = 1.0
+
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Draw a matrix of shape ``(prod(shape[:-1]), shape[-1])`` and give it *shape*."""
+        import numpy as np
+
+        rows, columns = prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(stream.normal(size=(max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diagonal(r))
+        weight: np.ndarray[Any, Any] = self.gain * (q if rows >= columns else q.T)
+        return weight.reshape(shape)
+
+
+NAMES = {
+    "zeros": Zeros,
+    "ones": Ones,
+    "constant": Constant,
+    "normal": Normal,
+    "uniform": Uniform,
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "xavier_uniform": GlorotUniform,
+    "xavier_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "kaiming_uniform": HeUniform,
+    "kaiming_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
+    "orthogonal": Orthogonal,
+}
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    return max(prod(shape[:-1]), 1), shape[-1]
+
+
+def _uniform(stream: np.random.Generator, shape: tuple[int, ...], variance: float) -> np.ndarray[Any, Any]:
+    limit = sqrt(3 * variance)
+    return stream.uniform(-limit, limit, shape)

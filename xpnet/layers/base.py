@@ -1,0 +1,133 @@
+"""What a layer is: a frozen record of hyper-parameters with three pure methods.
+
+    build(in_shape)                           -> Built(out_shape, params, state)   # no array is touched
+    forward(params, x, context)               -> (y, residuals)
+    backward(params, residuals, dy, context)  -> (dx, gradients)
+
+``params`` and ``gradients`` are mappings by parameter name; ``residuals`` is whatever backward needs.
+A layer never writes into its arguments. A layer with non-trainable state (running statistics) reads it from
+``context.state`` and has a fourth method, ``advance(state, residuals) -> state``, called after a training step.
+Shapes exclude the batch axis, which always comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from xpnet.errors import ConfigurationError, ShapeError
+from xpnet.random import Key, fold_in
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.parameters import Shape, Tree
+
+__all__ = ["Built", "Context", "Elementwise", "Layer", "check_finite", "check_positive", "check_rank"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a layer becomes once its input's shape is known.
+
+    Attributes
+    ----------
+    out_shape : tuple of int
+        Shape of one output.
+    params : mapping
+        A :class:`~xpnet.parameters.Param` for each trainable array, by name (nested in containers).
+    state : mapping
+        A :class:`~xpnet.parameters.Param` for each non-trainable array.
+    """
+
+    out_shape: Shape
+    params: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Context(NamedTuple):
+    """What a pass through the layers knows beside parameters and data.
+
+    Attributes
+    ----------
+    xp : Namespace
+        The Array API with ``xp.nn``.
+    training : bool
+        Whether this pass trains: Dropout drops, BatchNorm uses the batch's statistics.
+    key : Key or None
+        Source of this layer's random bits; present when training.
+    state : mapping
+        This layer's non-trainable arrays.
+    input_gradient : bool
+        Whether backward should return dx; the first layer's is not needed.
+    record : callable or None
+        ``record(name, array)`` is told each activation and its gradient, when somebody looks.
+    """
+
+    xp: Any
+    training: bool = False
+    key: Key | None = None
+    state: Tree = {}  # noqa: RUF012 - never written to
+    input_gradient: bool = True
+    record: Callable[[str, Array], None] | None = None
+
+    def child(self, name: str, layer: Layer) -> Context:
+        """Return the context of the container's child *name*, with a random key and state of its own."""
+        key = self.key
+        if key is not None:
+            key = fold_in(key, _number(name), self.xp) if getattr(layer, "random", False) else None
+        record = self.record
+        return self._replace(
+            key=key,
+            state=self.state.get(name, {}),
+            record=None if record is None else lambda inner, array: record(f"{name}.{inner}", array),
+        )
+
+    def note(self, name: str, array: Array) -> None:
+        """Tell the recorder, if there is one."""
+        if self.record is not None:
+            self.record(name, array)
+
+
+class Layer(Protocol):
+    """The three methods that every layer has (see the head of this module)."""
+
+    def build(self, in_shape: Shape) -> Built:
+        """Return output shape, parameters and state for inputs of *in_shape*, or raise ShapeError."""
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
+        """Return the output and what backward needs."""
+
+    def backward(self, params: Tree, residuals: Any, dy: Array, context: Context) -> tuple[Array | None, Tree]:
+        """Return the gradients with respect to the input and to each parameter."""
+
+
+class Elementwise:
+    """Base of the layers that keep their input's shape and have no parameters."""
+
+    def build(self, in_shape: Shape) -> Built:
+        """Keep the shape."""
+        return Built(in_shape)
+
+
+def _number(name: str) -> int:
+    """Return a child's number: its index, or the characters' code for a named one such as ``shortcut``."""
+    return int(name) if name.isdecimal() else int.from_bytes(name[:3].encode(), "big")
+
+
+def check_rank(layer: Layer, in_shape: Shape) -> None:
+    """Raise :class:`ShapeError` unless *in_shape* has at least one axis."""
+    if not in_shape:
+        raise ShapeError(f"{layer} needs inputs of shape (features,) or higher rank; got one number per example")
+
+
+def check_positive(layer: str, name: str, value: object) -> None:
+    """Raise :class:`ConfigurationError` unless *value* is an integer above 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{layer}.{name} must be an integer of at least 1; got {value!r}")
+
+
+def check_finite(layer: str, name: str, value: object) -> None:
+    """Raise :class:`ConfigurationError` unless *value* is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+        raise ConfigurationError(f"{layer}.{name} must be a finite number; got {value!r}")

@@ -1,0 +1,227 @@
+"""Layers made of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xpnet import initializers
+from xpnet.errors import ConfigurationError, ShapeError
+from xpnet.layers.base import Built, Context, Layer
+from xpnet.layers.names import resolve_layer
+from xpnet.parameters import flatten, unflatten
+from xpnet.registry import resolve
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.initializers import Initializer
+    from xpnet.parameters import Shape, Tree
+
+__all__ = ["Residual", "Sequential"]
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """Layers one after the other; each is fed the one before.
+
+    A child's parameters are named by its index: ``"0.weight"``.
+
+    Parameters
+    ----------
+    layers : iterable of Layer or str
+        At least one; a name stands for a layer with its defaults.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no layer, or one is unknown.
+    ShapeError
+        At build: a layer does not fit the one before; the message says which.
+
+    Examples
+    --------
+    >>> from xpnet.layers import Dense
+    >>> Sequential([Dense(64), "relu", Dense(3)]).build((2,)).out_shape
+    (3,)
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", _resolve_all("Sequential", self.layers))
+
+    def build(self, in_shape: Shape) -> Built:
+        """Build each layer on the output of the one before."""
+        shape, children = in_shape, []
+        for i, layer in enumerate(self.layers):
+            children.append(_build(layer, shape, str(i)))
+            shape = children[-1].out_shape
+        return Built(
+            shape,
+            _suit(self.layers, [built.params for built in children]),
+            {str(i): built.state for i, built in enumerate(children) if built.state},
+        )
+
+    @property
+    def random(self) -> bool:
+        """Whether any layer draws random bits."""
+        return any(getattr(layer, "random", False) for layer in self.layers)
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, list[Any]]:
+        """Return the last layer's output; keep every layer's residuals."""
+        residuals = []
+        for i, layer in enumerate(self.layers):
+            name = str(i)
+            x, kept = layer.forward(params.get(name, {}), x, context.child(name, layer))
+            context.note(f"{name}.output", x)
+            residuals.append(kept)
+        return x, residuals
+
+    def backward(self, params: Tree, residuals: list[Any], dy: Array, context: Context) -> tuple[Array | None, Tree]:
+        """Carry dy back through the layers, no further than anything asks for it."""
+        first = 0 if context.input_gradient else min((int(name) for name in params), default=len(self.layers))
+        gradients: dict[str, Tree] = {}
+        dx: Array | None = dy
+        for i in range(len(self.layers) - 1, first - 1, -1):
+            name, layer = str(i), self.layers[i]
+            context.note(f"{name}.output.gradient", dx)
+            child = context.child(name, layer)._replace(input_gradient=context.input_gradient or i > first)
+            dx, found = layer.backward(params.get(name, {}), residuals[i], dx, child)
+            if found:
+                gradients[name] = found
+        return (dx if context.input_gradient else None), gradients
+
+    def advance(self, state: Tree, residuals: list[Any]) -> Tree:
+        """Return the state of the layers that have any, after a training step."""
+        return {name: self.layers[int(name)].advance(old, residuals[int(name)]) for name, old in state.items()}  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Layers with a way around them: y = shortcut(x) + f(x).
+
+    A child's parameters are named ``"0.weight"`` and so on, the shortcut's ``"shortcut.weight"``.
+    He et al. 2016, "Deep residual learning for image recognition", eq. 1 and 2.
+
+    Parameters
+    ----------
+    layers : iterable of Layer or str
+        f, at least one layer.
+    shortcut : Layer, optional
+        What x passes through on the way around, such as ``Dense(units)`` where f changes the shape.
+        Default: nothing, y = x + f(x).
+
+    Raises
+    ------
+    ConfigurationError
+        There is no layer, or one is unknown.
+    ShapeError
+        At build: f(x) and the shortcut differ in shape.
+    """
+
+    layers: tuple[Layer, ...]
+    shortcut: Layer | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", _resolve_all("Residual", self.layers))
+        if self.shortcut is not None:
+            object.__setattr__(self, "shortcut", resolve_layer(self.shortcut))
+
+    def build(self, in_shape: Shape) -> Built:
+        """Build f and the shortcut, and check that their outputs can be added."""
+        inner = self._inner.build(in_shape)
+        params, state = dict(inner.params), dict(inner.state)
+        around = in_shape
+        if self.shortcut is not None:
+            built = _build(self.shortcut, in_shape, "shortcut")
+            around = built.out_shape
+            if built.params:
+                params["shortcut"] = built.params
+            if built.state:
+                state["shortcut"] = built.state
+        if around != inner.out_shape:
+            raise ShapeError(
+                f"Residual adds f(x) of shape {inner.out_shape} to a shortcut of shape {around}; make the last layer "
+                f"give {around}, or give shortcut=Dense({inner.out_shape[-1] if inner.out_shape else 1})"
+            )
+        return Built(inner.out_shape, params, state)
+
+    @property
+    def _inner(self) -> Sequential:
+        return Sequential(self.layers)
+
+    @property
+    def random(self) -> bool:
+        """Whether any layer draws random bits."""
+        return self._inner.random or getattr(self.shortcut, "random", False)
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, tuple[Any, Any]]:
+        """Return shortcut(x) + f(x); keep the residuals of both."""
+        y, inner = self._inner.forward(_without_shortcut(params), x, context)
+        if self.shortcut is None:
+            return x + y, (inner, None)
+        child = context.child("shortcut", self.shortcut)
+        around, outer = self.shortcut.forward(params.get("shortcut", {}), x, child)
+        return around + y, (inner, outer)
+
+    def backward(
+        self, params: Tree, residuals: tuple[Any, Any], dy: Array, context: Context
+    ) -> tuple[Array | None, Tree]:
+        """Return the sum of both ways' dx, and all gradients."""
+        inner, outer = residuals
+        dx, gradients = self._inner.backward(_without_shortcut(params), inner, dy, context)
+        around: Any = dy
+        if self.shortcut is not None:
+            child = context.child("shortcut", self.shortcut)
+            around, found = self.shortcut.backward(params.get("shortcut", {}), outer, dy, child)
+            gradients = {**gradients, "shortcut": found} if found else gradients
+        return (around + dx if context.input_gradient else None), gradients
+
+    def advance(self, state: Tree, residuals: tuple[Any, Any]) -> Tree:
+        """Return the state of both ways after a training step."""
+        inner, outer = residuals
+        new = dict(self._inner.advance(_without_shortcut(state), inner))
+        if "shortcut" in state:
+            new["shortcut"] = self.shortcut.advance(state["shortcut"], outer)  # type: ignore[union-attr]
+        return new
+
+
+def _resolve_all(container: str, layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
+        raise ConfigurationError(f"{container} takes a list of layers; got {layers!r}")
+    resolved = tuple(resolve_layer(layer) for layer in layers)
+    if not resolved:
+        raise ConfigurationError(f"{container} needs at least one layer; got an empty list")
+    return resolved
+
+
+def _build(layer: Layer, shape: Shape, name: str) -> Built:
+    """Build a child, and name it in errors."""
+    try:
+        return layer.build(shape)
+    except ShapeError as error:
+        raise ShapeError(f"layer {name}: {error}") from None
+
+
+def _suit(layers: tuple[Layer, ...], children: list[Tree]) -> Tree:
+    """Give each parameter that leaves its first values open what suits the activation after its layer.
+
+    What the last layers leave open stays so: the container around them knows what follows.
+    """
+    suited: dict[str, Tree] = {}
+    recipe: Initializer | None = None
+    for i in range(len(layers) - 1, -1, -1):
+        leaves = dict(flatten(children[i]))
+        if leaves:
+            suited[str(i)] = unflatten({name: param.suited(recipe) for name, param in leaves.items()})
+        activation = getattr(layers[i], "initializer", None)
+        if activation is not None:
+            recipe = resolve("initializer", activation, initializers.NAMES, "__call__")
+        elif any(param.initializer is None for param in leaves.values()):
+            recipe = initializers.GlorotUniform()
+    return dict(reversed(suited.items()))
+
+
+def _without_shortcut(tree: Tree) -> Tree:
+    return {name: value for name, value in tree.items() if name != "shortcut"}

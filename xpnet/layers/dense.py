@@ -1,0 +1,82 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xpnet import initializers
+from xpnet.initializers import Initializer
+from xpnet.layers.base import Built, Context, check_positive, check_rank
+from xpnet.parameters import Param
+from xpnet.registry import resolve
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.parameters import Shape, Tree
+
+__all__ = ["Dense"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    r"""Fully connected layer.
+
+    .. math:: y = x W + b
+
+    Shapes: x (N, inputs), W (inputs, units), b (units,), y (N, units). Further axes between the first and
+    the last are kept.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    bias : bool
+        Whether b is added.
+    weight_initializer : Initializer or str, optional
+        First values of W. Default: what suits the activation that follows, ``he_normal`` for ReLU and its
+        kin, ``glorot_uniform`` otherwise.
+    bias_initializer : Initializer or str
+        First values of b.
+
+    Raises
+    ------
+    ConfigurationError
+        ``units`` is not a positive integer, or an initializer is unknown.
+
+    Examples
+    --------
+    >>> Dense(10).build((784,)).out_shape
+    (10,)
+    """
+
+    units: int
+    bias: bool = True
+    weight_initializer: Initializer | str | None = None
+    bias_initializer: Initializer | str = "zeros"
+
+    def __post_init__(self) -> None:
+        check_positive("Dense", "units", self.units)
+        _resolve(self.weight_initializer)
+        _resolve(self.bias_initializer)
+
+    def build(self, in_shape: Shape) -> Built:
+        """Declare W and b."""
+        check_rank(self, in_shape)
+        params = {"weight": Param((in_shape[-1], self.units), _resolve(self.weight_initializer))}
+        if self.bias:
+            params["bias"] = Param((self.units,), _resolve(self.bias_initializer), decay=False)
+        return Built((*in_shape[:-1], self.units), params)
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Array]:
+        """Return x W + b; keep x."""
+        return context.xp.nn.linear(x, params["weight"], params.get("bias")), x
+
+    def backward(self, params: Tree, x: Array, dy: Array, context: Context) -> tuple[Array | None, Tree]:
+        r"""Return :math:`dx = dy\,W^T`, :math:`dW = x^T dy`, :math:`db = \sum_n dy_n`."""
+        dx, dweight, dbias = context.xp.nn.linear_backward(x, params["weight"], dy, context.input_gradient)
+        return dx, {"weight": dweight, "bias": dbias} if self.bias else {"weight": dweight}
+
+
+def _resolve(recipe: Initializer | str | None) -> Initializer | None:
+    return None if recipe is None else resolve("initializer", recipe, initializers.NAMES, "__call__")

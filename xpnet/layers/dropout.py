@@ -1,0 +1,58 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from xpnet.errors import ConfigurationError
+from xpnet.layers.base import Context, Elementwise
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.parameters import Tree
+
+__all__ = ["Dropout"]
+
+
+@dataclass(frozen=True)
+class Dropout(Elementwise):
+    r"""Set each value to 0 with probability ``rate`` while training, and scale the others up.
+
+    .. math:: y = m \odot x, \quad m_i = 0 \text{ with probability } p, \text{ else } 1/(1-p)
+
+    Any shape. Outside training y = x. The mask depends on the seed, the step and the layer's place alone, so it
+    is the same on every backend. Srivastava et al. 2014, in the inverted form.
+
+    Parameters
+    ----------
+    rate : float
+        Probability p of dropping a value, ``0 <= rate < 1``, rounded to a multiple of 2**-16.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` is outside [0, 1).
+    """
+
+    rate: float = 0.5
+    random: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 <= self.rate < 1:
+            raise ConfigurationError(
+                f"Dropout.rate is the probability of dropping and must be in [0, 1); got {self.rate!r}"
+            )
+        if round((1 - self.rate) * 65536) < 1:
+            raise ConfigurationError(f"Dropout.rate must be at most 1 - 2**-16, or nothing is kept; got {self.rate!r}")
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Array | None]:
+        """Return the masked and scaled x; keep the mask."""
+        if not context.training or not self.rate:
+            return x, None
+        mask = context.xp.nn.dropout_mask(context.key, x.shape, self.rate, x.dtype)
+        return x * mask, mask
+
+    def backward(self, params: Tree, mask: Array | None, dy: Array, context: Context) -> tuple[Array, Tree]:
+        """Return dx = dy times the same mask."""
+        return (dy if mask is None else dy * mask), {}

@@ -1,0 +1,168 @@
+"""Layers that shift and scale their input to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpnet.errors import ConfigurationError
+from xpnet.initializers import Ones, Zeros
+from xpnet.layers.base import Built, Context, check_rank
+from xpnet.parameters import Param
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.parameters import Shape, Tree
+
+__all__ = ["BatchNorm", "LayerNorm"]
+
+
+class _Batch(NamedTuple):
+    """What BatchNorm keeps from a training pass."""
+
+    normalized: Array  # the input's shape
+    inverse: Array  # (1, ..., features)
+    mean: Array  # (1, ..., features)
+    variance: Array  # (1, ..., features)
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    r"""Batch normalization over every axis but the last.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
+
+    Shapes: x and y (N, ..., features); gamma, beta (features,). While training, mu and sigma² are the batch's
+    mean and population variance; otherwise they are running averages,
+    ``running = momentum * running + (1 - momentum) * batch``, where the batch's variance enters with
+    Bessel's correction n / (n - 1). Ioffe and Szegedy 2015, algorithms 1 and 2.
+
+    Parameters
+    ----------
+    momentum : float
+        Share of the old running average that each step keeps, in [0, 1). (PyTorch counts the other share.)
+    epsilon : float
+        Added to the variance, above 0.
+
+    Raises
+    ------
+    ConfigurationError
+        ``momentum`` or ``epsilon`` is out of range.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.momentum < 1:
+            raise ConfigurationError(f"BatchNorm.momentum must be in [0, 1); got {self.momentum!r}")
+        _check_epsilon("BatchNorm", self.epsilon)
+
+    def build(self, in_shape: Shape) -> Built:
+        """Declare gamma, beta and the running mean and variance."""
+        check_rank(self, in_shape)
+        features = (in_shape[-1],)
+        return Built(
+            in_shape,
+            {"gamma": Param(features, Ones(), decay=False), "beta": Param(features, Zeros(), decay=False)},
+            {"running_mean": Param(features, Zeros()), "running_variance": Param(features, Ones())},
+        )
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
+        """Return y; keep the normalized input and the statistics."""
+        if context.training:
+            batch = _Batch(*context.xp.nn.normalize(x, _leading_axes(x), self.epsilon))
+            normalized: Array = batch.normalized
+        else:
+            state = context.state
+            inverse = 1.0 / context.xp.sqrt(state["running_variance"] + self.epsilon)
+            normalized = (x - state["running_mean"]) * inverse
+            batch = _Batch(normalized, inverse, None, None)
+        return normalized * params["gamma"] + params["beta"], batch
+
+    def backward(self, params: Tree, batch: _Batch, dy: Array, context: Context) -> tuple[Array | None, Tree]:
+        r"""Return dx through the statistics too, :math:`d\gamma = \sum dy\,\hat x` and :math:`d\beta = \sum dy`."""
+        axes = _leading_axes(dy)
+        gradients = _scale_gradients(batch.normalized, dy, context.xp)
+        if not context.input_gradient:
+            return None, gradients
+        slopes = dy * params["gamma"]
+        if not context.training:
+            return slopes * batch.inverse, gradients
+        return context.xp.nn.normalize_backward(batch.normalized, batch.inverse, slopes, axes), gradients
+
+    def advance(self, state: Tree, batch: _Batch) -> Tree:
+        """Return the running averages after a training step."""
+        rows = prod(batch.normalized.shape[:-1])
+        correction = rows / max(rows - 1, 1)
+        keep, take = self.momentum, 1.0 - self.momentum
+        last = (*(0 for _ in batch.mean.shape[1:]), ...)
+        return {
+            "running_mean": keep * state["running_mean"] + take * batch.mean[last],
+            "running_variance": keep * state["running_variance"] + (take * correction) * batch.variance[last],
+        }
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    r"""Normalization of each example over its last axis.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
+
+    Shapes: x and y (N, ..., features); gamma, beta (features,). mu and sigma² are the mean and the population
+    variance of one example's features, in training and out of it. Ba, Kiros and Hinton 2016, eq. 4.
+
+    Parameters
+    ----------
+    epsilon : float
+        Added to the variance, above 0.
+
+    Raises
+    ------
+    ConfigurationError
+        ``epsilon`` is not above 0.
+    """
+
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _check_epsilon("LayerNorm", self.epsilon)
+
+    def build(self, in_shape: Shape) -> Built:
+        """Declare gamma and beta."""
+        check_rank(self, in_shape)
+        features = (in_shape[-1],)
+        return Built(
+            in_shape,
+            {"gamma": Param(features, Ones(), decay=False), "beta": Param(features, Zeros(), decay=False)},
+        )
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, tuple[Array, Array]]:
+        """Return y; keep the normalized input and 1 / sqrt(variance + epsilon)."""
+        normalized, inverse, _, _ = context.xp.nn.normalize(x, (-1,), self.epsilon)
+        return normalized * params["gamma"] + params["beta"], (normalized, inverse)
+
+    def backward(
+        self, params: Tree, residuals: tuple[Array, Array], dy: Array, context: Context
+    ) -> tuple[Array | None, Tree]:
+        r"""Return dx, :math:`d\gamma = \sum dy\,\hat x` and :math:`d\beta = \sum dy`."""
+        normalized, inverse = residuals
+        gradients = _scale_gradients(normalized, dy, context.xp)
+        if not context.input_gradient:
+            return None, gradients
+        return context.xp.nn.normalize_backward(normalized, inverse, dy * params["gamma"], (-1,)), gradients
+
+
+def _leading_axes(x: Array) -> tuple[int, ...]:
+    return tuple(range(len(x.shape) - 1))
+
+
+def _scale_gradients(normalized: Array, dy: Array, xp: Any) -> Tree:
+    axes = _leading_axes(dy)
+    return {"gamma": xp.sum(dy * normalized, axis=axes), "beta": xp.sum(dy, axis=axes)}
+
+
+def _check_epsilon(layer: str, epsilon: float) -> None:
+    if not epsilon > 0:
+        raise ConfigurationError(f"{layer}.epsilon must be above 0; got {epsilon!r}")

@@ -1,0 +1,88 @@
+"""Layers that change the shape of an example and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from xpnet.errors import ConfigurationError, ShapeError
+from xpnet.layers.base import Built, Context
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.parameters import Shape, Tree
+
+__all__ = ["Flatten", "Reshape"]
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Make each example a vector: (N, a, b, ...) to (N, a b ...), in row-major order.
+
+    >>> Flatten().build((28, 28)).out_shape
+    (784,)
+    """
+
+    def build(self, in_shape: Shape) -> Built:
+        """Return the product of the axes."""
+        return Built((prod(in_shape),))
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Shape]:
+        """Return x reshaped; keep its shape."""
+        return context.xp.reshape(x, (x.shape[0], prod(x.shape[1:]))), x.shape
+
+    def backward(self, params: Tree, shape: Shape, dy: Array, context: Context) -> tuple[Array, Tree]:
+        """Return dy in x's shape."""
+        return context.xp.reshape(dy, shape), {}
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """Give each example another shape of the same size: (N, ...) to (N, *shape), in row-major order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The new shape, without the batch axis. One axis may be -1: it takes what is left.
+
+    Raises
+    ------
+    ConfigurationError
+        An axis is neither positive nor -1, or there are two of -1.
+    ShapeError
+        At build: the sizes differ.
+
+    Examples
+    --------
+    >>> Reshape((28, -1)).build((784,)).out_shape
+    (28, 28)
+    """
+
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.shape) if isinstance(self.shape, list | tuple) else (self.shape,)
+        if any(not isinstance(n, int) or (n < 1 and n != -1) for n in shape) or shape.count(-1) > 1:
+            raise ConfigurationError(
+                f"Reshape.shape must be positive integers with at most one -1 among them; got {self.shape!r}"
+            )
+        object.__setattr__(self, "shape", shape)
+
+    def build(self, in_shape: Shape) -> Built:
+        """Check that the sizes agree."""
+        known, size = abs(prod(self.shape)), prod(in_shape)
+        if -1 in self.shape and size % known == 0:
+            return Built(tuple(size // known if n == -1 else n for n in self.shape))
+        if size != known:
+            raise ShapeError(f"{self} needs inputs of size {known}; got shape {in_shape} of size {size}")
+        return Built(self.shape)
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Shape]:
+        """Return x reshaped; keep its shape."""
+        out_shape = self.build(tuple(x.shape[1:])).out_shape
+        return context.xp.reshape(x, (x.shape[0], *out_shape)), x.shape
+
+    def backward(self, params: Tree, shape: Shape, dy: Array, context: Context) -> tuple[Array, Tree]:
+        """Return dy in x's shape."""
+        return context.xp.reshape(dy, shape), {}

@@ -1,0 +1,377 @@
+r"""Losses: a value for each example, and its slope in the network's scores.
+
+A loss is a frozen record, called with scores (N, ...) and targets: it returns the losses (N,) and the slopes
+(N, ...), the derivative of each example's loss. The training step weighs and reduces them:
+
+    mean:  L = sum(w l) / sum(w)          sum:  L = sum(w l)
+
+with w the sample weights (1 if none are given). So a weight of 2 equals the example given twice. Scores are raw
+(logits); the loss's ``link`` turns them into predictions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from xpnet.errors import ConfigurationError, unknown_name
+from xpnet.targets import Host, binary_rows, class_targets, real_rows, sign_rows
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.parameters import Shape
+
+__all__ = [
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Hinge",
+    "Huber",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+]
+
+REDUCTIONS = ("mean", "sum")
+
+
+class Loss(Protocol):
+    """What a loss has. Losses for classes also have ``classify(scores, xp)`` and ``true_classes(targets, xp)``."""
+
+    reduction: str
+    metrics: ClassVar[tuple[str, ...]]
+    """Names of the metrics that are reported when none are asked for."""
+
+    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+        """Return losses (N,) and slopes shaped as the scores."""
+
+    def check(self, out_shape: Shape) -> None:
+        """Raise ConfigurationError where a network with these outputs cannot have this loss."""
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Check the user's y, on the host, and bring it into the form that the call takes."""
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return predictions: probabilities for classes, the scores themselves otherwise."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    r"""Softmax cross-entropy from logits, for one class of several.
+
+    .. math:: l = -\sum_c t_c \log \mathrm{softmax}(z)_c, \qquad \partial l/\partial z = \mathrm{softmax}(z) - t
+
+    Shapes: scores z (N, classes) with at least two classes; targets (N,) class indices, or (N, classes) rows
+    of probabilities (one-hot or soft). Computed with the row's own maximum taken off, so no finite score overflows.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        s in [0, 1): t becomes (1 - s) t + s / classes (Szegedy et al. 2016, section 7).
+    reduction : str
+        ``"mean"`` or ``"sum"``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``label_smoothing`` or ``reduction`` is out of range.
+    """
+
+    label_smoothing: float = 0.0
+    reduction: str = "mean"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def __post_init__(self) -> None:
+        _check_reduction(self.reduction)
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigurationError(f"CrossEntropy.label_smoothing must be in [0, 1); got {self.label_smoothing!r}")
+
+    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+        """Return losses (N,) and slopes (N, classes)."""
+        classes = scores.shape[1]
+        rows = xp.nn.one_hot(targets, classes, scores.dtype) if len(targets.shape) == 1 else targets
+        if self.label_smoothing:
+            rows = rows * (1.0 - self.label_smoothing) + self.label_smoothing / classes
+        losses, slopes = xp.nn.softmax_cross_entropy(scores, rows)
+        return losses, slopes
+
+    def check(self, out_shape: Shape) -> None:
+        """Need two outputs or more."""
+        if len(out_shape) != 1 or out_shape[0] < 2:
+            raise ConfigurationError(
+                f"loss 'cross_entropy' needs outputs of shape (classes,) with at least 2 classes; the network gives "
+                f"{out_shape}. For one output use loss='binary_cross_entropy'"
+            )
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Take class indices or rows of probabilities."""
+        return class_targets(y, out_shape[0])
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return the softmax of the scores."""
+        return xp.nn.softmax(scores)
+
+    def classify(self, scores: Array, xp: Any) -> Array:
+        """Return the class with the highest score, (N,)."""
+        return xp.argmax(scores, axis=1)
+
+    def true_classes(self, targets: Array, xp: Any) -> Array:
+        """Return the targets' classes, (N,)."""
+        return targets if len(targets.shape) == 1 else xp.argmax(targets, axis=1)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    r"""Cross-entropy from one logit per yes-or-no question.
+
+    .. math:: l = \frac1K \sum_k -t_k \log s(z_k) - (1 - t_k) \log(1 - s(z_k)), \quad s(z) = 1/(1 + e^{-z})
+
+    Shapes: scores z (N, K); targets (N, K) in [0, 1], or (N,) for K = 1. Computed as softplus(z) - t z.
+
+    Raises
+    ------
+    ConfigurationError
+        ``reduction`` is neither ``"mean"`` nor ``"sum"``.
+    """
+
+    reduction: str = "mean"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def __post_init__(self) -> None:
+        _check_reduction(self.reduction)
+
+    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+        """Return losses (N,) and slopes (N, K)."""
+        losses, slopes = xp.nn.sigmoid_cross_entropy(scores, targets)
+        return _mean_of_outputs(losses, slopes, xp)
+
+    def check(self, out_shape: Shape) -> None:
+        """Need a vector of outputs."""
+        _check_vector("binary_cross_entropy", out_shape)
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Take values in [0, 1]."""
+        return binary_rows(y, out_shape[0])
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return the sigmoid of the scores."""
+        return xp.nn.sigmoid(scores)
+
+    def classify(self, scores: Array, xp: Any) -> Array:
+        """Return 1 where the probability exceeds one half: (N,) for one output, else (N, K)."""
+        return _column(xp.astype(scores > 0.0, xp.int32))
+
+    def true_classes(self, targets: Array, xp: Any) -> Array:
+        """Return 1 where the target exceeds one half."""
+        return _column(xp.astype(targets > 0.5, xp.int32))
+
+
+@dataclass(frozen=True)
+class MeanSquaredError:
+    r"""Squared error :math:`l = \frac1K \sum_k (z_k - t_k)^2`, any output shape of K values.
+
+    Raises
+    ------
+    ConfigurationError
+        ``reduction`` is neither ``"mean"`` nor ``"sum"``.
+    """
+
+    reduction: str = "mean"
+    metrics: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        _check_reduction(self.reduction)
+
+    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+        """Return losses (N,) and slopes."""
+        error = scores - targets
+        return _mean_of_outputs(error * error, 2.0 * error, xp)
+
+    def check(self, out_shape: Shape) -> None:
+        """Take any outputs."""
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Take real values shaped as the outputs."""
+        return real_rows(y, out_shape)
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return the scores."""
+        return scores
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError:
+    r"""Absolute error :math:`l = \frac1K \sum_k |z_k - t_k|`, any output shape of K values; slope 0 at 0.
+
+    Raises
+    ------
+    ConfigurationError
+        ``reduction`` is neither ``"mean"`` nor ``"sum"``.
+    """
+
+    reduction: str = "mean"
+    metrics: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        _check_reduction(self.reduction)
+
+    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+        """Return losses (N,) and slopes."""
+        error = scores - targets
+        return _mean_of_outputs(xp.abs(error), xp.sign(error), xp)
+
+    def check(self, out_shape: Shape) -> None:
+        """Take any outputs."""
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Take real values shaped as the outputs."""
+        return real_rows(y, out_shape)
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return the scores."""
+        return scores
+
+
+@dataclass(frozen=True)
+class Huber:
+    r"""Squared error near 0 and absolute error beyond ``delta`` (Huber 1964), any output shape of K values.
+
+    .. math:: l = \frac1K \sum_k \begin{cases} e_k^2 / 2 & |e_k| \le \delta \\
+              \delta (|e_k| - \delta / 2) & \text{otherwise}\end{cases}, \quad e = z - t
+
+    Parameters
+    ----------
+    delta : float
+        Where the square becomes a line, in units of the target, above 0.
+    reduction : str
+        ``"mean"`` or ``"sum"``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``delta`` or ``reduction`` is out of range.
+    """
+
+    delta: float = 1.0
+    reduction: str = "mean"
+    metrics: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        _check_reduction(self.reduction)
+        if not 0 < self.delta < float("inf"):
+            raise ConfigurationError(f"Huber.delta must be above 0 and finite; got {self.delta!r}")
+
+    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+        """Return losses (N,) and slopes."""
+        error = scores - targets
+        near = xp.minimum(xp.abs(error), self.delta)
+        losses = near * (xp.abs(error) - 0.5 * near)
+        return _mean_of_outputs(losses, xp.sign(error) * near, xp)
+
+    def check(self, out_shape: Shape) -> None:
+        """Take any outputs."""
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Take real values shaped as the outputs."""
+        return real_rows(y, out_shape)
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return the scores."""
+        return scores
+
+
+@dataclass(frozen=True)
+class Hinge:
+    r"""Margin loss of support vector machines.
+
+    One output: :math:`l = \max(0, 1 - t z)` with t in {-1, 1} (0 is read as -1). K outputs, class index c:
+
+    .. math:: l = \frac1K \sum_{k \ne c} \max(0, 1 - z_c + z_k)
+
+    (Weston and Watkins 1999, averaged over K as PyTorch's ``MultiMarginLoss`` is.) Slope 0 at the corner.
+
+    Raises
+    ------
+    ConfigurationError
+        ``reduction`` is neither ``"mean"`` nor ``"sum"``.
+    """
+
+    reduction: str = "mean"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def __post_init__(self) -> None:
+        _check_reduction(self.reduction)
+
+    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+        """Return losses (N,) and slopes."""
+        if len(targets.shape) == 2:
+            margins = xp.maximum(1.0 - targets * scores, 0.0)  # (N, 1)
+            return margins[:, 0], -targets * xp.astype(margins > 0.0, scores.dtype)
+        classes = scores.shape[1]
+        true = xp.nn.one_hot(targets, classes, scores.dtype)
+        own = xp.sum(scores * true, axis=1, keepdims=True)
+        margins = xp.maximum(scores - own + 1.0, 0.0) * (1.0 - true)
+        above = xp.astype(margins > 0.0, scores.dtype)
+        slopes = above - true * xp.sum(above, axis=1, keepdims=True)
+        return xp.sum(margins, axis=1) / classes, slopes / classes
+
+    def check(self, out_shape: Shape) -> None:
+        """Need a vector of outputs."""
+        _check_vector("hinge", out_shape)
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Take signs for one output, class indices for several."""
+        if out_shape[0] == 1:
+            return sign_rows(y)
+        labels = class_targets(y, out_shape[0])
+        return labels if len(labels.shape) == 1 else labels.argmax(axis=1).astype(np.int32)
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return the scores: margins, not probabilities."""
+        return scores
+
+    def classify(self, scores: Array, xp: Any) -> Array:
+        """Return the class with the highest score; for one output 1 where the score is above 0."""
+        if scores.shape[1] == 1:
+            return xp.astype(scores[:, 0] > 0.0, xp.int32)
+        return xp.argmax(scores, axis=1)
+
+    def true_classes(self, targets: Array, xp: Any) -> Array:
+        """Return the targets' classes; for one output 1 for a positive sign."""
+        return targets if len(targets.shape) == 1 else xp.astype(targets[:, 0] > 0.0, xp.int32)
+
+
+NAMES = {
+    "cross_entropy": CrossEntropy,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "mse": MeanSquaredError,
+    "mean_squared_error": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "huber": Huber,
+    "hinge": Hinge,
+}
+
+
+def _mean_of_outputs(losses: Array, slopes: Array, xp: Any) -> tuple[Array, Array]:
+    """Average an elementwise loss over each example's K values."""
+    outputs = prod(losses.shape[1:])
+    return xp.sum(xp.reshape(losses, (losses.shape[0], outputs)), axis=1) / outputs, slopes / outputs
+
+
+def _column(classes: Array) -> Array:
+    return classes[:, 0] if classes.shape[1] == 1 else classes
+
+
+def _check_vector(loss: str, out_shape: Shape) -> None:
+    if len(out_shape) != 1:
+        raise ConfigurationError(
+            f"loss {loss!r} needs outputs of shape (K,); the network gives {out_shape}: add Flatten()"
+        )
+
+
+def _check_reduction(reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        raise unknown_name("reduction", reduction, REDUCTIONS)

@@ -1,0 +1,47 @@
+"""Metrics: streaming ones that ``fit`` and ``evaluate`` report, and functions of arrays for reports."""
+
+from xpnet.metrics.reports import (
+    accuracy,
+    classification_report,
+    confusion_matrix,
+    mean_absolute_error,
+    mean_squared_error,
+    precision_recall_f1,
+    r2,
+    roc_auc,
+    top_k_accuracy,
+)
+from xpnet.metrics.streaming import (
+    F1,
+    NAMES,
+    R2,
+    AbsoluteError,
+    Accuracy,
+    Metric,
+    Precision,
+    Recall,
+    SquaredError,
+    TopKAccuracy,
+)
+
+__all__ = [
+    "F1",
+    "NAMES",
+    "R2",
+    "AbsoluteError",
+    "Accuracy",
+    "Metric",
+    "Precision",
+    "Recall",
+    "SquaredError",
+    "TopKAccuracy",
+    "accuracy",
+    "classification_report",
+    "confusion_matrix",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "precision_recall_f1",
+    "r2",
+    "roc_auc",
+    "top_k_accuracy",
+]

@@ -1,0 +1,304 @@
+"""Metrics that add up over batches on the device, and are looked at on the host once an epoch.
+
+A metric is a sum over examples and a function of that sum: ``sums(scores, targets, weights, loss, xp)``
+returns an array shaped ``shape(outputs)`` for one batch, on the device; sums of batches are added;
+``result(sums)`` makes a number of the total, on the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from xpnet.errors import ConfigurationError, unknown_name
+from xpnet.losses import BinaryCrossEntropy
+from xpnet.metrics.reports import Counts, averaged_figures
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.losses import Loss
+    from xpnet.parameters import Shape
+
+__all__ = [
+    "F1",
+    "R2",
+    "AbsoluteError",
+    "Accuracy",
+    "Metric",
+    "Precision",
+    "Recall",
+    "SquaredError",
+    "TopKAccuracy",
+    "weighted_sum",
+]
+
+Sums = np.ndarray[Any, Any]
+
+
+class Metric(Protocol):
+    """What a metric has; ``name`` is its key in histories and results."""
+
+    name: str
+
+    def check(self, loss: Loss, out_shape: Shape) -> None:
+        """Raise ConfigurationError where this metric makes no sense with this loss."""
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return the shape of the sums."""
+
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+        """Return the batch's sums."""
+
+    def result(self, sums: Sums) -> float:
+        """Return the metric's value from the total."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of examples whose class is right (of answers, where an example has several yes-or-no ones)."""
+
+    name: ClassVar[str] = "accuracy"
+
+    def check(self, loss: Loss, out_shape: Shape) -> None:
+        """Need classes."""
+        _need_classes(self.name, loss)
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return (2,): right answers, all answers."""
+        return (2,)
+
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+        """Count the right answers."""
+        right = xp.astype(loss.classify(scores, xp) == loss.true_classes(targets, xp), scores.dtype)
+        return weighted_sum(xp.mean(right, axis=1) if len(right.shape) == 2 else right, weights, xp)
+
+    def result(self, sums: Sums) -> float:
+        """Return right / all."""
+        return _ratio(sums[0], sums[1])
+
+
+@dataclass(frozen=True)
+class TopKAccuracy:
+    """Share of examples whose class is among the ``k`` highest scores; a tie counts as right."""
+
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
+            raise ConfigurationError(f"TopKAccuracy.k must be an integer of at least 1; got {self.k!r}")
+
+    @property
+    def name(self) -> str:
+        """``top_5_accuracy`` for k = 5."""
+        return f"top_{self.k}_accuracy"
+
+    def check(self, loss: Loss, out_shape: Shape) -> None:
+        """Need classes, more than k of them."""
+        _need_classes(self.name, loss)
+        if len(out_shape) != 1 or out_shape[0] <= self.k:
+            raise ConfigurationError(
+                f"metric {self.name!r} needs more than {self.k} classes; the network gives {out_shape}"
+            )
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return (2,): right answers, all answers."""
+        return (2,)
+
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+        """Count the examples with fewer than k scores above the true class's own."""
+        true = xp.nn.one_hot(xp.astype(loss.true_classes(targets, xp), xp.int32), scores.shape[1], scores.dtype)
+        own = xp.sum(scores * true, axis=1, keepdims=True)
+        above = xp.sum(xp.astype(scores > own, scores.dtype), axis=1)
+        return weighted_sum(xp.astype(above < float(self.k), scores.dtype), weights, xp)
+
+    def result(self, sums: Sums) -> float:
+        """Return right / all."""
+        return _ratio(sums[0], sums[1])
+
+
+class _FromConfusion:
+    """Base of the metrics that are functions of the confusion matrix (rows true, columns predicted)."""
+
+    name: ClassVar[str]
+    average: str
+
+    def __post_init__(self) -> None:
+        if self.average not in ("macro", "micro", "weighted"):
+            raise unknown_name("average", self.average, ("macro", "micro", "weighted"))
+
+    def check(self, loss: Loss, out_shape: Shape) -> None:
+        """Need one class for each example."""
+        _need_classes(self.name, loss)
+        if isinstance(loss, BinaryCrossEntropy) and prod(out_shape) > 1:
+            raise ConfigurationError(
+                f"metric {self.name!r} needs one class for each example, not {prod(out_shape)} answers"
+            )
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return (classes, classes)."""
+        classes = max(prod(out_shape), 2)
+        return (classes, classes)
+
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+        """Return the batch's confusion matrix."""
+        classes = max(scores.shape[1], 2)
+        true = xp.nn.one_hot(xp.astype(loss.true_classes(targets, xp), xp.int32), classes, scores.dtype)
+        predicted = xp.nn.one_hot(xp.astype(loss.classify(scores, xp), xp.int32), classes, scores.dtype)
+        if weights is not None:
+            true = true * xp.expand_dims(weights, axis=1)
+        return xp.matmul(xp.matrix_transpose(true), predicted)
+
+    def result(self, sums: Sums) -> float:
+        """Average the classes' values; with two classes, the value of class 1."""
+        actual, predicted = sums.sum(axis=1), sums.sum(axis=0)
+        counts = Counts(np.diagonal(sums), actual, predicted, actual + predicted > 0)
+        figures = averaged_figures(counts, "binary" if len(sums) == 2 else self.average)
+        return float(getattr(figures, self.name))
+
+
+@dataclass(frozen=True)
+class Precision(_FromConfusion):
+    """Share of the predictions of a class that are right; of class 1 for two classes, else averaged."""
+
+    average: str = "macro"
+    name: ClassVar[str] = "precision"
+
+
+@dataclass(frozen=True)
+class Recall(_FromConfusion):
+    """Share of a class's examples that are found; of class 1 for two classes, else averaged."""
+
+    average: str = "macro"
+    name: ClassVar[str] = "recall"
+
+
+@dataclass(frozen=True)
+class F1(_FromConfusion):
+    """Harmonic mean of precision and recall; of class 1 for two classes, else averaged."""
+
+    average: str = "macro"
+    name: ClassVar[str] = "f1"
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Mean squared error of the predictions (after the loss's link)."""
+
+    name: ClassVar[str] = "mse"
+
+    def check(self, loss: Loss, out_shape: Shape) -> None:
+        """Need real targets."""
+        _need_real_targets(self.name, loss)
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return (2,): error, weight."""
+        return (2,)
+
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+        """Add up the examples' squared errors."""
+        error = loss.link(scores, xp) - targets
+        return weighted_sum(_example_mean(error * error, xp), weights, xp)
+
+    def result(self, sums: Sums) -> float:
+        """Return error / weight."""
+        return _ratio(sums[0], sums[1])
+
+
+@dataclass(frozen=True)
+class AbsoluteError:
+    """Mean absolute error of the predictions (after the loss's link)."""
+
+    name: ClassVar[str] = "mae"
+
+    def check(self, loss: Loss, out_shape: Shape) -> None:
+        """Need real targets."""
+        _need_real_targets(self.name, loss)
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return (2,): error, weight."""
+        return (2,)
+
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+        """Add up the examples' absolute errors."""
+        return weighted_sum(_example_mean(xp.abs(loss.link(scores, xp) - targets), xp), weights, xp)
+
+    def result(self, sums: Sums) -> float:
+        """Return error / weight."""
+        return _ratio(sums[0], sums[1])
+
+
+@dataclass(frozen=True)
+class R2:
+    r"""Coefficient of determination :math:`1 - \sum (t-y)^2 / \sum (t-\bar t)^2`, averaged over outputs.
+
+    The second sum is taken from sums of t and t², so in float32 it loses digits where the targets' mean is far
+    larger than their spread; standardize such targets.
+    """
+
+    name: ClassVar[str] = "r2"
+
+    def check(self, loss: Loss, out_shape: Shape) -> None:
+        """Need real targets."""
+        _need_real_targets(self.name, loss)
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return (4, outputs): weight, target, target², error²."""
+        return (4, prod(out_shape))
+
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+        """Add up the four."""
+        shape = (scores.shape[0], prod(scores.shape[1:]))
+        t = xp.reshape(targets, shape)
+        error = xp.reshape(loss.link(scores, xp), shape) - t
+        rows = xp.stack([xp.ones_like(t), t, t * t, error * error])  # (4, N, outputs)
+        if weights is not None:
+            rows = rows * xp.reshape(weights, (1, -1, 1))
+        return xp.sum(rows, axis=1)
+
+    def result(self, sums: Sums) -> float:
+        """Return the mean over outputs of 1 - error² / spread; 0 for an output without spread."""
+        weight, total, square, error = np.asarray(sums, dtype=np.float64)
+        spread = square - total * total / weight
+        return float(np.mean(np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), 0.0)))
+
+
+NAMES = {
+    "accuracy": Accuracy,
+    "top_k_accuracy": TopKAccuracy,
+    "precision": Precision,
+    "recall": Recall,
+    "f1": F1,
+    "mse": SquaredError,
+    "mae": AbsoluteError,
+    "r2": R2,
+}
+
+
+def weighted_sum(values: Array, weights: Array | None, xp: Any) -> Array:
+    """Return (sum of w v, sum of w) for values (N,); w is 1 where there are no weights."""
+    if weights is None:
+        return xp.stack([xp.sum(values), xp.full((), float(values.shape[0]), dtype=values.dtype)])
+    return xp.stack([xp.sum(values * weights), xp.sum(weights)])
+
+
+def _example_mean(values: Array, xp: Any) -> Array:
+    return xp.mean(xp.reshape(values, (values.shape[0], -1)), axis=1)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part) / float(whole) if whole else 0.0
+
+
+def _need_classes(metric: str, loss: Loss) -> None:
+    if not hasattr(loss, "classify"):
+        raise ConfigurationError(f"metric {metric!r} needs a loss for classes; got {loss}. For real targets use 'mae'")
+
+
+def _need_real_targets(metric: str, loss: Loss) -> None:
+    if hasattr(loss, "classify"):
+        raise ConfigurationError(
+            f"metric {metric!r} needs a loss for real targets; got {loss}. For classes use 'accuracy'"
+        )

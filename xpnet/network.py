@@ -1,0 +1,574 @@
+"""The network that users hold: layers, a loss, an optimizer and a backend, with training state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet import fitting, losses, metrics, optimizers
+from xpnet.arrays import check_features, check_finite, take_in
+from xpnet.backend import Array, Backend, open_backend
+from xpnet.batches import TrainFunctions
+from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError, unknown_name
+from xpnet.fitting import EVALUATION_ROWS, History
+from xpnet.layers import Sequential, Sigmoid, Softmax
+from xpnet.optimizers import rate_at
+from xpnet.parameters import Layout, flatten, unflatten
+from xpnet.random import key_words
+from xpnet.registry import resolve
+from xpnet.training import Batch, Program, State, Sums
+
+if TYPE_CHECKING:
+    from xpnet.callbacks import Callback
+    from xpnet.layers import Layer
+    from xpnet.losses import Loss
+    from xpnet.metrics import Metric
+    from xpnet.optimizers import Link
+    from xpnet.parameters import Shape
+
+__all__ = ["Network"]
+
+Host = np.ndarray[Any, Any]
+
+
+class Network:
+    """A neural network: layers, a loss, an optimizer, on one backend.
+
+    Parameters
+    ----------
+    layers : iterable of Layer or str, or Sequential
+        From the input to the scores. The last layer gives raw scores (logits): the losses apply softmax or
+        sigmoid themselves.
+    loss : Loss or str
+        ``"cross_entropy"``, ``"binary_cross_entropy"``, ``"mse"``, ``"mae"``, ``"huber"``, ``"hinge"``.
+    optimizer : optimizer, chain or str
+        Default: Adam.
+    metrics : sequence of Metric or str, optional
+        Reported beside the loss. Default: accuracy for classes, none otherwise.
+    backend : str or Backend
+        The array library: ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"``, ``"auto"``, ...
+    device : object, optional
+        Where, in the library's terms.
+    dtype : str
+        ``"float32"`` or ``"float64"``.
+    seed : int
+        Decides first weights, batch order, validation split and dropout masks.
+    inputs : int or tuple of int, optional
+        Shape of one input; builds at once. Default: taken from the first data.
+    check_finite : bool
+        Whether ``fit``, ``predict`` and ``evaluate`` refuse NaN and infinity (one look at the data a call).
+
+    Raises
+    ------
+    ConfigurationError
+        A name is unknown, or layers, loss and metrics do not go together.
+    BackendError
+        The array library or device cannot be had.
+    ShapeError
+        The layers do not fit ``inputs``.
+
+    Examples
+    --------
+    >>> from xpnet import Dense, Network, spiral
+    >>> x, y = spiral(points=50, seed=0)
+    >>> net = Network([Dense(32), "relu", Dense(3)], seed=0)
+    >>> history = net.fit(x, y, epochs=5, verbose=0)
+    >>> net.predict(x).shape, sorted(history)
+    ((150, 3), ['accuracy', 'learning_rate', 'loss'])
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer | str] | Sequential,
+        *,
+        loss: Loss | str = "cross_entropy",
+        optimizer: Link | str = "adam",
+        metrics: Sequence[Metric | str] | None = None,
+        backend: str | Backend = "numpy",
+        device: object = None,
+        dtype: object = "float32",
+        seed: int = 0,
+        inputs: int | Shape | None = None,
+        check_finite: bool = True,
+    ) -> None:
+        self.model = layers if isinstance(layers, Sequential) else Sequential(layers)  # type: ignore[arg-type]
+        self.loss: Loss = resolve("loss", loss, losses.NAMES, "targets")
+        self.optimizer: Link = _resolve_optimizer(optimizer)
+        self.metrics: tuple[Metric, ...] = _resolve_metrics(metrics, self.loss)
+        _check_last_layer(self.model, self.loss)
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ConfigurationError(f"seed must be an integer of at least 0; got {seed!r}")
+        self.seed = int(seed)
+        self.check_finite = bool(check_finite)
+        self.backend = open_backend(backend, device=device, dtype=dtype)
+        self.history = History()
+        self.epochs = 0
+        self.steps = 0
+        self.stop_training = False
+        self.in_shape: Shape | None = None
+        self.out_shape: Shape = ()
+        self._scale = 1.0
+        if inputs is not None:
+            self.build(inputs)
+
+    state: State
+    """All that training changes; present once the network is built."""
+
+    # Building
+
+    @property
+    def built(self) -> bool:
+        """Whether the input's shape is known and parameters exist."""
+        return self.in_shape is not None
+
+    def build(self, inputs: int | Shape) -> Network:
+        """Make the parameters for inputs of this shape (without the batch axis), and return the network.
+
+        Raises
+        ------
+        ShapeError
+            The layers do not fit the shape, or the network was built for another.
+        """
+        shape = _as_shape(inputs)
+        if self.built:
+            if shape != self.in_shape:
+                raise ShapeError(
+                    f"the network was built for inputs of shape {self.in_shape}; got {shape}: make a new one"
+                )
+            return self
+        self.check_buildable(shape)
+        built = self.model.build(shape)
+        self.in_shape, self.out_shape = shape, built.out_shape
+        self.layout = Layout(built.params)
+        self.state_layout = Layout(built.state)
+        xp = self.backend.xp
+        self.program = Program(
+            self.model, self.loss, self.optimizer, self.metrics, self.layout, built.out_shape, self.backend.float, xp
+        )
+        layers = {name: self._from_host(value) for name, value in self._first_state().items()}
+        self._start(self._from_host(self.layout.initialize(self.seed)), unflatten(layers))
+        return self
+
+    def check_buildable(self, in_shape: Shape) -> None:
+        """Raise what :meth:`build` would raise for inputs of this shape, and change nothing."""
+        built = self.model.build(_as_shape(in_shape))
+        if not built.params:
+            raise ConfigurationError("the network has no parameters to train; add a layer such as Dense")
+        self.loss.check(built.out_shape)
+        for metric in self.metrics:
+            metric.check(self.loss, built.out_shape)
+
+    def out_shape_for(self, in_shape: Shape) -> Shape:
+        """Return the shape of one output, built or not."""
+        return self.out_shape if self.built else self.model.build(_as_shape(in_shape)).out_shape
+
+    # Training
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        callbacks: Sequence[Callback | str] = (),
+        verbose: int | str = "auto",
+    ) -> History:
+        """Train for a number of epochs; a second call goes on where the first one ended.
+
+        Parameters
+        ----------
+        x : array (N, *inputs), or iterable of batches
+            Examples: a list, NumPy, pandas, any library's array, a memory-mapped array (read batch by batch), or
+            any iterable of batches (x, y) or (x, y, weights), gone through once an epoch, or a function that
+            returns one.
+        y : array (N,) or (N, ...)
+            Targets; left out for an iterable.
+        epochs : int
+            Passes over the data.
+        batch_size : int or None
+            Examples in a step, the last one smaller where they do not divide; None takes all.
+        shuffle : bool
+            Whether batches are drawn in a new order every epoch.
+        validation_split : float
+            Share of the examples, drawn by the seed, that is held out and measured after every epoch.
+        validation_data : (x, y), (x, y, weights), or iterable of batches
+            Held-out examples of your own.
+        sample_weight : array (N,)
+            Weight of each example in the loss; 2 counts as the example twice.
+        class_weight : mapping, sequence or "balanced"
+            Weight of each class; "balanced" makes every class count alike.
+        callbacks : sequence of Callback or str
+            See :mod:`xpnet.callbacks`.
+        verbose : int or str
+            0 silent, 1 a line an epoch, 2 a live bar (rich), "auto" the bar on a terminal that has rich.
+
+        Returns
+        -------
+        History
+            The epochs of this call; ``net.history`` has all.
+
+        Raises
+        ------
+        ShapeError, DataError, DtypeError, ConfigurationError
+            The data or an argument is unusable; the network is as it was.
+        """
+        return fitting.fit(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+
+    def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
+        """Train on one batch and return its loss as a 0-d array on the device (``float()`` of it waits).
+
+        For loops of your own. Shapes and labels are checked, finiteness is not.
+        """
+        batch = fitting.place_batch(self, x, y, sample_weight)
+        state, loss = self._compiled("step_loss")(self.state, batch)
+        self.take_state(state, 1)
+        return loss
+
+    def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Host]:
+        """Return the loss's gradient with respect to every parameter, by name, for one batch.
+
+        Dropout is active, with the masks of the step to come; the network is not changed.
+        """
+        return self._trace(x, y, sample_weight)[1]
+
+    def trace(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Host]:
+        """Return every activation and gradient of one training pass by name, without changing the network.
+
+        ``"0.output"`` is what layer 0 gives, ``"0.output.gradient"`` the loss's gradient there,
+        ``"0.weight.gradient"`` a parameter's, ``"input.gradient"`` the input's; ``"losses"`` (N,) and ``"loss"``.
+        """
+        found, gradients = self._trace(x, y, sample_weight)
+        return {**found, **{f"{name}.gradient": value for name, value in gradients.items()}}
+
+    # Using
+
+    def forward(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
+        """Return the raw scores (logits), (N, *outputs), on the backend's device."""
+        return self._run("scores", x, batch_size)
+
+    def predict(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
+        """Return predictions, (N, *outputs), on the backend's device: probabilities for classes, else values.
+
+        Parameters
+        ----------
+        x : array (N, *inputs)
+            A list, NumPy, pandas, any library's array, or a memory-mapped array.
+        batch_size : int
+            Examples computed at a time; the result does not depend on it but for rounding.
+
+        Raises
+        ------
+        NotBuiltError
+            The network has not seen data and was not given ``inputs``.
+        ShapeError, DataError, DtypeError
+            x is unusable.
+        """
+        return self._run("predictions", x, batch_size)
+
+    def classify(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
+        """Return predicted class indices, (N,): the highest score, or for one output whether it is above one half."""
+        if not hasattr(self.loss, "classify"):
+            raise ConfigurationError(f"classify() needs a loss for classes; got {self.loss}. Use predict()")
+        return self._run("classes", x, batch_size)
+
+    def evaluate(
+        self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int = EVALUATION_ROWS
+    ) -> dict[str, float]:
+        """Return the loss and the metrics over data, such as ``{"loss": 0.1, "accuracy": 0.97}``.
+
+        Takes what :meth:`fit` takes for x, y and sample_weight, and raises what it raises.
+        """
+        self._need_built("evaluate")
+        fitting.check_count("batch_size", batch_size)
+        return fitting.evaluate(self, fitting.open_source(self, x, y, sample_weight), batch_size)
+
+    # Weights and learning rate
+
+    def get_weights(self) -> dict[str, Host]:
+        """Return copies of all parameters and running statistics by name: ``{"0.weight": ..., "0.bias": ...}``."""
+        self._need_built("get_weights")
+        flat = self.backend.to_numpy(self.state.params)
+        weights = {s.name: np.array(flat[s.start : s.stop]).reshape(s.shape) for s in self.layout.slots}
+        return weights | {name: np.array(self.backend.to_numpy(a)) for name, a in flatten(self.state.layers)}
+
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Put values in place by the names of :meth:`get_weights`; names left out keep theirs.
+
+        Raises
+        ------
+        ConfigurationError
+            A name is unknown.
+        ShapeError, DataError
+            A value has another shape, or is not finite.
+        """
+        self._need_built("set_weights")
+        new = self.get_weights()
+        for name, value in weights.items():
+            if name not in new:
+                raise unknown_name("weight", name, new)
+            array = take_in(value, self.backend, name)
+            array = array if isinstance(array, np.ndarray) else self.backend.to_numpy(array)
+            if array.shape != new[name].shape:
+                raise ShapeError(f"weight {name!r} must have shape {new[name].shape}; got {array.shape}")
+            if self.check_finite:
+                check_finite(array, self.backend, f"weight {name!r}")
+            new[name] = array
+        flat = np.concatenate([new[slot.name].reshape(-1) for slot in self.layout.slots])
+        layers = {slot.name: self._from_host(new[slot.name]) for slot in self.state_layout.slots}
+        self.state = self.state._replace(params=self._from_host(flat), layers=unflatten(layers))
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step: the schedule's times what callbacks made of it. Can be set."""
+        return self._rate(self.steps)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if not isinstance(rate, int | float) or not 0 <= rate < float("inf"):
+            raise ConfigurationError(f"learning_rate must be a finite number of at least 0; got {rate!r}")
+        self._need_built("learning_rate")
+        scheduled = self._rate(self.steps) / self._scale if self._scale else self._scheduled(self.steps)
+        self._scale = rate / scheduled
+        self.state = self.state._replace(scale=self._from_host(np.asarray(self._scale)))
+
+    @property
+    def last_learning_rate(self) -> float:
+        """The rate of the last step."""
+        return self._rate(max(self.steps - 1, 0))
+
+    # Copies
+
+    def to(self, backend: str | Backend, *, device: object = None, dtype: object = None) -> Network:
+        """Return a copy on another backend, device or dtype, with its training state; this one stays."""
+        name = (
+            backend
+            if isinstance(backend, Backend)
+            else open_backend(backend, device=device, dtype=dtype or self.backend.dtype)
+        )
+        from xpnet.checkpoint import copy_network
+
+        return copy_network(self, name)
+
+    def copy(self) -> Network:
+        """Return an independent copy on the same backend."""
+        return self.to(self.backend)
+
+    def averaged(self) -> Network:
+        """Return a copy whose weights are the moving average that ``ExponentialMovingAverage`` keeps."""
+        self._need_built("averaged")
+        found = [a for name, a in flatten(self.state.optimizer) if name.endswith("average")]
+        if not found:
+            raise ConfigurationError(
+                "no average is kept; train with optimizer=chain(Adam(), ExponentialMovingAverage())"
+            )
+        twin = self.copy()
+        flat = twin._from_host(np.array(self.backend.to_numpy(found[0])))
+        twin.state = twin.state._replace(params=flat)
+        return twin
+
+    def save(self, path: str | Path) -> None:
+        """Write the network with all its training state to one safetensors file; see :func:`xpnet.load`."""
+        from xpnet.checkpoint import save
+
+        save(self, path)
+
+    def summary(self) -> str:
+        """Return a table of layers, output shapes and numbers of parameters."""
+        from xpnet.summary import summarize
+
+        return summarize(self)
+
+    def __repr__(self) -> str:
+        from xpnet.summary import short
+
+        parts = f"loss={short(self.loss)}, optimizer={short(self.optimizer)}, backend={self.backend.name!r}"
+        return f"Network({short(self.model.layers)}, {parts})"
+
+    # What the training loop uses
+
+    @cached_property
+    def train_functions(self) -> TrainFunctions:
+        """The program's ways to train, compiled."""
+        return TrainFunctions(self.program, self.backend)
+
+    def take_state(self, state: State, steps: int) -> None:
+        """Hold the state after so many more steps."""
+        self.state = state
+        self.steps += steps
+
+    def zero_sums(self) -> Sums:
+        """Return what an epoch's sums start from."""
+        sums: Sums = self._compiled("zero_sums")()
+        return sums
+
+    def measure(self, sums: Sums, model: tuple[Array, Any], batch: Batch) -> Sums:
+        """Add a batch's loss and metrics."""
+        added: Sums = self._compiled("measure")(sums, model, batch)
+        return added
+
+    def results(self, sums: Sums) -> dict[str, float]:
+        """Wait for the device and return loss and metrics."""
+        return self.program.results({name: self.backend.to_numpy(value) for name, value in sums.items()})
+
+    # What files and copies use
+
+    @property
+    def scale(self) -> float:
+        """What callbacks have multiplied the scheduled learning rate by."""
+        return self._scale
+
+    def get_arrays(self) -> dict[str, Host]:
+        """Return copies of every array of the training state: weights by name, then the optimizer's vectors."""
+        kept = {f"optimizer.{name}": array for name, array in flatten(self.state.optimizer)}
+        return {
+            **{f"weights.{name}": array for name, array in self.get_weights().items()},
+            **{name: np.array(self.backend.to_numpy(array)) for name, array in kept.items()},
+        }
+
+    def set_arrays(self, arrays: Mapping[str, Any], *, scale: float) -> None:
+        """Put back what :meth:`get_arrays` returned, with the step count and the learning rate's factor."""
+        expected = {f"weights.{name}" for name in self.get_weights()}
+        expected |= {f"optimizer.{name}" for name, _ in flatten(self.state.optimizer)}
+        if set(arrays) != expected:
+            odd = sorted(set(arrays) ^ expected)
+            raise DataError(f"the arrays do not belong to this network: {odd[:3]} missing or too many")
+        self.set_weights({name[8:]: array for name, array in arrays.items() if name.startswith("weights.")})
+        optimizer = {}
+        for name, array in flatten(self.state.optimizer):
+            stored = np.asarray(arrays[f"optimizer.{name}"])
+            if stored.shape != tuple(array.shape):
+                raise ShapeError(f"optimizer array {name!r} must have shape {tuple(array.shape)}; got {stored.shape}")
+            optimizer[name] = self._from_host(stored)
+        self._scale = scale
+        step = self.backend.asarray(np.asarray(self.steps, dtype=np.int32), dtype=self.backend.xp.int32)
+        self.state = self.state._replace(
+            optimizer=self._nested_like(self.state.optimizer, optimizer),
+            step=step,
+            scale=self._from_host(np.asarray(scale)),
+        )
+
+    # Private
+
+    @staticmethod
+    def _nested_like(tree: Any, leaves: Mapping[str, Array], prefix: str = "") -> dict[str, Any]:
+        """Nest *leaves* as *tree* is nested, empty branches included."""
+        return {
+            name: Network._nested_like(value, leaves, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else leaves[prefix + name]
+            for name, value in tree.items()
+        }
+
+    def _start(self, params: Array, layers: Any) -> None:
+        words = self.backend.xp.nn.words(key_words(self.seed))
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self.state = self._compiled("start")(params, layers, words)
+
+    def _first_state(self) -> dict[str, Host]:
+        flat = self.state_layout.initialize(self.seed)
+        return {s.name: flat[s.start : s.stop].reshape(s.shape) for s in self.state_layout.slots}
+
+    def _compiled(self, name: str) -> Callable[..., Any]:
+        """Return a function of the program, compiled at its first use."""
+        if name not in self._functions:
+            self._functions[name] = self.backend.compile(getattr(self.program, name))
+        return self._functions[name]
+
+    def _from_host(self, values: Host) -> Array:
+        """Return host values on the device, in memory of the network's own."""
+        return self.backend.asarray(np.array(values, dtype=self.backend.dtype), dtype=self.backend.float)
+
+    def _run(self, function: str, x: Any, batch_size: int) -> Array:
+        self._need_built(function)
+        fitting.check_count("batch_size", batch_size)
+        x = take_in(x, self.backend, "x")
+        check_features(x, self.in_shape or ())
+        if self.check_finite:
+            check_finite(x, self.backend, "x")
+        run, model = self._compiled(function), (self.state.params, self.state.layers)
+        parts = []
+        for start in range(0, x.shape[0], batch_size):
+            part = x if x.shape[0] <= batch_size else x[start : min(start + batch_size, x.shape[0]), ...]
+            parts.append(run(model, self.backend.asarray(part, dtype=self.backend.float)))
+        if len(parts) == 1:
+            return parts[0]
+        return self.backend.compile(self.backend.xp.concat)(parts)
+
+    def _trace(self, x: Any, y: Any, sample_weight: Any) -> tuple[dict[str, Host], dict[str, Host]]:
+        batch = fitting.place_batch(self, x, y, sample_weight)
+        found, gradients = self._compiled("trace")(self.state, batch)
+        host = self.backend.to_numpy
+        return (
+            {name: np.array(host(value)) for name, value in found.items()},
+            {name: np.array(host(value)) for name, value in flatten(gradients)},
+        )
+
+    def _scheduled(self, step: int) -> float:
+        return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))  # type: ignore[attr-defined]
+
+    def _rate(self, step: int) -> float:
+        return self._scheduled(step) * self._scale
+
+    def _need_built(self, what: str) -> None:
+        if not self.built:
+            raise NotBuiltError(
+                f"{what} needs a built network: call fit first, or give Network(..., inputs=number of features)"
+            )
+
+
+def _resolve_optimizer(optimizer: Link | str) -> Link:
+    link: Link = resolve("optimizer", optimizer, optimizers.NAMES, "update")
+    if not hasattr(link, "learning_rate"):
+        raise ConfigurationError(f"{link} is no optimizer by itself; use chain({link}, Adam())")
+    return link
+
+
+def _resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[Metric, ...]:
+    if isinstance(given, str):
+        raise ConfigurationError(f"metrics must be a list; write metrics=[{given!r}]")
+    chosen = loss.metrics if given is None else given
+    found = tuple(resolve("metric", metric, metrics.NAMES, "sums") for metric in chosen)
+    names = [metric.name for metric in found]
+    if len(set(names)) != len(names) or "loss" in names:
+        raise ConfigurationError(f"metrics must have different names, none of them 'loss'; got {names}")
+    return found
+
+
+def _check_last_layer(model: Sequential, loss: Loss) -> None:
+    """Refuse a softmax or sigmoid before a loss that applies it itself: it would be applied twice."""
+    last = model.layers[-1]
+    doubled = {losses.CrossEntropy: Softmax, losses.BinaryCrossEntropy: Sigmoid}
+    if isinstance(last, doubled.get(type(loss), ())):
+        raise ConfigurationError(
+            f"{loss} takes raw scores and applies {type(last).__name__} itself; remove the last layer {last}"
+        )
+
+
+def _as_shape(inputs: Any) -> Shape:
+    shape = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
+        raise ConfigurationError(f"inputs must be a positive integer or a tuple of them; got {inputs!r}")
+    return tuple(int(n) for n in shape)

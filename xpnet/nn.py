@@ -1,0 +1,184 @@
+"""The composite operations in pure Array API: the reference for ``xp.nn``, and the one door for speed.
+
+A backend may replace any function here by name with a faster one of the same signature; the same tests hold
+both to the same numbers. Each takes the namespace first and writes only into arrays that it made itself,
+except the parameter updates at the end, which may reuse the vectors they are given (their owner, the
+training step, has donated them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log, prod
+from typing import TYPE_CHECKING, Any
+
+from xpnet.random import Key, bits16
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+
+__all__ = [
+    "adam",
+    "bias_correction",
+    "dropout_mask",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "normalize",
+    "normalize_backward",
+    "one_hot",
+    "sigmoid",
+    "sigmoid_cross_entropy",
+    "softmax",
+    "softmax_cross_entropy",
+    "softplus",
+    "words",
+    "wrap",
+]
+
+
+def linear(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
+    """Return ``x @ weight + bias``: (..., inputs) and (inputs, units) to (..., units)."""
+    y = xp.matmul(x, weight)
+    if bias is not None:
+        y += bias
+    return y
+
+
+def linear_backward(
+    xp: Any, x: Array, weight: Array, dy: Array, input_gradient: bool
+) -> tuple[Array | None, Array, Array]:
+    """Return the gradients (dx, dweight, dbias) of :func:`linear`; dx is None where it is not wanted."""
+    rows = xp.reshape(x, (-1, x.shape[-1]))  # (N, inputs)
+    slopes = xp.reshape(dy, (-1, dy.shape[-1]))  # (N, units)
+    dx = xp.matmul(dy, xp.matrix_transpose(weight)) if input_gradient else None
+    return dx, xp.matmul(xp.matrix_transpose(rows), slopes), xp.sum(slopes, axis=0)
+
+
+def sigmoid(xp: Any, x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)) as (1 + tanh(x/2)) / 2, which neither overflows nor branches."""
+    y = xp.tanh(x * 0.5)
+    y += 1.0
+    y *= 0.5
+    return y
+
+
+def softplus(xp: Any, x: Array) -> Array:
+    """Return log(1 + exp(x)) as max(x, 0) + log1p(exp(-|x|)), which does not overflow."""
+    return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def softmax(xp: Any, logits: Array) -> Array:
+    """Return exp(z) / sum(exp(z)) over the last axis, with the row's own maximum taken off first."""
+    y = xp.exp(logits - xp.max(logits, axis=-1, keepdims=True))
+    y /= xp.sum(y, axis=-1, keepdims=True)
+    return y
+
+
+def log_softmax(xp: Any, logits: Array) -> Array:
+    """Return the logarithm of :func:`softmax` without forming it."""
+    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+
+
+def one_hot(xp: Any, labels: Array, classes: int, dtype: Any) -> Array:
+    """Return rows with 1 at the label and 0 elsewhere: (N,) integers to (N, classes)."""
+    indices = xp.arange(classes, dtype=labels.dtype)
+    return xp.astype(xp.expand_dims(labels, axis=1) == xp.expand_dims(indices, axis=0), dtype)
+
+
+def softmax_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Return each row's loss -sum(t log softmax(z)) and its slope softmax(z) - t.
+
+    Parameters
+    ----------
+    logits : array, shape (N, classes)
+    targets : array, shape (N, classes)
+        Rows that sum to 1.
+    """
+    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+    slopes = xp.exp(shifted)
+    total = xp.sum(slopes, axis=-1, keepdims=True)
+    slopes /= total
+    slopes -= targets
+    shifted *= targets
+    return xp.log(total)[:, 0] - xp.sum(shifted, axis=-1), slopes
+
+
+def sigmoid_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Return elementwise -t log s(z) - (1-t) log(1-s(z)) and its slope s(z) - t, with s the sigmoid."""
+    return softplus(xp, logits) - logits * targets, sigmoid(xp, logits) - targets
+
+
+def normalize(xp: Any, x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array, Array]:
+    """Shift and scale to mean 0 and variance 1 over *axes*: (x - mean) / sqrt(variance + epsilon).
+
+    Returns the normalized array, 1 / sqrt(variance + epsilon), mean and variance (population), the last
+    three with the reduced axes kept as 1.
+    """
+    mean = xp.mean(x, axis=axes, keepdims=True)
+    centred = x - mean
+    variance = xp.mean(centred * centred, axis=axes, keepdims=True)
+    inverse = 1.0 / xp.sqrt(variance + epsilon)
+    centred *= inverse
+    return centred, inverse, mean, variance
+
+
+def normalize_backward(xp: Any, normalized: Array, inverse: Array, dy: Array, axes: tuple[int, ...]) -> Array:
+    """Return dx of :func:`normalize`: inverse (dy - mean(dy) - normalized mean(dy normalized))."""
+    dx = dy - xp.mean(dy, axis=axes, keepdims=True)
+    dx -= normalized * xp.mean(dy * normalized, axis=axes, keepdims=True)
+    dx *= inverse
+    return dx
+
+
+def dropout_mask(xp: Any, key: Key, shape: tuple[int, ...], rate: float, dtype: Any) -> Array:
+    """Return an array of 0 with probability *rate* and otherwise 1 / (1 - rate).
+
+    The probability is rounded to a multiple of 2**-16, in the mask and in its scale alike, so that the
+    expectation is exactly 1.
+    """
+    kept = round((1.0 - rate) * 65536)
+    bits = bits16(key, prod(shape), xp)
+    return xp.reshape(xp.astype(bits < kept, dtype) * (65536 / kept), shape)
+
+
+def words(xp: Any, values: Sequence[int]) -> Array:
+    """Return 32-bit words on the device, in the integer type that the library can shift and multiply."""
+    return xp.asarray(values, dtype=xp.uint32)
+
+
+def wrap(xp: Any, words: Array) -> Array:
+    """Return words modulo 2**32, after a sum or product in the type that :func:`words` chose."""
+    return words
+
+
+def adam(
+    xp: Any,
+    gradient: Array,
+    params: Array,
+    m: Array,
+    v: Array,
+    learning_rate: Array,
+    step: Array,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+) -> tuple[Array, Array, Array]:
+    """Return (params, m, v) after one step of Adam (Kingma and Ba 2015, algorithm 1).
+
+    ``step`` counts from 1 and is floating.
+    """
+    m *= beta1
+    m += (1.0 - beta1) * gradient
+    v *= beta2
+    v += (1.0 - beta2) * (gradient * gradient)
+    denominator = xp.sqrt(v / bias_correction(xp, beta2, step))
+    denominator += epsilon
+    params -= (learning_rate / bias_correction(xp, beta1, step)) * m / denominator
+    return params, m, v
+
+
+def bias_correction(xp: Any, beta: float, step: Array) -> Array | float:
+    """Return 1 - beta**step as -expm1(step log beta), which keeps the digits that float32 would lose."""
+    return -xp.expm1(step * log(beta)) if beta else 1.0

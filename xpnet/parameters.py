@@ -1,0 +1,130 @@
+"""All parameters of a network in ONE flat vector, and the named views that layers see.
+
+One vector makes an optimizer a handful of vector operations, weight decay a mask, clipping a norm and
+an all-reduce a single call. :class:`Layout` knows where each parameter lies in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from xpnet.initializers import GlorotUniform
+from xpnet.random import host_stream
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from xpnet.backend import Array
+    from xpnet.initializers import Initializer
+
+__all__ = ["Layout", "Param", "Shape", "Slot", "Tree", "flatten", "unflatten"]
+
+Shape = tuple[int, ...]
+Tree = Mapping[str, Any]
+"""Arrays (or anything else) by name, nested as the layers are: ``{"0": {"weight": ..., "bias": ...}}``."""
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter to be: its shape, its first values, and whether penalties and weight decay act on it.
+
+    An ``initializer`` of None leaves the first values to the activation that follows the layer.
+    """
+
+    shape: Shape
+    initializer: Initializer | None
+    decay: bool = True
+
+    def suited(self, recipe: Initializer | None) -> Param:
+        """Return this parameter with *recipe* where its own first values were left open."""
+        return self if self.initializer else replace(self, initializer=recipe)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of one parameter in the flat vector: elements ``start`` to ``stop``, shaped ``shape``."""
+
+    name: str
+    shape: Shape
+    start: int
+    stop: int
+    param: Param
+
+
+class Layout:
+    """The order of a network's parameters in its flat vector.
+
+    >>> from xpnet.initializers import Zeros
+    >>> layout = Layout({"0": {"weight": Param((2, 3), Zeros()), "bias": Param((3,), Zeros(), decay=False)}})
+    >>> layout.size, [slot.name for slot in layout.slots]
+    (9, ['0.weight', '0.bias'])
+    """
+
+    def __init__(self, params: Tree) -> None:
+        slots, start = {}, 0
+        for name, param in flatten(params):
+            slots[name] = Slot(name, param.shape, start, start + prod(param.shape), param)
+            start = slots[name].stop
+        self.slots = tuple(slots.values())
+        self.size = start
+        self._tree = unflatten(slots)
+
+    def views(self, flat: Array, xp: Any) -> Tree:
+        """Return the parameters inside *flat*, shaped and named; no copy where the library has views."""
+        return _map(self._tree, lambda slot: xp.reshape(flat[slot.start : slot.stop], slot.shape))
+
+    def pack(self, tree: Tree, xp: Any) -> Array:
+        """Return a new flat vector that holds the arrays of *tree*."""
+        leaves = dict(flatten(tree))
+        return xp.concat([xp.reshape(leaves[slot.name], (-1,)) for slot in self.slots])
+
+    def decay_mask(self, dtype: Any, xp: Any) -> Array:
+        """Return a vector with 1 where penalties and decay act (weights) and 0 elsewhere (biases, norms)."""
+        return xp.concat(
+            [(xp.ones if slot.param.decay else xp.zeros)(slot.stop - slot.start, dtype=dtype) for slot in self.slots]
+        )
+
+    def initialize(self, seed: int) -> np.ndarray[Any, Any]:
+        """Draw the first values on the host in float64, each parameter from a stream of its own name."""
+        import numpy as np
+
+        flat = np.empty(self.size, dtype=np.float64)
+        for slot in self.slots:
+            recipe = slot.param.initializer or GlorotUniform()
+            stream = host_stream(seed, "weights", slot.name)
+            flat[slot.start : slot.stop] = recipe(stream, slot.shape).reshape(-1)
+        return flat
+
+
+def flatten(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested mappings with dotted names.
+
+    >>> list(flatten({"0": {"weight": 1}, "2": {"0": {"bias": 2}}}))
+    [('0.weight', 1), ('2.0.bias', 2)]
+    """
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Nest dotted names: the inverse of :func:`flatten`."""
+    tree: dict[str, Any] = {}
+    for name, value in leaves.items():
+        *path, last = name.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return tree
+
+
+def _map(tree: Tree, function: Callable[[Slot], Array]) -> dict[str, Any]:
+    return {
+        name: _map(value, function) if isinstance(value, Mapping) else function(value) for name, value in tree.items()
+    }

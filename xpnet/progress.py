@@ -1,0 +1,95 @@
+"""What a person sees while a network trains: a live line where rich is installed, one plain line an epoch otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from xpnet.callbacks import Callback, Logs
+
+__all__ = ["Progress", "choose_progress", "describe"]
+
+
+class Progress(Callback):
+    """One plain line an epoch, on standard output."""
+
+    def __init__(self, epochs: int) -> None:
+        self.last = epochs
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Count from the network's epochs so far."""
+        self.last += self.network.epochs
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Print the line."""
+        print(self._line(epoch, logs), flush=True)
+
+    def advance(self, done: int, total: int | None) -> None:
+        """Show that *done* of *total* steps are done."""
+
+    def _line(self, epoch: int, logs: Logs) -> str:
+        width = len(str(self.last))
+        seconds = time.perf_counter() - self._began
+        return f"epoch {epoch + 1:{width}d}/{self.last}  {describe(logs)}  {seconds:.2f} s"
+
+
+class RichProgress(Progress):
+    """The same line, and a bar below it for the epoch that runs."""
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Open the bar."""
+        super().on_train_begin(logs)
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self._bars: Any = Bars(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+        )
+        self._bars.start()
+        self._task = self._bars.add_task("")
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Set the bar back."""
+        super().on_epoch_begin(epoch, logs)
+        self._bars.reset(self._task, description=f"epoch {epoch + 1}/{self.last}")
+
+    def advance(self, done: int, total: int | None) -> None:
+        """Move the bar."""
+        self._bars.update(self._task, completed=done, total=total)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Print the line above the bar."""
+        self._bars.console.print(self._line(epoch, logs), highlight=False, markup=False)
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Take the bar away."""
+        self._bars.stop()
+
+
+def choose_progress(epochs: int, verbose: int | str) -> Progress | None:
+    """Return what ``verbose`` asks for: 0 nothing, 1 plain lines, 2 a live bar, "auto" the bar on a terminal."""
+    if not verbose:
+        return None
+    if verbose == 2 or (verbose == "auto" and sys.stdout.isatty() and _has_rich()):
+        return RichProgress(epochs)
+    return Progress(epochs)
+
+
+def describe(logs: Logs) -> str:
+    """Return results in a line, the learning rate left out.
+
+    >>> describe({"loss": 0.25, "val_accuracy": 0.5, "learning_rate": 0.1})
+    'loss 0.2500  val_accuracy 0.5000'
+    """
+    return "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name != "learning_rate")
+
+
+def _has_rich() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("rich") is not None

@@ -1,0 +1,241 @@
+"""Learning-rate schedules: functions of the step, computed on the device.
+
+A schedule is called with the number of finished steps (floating, 0-d, on the device) and the namespace, and
+returns the learning rate. It branches by ``where``, so the same code runs inside a compiled step.
+``ReduceLROnPlateau``, which looks at results, is a callback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, log, pi
+from typing import TYPE_CHECKING, Any, Protocol
+
+from xpnet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+
+__all__ = [
+    "ConstantRate",
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "OneCycle",
+    "PiecewiseConstant",
+    "Schedule",
+    "StepDecay",
+]
+
+
+class Schedule(Protocol):
+    """A learning rate as a function of the step."""
+
+    def __call__(self, step: Array, xp: Any) -> Array | float:
+        """Return the rate after *step* finished steps."""
+
+
+@dataclass(frozen=True)
+class ConstantRate:
+    """The same rate at every step."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _check_rate("ConstantRate", "rate", self.rate)
+
+    def __call__(self, step: Array, xp: Any) -> float:
+        """Return ``rate``."""
+        return self.rate
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay:
+    r""":math:`rate / (1 + decay \cdot step / every)`, continuous in the step."""
+
+    rate: float
+    decay: float
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        _check_rate("InverseTimeDecay", "rate", self.rate)
+        _check_rate("InverseTimeDecay", "decay", self.decay, zero=True)
+        _check_steps("InverseTimeDecay", "every", self.every)
+
+    def __call__(self, step: Array, xp: Any) -> Array:
+        """Return the rate after *step* steps."""
+        return self.rate / (1.0 + (self.decay / self.every) * step)
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    r""":math:`rate \cdot factor^{\lfloor step / every \rfloor}`."""
+
+    rate: float
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_rate("StepDecay", "rate", self.rate)
+        _check_rate("StepDecay", "factor", self.factor)
+        _check_steps("StepDecay", "every", self.every)
+
+    def __call__(self, step: Array, xp: Any) -> Array:
+        """Return the rate after *step* steps."""
+        return self.rate * xp.exp(log(self.factor) * xp.floor(step / float(self.every)))
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    r""":math:`rate \cdot factor^{step / every}`, continuous in the step."""
+
+    rate: float
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_rate("ExponentialDecay", "rate", self.rate)
+        _check_rate("ExponentialDecay", "factor", self.factor)
+        _check_steps("ExponentialDecay", "every", self.every)
+
+    def __call__(self, step: Array, xp: Any) -> Array:
+        """Return the rate after *step* steps."""
+        return self.rate * xp.exp((log(self.factor) / self.every) * step)
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    r"""Half a cosine from ``rate`` down to ``final``, after a linear warm-up, with optional restarts.
+
+    .. math:: final + (rate - final) (1 + \cos(\pi\, t / steps)) / 2
+
+    where t counts from the end of the warm-up. Without restarts the rate stays at ``final`` after ``steps``;
+    with them t starts anew every ``steps``. Loshchilov and Hutter 2017, "SGDR", eq. 5 (periods of equal length).
+
+    Parameters
+    ----------
+    rate : float
+        Highest learning rate.
+    steps : int
+        Length of the decay in steps, the warm-up not counted.
+    warmup : int
+        Steps of the rise from rate / warmup to rate.
+    final : float
+        Lowest learning rate.
+    restarts : bool
+        Whether the decay repeats.
+    """
+
+    rate: float
+    steps: int
+    warmup: int = 0
+    final: float = 0.0
+    restarts: bool = False
+
+    def __post_init__(self) -> None:
+        _check_rate("CosineDecay", "rate", self.rate)
+        _check_rate("CosineDecay", "final", self.final, zero=True)
+        _check_steps("CosineDecay", "steps", self.steps)
+        _check_steps("CosineDecay", "warmup", self.warmup, zero=True)
+
+    def __call__(self, step: Array, xp: Any) -> Array:
+        """Return the rate after *step* steps."""
+        t = (step - float(self.warmup)) / float(self.steps)
+        t = t - xp.floor(t) if self.restarts else xp.minimum(t, 1.0)
+        cosine = self.final + (self.rate - self.final) * 0.5 * (1.0 + xp.cos(pi * t))
+        if not self.warmup:
+            return cosine
+        return xp.where(step < float(self.warmup), (self.rate / self.warmup) * (step + 1.0), cosine)
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    r"""Up along a half cosine from ``rate / 25`` to ``rate``, then down to ``rate / 250,000``.
+
+    Smith and Topin 2018, "Super-convergence", with the shape and the default divisors of PyTorch's ``OneCycleLR``.
+
+    Parameters
+    ----------
+    rate : float
+        Highest learning rate.
+    steps : int
+        Length of the cycle in steps; the rate then stays at its end.
+    rise : float
+        Share of the steps on the way up, in (0, 1).
+    start_divisor, end_divisor : float
+        The start is ``rate / start_divisor``, the end ``start / end_divisor``.
+    """
+
+    rate: float
+    steps: int
+    rise: float = 0.3
+    start_divisor: float = 25.0
+    end_divisor: float = 1e4
+
+    def __post_init__(self) -> None:
+        _check_rate("OneCycle", "rate", self.rate)
+        _check_steps("OneCycle", "steps", self.steps)
+        _check_rate("OneCycle", "start_divisor", self.start_divisor)
+        _check_rate("OneCycle", "end_divisor", self.end_divisor)
+        if not 0 < self.rise < 1:
+            raise ConfigurationError(f"OneCycle.rise must be in (0, 1); got {self.rise!r}")
+
+    def __call__(self, step: Array, xp: Any) -> Array:
+        """Return the rate after *step* steps."""
+        start = self.rate / self.start_divisor
+        end = start / self.end_divisor
+        top, last = max(self.rise * self.steps - 1.0, 1e-9), max(self.steps - 1.0, 1e-9)
+        up = _anneal(start, self.rate, xp.minimum(step / top, 1.0), xp)
+        down = _anneal(self.rate, end, xp.maximum(xp.minimum((step - top) / max(last - top, 1e-9), 1.0), 0.0), xp)
+        return xp.where(step <= top, up, down)
+
+
+@dataclass(frozen=True)
+class PiecewiseConstant:
+    """``rates[i]`` until step ``boundaries[i]``, the last rate from the last boundary on.
+
+    >>> import numpy as np
+    >>> rates = PiecewiseConstant(boundaries=(10, 20), rates=(0.1, 0.01, 0.001))
+    >>> [float(rates(np.asarray(step), np)) for step in (0.0, 10.0, 25.0)]
+    [0.1, 0.01, 0.001]
+    """
+
+    boundaries: tuple[int, ...]
+    rates: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boundaries", tuple(self.boundaries))
+        object.__setattr__(self, "rates", tuple(self.rates))
+        if len(self.rates) != len(self.boundaries) + 1:
+            raise ConfigurationError(
+                f"PiecewiseConstant needs one rate more than boundaries; got {len(self.rates)} rates and "
+                f"{len(self.boundaries)} boundaries"
+            )
+        if list(self.boundaries) != sorted(set(self.boundaries)):
+            raise ConfigurationError(f"PiecewiseConstant.boundaries must rise; got {self.boundaries}")
+        for rate in self.rates:
+            _check_rate("PiecewiseConstant", "rates", rate, zero=True)
+
+    def __call__(self, step: Array, xp: Any) -> Array:
+        """Return the rate after *step* steps."""
+        rate = 0.0 * step + self.rates[0]
+        for boundary, following in zip(self.boundaries, self.rates[1:], strict=True):
+            rate = xp.where(step < float(boundary), rate, following + 0.0 * step)
+        return rate
+
+
+def _anneal(start: float, end: float, share: Array, xp: Any) -> Array:
+    return end + (start - end) * 0.5 * (1.0 + xp.cos(pi * share))
+
+
+def _check_rate(schedule: str, name: str, value: object, zero: bool = False) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not isfinite(value) or value < 0 or (value == 0 and not zero):  # type: ignore[arg-type,operator]
+        raise ConfigurationError(
+            f"{schedule}.{name} must be a finite number {'of at least' if zero else 'above'} 0; got {value!r}"
+        )
+
+
+def _check_steps(schedule: str, name: str, value: object, zero: bool = False) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < (0 if zero else 1):
+        raise ConfigurationError(f"{schedule}.{name} must be an integer of at least {0 if zero else 1}; got {value!r}")

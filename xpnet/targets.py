@@ -1,0 +1,142 @@
+"""Checks of targets at the edge: what a user gives as y becomes what a loss computes with, or an error.
+
+Each function takes a NumPy array, looks at its values once per ``fit`` or ``evaluate``, and returns a new array
+or the same one, never a changed one.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.errors import DataError, ShapeError
+
+if TYPE_CHECKING:
+    from xpnet.parameters import Shape
+
+Host = np.ndarray[Any, Any]
+
+__all__ = ["binary_rows", "class_targets", "real_rows", "sign_rows"]
+
+SUM_TOLERANCE = 1e-3
+"""How far a row of class probabilities may be from summing to 1: float16 inputs still pass."""
+
+
+def class_targets(y: Host, classes: int) -> Host:
+    """Return labels (N,) as int32, or rows of class probabilities (N, classes) as they are.
+
+    Raises
+    ------
+    ShapeError
+        y has another rank, or another number of columns than there are classes.
+    DataError
+        A label is not integral or not in 0..classes-1; a row is negative somewhere or does not sum to 1.
+    """
+    if len(y.shape) == 2 and y.shape[1] == 1 and classes > 1:
+        y = np.reshape(y, (-1,))
+    if len(y.shape) == 1:
+        return _labels(y, classes)
+    if len(y.shape) != 2:
+        raise ShapeError(
+            f"y must hold class indices of shape (N,) or rows of shape (N, {classes}); got shape {tuple(y.shape)}"
+        )
+    if y.shape[1] != classes:
+        raise ShapeError(
+            f"y has {y.shape[1]} columns but the network has {classes} outputs; make the last layer "
+            f"Dense({y.shape[1]}), or encode y with {classes} classes"
+        )
+    if y.dtype.kind in "bui":
+        y = y.astype(np.float32)
+    off = np.abs(np.sum(y, axis=1) - 1.0)
+    if bool(np.any(y < 0.0)) or bool(np.any(off > SUM_TOLERANCE)):
+        raise DataError(
+            "each row of y must hold class probabilities: none negative, summing to 1; "
+            "for independent labels use loss='binary_cross_entropy'"
+        )
+    return y
+
+
+def _labels(y: Host, classes: int) -> Host:
+    if y.dtype.kind == "b":
+        return y.astype(np.int32)
+    if y.dtype.kind not in "iu":
+        odd = y != np.round(y)
+        if bool(np.any(odd)):
+            raise DataError(
+                f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
+            )
+    low, high = int(np.min(y)), int(np.max(y))
+    if low < 0 or high >= classes:
+        raise DataError(
+            f"y must hold class indices in 0..{classes - 1}, as the network has {classes} outputs; got "
+            f"{low if low < 0 else high}. Make the last layer Dense(number of classes), and count classes from 0"
+        )
+    return y.astype(np.int32)
+
+
+def binary_rows(y: Host, outputs: int) -> Host:
+    """Return (N, outputs) values in [0, 1].
+
+    Raises
+    ------
+    ShapeError
+        y is not (N, outputs), nor (N,) for one output.
+    DataError
+        A value is outside [0, 1].
+    """
+    y = real_rows(y, (outputs,))
+    wrong = np.logical_or(y < 0, y > 1)
+    if bool(np.any(wrong)):
+        raise DataError(f"y must lie in 0..1 for loss='binary_cross_entropy'; got {_first(y, wrong)}")
+    return y
+
+
+def sign_rows(y: Host) -> Host:
+    """Return (N, 1) values -1 and 1 from labels {0, 1} or {-1, 1}.
+
+    Raises
+    ------
+    ShapeError
+        y is not (N,) or (N, 1).
+    DataError
+        There are other values, or -1 beside 0.
+    """
+    y = real_rows(y, (1,))
+    negative, zero, one = y == -1, y == 0, y == 1
+    known = np.logical_or(np.logical_or(negative, zero), one)
+    if not bool(np.all(known)):
+        raise DataError(
+            f"y must hold -1 and 1 (or 0 and 1) for loss='hinge' with one output; got "
+            f"{_first(y, np.logical_not(known))}"
+        )
+    if bool(np.any(negative)) and bool(np.any(zero)):
+        raise DataError("y mixes -1 and 0 for loss='hinge'; use -1 and 1, or 0 and 1")
+    return np.where(one, np.ones_like(y), -np.ones_like(y))
+
+
+def real_rows(y: Host, out_shape: Shape) -> Host:
+    """Return real targets shaped (N, *out_shape); (N,) is taken for one output.
+
+    Raises
+    ------
+    ShapeError
+        The shape is another.
+    """
+    if y.dtype.kind in "bui":
+        y = y.astype(np.float32)
+    if len(y.shape) == 1 and prod(out_shape) == 1:
+        return np.reshape(y, (-1, *out_shape))
+    if tuple(y.shape[1:]) != tuple(out_shape):
+        expected = ", ".join(["N", *(str(n) for n in out_shape)])
+        raise ShapeError(
+            f"y must have shape ({expected}), as the network's outputs have; got {tuple(y.shape)}. "
+            "Change the last layer, or reshape y"
+        )
+    return y
+
+
+def _first(y: Host, wrong: Host) -> float:
+    """Return the first wrong value, for the message."""
+    return float(y[wrong].flat[0])

@@ -1,0 +1,192 @@
+"""The pure functions of one network on one backend: the step, the measurement, the prediction.
+
+Each takes and returns arrays alone, has static shapes and never waits for the device, so a backend may compile
+it, capture it or run it as it stands. What changes from step to step is a 0-d array in :class:`State`, never a
+Python number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xpnet.layers.base import Context
+from xpnet.metrics.streaming import weighted_sum
+from xpnet.optimizers import Now, rate_at
+from xpnet.random import make_key
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.layers import Sequential
+    from xpnet.losses import Loss
+    from xpnet.metrics.streaming import Metric
+    from xpnet.optimizers import Link
+    from xpnet.parameters import Layout, Shape, Tree
+
+__all__ = ["Batch", "Program", "State", "Sums"]
+
+Sums = Mapping[str, "Array"]
+"""What metrics add up over batches, by name; ``loss`` is (sum of w l, sum of w)."""
+
+
+class State(NamedTuple):
+    """All that training changes. A step donates its old state: only the new one is alive afterwards."""
+
+    params: Array  # (size,) every parameter, in the order of the layout
+    optimizer: Tree  # what the optimizer keeps
+    layers: Tree  # non-trainable arrays of the layers, by name
+    step: Array  # 0-d int32: finished steps
+    scale: Array  # 0-d: what callbacks multiply the scheduled learning rate by
+    words: Array  # (4,) what dropout masks are derived from
+
+
+class Batch(NamedTuple):
+    """Examples, their targets, and their weights or None."""
+
+    x: Array  # (N, *in_shape)
+    y: Array  # (N,) or (N, ...)
+    weights: Array | None  # (N,)
+
+
+class Program:
+    """The pure functions of a network: its layers, loss, metrics and optimizer over one namespace."""
+
+    def __init__(
+        self,
+        model: Sequential,
+        loss: Loss,
+        optimizer: Link,
+        metrics: tuple[Metric, ...],
+        layout: Layout,
+        out_shape: Shape,
+        dtype: Any,
+        xp: Any,
+    ) -> None:
+        self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, metrics
+        self.layout, self.out_shape, self.dtype, self.xp = layout, out_shape, dtype, xp
+
+    def start(self, params: Array, layers: Tree, words: Array) -> State:
+        """Return the state before the first step."""
+        xp = self.xp
+        return State(
+            params=params,
+            optimizer=self.optimizer.init(params, self.layout, xp),
+            layers=layers,
+            step=xp.zeros((), dtype=xp.int32),
+            scale=xp.ones((), dtype=self.dtype),
+            words=words,
+        )
+
+    def step(self, state: State, batch: Batch) -> tuple[State, Sums]:
+        """Train on one batch: forward, loss, backward, update."""
+        xp = self.xp
+        params = self.layout.views(state.params, xp)
+        context = Context(xp, training=True, key=self._key(state), state=state.layers)
+        scores, residuals = self.model.forward(params, batch.x, context)
+        losses, slopes = self.loss(scores, batch.y, xp)
+        sums = self._sums(scores, losses, batch)
+        slopes = slopes * self._share(slopes, batch.weights, sums["loss"])
+        backward = context._replace(key=None, input_gradient=False)
+        _, gradients = self.model.backward(params, residuals, slopes, backward)
+        gradient = self.layout.pack(gradients, xp)
+        done = xp.astype(state.step, self.dtype)
+        rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale  # type: ignore[attr-defined]
+        now = Now(rate, done + 1.0, self.layout, xp)
+        _, new_params, optimizer = self.optimizer.update(gradient, state.params, state.optimizer, now)
+        layers = self.model.advance(state.layers, residuals)
+        step = state.step
+        step += 1
+        return State(new_params, optimizer, layers, step, state.scale, state.words), sums
+
+    def step_loss(self, state: State, batch: Batch) -> tuple[State, Array]:
+        """Train on one batch and return its reduced loss, 0-d."""
+        state, sums = self.step(state, batch)
+        return state, self._reduced(sums["loss"])
+
+    def advance(self, carry: tuple[State, Sums], batch: Batch) -> tuple[State, Sums]:
+        """Train on one batch and add its sums to the running ones."""
+        state, total = carry
+        state, sums = self.step(state, batch)
+        return state, _added(total, sums)
+
+    def advance_rows(self, carry: tuple[State, Sums], data: Batch, rows: Array) -> tuple[State, Sums]:
+        """Train on the given rows of resident data."""
+        return self.advance(carry, _taken(data, rows, self.xp))
+
+    def measure(self, total: Sums, model: tuple[Array, Tree], batch: Batch) -> Sums:
+        """Add one batch's loss and metrics to the running sums, without training."""
+        scores = self.scores(model, batch.x)
+        losses, _ = self.loss(scores, batch.y, self.xp)
+        return _added(total, self._sums(scores, losses, batch))
+
+    def scores(self, model: tuple[Array, Tree], x: Array) -> Array:
+        """Return the last layer's output, as outside training."""
+        params, layers = model
+        context = Context(self.xp, state=layers)
+        return self.model.forward(self.layout.views(params, self.xp), x, context)[0]
+
+    def predictions(self, model: tuple[Array, Tree], x: Array) -> Array:
+        """Return the loss's link of the scores."""
+        return self.loss.link(self.scores(model, x), self.xp)
+
+    def classes(self, model: tuple[Array, Tree], x: Array) -> Array:
+        """Return the predicted classes."""
+        return self.loss.classify(self.scores(model, x), self.xp)  # type: ignore[attr-defined]
+
+    def trace(self, state: State, batch: Batch) -> tuple[Mapping[str, Array], Tree]:
+        """Return everything a training step computes by name, and the parameters' gradients."""
+        xp = self.xp
+        found: dict[str, Array] = {}
+        params = self.layout.views(state.params, xp)
+        context = Context(xp, training=True, key=self._key(state), state=state.layers, record=found.__setitem__)
+        scores, residuals = self.model.forward(params, batch.x, context)
+        losses, slopes = self.loss(scores, batch.y, xp)
+        sums = weighted_sum(losses, batch.weights, xp)
+        slopes = slopes * self._share(slopes, batch.weights, sums)
+        dx, gradients = self.model.backward(params, residuals, slopes, context._replace(key=None))
+        found["input.gradient"] = dx
+        found["losses"] = losses
+        found["loss"] = self._reduced(sums)
+        return found, gradients
+
+    def zero_sums(self) -> Sums:
+        """Return what an epoch's sums start from."""
+        shapes = {metric.name: metric.shape(self.out_shape) for metric in self.metrics}
+        return {name: self.xp.zeros(shape, dtype=self.dtype) for name, shape in {"loss": (2,), **shapes}.items()}
+
+    def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
+        """Return loss and metrics from an epoch's sums, on the host."""
+        total, weight = (float(part) for part in sums["loss"])
+        loss = total / weight if self.loss.reduction == "mean" and weight else total
+        return {"loss": loss, **{metric.name: metric.result(sums[metric.name]) for metric in self.metrics}}
+
+    def _key(self, state: State) -> Any:
+        return make_key(state.words, state.step, self.xp) if self.model.random else None
+
+    def _sums(self, scores: Array, losses: Array, batch: Batch) -> dict[str, Array]:
+        sums = {"loss": weighted_sum(losses, batch.weights, self.xp)}
+        for metric in self.metrics:
+            sums[metric.name] = metric.sums(scores, batch.y, batch.weights, self.loss, self.xp)
+        return sums
+
+    def _reduced(self, sums: Array) -> Array:
+        return sums[0] / sums[1] if self.loss.reduction == "mean" else sums[0]
+
+    def _share(self, slopes: Array, weights: Array | None, sums: Array) -> Array | float:
+        """Return each example's share in the reduced loss: w / sum(w), or w itself."""
+        mean = self.loss.reduction == "mean"
+        if weights is None:
+            return 1.0 / slopes.shape[0] if mean else 1.0
+        if mean:
+            total = sums[1]
+            weights = weights / self.xp.where(total > 0.0, total, self.xp.ones_like(total))
+        return self.xp.reshape(weights, (-1, *(1 for _ in slopes.shape[1:])))
+
+
+def _added(total: Sums, sums: Sums) -> Sums:
+    return {name: total[name] + sums[name] for name in total}
+
+
+def _taken(data: Batch, rows: Array, xp: Any) -> Batch:
+    x, y, weights = (None if array is None else xp.take(array, rows, axis=0) for array in data)
+    return Batch(x, y, weights)

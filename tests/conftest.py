@@ -1,0 +1,96 @@
+"""The ``backend`` fixture: every test that takes it runs once on each array library.
+
+    pytest --backend numpy --backend torch
+
+Without ``--backend``, every backend whose library can be imported is used. What cannot be opened is skipped
+with its reason, except for the libraries that every checkout can have: those, once named, must work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+
+import pytest
+
+import xpnet
+
+LIBRARIES = {
+    "numpy": "numpy",
+    "array-api-strict": "array_api_strict",
+    "torch": "torch",
+    "jax": "jax",
+    "cupy": "cupy",
+}
+"""The module that each backend needs."""
+
+ALIASES = {"strict": "array-api-strict"}
+
+NEVER_SKIPPED = {"numpy", "array-api-strict"}
+"""Without hardware to miss: where one was asked for by name, its absence is a failure."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run the tests on this backend (may be repeated; default: all whose library is installed)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend_name" in metafunc.fixturenames:
+        metafunc.parametrize("backend_name", backend_names(metafunc.config), scope="session")
+
+
+def backend_names(config: pytest.Config) -> list[str]:
+    """Return the backends to test: those named, else those whose library is installed."""
+    named = [ALIASES.get(name, name) for name in config.getoption("--backend")]
+    return list(dict.fromkeys(named)) or [name for name, module in LIBRARIES.items() if find_spec(module)]
+
+
+@cache
+def _open(name: str, dtype: str) -> xpnet.Backend | xpnet.BackendError:
+    try:
+        return xpnet.open_backend(name, dtype=dtype)
+    except xpnet.BackendError as error:
+        return error
+
+
+def open_or_skip(config: pytest.Config, name: str, dtype: str) -> xpnet.Backend:
+    """Open a backend, once per session; skip the test where it cannot be had."""
+    found = _open(name, dtype)
+    if isinstance(found, xpnet.Backend):
+        return found
+    named = {ALIASES.get(asked, asked) for asked in config.getoption("--backend")}
+    if name in named & NEVER_SKIPPED or name not in LIBRARIES:
+        pytest.fail(str(found), pytrace=False)
+    pytest.skip(str(found))
+
+
+@pytest.fixture(scope="session")
+def open_backend(pytestconfig: pytest.Config) -> Callable[..., xpnet.Backend]:
+    """``open_backend(name, dtype="float64")``, which skips the test where the backend cannot be had."""
+    return lambda name, dtype="float64": open_or_skip(pytestconfig, name, dtype)
+
+
+@pytest.fixture(scope="session")
+def backend(backend_name: str, pytestconfig: pytest.Config) -> xpnet.Backend:
+    """Each backend in float64."""
+    return open_or_skip(pytestconfig, backend_name, "float64")
+
+
+@pytest.fixture(scope="session")
+def backend32(backend_name: str, pytestconfig: pytest.Config) -> xpnet.Backend:
+    """Each backend in float32."""
+    return open_or_skip(pytestconfig, backend_name, "float32")
+
+
+@pytest.fixture(scope="session")
+def all_backends(pytestconfig: pytest.Config) -> dict[str, xpnet.Backend]:
+    """Every backend under test in float64, by name, for tests that compare them."""
+    found = {name: _open(name, "float64") for name in backend_names(pytestconfig)}
+    return {name: backend for name, backend in found.items() if isinstance(backend, xpnet.Backend)}

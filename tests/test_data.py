@@ -1,122 +1,26 @@
 from __future__ import annotations
 
-import copy
-import dataclasses
-import json
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from libraries import NAMES, Library
 
 import xpnet.data
-from xpnet.data import MinMaxScaler, StandardScaler, from_one_hot, one_hot, split, to_host
-from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError
-
-SCALERS = [StandardScaler(), MinMaxScaler(), MinMaxScaler(-1.0, 2.5)]
+from xpnet.data import from_one_hot, one_hot, split
+from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError
 
 
-class Library:
-    """One array library as the tests need it: a way in, and a check that a result stayed there."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        if name == "strict":
-            self.xp = pytest.importorskip("array_api_strict")
-            self.device: Any = self.xp.Device("device1")
-        else:
-            module = {"numpy": "numpy", "torch": "torch", "jax": "jax.numpy"}[name]
-            self.xp = pytest.importorskip(module)
-            self.device = None
-
-    def array(self, values: Any, dtype: str | None = None) -> Any:
-        options = {} if self.device is None else {"device": self.device}
-        host = np.asarray(values, dtype=dtype)
-        if self.name == "torch":
-            return self.xp.asarray(host.copy())
-        return self.xp.asarray(host, **options)
-
-    def check(self, result: Any) -> np.ndarray:
-        assert isinstance(result, type(self.array([0.0])))
-        if self.device is not None:
-            assert result.device == self.device
-        return to_host(result)
-
-
-@pytest.fixture(params=["numpy", "strict", "torch", "jax"])
+@pytest.fixture(params=NAMES)
 def library(request: pytest.FixtureRequest) -> Library:
     return Library(request.param)
 
 
 def test_all_is_right() -> None:
     assert all(hasattr(xpnet.data, name) for name in xpnet.data.__all__)
-
-
-# --- to_host -----------------------------------------------------------------------------------------
-
-
-def test_to_host_takes_every_library(library: Library) -> None:
-    host = to_host(library.array([[1.0, 2.0]], "float32"))
-    assert type(host) is np.ndarray
-    assert host.dtype == np.float32
-    np.testing.assert_array_equal(host, [[1.0, 2.0]])
-
-
-def test_to_host_takes_pandas() -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3, 4]})
-    np.testing.assert_array_equal(to_host(frame), [[1.0, 3.0], [2.0, 4.0]])
-    np.testing.assert_array_equal(to_host(frame["b"]), [3, 4])
-
-
-def test_to_host_takes_torch_with_gradient_and_bfloat16() -> None:
-    torch = pytest.importorskip("torch")
-    np.testing.assert_array_equal(to_host(torch.ones(2, requires_grad=True)), [1, 1])
-    half = to_host(torch.tensor([1.5], dtype=torch.bfloat16))
-    assert half.dtype == np.float32
-    assert half[0] == 1.5
-
-
-def test_to_host_takes_jax_bfloat16() -> None:
-    jnp = pytest.importorskip("jax.numpy")
-    half = jnp.ones(2, jnp.bfloat16)
-    assert to_host(half).dtype == np.float32
-    assert to_host(np.asarray(half)).dtype == np.float32
-
-
-class OnGpu:
-    """An array as CuPy's: it refuses implicit conversion and leaves its device by `get` alone."""
-
-    __cuda_array_interface__: ClassVar[dict[str, int]] = {}
-
-    def get(self) -> np.ndarray:
-        return np.arange(3)
-
-    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
-
-
-def test_to_host_takes_cupy_by_get() -> None:
-    np.testing.assert_array_equal(to_host(OnGpu()), [0, 1, 2])
-
-
-def test_to_host_names_what_it_refuses() -> None:
-    with pytest.raises(ShapeError, match=r"^y is not a rectangular"):
-        to_host([[1], [1, 2]], "y")
-    with pytest.raises(DtypeError, match=r"is a sparse csr_array; give its \.toarray\(\)"):
-        to_host(pytest.importorskip("scipy.sparse").csr_array([[1, 0]]))
-    with pytest.raises(DataError, match="masked"):
-        to_host(np.ma.masked_equal([1, 2], 2))
-    assert to_host(np.ma.masked_equal([1, 2], 3)).tolist() == [1, 2]
-
-    class Stubborn:
-        def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-            raise TypeError("no")
-
-    with pytest.raises(DtypeError, match=r"^y, a Stubborn, cannot be read"):
-        to_host(Stubborn(), "y")
 
 
 # --- one-hot -----------------------------------------------------------------------------------------
@@ -344,123 +248,3 @@ def test_split_copies() -> None:
     train, _ = split(x)
     train[:] = -1
     np.testing.assert_array_equal(x, np.arange(10))
-
-
-# --- scalers -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
-def test_scaler_in_every_library(library: Library, scaler: Any) -> None:
-    host = np.random.default_rng(0).normal(3, 5, (40, 2, 3)).astype("float32")
-    x = library.array(host)
-    fitted, scaled = scaler.fit_transform(x)
-    reference = scaler.fit(host)
-    np.testing.assert_allclose(library.check(scaled), reference.transform(host), rtol=1e-4, atol=1e-5)
-    assert to_host(scaled).dtype == np.float32
-    assert fitted.shape == (2, 3)
-    np.testing.assert_allclose(library.check(fitted.inverse_transform(scaled)), host, rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(to_host(x), host)
-
-
-@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
-def test_scaler_agrees_with_sklearn(scaler: Any) -> None:
-    preprocessing = pytest.importorskip("sklearn.preprocessing")
-    train, test = np.random.default_rng(1).normal([1e3, -5, 0], [1, 1e-3, 1e4], (2, 50, 3))
-    if isinstance(scaler, StandardScaler):
-        other = preprocessing.StandardScaler().fit(train)
-    else:
-        other = preprocessing.MinMaxScaler((scaler.low, scaler.high)).fit(train)
-    mine = scaler.fit(train)
-    np.testing.assert_allclose(mine.transform(test), other.transform(test), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(mine.inverse_transform(test), other.inverse_transform(test), rtol=1e-12, atol=1e-9)
-
-
-@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
-def test_scaler_survives_constant_features(library: Library, scaler: Any) -> None:
-    x = library.array(np.column_stack([np.full(1001, 0.1), np.arange(1001)]), "float32")
-    fitted, scaled = scaler.fit_transform(x)
-    constant = library.check(scaled)[:, 0]
-    np.testing.assert_array_equal(constant, getattr(scaler, "low", 0.0))
-    np.testing.assert_allclose(library.check(fitted.inverse_transform(scaled))[:, 0], 0.1, rtol=1e-6)
-
-
-def test_scaler_takes_integers_booleans_lists_frames_and_targets(library: Library) -> None:
-    pandas = pytest.importorskip("pandas")
-    images = library.array(np.arange(12).reshape(3, 2, 2) * 20, "uint8")
-    scaled = library.check(MinMaxScaler().fit(images).transform(images))
-    np.testing.assert_allclose(scaled[:, 0, 0], [0, 0.5, 1])
-    flags = library.array([[True], [False]])
-    np.testing.assert_allclose(library.check(StandardScaler().fit(flags).transform(flags)), [[1], [-1]])
-    assert StandardScaler().fit(pandas.DataFrame({"a": [1, 3]})) == StandardScaler((2.0,), (1.0,), (1,))
-    targets = StandardScaler().fit([1.0, 3.0])
-    assert targets.shape == ()
-    np.testing.assert_array_equal(library.check(targets.transform(library.array([5.0], "float32"))), [3.0])
-
-
-def test_scaler_statistics_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.random.default_rng(2).normal(1e4, 1, (1000, 3)).astype("float32")
-    whole = StandardScaler().fit(x)
-    monkeypatch.setattr(xpnet.data, "_BLOCK", 21)
-    blocks = StandardScaler().fit(x)
-    np.testing.assert_allclose(whole.mean, blocks.mean, rtol=1e-12)
-    np.testing.assert_allclose(whole.deviation, x.astype("float64").std(axis=0), rtol=1e-9)
-    np.testing.assert_allclose(whole.deviation, blocks.deviation, rtol=1e-9)
-
-
-@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
-def test_scaler_is_immutable_and_plain(scaler: Any) -> None:
-    before = copy.copy(scaler)
-    fitted = scaler.fit([[1.0, 2.0], [3.0, 5.0]])
-    assert scaler == before
-    assert fitted != scaler
-    assert hash(fitted) == hash(scaler.fit([[1.0, 2.0], [3.0, 5.0]]))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        fitted.shape = (3,)
-    assert type(scaler)(**json.loads(json.dumps(dataclasses.asdict(fitted)))) == fitted
-    assert eval(repr(fitted)) == fitted
-
-
-@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
-def test_scaler_refuses(scaler: Any) -> None:
-    with pytest.raises(NotBuiltError, match=r"not fitted.*Scaler\(\)\.fit\(x_train\)"):
-        scaler.transform([[1.0]])
-    with pytest.raises(NotBuiltError):
-        scaler.inverse_transform([[1.0]])
-    with pytest.raises(DataError, match="NaN"):
-        scaler.fit([[1.0], [np.nan]])
-    with pytest.raises(DataError, match="empty"):
-        scaler.fit(np.zeros((0, 3)))
-    with pytest.raises(ShapeError, match="single value"):
-        scaler.fit(1.0)
-    with pytest.raises(DtypeError, match="real numbers"):
-        scaler.fit([["a"]])
-    fitted = scaler.fit([[1.0, 2.0]])
-    with pytest.raises(ShapeError, match=r"shape \(n, 2\).*got \(1, 3\)"):
-        fitted.transform([[1.0, 2.0, 3.0]])
-    with pytest.raises(ShapeError, match=r"shape \(n,\).*got \(1, 1\)"):
-        scaler.fit([1.0]).transform([[1.0]])
-
-
-def test_scaler_refuses_statistics_that_do_not_fit() -> None:
-    with pytest.raises(ConfigurationError, match="given together"):
-        StandardScaler(mean=(1.0,))
-    with pytest.raises(ConfigurationError, match="mean must be 2 finite numbers"):
-        StandardScaler((1.0,), (1.0,), (2,))
-    with pytest.raises(ConfigurationError, match="deviation must be 1 finite"):
-        StandardScaler((1.0,), (np.inf,), (1,))
-    with pytest.raises(ConfigurationError, match="low must be below high"):
-        MinMaxScaler(1.0, 1.0)
-
-
-def test_scaler_leaves_nan_and_does_not_clip() -> None:
-    fitted = MinMaxScaler().fit([[0.0], [2.0]])
-    np.testing.assert_array_equal(fitted.transform([[np.nan], [4.0]]), [[np.nan], [2.0]])
-
-
-@settings(deadline=None)
-@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6)))
-def test_scaler_inverts(x: np.ndarray) -> None:
-    for scaler in SCALERS:
-        fitted, scaled = scaler.fit_transform(x)
-        assert np.all(np.isfinite(scaled))
-        np.testing.assert_allclose(fitted.inverse_transform(scaled), x, rtol=1e-9, atol=1e-6)

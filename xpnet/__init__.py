@@ -51,12 +51,6 @@ if TYPE_CHECKING:
         load as load,
     )
     from xpnet.data import (
-        MinMaxScaler as MinMaxScaler,
-    )
-    from xpnet.data import (
-        StandardScaler as StandardScaler,
-    )
-    from xpnet.data import (
         from_one_hot as from_one_hot,
     )
     from xpnet.data import (
@@ -311,6 +305,12 @@ if TYPE_CHECKING:
     from xpnet.parameters import (
         Param as Param,
     )
+    from xpnet.scaling import (
+        MinMaxScaler as MinMaxScaler,
+    )
+    from xpnet.scaling import (
+        StandardScaler as StandardScaler,
+    )
     from xpnet.schedules import (
         ConstantRate as ConstantRate,
     )
@@ -346,7 +346,7 @@ _HOMES = {
         "TerminateOnNaN",
     ),
     "checkpoint": ("load",),
-    "data": ("MinMaxScaler", "StandardScaler", "from_one_hot", "one_hot", "split"),
+    "data": ("from_one_hot", "one_hot", "split"),
     "datasets": ("clouds", "digits_11x11", "mnist", "read_idx", "spiral"),
     "errors": (
         "BackendError",
@@ -430,6 +430,7 @@ _HOMES = {
         "chain",
     ),
     "parameters": ("Param",),
+    "scaling": ("MinMaxScaler", "StandardScaler"),
     "schedules": (
         "ConstantRate",
         "CosineDecay",

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from xpnet.backend import Array, Backend
     from xpnet.parameters import Shape
 
-__all__ = ["Host", "check_features", "check_finite", "check_lengths", "host_array", "take_in"]
+__all__ = [
+    "Host",
+    "check_features",
+    "check_finite",
+    "check_lengths",
+    "default_dtype",
+    "open_array",
+    "require_real",
+    "require_samples",
+    "take_in",
+    "to_host",
+]
 
 Host = np.ndarray[Any, Any]
 
@@ -30,10 +41,12 @@ def take_in(values: Any, backend: Backend, argument: str) -> Array:
 
     Raises
     ------
+    ShapeError
+        They are ragged, or a single number.
     DataError
-        They are ragged, masked, a scalar, or an array that no library but its own can read.
+        They are masked, or an array that no library but its own can read.
     DtypeError
-        They are text, objects, complex or sparse.
+        They are text, objects that are no numbers, complex or sparse.
     """
     if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray | np.generic):
         try:
@@ -43,43 +56,134 @@ def take_in(values: Any, backend: Backend, argument: str) -> Array:
                 f"{argument} is a {type(values).__module__}.{type(values).__qualname__} that backend {backend.name!r} "
                 f"on {backend.device} cannot read ({error}); convert it to NumPy first, or use its own backend"
             ) from error
-        if not backend.xp.isdtype(array.dtype, ("bool", "integral", "real floating")):
-            raise DtypeError(f"{argument} must hold real numbers; got dtype {array.dtype}")
-        if not array.shape:
-            raise ShapeError(f"{argument} must be an array with one row for each example; got a single number")
-        return array
-    return host_array(values, argument)
-
-
-def host_array(values: Any, argument: str) -> Host:
-    """Return *values* as a NumPy array of real numbers, memory-mapped ones as they are.
-
-    Raises
-    ------
-    DataError, DtypeError
-        As :func:`take_in`.
-    """
-    if isinstance(values, np.ma.MaskedArray):
-        raise DataError(f"{argument} is a masked array; fill or drop what is masked first")
-    if hasattr(values, "toarray"):
-        raise DtypeError(f"{argument} is a sparse {type(values).__name__}; use {argument}.toarray()")
-    if hasattr(values, "to_numpy"):
-        values = values.to_numpy()
-    try:
-        array: Host = np.asanyarray(values)
-        if array.dtype.kind == "O":
-            array = np.asarray(array, dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise DtypeError(
-            f"{argument} must be an array of real numbers, all rows of one length; got {type(values).__name__} "
-            f"({error}). Encode text as numbers first"
-        ) from error
-    if array.dtype.kind not in REAL_KINDS:
-        remedy = "use its real part" if array.dtype.kind == "c" else "encode text or labels as numbers first"
-        raise DtypeError(f"{argument} must hold real numbers; got dtype {array.dtype}: {remedy}")
+        require_real(array, backend.xp, argument)
+    else:
+        array = to_host(values, argument, real=True)
     if not array.shape:
         raise ShapeError(f"{argument} must be an array with one row for each example; got a single number")
     return array
+
+
+def to_host(values: Any, argument: str = "array", *, real: bool = False) -> Host:
+    """Return *values* as a NumPy array in main memory, a memory-mapped one as it is.
+
+    Shapes: any; numbers, sequences, pandas or polars objects, or arrays of any library, on any device. The
+    result may share memory with *values*: read it, never write it. bfloat16 becomes float32, which holds each
+    of its values. With *real*, objects that are numbers become float64, and what is no real number is refused.
+
+    Raises
+    ------
+    ShapeError
+        *values* are a ragged sequence.
+    DataError
+        They are a masked array with masked entries.
+    DtypeError
+        They are sparse, or their library refuses to hand them over; with *real*, they are text, complex or
+        objects that are no numbers.
+
+    Examples
+    --------
+    >>> to_host([[1, 2], [3, 4]])
+    array([[1, 2],
+           [3, 4]])
+    """
+    if isinstance(values, np.ndarray) and np.any(getattr(values, "mask", False)):
+        raise DataError(f"{argument} has masked entries; fill them (`.filled(...)`) or drop those rows")
+    if hasattr(values, "toarray"):
+        raise DtypeError(f"{argument} is a sparse {type(values).__name__}; give its .toarray()")
+    try:
+        host: Host = values if isinstance(values, np.memmap) else np.asarray(_off_device(values))
+    except ValueError as error:
+        raise ShapeError(f"{argument} is not a rectangular array ({error}); give every row one length") from error
+    except (TypeError, RuntimeError, BufferError) as error:
+        raise DtypeError(
+            f"{argument}, a {type(values).__name__}, cannot be read as an array ({error}); convert it to NumPy first"
+        ) from error
+    # Kind V with a bfloat16 name is ml_dtypes' type, with which plain NumPy cannot calculate.
+    host = host.astype(np.float32) if host.dtype.name == "bfloat16" else host
+    return _numbers(host, argument) if real else host
+
+
+def _off_device(values: Any) -> Any:
+    """Return *values* in a form that ``np.asarray`` takes, by their library's own way out."""
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        tensor = values.detach().cpu()
+        return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+    if hasattr(values, "to_numpy"):
+        return values.to_numpy()
+    # A dict has `get` too; only arrays on a CUDA device have the interface beside it.
+    if hasattr(values, "__cuda_array_interface__") and hasattr(values, "get"):
+        return values.get()
+    if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray | np.generic):
+        return _through_dlpack(values)
+    return values
+
+
+def _through_dlpack(values: Any) -> Any:
+    try:
+        return np.from_dlpack(values)
+    except (TypeError, ValueError, RuntimeError, BufferError):
+        # DLPack has no way for some devices and dtypes that the library itself can convert.
+        return values
+
+
+def _numbers(host: Host, argument: str) -> Host:
+    """Return *host* with a dtype of real numbers."""
+    # NumPy would read None as NaN and the text "1" as 1.
+    if host.dtype.kind == "O" and not any(item is None or isinstance(item, str | bytes) for item in host.flat):
+        try:
+            host = host.astype(np.float64)
+        except (ValueError, TypeError) as error:
+            raise DtypeError(f"{argument} must hold real numbers; got objects that are none ({error})") from error
+    require_real(host, np, argument)
+    return host
+
+
+def open_array(values: Any, argument: str) -> tuple[Array, Any, Any]:
+    """Return *values* as an array of their own library, its namespace and device; what is no array becomes NumPy's."""
+    import array_api_compat
+
+    if isinstance(values, np.ndarray | np.generic) or not array_api_compat.is_array_api_obj(values):
+        values = to_host(values, argument)
+    return values, array_api_compat.array_namespace(values), array_api_compat.device(values)
+
+
+def default_dtype(xp: Any, device: Any, kind: str) -> Any:
+    """Return what the library takes for ``"real floating"``, ``"integral"`` or ``"indexing"`` when nothing is said."""
+    return xp.__array_namespace_info__().default_dtypes(device=device)[kind]
+
+
+def require_real(array: Array, xp: Any, argument: str) -> None:
+    """Raise DtypeError unless *array* has a dtype of real numbers (or booleans)."""
+    # `isdtype` of some libraries raises for the dtypes of text and objects, which only NumPy arrays have.
+    real = (
+        array.dtype.kind in REAL_KINDS
+        if isinstance(array, np.ndarray)
+        else xp.isdtype(array.dtype, ("bool", "integral", "real floating"))
+    )
+    if not real:
+        remedy = (
+            "use its real part"
+            if "complex" in str(array.dtype)
+            else "number text and categories first (`np.unique(labels, return_inverse=True)`), and give mixed or "
+            "missing values one numeric dtype"
+        )
+        raise DtypeError(f"{argument} must hold real numbers; got dtype {array.dtype}: {remedy}")
+
+
+def require_samples(array: Array, argument: str, *, what: str = "one row per sample") -> int:
+    """Return the length of the first axis, which has to be there and not empty.
+
+    Raises
+    ------
+    ShapeError, DataError
+        *array* is a single value; it is empty.
+    """
+    if array.ndim < 1:
+        raise ShapeError(f"{argument} must have {what}, got a single value (shape ())")
+    if 0 in array.shape:
+        raise DataError(f"{argument} is empty: its shape is {tuple(array.shape)}")
+    return int(array.shape[0])
 
 
 def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:

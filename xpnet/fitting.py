@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import callbacks as known_callbacks
-from xpnet.arrays import Host, check_features, check_finite, check_lengths, host_array, take_in
+from xpnet.arrays import Host, check_features, check_finite, check_lengths, take_in, to_host
 from xpnet.batches import HostRows, Resident, Source, Stream
 from xpnet.callbacks import Callback, CallbackList
 from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
@@ -236,7 +236,7 @@ def _class_table(class_weight: Any, targets: Host, classes: int) -> Host:
                 raise DataError(f"class_weight names class {label!r}; expected indices in 0..{classes - 1}")
             table[label] = weight
     else:
-        table = np.asarray(host_array(class_weight, "class_weight"), dtype=np.float64)
+        table = np.asarray(to_host(class_weight, "class_weight", real=True), dtype=np.float64)
         if table.shape != (classes,):
             raise ShapeError(f"class_weight must have one entry for each of {classes} classes; got shape {table.shape}")
     if not np.isfinite(table).all() or (table < 0).any() or not table.any():

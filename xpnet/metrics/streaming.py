@@ -15,7 +15,7 @@ import numpy as np
 
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.losses import BinaryCrossEntropy
-from xpnet.metrics.reports import Counts, averaged_figures
+from xpnet.metrics.classification import Counts, averaged_figures
 
 if TYPE_CHECKING:
     from xpnet.backend import Array

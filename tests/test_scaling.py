@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from libraries import NAMES, Library
+
+import xpnet.scaling
+from xpnet.arrays import to_host
+from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError
+from xpnet.scaling import MinMaxScaler, StandardScaler
+
+SCALERS = [StandardScaler(), MinMaxScaler(), MinMaxScaler(-1.0, 2.5)]
+
+
+@pytest.fixture(params=NAMES)
+def library(request: pytest.FixtureRequest) -> Library:
+    return Library(request.param)
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
+def test_scaler_in_every_library(library: Library, scaler: Any) -> None:
+    host = np.random.default_rng(0).normal(3, 5, (40, 2, 3)).astype("float32")
+    x = library.array(host)
+    fitted, scaled = scaler.fit_transform(x)
+    reference = scaler.fit(host)
+    np.testing.assert_allclose(library.check(scaled), reference.transform(host), rtol=1e-4, atol=1e-5)
+    assert to_host(scaled).dtype == np.float32
+    assert fitted.shape == (2, 3)
+    np.testing.assert_allclose(library.check(fitted.inverse_transform(scaled)), host, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(to_host(x), host)
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
+def test_scaler_agrees_with_sklearn(scaler: Any) -> None:
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    train, test = np.random.default_rng(1).normal([1e3, -5, 0], [1, 1e-3, 1e4], (2, 50, 3))
+    if isinstance(scaler, StandardScaler):
+        other = preprocessing.StandardScaler().fit(train)
+    else:
+        other = preprocessing.MinMaxScaler((scaler.low, scaler.high)).fit(train)
+    mine = scaler.fit(train)
+    np.testing.assert_allclose(mine.transform(test), other.transform(test), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(mine.inverse_transform(test), other.inverse_transform(test), rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
+def test_scaler_survives_constant_features(library: Library, scaler: Any) -> None:
+    x = library.array(np.column_stack([np.full(1001, 0.1), np.arange(1001)]), "float32")
+    fitted, scaled = scaler.fit_transform(x)
+    constant = library.check(scaled)[:, 0]
+    np.testing.assert_array_equal(constant, getattr(scaler, "low", 0.0))
+    np.testing.assert_allclose(library.check(fitted.inverse_transform(scaled))[:, 0], 0.1, rtol=1e-6)
+
+
+def test_scaler_takes_integers_booleans_lists_frames_and_targets(library: Library) -> None:
+    pandas = pytest.importorskip("pandas")
+    images = library.array(np.arange(12).reshape(3, 2, 2) * 20, "uint8")
+    scaled = library.check(MinMaxScaler().fit(images).transform(images))
+    np.testing.assert_allclose(scaled[:, 0, 0], [0, 0.5, 1])
+    flags = library.array([[True], [False]])
+    np.testing.assert_allclose(library.check(StandardScaler().fit(flags).transform(flags)), [[1], [-1]])
+    assert StandardScaler().fit(pandas.DataFrame({"a": [1, 3]})) == StandardScaler((2.0,), (1.0,), (1,))
+    targets = StandardScaler().fit([1.0, 3.0])
+    assert targets.shape == ()
+    np.testing.assert_array_equal(library.check(targets.transform(library.array([5.0], "float32"))), [3.0])
+
+
+def test_scaler_statistics_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(2).normal(1e4, 1, (1000, 3)).astype("float32")
+    whole = StandardScaler().fit(x)
+    monkeypatch.setattr(xpnet.scaling, "_BLOCK", 21)
+    blocks = StandardScaler().fit(x)
+    np.testing.assert_allclose(whole.mean, blocks.mean, rtol=1e-12)
+    np.testing.assert_allclose(whole.deviation, x.astype("float64").std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(whole.deviation, blocks.deviation, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
+def test_scaler_is_immutable_and_plain(scaler: Any) -> None:
+    before = copy.copy(scaler)
+    fitted = scaler.fit([[1.0, 2.0], [3.0, 5.0]])
+    assert scaler == before
+    assert fitted != scaler
+    assert hash(fitted) == hash(scaler.fit([[1.0, 2.0], [3.0, 5.0]]))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        fitted.shape = (3,)
+    assert type(scaler)(**json.loads(json.dumps(dataclasses.asdict(fitted)))) == fitted
+    assert eval(repr(fitted)) == fitted
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
+def test_scaler_refuses(scaler: Any) -> None:
+    with pytest.raises(NotBuiltError, match=r"not fitted.*Scaler\(\)\.fit\(x_train\)"):
+        scaler.transform([[1.0]])
+    with pytest.raises(NotBuiltError):
+        scaler.inverse_transform([[1.0]])
+    with pytest.raises(DataError, match="NaN"):
+        scaler.fit([[1.0], [np.nan]])
+    with pytest.raises(DataError, match="empty"):
+        scaler.fit(np.zeros((0, 3)))
+    with pytest.raises(ShapeError, match="single value"):
+        scaler.fit(1.0)
+    with pytest.raises(DtypeError, match="real numbers"):
+        scaler.fit([["a"]])
+    fitted = scaler.fit([[1.0, 2.0]])
+    with pytest.raises(ShapeError, match=r"shape \(n, 2\).*got \(1, 3\)"):
+        fitted.transform([[1.0, 2.0, 3.0]])
+    with pytest.raises(ShapeError, match=r"shape \(n,\).*got \(1, 1\)"):
+        scaler.fit([1.0]).transform([[1.0]])
+
+
+def test_scaler_refuses_statistics_that_do_not_fit() -> None:
+    with pytest.raises(ConfigurationError, match="given together"):
+        StandardScaler(mean=(1.0,))
+    with pytest.raises(ConfigurationError, match="mean must be 2 finite numbers"):
+        StandardScaler((1.0,), (1.0,), (2,))
+    with pytest.raises(ConfigurationError, match="deviation must be 1 finite"):
+        StandardScaler((1.0,), (np.inf,), (1,))
+    with pytest.raises(ConfigurationError, match="low must be below high"):
+        MinMaxScaler(1.0, 1.0)
+
+
+def test_scaler_leaves_nan_and_does_not_clip() -> None:
+    fitted = MinMaxScaler().fit([[0.0], [2.0]])
+    np.testing.assert_array_equal(fitted.transform([[np.nan], [4.0]]), [[np.nan], [2.0]])
+
+
+@settings(deadline=None)
+@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6)))
+def test_scaler_inverts(x: np.ndarray) -> None:
+    for scaler in SCALERS:
+        fitted, scaled = scaler.fit_transform(x)
+        assert np.all(np.isfinite(scaled))
+        np.testing.assert_allclose(fitted.inverse_transform(scaled), x, rtol=1e-9, atol=1e-6)
+
+
+def test_all_is_right() -> None:
+    assert all(hasattr(xpnet.scaling, name) for name in xpnet.scaling.__all__)

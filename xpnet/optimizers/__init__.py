@@ -1,0 +1,54 @@
+"""Optimizers: update rules, their companions, and the chain that composes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xpnet.optimizers.base import Link, Now, Updated, rate_at
+from xpnet.optimizers.chaining import Chain, chain
+from xpnet.optimizers.links import (
+    L1,
+    L2,
+    ClipByNorm,
+    ClipByValue,
+    DecoupledWeightDecay,
+    ExponentialMovingAverage,
+    MaxNorm,
+)
+from xpnet.optimizers.rules import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, Nadam, RMSProp
+
+__all__ = [
+    "L1",
+    "L2",
+    "NAMES",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Chain",
+    "ClipByNorm",
+    "ClipByValue",
+    "DecoupledWeightDecay",
+    "ExponentialMovingAverage",
+    "Link",
+    "Lion",
+    "MaxNorm",
+    "Nadam",
+    "Now",
+    "RMSProp",
+    "Updated",
+    "chain",
+    "rate_at",
+]
+
+NAMES: Mapping[str, Any] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "nadam": Nadam,
+    "rmsprop": RMSProp,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "lion": Lion,
+}
+"""What each optimizer goes by when it is given by name."""

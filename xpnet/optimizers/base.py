@@ -1,0 +1,82 @@
+"""The form of an optimizer and its companions: a pair of pure functions on ONE flat vector.
+
+    init(params, layout, xp)              -> state
+    update(gradient, params, state, now)  -> (gradient, params, state)
+
+Whatever acts on a step has this form: an optimizer changes the parameters, clipping and penalties change the
+gradient on its way there, max-norm changes the parameters on their way out, an average only watches.
+``chain`` hands the three from link to link. All vectors are donated: an update may reuse them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from xpnet.errors import ConfigurationError
+from xpnet.schedules import ConstantRate, Schedule
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.parameters import Layout, Tree
+
+__all__ = ["Link", "Now", "Updated", "rate_at"]
+
+Updated = tuple["Array", "Array", "Tree"]
+"""What update returns: gradient, params, state."""
+
+
+class Now(NamedTuple):
+    """What an update knows beside the vectors."""
+
+    learning_rate: Array  # 0-d
+    step: Array  # 0-d, floating, counted from 1
+    layout: Layout
+    xp: Any
+
+
+class Link(Protocol):
+    """What can stand in a chain; with a ``learning_rate`` it is an optimizer."""
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the state before the first step: a mapping of arrays, maybe empty."""
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Return gradient, parameters and state after one step."""
+
+
+def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | float:
+    """Return the learning rate after *step* finished steps."""
+    schedule = learning_rate if callable(learning_rate) else ConstantRate(learning_rate)
+    return schedule(step, xp)
+
+
+def check_learning_rate(optimizer: str, rate: object) -> None:
+    if callable(rate) and not isinstance(rate, type):
+        return
+    number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    if not number or not 0 < rate < float("inf"):  # type: ignore[operator]
+        raise ConfigurationError(
+            f"{optimizer}.learning_rate must be a finite number above 0 or a schedule; got {rate!r}"
+        )
+
+
+def check_moments(optimizer: str, rate: object, beta1: float, beta2: float, epsilon: float) -> None:
+    check_learning_rate(optimizer, rate)
+    check_share(optimizer, "beta1", beta1)
+    check_share(optimizer, "beta2", beta2)
+    check_size(optimizer, "epsilon", epsilon)
+
+
+def check_share(optimizer: str, name: str, value: float) -> None:
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ConfigurationError(f"{optimizer}.{name} must be in [0, 1); got {value!r}")
+
+
+def check_size(optimizer: str, name: str, value: float) -> None:
+    if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ConfigurationError(f"{optimizer}.{name} must be a finite number of at least 0; got {value!r}")
+
+
+def check_limit(link: str, value: float) -> None:
+    if not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ConfigurationError(f"{link}.limit must be a finite number above 0; got {value!r}")

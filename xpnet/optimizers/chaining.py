@@ -1,0 +1,71 @@
+"""Composition: an optimizer with penalties, clipping, decay, constraints and averages around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from xpnet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.optimizers.base import Link, Now, Updated
+    from xpnet.parameters import Layout, Tree
+    from xpnet.schedules import Schedule
+
+__all__ = ["Chain", "chain"]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Links one after the other, among them exactly one optimizer. Made by :func:`chain`."""
+
+    links: tuple[Link, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "links", tuple(self.links))
+        for link in self.links:
+            if isinstance(link, str | type) or not hasattr(link, "update"):
+                raise ConfigurationError(f"chain() takes optimizers, penalties and clips as objects; got {link!r}")
+        optimizers = [link for link in self.links if hasattr(link, "learning_rate")]
+        if len(optimizers) != 1:
+            raise ConfigurationError(
+                f"chain() needs exactly one optimizer among its links; got {len(optimizers)}: "
+                f"{', '.join(str(link) for link in self.links) or 'no link'}"
+            )
+
+    @property
+    def learning_rate(self) -> float | Schedule:
+        """The optimizer's rate."""
+        rates = [link.learning_rate for link in self.links if hasattr(link, "learning_rate")]
+        rate: float | Schedule = rates[0]
+        return rate
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the links' states by their place."""
+        return {str(i): link.init(params, layout, xp) for i, link in enumerate(self.links)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Hand gradient and parameters through the links."""
+        new = {}
+        for i, link in enumerate(self.links):
+            gradient, params, new[str(i)] = link.update(gradient, params, state[str(i)], now)
+        return gradient, params, new
+
+
+def chain(*links: Link) -> Chain:
+    """Compose an optimizer with penalties, clipping, decay, constraints and averages, in their order.
+
+    Raises
+    ------
+    ConfigurationError
+        There is not exactly one optimizer among them.
+
+    Examples
+    --------
+    >>> from xpnet import Adam, ClipByNorm, L2, MaxNorm, chain
+    >>> optimizer = chain(L2(1e-4), ClipByNorm(1.0), Adam(1e-3), MaxNorm(3.0))
+    >>> optimizer.learning_rate
+    0.001
+    """
+    return Chain(links)

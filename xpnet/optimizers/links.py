@@ -1,0 +1,187 @@
+"""What stands beside the rule in a chain: clipping, penalties, decay, max-norm, a moving average.
+
+Penalties and decay act on weights, not on biases and norms (``Param.decay``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xpnet.optimizers.base import check_limit, check_share, check_size
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.optimizers.base import Now, Updated
+    from xpnet.parameters import Layout, Tree
+
+__all__ = [
+    "L1",
+    "L2",
+    "ClipByNorm",
+    "ClipByValue",
+    "DecoupledWeightDecay",
+    "ExponentialMovingAverage",
+    "MaxNorm",
+]
+
+
+@dataclass(frozen=True)
+class ClipByValue:
+    """Hold each element of the gradient within -limit..limit."""
+
+    limit: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_limit("ClipByValue", self.limit)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Need no state."""
+        return {}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Clip the gradient."""
+        return now.xp.maximum(now.xp.minimum(gradient, self.limit), -self.limit), params, state
+
+
+@dataclass(frozen=True)
+class ClipByNorm:
+    r"""Scale the whole gradient down to an L2 norm of at most ``limit`` (Pascanu et al. 2013, algorithm 1).
+
+    .. math:: g \leftarrow g \cdot limit / \max(\lVert g \rVert, limit)
+    """
+
+    limit: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_limit("ClipByNorm", self.limit)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Need no state."""
+        return {}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Scale the gradient."""
+        norm = now.xp.sqrt(now.xp.sum(gradient * gradient))
+        gradient *= self.limit / now.xp.maximum(norm, self.limit)
+        return gradient, params, state
+
+
+@dataclass(frozen=True)
+class L1:
+    r"""Lasso penalty on weights: adds rate · sign(p) to the gradient, the slope of :math:`rate \sum |p|`.
+
+    The reported loss does not contain it.
+    """
+
+    rate: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_size("L1", "rate", self.rate)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the mask of what is penalized."""
+        return {"mask": layout.decay_mask(params.dtype, xp)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Add the penalty's slope."""
+        gradient += self.rate * (state["mask"] * now.xp.sign(params))
+        return gradient, params, state
+
+
+@dataclass(frozen=True)
+class L2:
+    r"""Ridge penalty on weights: adds rate · p to the gradient, the slope of :math:`rate/2 \sum p^2`.
+
+    The reported loss does not contain it. With adaptive optimizers prefer :class:`DecoupledWeightDecay`.
+    """
+
+    rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        check_size("L2", "rate", self.rate)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the mask of what is penalized."""
+        return {"mask": layout.decay_mask(params.dtype, xp)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Add the penalty's slope."""
+        gradient += self.rate * (state["mask"] * params)
+        return gradient, params, state
+
+
+@dataclass(frozen=True)
+class DecoupledWeightDecay:
+    r"""Shrink weights beside the gradient: :math:`p \leftarrow p (1 - \eta \cdot rate)`.
+
+    eta is the chain's learning rate. Loshchilov and Hutter 2019, eq. 1.
+    """
+
+    rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_size("DecoupledWeightDecay", "rate", self.rate)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the mask of what decays."""
+        return {"mask": layout.decay_mask(params.dtype, xp)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Shrink the weights."""
+        params *= 1.0 - (now.learning_rate * self.rate) * state["mask"]
+        return gradient, params, state
+
+
+@dataclass(frozen=True)
+class MaxNorm:
+    """Hold the L2 norm of each unit's incoming weights to at most ``limit`` (Srivastava et al. 2014, section 5.1).
+
+    Comes after the optimizer in a chain. Acts on weights of two axes or more, over all axes but the last.
+    """
+
+    limit: float = 3.0
+
+    def __post_init__(self) -> None:
+        check_limit("MaxNorm", self.limit)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Need no state."""
+        return {}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Scale down the units that are above the limit."""
+        parts = []
+        for slot in now.layout.slots:
+            part = params[slot.start : slot.stop]
+            if slot.param.decay and len(slot.shape) > 1:
+                weight = now.xp.reshape(part, (-1, slot.shape[-1]))
+                norms = now.xp.sqrt(now.xp.sum(weight * weight, axis=0, keepdims=True))
+                part = now.xp.reshape(weight * (self.limit / now.xp.maximum(norms, self.limit)), (-1,))
+            parts.append(part)
+        return gradient, now.xp.concat(parts), state
+
+
+@dataclass(frozen=True)
+class ExponentialMovingAverage:
+    r"""Keep :math:`a \leftarrow decay \cdot a + (1 - decay) p` beside the parameters.
+
+    Comes after the optimizer in a chain; ``net.averaged()`` is the network with these weights. Polyak and
+    Juditsky 1992, in the exponential form; 0.999 is customary.
+    """
+
+    decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        check_share("ExponentialMovingAverage", "decay", self.decay)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the average, equal to the parameters before the first step."""
+        return {"average": params + 0.0}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Move the average towards the parameters."""
+        average = state["average"]
+        average *= self.decay
+        average += (1.0 - self.decay) * params
+        return gradient, params, {"average": average}

@@ -1,0 +1,303 @@
+"""The update rules, each with the defaults of its method's paper: SGD, Adam, AdamW, Nadam, RMSProp, ... Lion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, Any
+
+from xpnet.errors import ConfigurationError
+from xpnet.optimizers.base import check_learning_rate, check_moments, check_share, check_size
+from xpnet.optimizers.links import DecoupledWeightDecay
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.optimizers.base import Now, Updated
+    from xpnet.parameters import Layout, Tree
+    from xpnet.schedules import Schedule
+
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "RMSProp"]
+
+
+@dataclass(frozen=True)
+class SGD:
+    r"""Stochastic gradient descent, with momentum if asked for.
+
+    .. math:: v \leftarrow \mu v + g, \qquad p \leftarrow p - \eta v
+              \quad (\text{Nesterov: } p \leftarrow p - \eta (g + \mu v))
+
+    Polyak 1964; Nesterov in the form of Sutskever et al. 2013, as PyTorch's ``SGD``.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta.
+    momentum : float
+        mu, in [0, 1).
+    nesterov : bool
+        Whether the gradient is corrected by looking ahead; needs momentum.
+    """
+
+    learning_rate: float | Schedule = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        check_learning_rate("SGD", self.learning_rate)
+        check_share("SGD", "momentum", self.momentum)
+        if self.nesterov and not self.momentum:
+            raise ConfigurationError("SGD.nesterov needs momentum above 0, such as 0.9; got 0")
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the velocity v, or nothing without momentum."""
+        return {"velocity": xp.zeros_like(params)} if self.momentum else {}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Step against the gradient."""
+        if not self.momentum:
+            params -= now.learning_rate * gradient
+            return gradient, params, state
+        velocity = state["velocity"]
+        velocity *= self.momentum
+        velocity += gradient
+        direction = gradient + self.momentum * velocity if self.nesterov else velocity
+        params -= now.learning_rate * direction
+        return gradient, params, {"velocity": velocity}
+
+
+@dataclass(frozen=True)
+class Adam:
+    r"""Adaptive moments (Kingma and Ba 2015, algorithm 1, whose defaults these are).
+
+    .. math:: m \leftarrow \beta_1 m + (1-\beta_1) g, \quad v \leftarrow \beta_2 v + (1-\beta_2) g^2, \quad
+              p \leftarrow p - \eta \frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} + \epsilon}
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_moments("Adam", self.learning_rate, self.beta1, self.beta2, self.epsilon)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the moments m and v."""
+        return {"m": xp.zeros_like(params), "v": xp.zeros_like(params)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Step along the corrected moments."""
+        return _adam(self, gradient, params, state, now)
+
+
+@dataclass(frozen=True)
+class AdamW:
+    r"""Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2).
+
+    .. math:: p \leftarrow p - \eta \lambda p \text{ (weights)}, \text{ then a step of Adam}
+
+    ``weight_decay`` is lambda; 0.01 is the default of PyTorch's ``AdamW``, which decays biases too.
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_moments("AdamW", self.learning_rate, self.beta1, self.beta2, self.epsilon)
+        check_size("AdamW", "weight_decay", self.weight_decay)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the moments and the mask of what decays."""
+        moments = {"m": xp.zeros_like(params), "v": xp.zeros_like(params)}
+        return {**moments, **DecoupledWeightDecay(self.weight_decay).init(params, layout, xp)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Decay, then step as Adam does."""
+        decay = DecoupledWeightDecay(self.weight_decay)
+        gradient, params, _ = decay.update(gradient, params, state, now)
+        gradient, params, moments = _adam(self, gradient, params, state, now)
+        return gradient, params, {**moments, "mask": state["mask"]}
+
+
+@dataclass(frozen=True)
+class Nadam:
+    r"""Adam with Nesterov momentum (Dozat 2016, algorithm 2, with its momentum schedule).
+
+    .. math:: \mu_t = \beta_1 (1 - 0.5 \cdot 0.96^{t \psi}), \quad
+              p \leftarrow p - \eta \left( \frac{(1-\mu_t) g}{1-\prod_{i \le t} \mu_i}
+              + \frac{\mu_{t+1} m}{1-\prod_{i \le t+1} \mu_i} \right) / (\sqrt{v/(1-\beta_2^t)} + \epsilon)
+
+    ``momentum_decay`` is psi; 0.004 and the rate 0.002 are Dozat's.
+    """
+
+    learning_rate: float | Schedule = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    momentum_decay: float = 4e-3
+
+    def __post_init__(self) -> None:
+        check_moments("Nadam", self.learning_rate, self.beta1, self.beta2, self.epsilon)
+        check_size("Nadam", "momentum_decay", self.momentum_decay)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the moments and the product of the momenta so far."""
+        one = xp.ones((), dtype=params.dtype)
+        return {"m": xp.zeros_like(params), "v": xp.zeros_like(params), "product": one}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Step along the gradient and the moment to come."""
+        m, v, xp = state["m"], state["v"], now.xp
+        mu, following = self._momentum(now.step, xp), self._momentum(now.step + 1.0, xp)
+        product = state["product"] * mu
+        m *= self.beta1
+        m += (1.0 - self.beta1) * gradient
+        v *= self.beta2
+        v += (1.0 - self.beta2) * (gradient * gradient)
+        denominator = xp.sqrt(v / xp.nn.bias_correction(self.beta2, now.step)) + self.epsilon
+        ahead = ((1.0 - mu) / (1.0 - product)) * gradient + (following / (1.0 - product * following)) * m
+        params -= now.learning_rate * ahead / denominator
+        return gradient, params, {"m": m, "v": v, "product": product}
+
+    def _momentum(self, step: Array, xp: Any) -> Array:
+        return self.beta1 * (1.0 - 0.5 * xp.exp((log(0.96) * self.momentum_decay) * step))
+
+
+@dataclass(frozen=True)
+class RMSProp:
+    r"""Gradient over its running root mean square (Hinton, Coursera lecture 6e, 2012).
+
+    .. math:: v \leftarrow \rho v + (1-\rho) g^2, \qquad p \leftarrow p - \eta\, g / (\sqrt{v} + \epsilon)
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    rho: float = 0.9
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_learning_rate("RMSProp", self.learning_rate)
+        check_share("RMSProp", "rho", self.rho)
+        check_size("RMSProp", "epsilon", self.epsilon)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the running square v."""
+        return {"v": xp.zeros_like(params)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Step along the scaled gradient."""
+        v = state["v"]
+        v *= self.rho
+        v += (1.0 - self.rho) * (gradient * gradient)
+        params -= now.learning_rate * gradient / (now.xp.sqrt(v) + self.epsilon)
+        return gradient, params, {"v": v}
+
+
+@dataclass(frozen=True)
+class Adagrad:
+    r"""Gradient over the root of the sum of all squares so far (Duchi et al. 2011).
+
+    .. math:: v \leftarrow v + g^2, \qquad p \leftarrow p - \eta\, g / (\sqrt{v} + \epsilon)
+    """
+
+    learning_rate: float | Schedule = 0.01
+    epsilon: float = 1e-10
+
+    def __post_init__(self) -> None:
+        check_learning_rate("Adagrad", self.learning_rate)
+        check_size("Adagrad", "epsilon", self.epsilon)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the sum of squares v."""
+        return {"v": xp.zeros_like(params)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Step along the scaled gradient."""
+        v = state["v"]
+        v += gradient * gradient
+        params -= now.learning_rate * gradient / (now.xp.sqrt(v) + self.epsilon)
+        return gradient, params, {"v": v}
+
+
+@dataclass(frozen=True)
+class Adadelta:
+    r"""Steps measured in the units of past steps (Zeiler 2012, algorithm 1; rate 1, rho 0.95, epsilon 1e-6).
+
+    .. math:: v \leftarrow \rho v + (1-\rho) g^2, \quad
+              d = \sqrt{(u+\epsilon)/(v+\epsilon)}\, g, \quad
+              u \leftarrow \rho u + (1-\rho) d^2, \quad p \leftarrow p - \eta d
+    """
+
+    learning_rate: float | Schedule = 1.0
+    rho: float = 0.95
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_learning_rate("Adadelta", self.learning_rate)
+        check_share("Adadelta", "rho", self.rho)
+        if not self.epsilon > 0:
+            raise ConfigurationError(
+                f"Adadelta.epsilon must be above 0, or no first step is made; got {self.epsilon!r}"
+            )
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the running squares of gradients (v) and of steps (u)."""
+        return {"v": xp.zeros_like(params), "u": xp.zeros_like(params)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Step by the ratio of the two root mean squares."""
+        v, u, xp = state["v"], state["u"], now.xp
+        v *= self.rho
+        v += (1.0 - self.rho) * (gradient * gradient)
+        change = xp.sqrt((u + self.epsilon) / (v + self.epsilon)) * gradient
+        u *= self.rho
+        u += (1.0 - self.rho) * (change * change)
+        params -= now.learning_rate * change
+        return gradient, params, {"v": v, "u": u}
+
+
+@dataclass(frozen=True)
+class Lion:
+    r"""Evolved sign momentum (Chen et al. 2023, algorithm 2).
+
+    .. math:: p \leftarrow p - \eta\, \mathrm{sign}(\beta_1 m + (1-\beta_1) g), \qquad
+              m \leftarrow \beta_2 m + (1-\beta_2) g
+
+    Its decoupled decay is a link of its own: ``chain(DecoupledWeightDecay(0.1), Lion(1e-4))``.
+    """
+
+    learning_rate: float | Schedule = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+    def __post_init__(self) -> None:
+        check_moments("Lion", self.learning_rate, self.beta1, self.beta2, 0.0)
+
+    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+        """Return the momentum m."""
+        return {"m": xp.zeros_like(params)}
+
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+        """Step by the sign of the mixture."""
+        m = state["m"]
+        params -= now.learning_rate * now.xp.sign(self.beta1 * m + (1.0 - self.beta1) * gradient)
+        m *= self.beta2
+        m += (1.0 - self.beta2) * gradient
+        return gradient, params, {"m": m}
+
+
+def _adam(rule: Adam | AdamW, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+    params, m, v = now.xp.nn.adam(
+        gradient,
+        params,
+        state["m"],
+        state["v"],
+        now.learning_rate,
+        now.step,
+        rule.beta1,
+        rule.beta2,
+        rule.epsilon,
+    )
+    return gradient, params, {"m": m, "v": v}

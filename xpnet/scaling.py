@@ -1,0 +1,279 @@
+"""Scalers: features brought to one scale, by statistics of the training data only.
+
+A scaler works in whatever library its data is held in, and is itself a record of plain numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
+from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+
+__all__ = ["MinMaxScaler", "StandardScaler"]
+
+# Statistics are summed in float64 over blocks of this many numbers, so that a whole set of images is
+# never copied in double precision at once; 2**21 doubles are 16 MiB.
+_BLOCK = 2**21
+
+
+@dataclass(frozen=True)
+class StandardScaler:
+    """Give every feature mean 0 and standard deviation 1: ``(x - mean) / deviation``.
+
+    ``deviation = sqrt(mean((x - mean)**2))`` over the samples that it was fitted on. A constant feature
+    has deviation 0 and is only centred, so it becomes 0 and never NaN.
+
+    A scaler is immutable. :meth:`fit` returns a *new* scaler that holds the statistics, as plain numbers:
+    it can be printed, compared, stored as JSON and applied in any array library. **Fit it on training data
+    only**, then transform validation and test data with that same scaler; statistics that saw the test
+    set leak it into the training::
+
+        scaler = StandardScaler().fit(x_train)
+        x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
+
+    Shapes: samples (n, ...), features in the remaining axes; (n,), such as targets of a regression, is
+    one feature. Floating data keeps its dtype; integers and booleans become the library's default float.
+    NaN in data to transform stays NaN.
+
+    Raises
+    ------
+    ConfigurationError
+        Statistics that were given by hand do not fit together.
+
+    Examples
+    --------
+    >>> scaler = StandardScaler().fit([[1.0, 5.0], [3.0, 5.0]])
+    >>> scaler
+    StandardScaler(mean=(2.0, 5.0), deviation=(1.0, 0.0), shape=(2,))
+    >>> scaler.transform([[4.0, 5.0]])
+    array([[2., 0.]])
+    """
+
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
+    shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _freeze_statistics(self, "mean", "deviation")
+
+    def fit(self, x: Any) -> StandardScaler:
+        """Return a new scaler with the statistics of *x*, of shape (n, ...).
+
+        Raises `DtypeError`, `ShapeError` or `DataError` for data that is not real numbers, has no samples,
+        or holds NaN or infinities.
+        """
+        array, xp, device = _open_training_data(x)
+        low, high = xp.min(array, axis=0), xp.max(array, axis=0)
+        mean, variance = _moments(array, xp, device)
+        # A sum rounds: a constant 0.1 would get a deviation of 1e-17, and its rounding error be scaled to 1.
+        constant = low == high
+        mean = xp.where(constant, xp.astype(low, mean.dtype), mean)
+        deviation = xp.where(constant, xp.zeros_like(variance), xp.sqrt(variance))
+        return StandardScaler(_numbers(mean), _numbers(deviation), tuple(array.shape[1:]))
+
+    def transform(self, x: Any) -> Array:
+        """Return ``(x - mean) / deviation``, in the shape of *x*.
+
+        Raises `NotBuiltError` before `fit`, `ShapeError` for other features, `DtypeError` for text.
+        """
+        array, mean, scale = self._prepare(x)
+        return (array - mean) / scale
+
+    def inverse_transform(self, x: Any) -> Array:
+        """Return ``x * deviation + mean``, in the features' own units; raises as `transform` does."""
+        array, mean, scale = self._prepare(x)
+        return array * scale + mean
+
+    def fit_transform(self, x: Any) -> tuple[StandardScaler, Array]:
+        """Return ``(fitted, fitted.transform(x))``.
+
+        Both, because the scaler itself does not change and the test data will need the fitted one:
+        ``scaler, x_train = StandardScaler().fit_transform(x_train)``.
+        """
+        fitted = self.fit(x)
+        return fitted, fitted.transform(x)
+
+    def _prepare(self, x: Any) -> tuple[Array, Array, Array]:
+        mean, deviation, shape = _require_fitted(self, self.mean, self.deviation, self.shape)
+        return _open_with(x, shape, mean, tuple(value or 1.0 for value in deviation))
+
+
+@dataclass(frozen=True)
+class MinMaxScaler:
+    """Map every feature to ``low..high``: ``low + (x - minimum) / (maximum - minimum) * (high - low)``.
+
+    *minimum* and *maximum* are those of the samples that it was fitted on; other data may fall outside and
+    is not clipped. A constant feature becomes *low* and never NaN.
+
+    A scaler is immutable. :meth:`fit` returns a *new* scaler that holds the statistics, as plain numbers:
+    it can be printed, compared, stored as JSON and applied in any array library. **Fit it on training data
+    only**, then transform validation and test data with that same scaler; statistics that saw the test
+    set leak it into the training::
+
+        scaler = MinMaxScaler(-1.0, 1.0).fit(x_train)
+        x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
+
+    Shapes: samples (n, ...), features in the remaining axes; (n,) is one feature. Floating data keeps its
+    dtype; integers and booleans become the library's default float. NaN in data to transform stays NaN.
+
+    Raises
+    ------
+    ConfigurationError
+        *low* is not below *high*, or statistics that were given by hand do not fit together.
+
+    Examples
+    --------
+    >>> scaler = MinMaxScaler().fit([[0, 7], [4, 7]])
+    >>> scaler.minimum, scaler.maximum
+    ((0.0, 7.0), (4.0, 7.0))
+    >>> scaler.transform([[1, 7], [6, 7]])
+    array([[0.25, 0.  ],
+           [1.5 , 0.  ]])
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    minimum: tuple[float, ...] | None = None
+    maximum: tuple[float, ...] | None = None
+    shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ConfigurationError(f"low must be below high, both finite; got low={self.low}, high={self.high}.")
+        _freeze_statistics(self, "minimum", "maximum")
+
+    def fit(self, x: Any) -> MinMaxScaler:
+        """Return a new scaler with the statistics of *x*, of shape (n, ...), and the same *low* and *high*.
+
+        Raises `DtypeError`, `ShapeError` or `DataError` for data that is not real numbers, has no samples,
+        or holds NaN or infinities.
+        """
+        array, xp, _ = _open_training_data(x)
+        minimum, maximum = _numbers(xp.min(array, axis=0)), _numbers(xp.max(array, axis=0))
+        return MinMaxScaler(self.low, self.high, minimum, maximum, tuple(array.shape[1:]))
+
+    def transform(self, x: Any) -> Array:
+        """Return *x* on ``low..high``, in the shape of *x*.
+
+        Raises `NotBuiltError` before `fit`, `ShapeError` for other features, `DtypeError` for text.
+        """
+        array, minimum, scale = self._prepare(x)
+        return (array - minimum) / scale * (self.high - self.low) + self.low
+
+    def inverse_transform(self, x: Any) -> Array:
+        """Return *x* in the features' own units; raises as `transform` does."""
+        array, minimum, scale = self._prepare(x)
+        return (array - self.low) / (self.high - self.low) * scale + minimum
+
+    def fit_transform(self, x: Any) -> tuple[MinMaxScaler, Array]:
+        """Return ``(fitted, fitted.transform(x))``.
+
+        Both, because the scaler itself does not change and the test data will need the fitted one:
+        ``scaler, x_train = MinMaxScaler().fit_transform(x_train)``.
+        """
+        fitted = self.fit(x)
+        return fitted, fitted.transform(x)
+
+    def _prepare(self, x: Any) -> tuple[Array, Array, Array]:
+        minimum, maximum, shape = _require_fitted(self, self.minimum, self.maximum, self.shape)
+        scale = tuple(high - low or 1.0 for low, high in zip(minimum, maximum, strict=True))
+        return _open_with(x, shape, minimum, scale)
+
+
+def _freeze_statistics(scaler: Any, *names: str) -> None:
+    """Turn statistics that were given as any sequences (JSON has only lists) into tuples, and check them."""
+    given = [getattr(scaler, name) for name in (*names, "shape")]
+    if all(value is None for value in given):
+        return
+    if any(value is None for value in given):
+        raise ConfigurationError(f"{', '.join(names)} and shape must be given together or not at all; use fit(x).")
+    shape = tuple(map(int, scaler.shape))
+    object.__setattr__(scaler, "shape", shape)
+    for name in names:
+        values = tuple(map(float, getattr(scaler, name)))
+        if len(values) != math.prod(shape) or not all(map(math.isfinite, values)):
+            raise ConfigurationError(
+                f"{name} must be {math.prod(shape)} finite numbers, one for each feature of a sample of "
+                f"shape {shape}, got {len(values)}: {values[:5]}...; use fit(x)."
+            )
+        object.__setattr__(scaler, name, values)
+
+
+def _require_fitted(
+    scaler: Any,
+    first: tuple[float, ...] | None,
+    second: tuple[float, ...] | None,
+    shape: tuple[int, ...] | None,
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
+    if first is None or second is None or shape is None:
+        name = type(scaler).__name__
+        raise NotBuiltError(
+            f"this {name} is not fitted; fit returns a new one: scaler = {name}().fit(x_train), "
+            "then scaler.transform(x)."
+        )
+    return first, second, shape
+
+
+def _open_real(x: Any) -> tuple[Array, Any, Any]:
+    """Return *x* as a floating array, with its namespace and device."""
+    array, xp, device = open_array(x, "x")
+    require_real(array, xp, "x")
+    if not xp.isdtype(array.dtype, "real floating"):
+        array = xp.astype(array, default_dtype(xp, device, "real floating"))
+    return array, xp, device
+
+
+def _open_training_data(x: Any) -> tuple[Array, Any, Any]:
+    array, xp, device = _open_real(x)
+    require_samples(array, "x")
+    if not bool(xp.all(xp.isfinite(array))):
+        raise DataError("x holds NaN or infinities; drop or fill those samples before fitting a scaler.")
+    return array, xp, device
+
+
+def _open_with(
+    x: Any, shape: tuple[int, ...], offset: tuple[float, ...], scale: tuple[float, ...]
+) -> tuple[Array, Array, Array]:
+    """Return *x* as a floating array beside an offset and a scale of the same dtype and device."""
+    array, xp, device = _open_real(x)
+    if array.ndim < 1 or tuple(array.shape[1:]) != shape:
+        expected = f"({', '.join(['n', *map(str, shape)])}{',' if not shape else ''})"
+        raise ShapeError(
+            f"x must have shape {expected}, as the data that the scaler was fitted on, got "
+            f"{tuple(array.shape)}; reshape it, or fit a scaler on data of this shape."
+        )
+    constants = (xp.asarray(list(values), dtype=array.dtype, device=device) for values in (offset, scale))
+    first, second = (xp.reshape(constant, shape) for constant in constants)
+    return array, first, second
+
+
+def _moments(array: Array, xp: Any, device: Any) -> tuple[Array, Array]:
+    """Return mean and variance over the samples, in the widest float that the device has."""
+    available = xp.__array_namespace_info__().dtypes(device=device, kind="real floating")
+    wide = available.get("float64", available["float32"])
+    samples = array.shape[0]
+    total = sum(xp.sum(block, axis=0) for block in _blocks(array, xp, wide))
+    mean = total / samples
+    squares = sum(xp.sum((block - mean) ** 2, axis=0) for block in _blocks(array, xp, wide))
+    return mean, squares / samples
+
+
+def _blocks(array: Array, xp: Any, dtype: Any) -> Iterator[Array]:
+    rows = max(1, _BLOCK // math.prod(array.shape[1:]))
+    for start in range(0, array.shape[0], rows):
+        # The standard leaves a slice beyond the end undefined.
+        stop = min(start + rows, array.shape[0])
+        yield xp.astype(array[start:stop, ...], dtype)
+
+
+def _numbers(array: Array) -> tuple[float, ...]:
+    return tuple(to_host(array).astype(np.float64).reshape(-1).tolist())

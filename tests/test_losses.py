@@ -1,0 +1,185 @@
+"""Every loss on every backend: slopes, purity, and the values of the formulas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import losses
+from xpnet.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Huber, MeanAbsoluteError, MeanSquaredError
+from xpnet.testing import check_loss
+
+RNG = np.random.default_rng(7)
+LABELS = np.array([2, 0, 1, 2])
+ONE_HOT = np.eye(3)[LABELS]
+SOFT = RNG.dirichlet(np.ones(3), 4)
+SCORES = RNG.normal(size=(4, 3))
+REAL = SCORES + np.where(RNG.random((4, 3)) < 0.5, -1, 1) * RNG.uniform(0.2, 3.0, (4, 3))
+WIDE = SCORES.reshape(2, 2, 3)
+BITS = (RNG.random((4, 3)) < 0.5).astype(float)
+
+CASES = {
+    "labels": (CrossEntropy(), LABELS, SCORES),
+    "one-hot": (CrossEntropy(), ONE_HOT, SCORES),
+    "soft": (CrossEntropy(), SOFT, SCORES),
+    "smoothed labels": (CrossEntropy(label_smoothing=0.1), LABELS, SCORES),
+    "smoothed soft": (CrossEntropy(label_smoothing=0.3, reduction="sum"), SOFT, SCORES),
+    "bits": (BinaryCrossEntropy(), BITS, SCORES),
+    "shares": (BinaryCrossEntropy(), SOFT, SCORES),
+    "one bit": (BinaryCrossEntropy(reduction="sum"), BITS[:, 0], SCORES[:, :1]),
+    "mse": (MeanSquaredError(), REAL, SCORES),
+    "mse of matrices": (MeanSquaredError(), REAL.reshape(2, 2, 3), WIDE),
+    "mse of one": (MeanSquaredError(reduction="sum"), REAL[:, 0], SCORES[:, :1]),
+    "mae": (MeanAbsoluteError(), REAL, SCORES),
+    "mae of matrices": (MeanAbsoluteError(), REAL.reshape(2, 2, 3), WIDE),
+    "huber": (Huber(), REAL, SCORES),
+    "huber near": (Huber(delta=10.0), REAL, SCORES),
+    "huber far": (Huber(delta=0.1, reduction="sum"), REAL, SCORES),
+    "hinge labels": (Hinge(), LABELS, SCORES),
+    "hinge one-hot": (Hinge(), ONE_HOT, SCORES),
+    "hinge signs": (Hinge(), np.array([1, -1, -1, 1]), SCORES[:, :1]),
+    "hinge bits": (Hinge(reduction="sum"), np.array([0, 1, 1, 0]), SCORES[:, :1]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_loss_keeps_its_contract(case, backend):
+    loss, y, scores = CASES[case]
+    check_loss(loss, y, scores=scores, backend=backend)
+
+
+def test_every_loss_has_a_case():
+    assert {type(loss) for loss, _, _ in CASES.values()} == set(losses.NAMES.values())
+    assert {getattr(losses, name) for name in losses.__all__} - {losses.Loss} == set(losses.NAMES.values())
+
+
+def value(loss, scores, y, backend):
+    """Return each example's loss."""
+    scores = np.asarray(scores, dtype=np.float64)
+    targets = loss.targets(np.asarray(y), scores.shape[1:])
+    kind = backend.xp.int32 if targets.dtype.kind in "iu" else backend.float
+    run = backend.compile(lambda scores, targets: loss(scores, targets, backend.xp)[0])
+    return backend.to_numpy(run(backend.asarray(scores), backend.asarray(targets, dtype=kind)))
+
+
+def log_softmax(z):
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+FORMULAS = {
+    "labels": lambda: -log_softmax(SCORES)[np.arange(4), LABELS],
+    "soft": lambda: -(SOFT * log_softmax(SCORES)).sum(1),
+    "smoothed labels": lambda: -((0.9 * ONE_HOT + 0.1 / 3) * log_softmax(SCORES)).sum(1),
+    "bits": lambda: -(BITS * np.log(sigmoid(SCORES)) + (1 - BITS) * np.log(1 - sigmoid(SCORES))).mean(1),
+    "mse": lambda: ((SCORES - REAL) ** 2).mean(1),
+    "mse of matrices": lambda: ((SCORES - REAL) ** 2).reshape(2, 6).mean(1),
+    "mae": lambda: np.abs(SCORES - REAL).mean(1),
+    "huber": lambda: np.where(np.abs(SCORES - REAL) <= 1, (SCORES - REAL) ** 2 / 2, np.abs(SCORES - REAL) - 0.5).mean(
+        1
+    ),
+    "hinge labels": lambda: (
+        (np.maximum(0, 1 + SCORES - SCORES[np.arange(4), LABELS][:, None]) * (1 - ONE_HOT)).sum(1) / 3
+    ),
+    "hinge signs": lambda: np.maximum(0, 1 - np.array([1, -1, -1, 1]) * SCORES[:, 0]),
+}
+
+
+@pytest.mark.parametrize("case", FORMULAS)
+def test_losses_are_their_formulas(case, backend):
+    loss, y, scores = CASES[case]
+    np.testing.assert_allclose(value(loss, scores, y, backend), FORMULAS[case](), rtol=1e-12, atol=1e-14)
+
+
+def test_cross_entropy_of_known_probabilities(backend):
+    scores = np.log([[0.7, 0.1, 0.2], [0.1, 0.5, 0.4], [0.02, 0.9, 0.08]])
+    found = value(CrossEntropy(), scores, [0, 1, 1], backend)
+    np.testing.assert_allclose(found, [0.35667494, 0.69314718, 0.10536052], atol=5e-9)
+    np.testing.assert_allclose(found.mean(), 0.38506088, atol=5e-9)
+
+
+def test_extreme_scores_lose_nothing(backend):
+    scores = np.array([[1e4, 0.0], [0.0, 1e4]])
+    np.testing.assert_allclose(value(CrossEntropy(), scores, [0, 0], backend), [0, 1e4], rtol=1e-15)
+    np.testing.assert_allclose(
+        value(BinaryCrossEntropy(), np.array([[1e4], [-1e4]]), [0, 1], backend), [1e4, 1e4], rtol=1e-15
+    )
+    np.testing.assert_allclose(value(BinaryCrossEntropy(), [[-50.0]], [0], backend), [np.exp(-50.0)], rtol=1e-12)
+
+
+def linked(loss, scores, backend):
+    run = backend.compile(lambda scores: loss.link(scores, backend.xp))
+    return backend.to_numpy(run(backend.asarray(np.asarray(scores, dtype=np.float64))))
+
+
+def test_links(backend):
+    np.testing.assert_allclose(
+        linked(CrossEntropy(), [[10, 10], [1, 4]], backend), [[0.5, 0.5], [0.04742587, 0.95257413]], atol=5e-9
+    )
+    np.testing.assert_allclose(
+        linked(CrossEntropy(), [[5, 1, 1]], backend), [[0.96466316, 0.01766842, 0.01766842]], atol=5e-9
+    )
+    np.testing.assert_allclose(linked(BinaryCrossEntropy(), SCORES, backend), sigmoid(SCORES), rtol=1e-14)
+    for loss in (MeanSquaredError(), MeanAbsoluteError(), Huber(), Hinge()):
+        assert np.array_equal(linked(loss, SCORES, backend), SCORES)
+
+
+def test_classes(backend):
+    def classes(loss, scores):
+        run = backend.compile(lambda scores: loss.classify(scores, backend.xp))
+        return backend.to_numpy(run(backend.asarray(np.asarray(scores, dtype=np.float64)))).tolist()
+
+    assert classes(CrossEntropy(), [[0, 2, 1], [3, 2, 1]]) == [1, 0]
+    assert classes(Hinge(), [[0, 2, 1], [3, 2, 1]]) == [1, 0]
+    assert classes(Hinge(), [[-1], [1]]) == [0, 1]
+    assert classes(BinaryCrossEntropy(), [[-1], [1]]) == [0, 1]
+    assert classes(BinaryCrossEntropy(), [[-1, 1], [1, 1]]) == [[0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("case", ["soft", "bits", "mse", "huber", "hinge labels"])
+def test_weights_and_reduction(case, reduction, backend):
+    """A weight of 2 is the example given twice, 0 is the example left out."""
+    loss, y, x = CASES[case]
+    loss = replace(loss, reduction=reduction)
+
+    def measured(x, y, **weights):
+        net = xpnet.Network([xpnet.Dense(3)], loss=loss, backend=backend, inputs=3, seed=1)
+        gradients = net.gradients(x, y, **weights)
+        return (
+            gradients,
+            net.evaluate(x, y, **weights)["loss"],
+            float(backend.to_numpy(net.train_step(x, y, **weights))),
+        )
+
+    weighted = measured(x, y, sample_weight=[2, 1, 0, 1])
+    repeated = measured(x[[0, 0, 1, 3]], y[[0, 0, 1, 3]])
+    for name in repeated[0]:
+        np.testing.assert_allclose(weighted[0][name], repeated[0][name], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(weighted[1:], repeated[1:], rtol=1e-13)
+    np.testing.assert_allclose(weighted[1], weighted[2], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CrossEntropy(label_smoothing=1.0), "label_smoothing"),
+        (lambda: CrossEntropy(reduction="avg"), "unknown reduction 'avg'"),
+        (lambda: Huber(delta=0.0), "delta"),
+        (lambda: Huber(delta=float("inf")), "delta"),
+        (lambda: Hinge(reduction="none"), "reduction"),
+        (lambda: CrossEntropy().check((1,)), "binary_cross_entropy"),
+        (lambda: CrossEntropy().check((2, 2)), "classes"),
+        (lambda: BinaryCrossEntropy().check((2, 2)), "Flatten"),
+        (lambda: Hinge().check(()), "Flatten"),
+    ],
+)
+def test_impossible_settings_are_refused(make, message):
+    with pytest.raises(xpnet.ConfigurationError, match=message):
+        make()

@@ -133,7 +133,9 @@ def test_mnist_downloads_only_what_lacks(small: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "bad", [b"", b"<html>sign in</html>", gzip.compress(CONTENTS[1]), gzip.compress(CONTENTS[0])[:-9]]
+    "bad",
+    [b"", b"<html>sign in</html>", gzip.compress(CONTENTS[1]), gzip.compress(CONTENTS[0])[:-9]],
+    ids=["empty", "a page", "another file", "cut short"],
 )
 def test_mnist_goes_on_to_the_second_mirror(small: Path, monkeypatch: pytest.MonkeyPatch, bad: bytes) -> None:
     good, broken = Mirror(), Mirror({"train-images-idx3-ubyte.gz": bad})

@@ -74,8 +74,8 @@ class Namespace:
         return f"<Array API namespace of {self.__dict__['__name__']}>"
 
 
-def _compile_nothing(step: Callable[..., Any]) -> Callable[..., Any]:
-    return step
+def _compile_nothing(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
+    return function
 
 
 def _synchronize_nothing() -> None:
@@ -101,8 +101,10 @@ class Backend:
     to_numpy : callable
         Device array to a NumPy array. The only way out; it waits for the device.
     compile : callable
-        ``compile(function)`` gives a function of the same arrays, made faster or left as it is. The
-        network runs everything through it, so it is also where a backend enters a device's context.
+        ``compile(function, donated=False)`` gives a function of the same arrays, made faster or left as it
+        is. The network runs everything through it, so it is also where a backend enters a device's context.
+        With ``donated`` the caller hands its first argument over for good, and the first result, which has
+        the same structure, may live in its memory.
     loop : callable or None
         ``loop(step)`` gives ``run(carry, data, order)``, which is ``carry = step(carry, data, row)`` for
         each row of ``order``. ``None`` means a plain Python loop over ``compile(step)``.
@@ -118,7 +120,7 @@ class Backend:
     dtype: str
     asarray: Callable[..., Array]
     to_numpy: Callable[[Array], np.ndarray[Any, Any]]
-    compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _compile_nothing
+    compile: Callable[..., Callable[..., Any]] = _compile_nothing
     loop: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     synchronize: Callable[[], None] = _synchronize_nothing
     nn: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
@@ -288,10 +290,8 @@ def _bind(backend: Backend) -> Backend:
     return replace(backend, xp=xp, loop=backend.loop or partial(_plain_loop, backend.compile))
 
 
-def _plain_loop(
-    compile_: Callable[[Callable[..., Any]], Callable[..., Any]], step: Callable[..., Any]
-) -> Callable[..., Any]:
-    compiled = compile_(step)
+def _plain_loop(compile_: Callable[..., Callable[..., Any]], step: Callable[..., Any]) -> Callable[..., Any]:
+    compiled = compile_(step, donated=True)
 
     def run(carry: Any, data: Any, order: Array) -> Any:
         for i in range(order.shape[0]):

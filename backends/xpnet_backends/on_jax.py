@@ -32,7 +32,7 @@ def open(device: object, dtype: str) -> Backend:
                 values = jnp.from_dlpack(values)
             return jax.device_put(jnp.asarray(values, dtype=dtype), place)
 
-    def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
         return _within(scope, jax.jit(function))
 
     def loop(step: Callable[..., Any]) -> Callable[..., Any]:

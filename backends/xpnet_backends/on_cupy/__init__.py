@@ -28,7 +28,7 @@ def open(device: object, dtype: str) -> Backend:
         )
     place = cupy.cuda.Device(number)
 
-    def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
         @wraps(function)
         def on_device(*arguments: Any) -> Any:
             with place:

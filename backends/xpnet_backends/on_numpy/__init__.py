@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
+from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
 
@@ -19,7 +20,16 @@ def open(device: object, dtype: str) -> Backend:
             f"backend 'numpy' computes on device 'cpu' only; got device={device!r}. "
             "For a GPU use backend='cupy'; for the CPU leave device out"
         )
-    return Backend(name="numpy", xp=np, device="cpu", dtype=dtype, asarray=asarray, to_numpy=np.asarray)
+    return Backend(
+        name="numpy",
+        xp=np,
+        device="cpu",
+        dtype=dtype,
+        asarray=asarray,
+        to_numpy=np.asarray,
+        compile=Compiled,
+        loop=loop,
+    )
 
 
 def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:

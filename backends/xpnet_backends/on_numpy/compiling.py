@@ -1,0 +1,106 @@
+"""``compile`` and ``loop`` of the NumPy backend: record a function at its second call, replay it from then on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy.plan import Plan
+
+__all__ = ["Compiled", "loop"]
+
+MAX_PLANS = 16
+"""Plans that a function keeps for different shapes, in each thread; the oldest goes first."""
+
+
+class Compiled:
+    """A function that is run as it stands at its first call with given shapes, and by a plan afterwards.
+
+    A function that cannot be recorded, as it looks at values, is always run as it stands. Plans have
+    memory of their own, so each thread has its own plans.
+    """
+
+    def __init__(self, function: Callable[..., Any], donated: bool = False) -> None:
+        self.function, self.donated = function, donated
+        self.plain = False
+        self._local = threading.local()
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function."""
+        flat: list[Any] = []
+        key = signature(arguments, flat)
+        plan = self.plan(key, arguments)
+        if plan is None:
+            return self.function(*arguments)
+        return self.replay(plan, arguments, flat)
+
+    def plan(self, key: Any, arguments: tuple[Any, ...]) -> Plan | None:
+        """Return the plan for these shapes, made at the second call; None where there is none yet."""
+        plans = self._local.__dict__.setdefault("plans", {})
+        plan: Plan | None = plans.get(key)
+        if plan is not None or self.plain:
+            return plan
+        if key not in plans:
+            while len(plans) >= MAX_PLANS:
+                plans.pop(next(iter(plans)))
+            plans[key] = None
+            return None
+        homes = self._local.__dict__.setdefault("homes", {})
+        try:
+            made = Plan(self.function, arguments, self.donated, homes.get(key[0]))
+        except Exception:  # a function that cannot be recorded still runs, and raises its own errors then
+            self.plain = True
+            return None
+        plans[key] = made
+        if self.donated:
+            homes[key[0]] = made.home
+        return made
+
+    def replay(self, plan: Plan, arguments: tuple[Any, ...], flat: list[Any]) -> Any:
+        """Run a plan on the arguments, whose arrays are *flat*."""
+        owned = len(plan.home)
+        if owned:
+            plan.load(arguments[0])
+        return plan.finish(plan.run(*flat[owned:]))
+
+
+def loop(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``run(carry, data, order)``: a step for each row of *order*, by one plan."""
+    compiled = Compiled(step, donated=True)
+
+    def run(carry: Any, data: Any, order: np.ndarray[Any, Any]) -> Any:
+        i = 0
+        while i < len(order):
+            arguments = (carry, data, order[i])
+            flat: list[Any] = []
+            plan = compiled.plan(signature(arguments, flat), arguments)
+            if plan is None:
+                carry = step(*arguments)
+                i += 1
+                continue
+            plan.load(carry)
+            call, fixed = plan.run, flat[len(plan.home) : -1]
+            for row in order[i:]:
+                call(*fixed, row)
+            return plan.kept
+        return carry
+
+    return run
+
+
+def signature(tree: Any, flat: list[Any]) -> Any:
+    """Return a key of a tree's structure, shapes and types, and collect its arrays in *flat*."""
+    if isinstance(tree, np.ndarray):
+        flat.append(tree)
+        return tree.shape, tree.dtype.char
+    if isinstance(tree, tuple | list):
+        return tuple([signature(item, flat) for item in tree])
+    if isinstance(tree, dict):
+        return tuple([(name, signature(item, flat)) for name, item in tree.items()])
+    if isinstance(tree, np.generic):
+        flat.append(np.asarray(tree))
+        return (), tree.dtype.char
+    return tree

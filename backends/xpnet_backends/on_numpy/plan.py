@@ -1,0 +1,437 @@
+"""Turn a recorded function into straight-line NumPy that works in memory of its own.
+
+The plan decides three things once: which values are needed at all, in which buffer each lies (an operation
+writes over an operand that nobody reads any more, else into a buffer that has become free), and which parts of a
+concatenation can be computed where they will end. The result is a short Python function, one line an operation,
+that can be read: ``Plan.source``. The numbers are those of the plain function, operation for operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced, map_leaves, record
+
+__all__ = ["Plan"]
+
+ALIGNMENT = 64
+"""Bytes of a cache line."""
+
+METHODS = (np.take, np.argmax, np.argmin, np.reshape)
+"""Functions that are quicker as methods of their first argument, an array for certain."""
+
+
+class Plan:
+    """A function for arguments of one structure and one set of shapes.
+
+    Parameters
+    ----------
+    function : callable
+        A pure function of arrays.
+    arguments : tuple
+        Arguments to record it with.
+    donated : bool
+        Whether the first argument is handed over: its arrays then live in the plan's memory, and the first
+        result (or the only one), which must have the same structure, is left there.
+    home : list of array, optional
+        Such memory of another plan for the same donated argument, to be shared.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], donated: bool, home: list[Host] | None = None
+    ) -> None:
+        nodes, result = record(function, arguments)
+        inputs = [node for node in nodes if node.kind == "input"]
+        owned = inputs[: len(leaves(arguments[0]))] if donated else []
+        self.home = home if home is not None else [np.empty_like(node.value, order="C") for node in owned]
+        kept, self._rest = _split(result, arguments[0]) if donated else ((), result)
+        writer = _Writer(nodes, owned, self.home, leaves(kept), leaves(self._rest))
+        self.source = writer.write(inputs[len(owned) :])
+        scope = writer.scope
+        exec(compile(self.source, "<xpnet plan>", "exec"), scope)
+        self.run: Callable[..., tuple[Any, ...]] = scope["run"]
+        self.kept = _rebuild(kept, iter(self.home)) if donated else None
+        self._single = donated and self._rest == ()
+        self._rest_is_leaf = isinstance(self._rest, Traced | np.ndarray | np.generic)
+
+    def load(self, first: Any) -> None:
+        """Bring the donated argument into the plan's memory, if it is not there."""
+        for home, array in zip(self.home, leaves(first), strict=True):
+            if home is not array:
+                np.copyto(home, array)
+
+    def finish(self, outputs: tuple[Any, ...]) -> Any:
+        """Give the function's result its structure."""
+        if self._single:
+            return self.kept
+        rest = outputs[0] if self._rest_is_leaf else _rebuild(self._rest, iter(outputs))
+        return rest if self.kept is None else (self.kept, *rest)
+
+
+class _Store:
+    """Memory that a value lies in: an array that exists now, or a local variable of the written function."""
+
+    __slots__ = ("array", "name", "owner", "pooled")
+
+    def __init__(self, name: str, array: Host | None, *, pooled: bool = False, owner: int | None = None) -> None:
+        self.name, self.array, self.pooled, self.owner = name, array, pooled, owner
+
+
+class _Writer:
+    """Writes the function line by line, and collects in ``scope`` the arrays and functions that it names."""
+
+    def __init__(
+        self, nodes: list[Node], owned: list[Node], home: list[Host], kept: list[Any], rest: list[Any]
+    ) -> None:
+        self.owned, self.home = owned, home
+        self.kept = [_node_of(leaf) for leaf in kept]
+        self.rest = [_node_of(leaf) for leaf in rest]
+        self.nodes = _needed(nodes, [*self.kept, *self.rest])
+        self.position = {id(node): i for i, node in enumerate(self.nodes)}
+        self.last_use = self._last_uses()
+        self.target = self._targets()
+        self.slots: dict[int, Host] = {}
+        self.scope: dict[str, Any] = {"empty": np.empty, "copyto": np.copyto}
+        self.names: dict[int, str] = {}
+        self.stores: dict[int, _Store] = {}
+        self.lines: list[str] = []
+        self.free: dict[int, list[Host]] = {}
+        self.constants: dict[int, str] = {}
+
+    # What lives how long
+
+    def _last_uses(self) -> dict[int, int]:
+        """Return for the memory of each node the position after which nobody reads it."""
+        last: dict[int, int] = {}
+        for i, node in enumerate(self.nodes):
+            last.setdefault(id(_root(node)), i)
+            for operand in _operands(node):
+                last[id(_root(operand))] = i
+        for leaf in (*self.kept, *self.rest):
+            if isinstance(leaf, Node):
+                last[id(_root(leaf))] = len(self.nodes)
+        return last
+
+    def _targets(self) -> dict[int, int]:
+        """Return the nodes that may be computed in a donated array's place, and which one.
+
+        They are the end of each chain of elementwise operations that leads from the array to its successor.
+        """
+        target: dict[int, int] = {}
+        for i, leaf in enumerate(self.kept):
+            node = leaf
+            while isinstance(node, Node) and node.kind in ("ufunc", "join"):
+                if id(node) in target or node.value.shape != self.home[i].shape:
+                    break
+                if node.value.dtype != self.home[i].dtype or node.kind != "ufunc":
+                    break
+                target[id(node)] = i
+                before = [
+                    operand
+                    for operand in _operands(node)
+                    if operand.kind in ("ufunc", "input")
+                    and operand.value.shape == node.value.shape
+                    and self.last_use[id(operand)] == self.position[id(node)]
+                ]
+                node = before[0] if before else None
+        return target
+
+    # Writing
+
+    def write(self, parameters: list[Node]) -> str:
+        """Return the source of ``run(*parameters)``, which returns the results that are not kept."""
+        for i, node in enumerate(self.owned):
+            self._place(node, _Store(self._constant(self.home[i]), self.home[i], owner=i))
+        for i, node in enumerate(parameters):
+            self._place(node, _Store(f"x{i}", None))
+        self._reserve_joins()
+        for node in self.nodes:
+            if node.kind != "input":
+                getattr(self, f"_write_{node.kind}")(node)
+                self._release(node)
+        self._write_back()
+        results = ", ".join(self._result(leaf) for leaf in self.rest)
+        head = f"def run({', '.join(f'x{i}' for i in range(len(parameters)))}):"
+        return "\n    ".join([head, *self.lines, f"return ({results}{',' if results else ''})"]) + "\n"
+
+    def _write_view(self, node: Node) -> None:
+        store = self.stores[id(node.args[0])]
+        base = self._known(node.args[0])
+        if base is not None:
+            array = node.function(base, *node.args[1:], **node.options)
+            if np.may_share_memory(array, base):
+                self._place(node, store, self._constant(array))
+                return
+        self._place(node, store, f"v{self.position[id(node)]}")
+        self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
+
+    def _write_call(self, node: Node) -> None:
+        self._place(node, _Store(f"v{self.position[id(node)]}", None))
+        self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
+
+    def _write_ufunc(self, node: Node) -> None:
+        dtypes = {operand.value.dtype for operand in _operands(node)}
+        names = [self._operand(arg, dtypes) for arg in node.args]
+        into = self._destination(node, in_place=node.function is not np.matmul)
+        function = node.function
+        if function is np.matmul and all(operand.value.ndim == 2 for operand in _operands(node)):
+            function = np.dot
+        out = f"out={into}" if function in (np.maximum, np.minimum) else into
+        self.lines.append(f"{self._constant(function)}({', '.join([*names, out])})")
+
+    def _write_reduce(self, node: Node) -> None:
+        into = self._destination(node)
+        call = f"{self._constant(node.function)}.reduce({self.names[id(node.args[0])]}"
+        self.lines.append(f"{call}, {node.options['axis']}, None, {into}, {node.options['keepdims']})")
+
+    def _write_astype(self, node: Node) -> None:
+        source = self.names[id(node.args[0])]
+        self.lines.append(f"copyto({self._destination(node)}, {source}, 'unsafe')")
+
+    def _write_where(self, node: Node) -> None:
+        condition, chosen, other = (self._operand(arg, {node.value.dtype}) for arg in node.args)
+        into = self._destination(node)
+        self.lines.append(f"copyto({into}, {other})")
+        self.lines.append(f"copyto({into}, {chosen}, where={condition})")
+
+    def _write_join(self, node: Node) -> None:
+        array = self.slots.get(id(node))
+        if array is None:
+            array = self._buffer(node.value)
+        self._place(node, _Store(self._constant(array), array))
+        for part, place in zip(node.args, _parts(node, array), strict=True):
+            if not isinstance(part, Node):
+                np.copyto(place, part)
+            elif not self._is_there(part, place):
+                self.lines.append(f"copyto({self._constant(place)}, {self.names[id(part)]})")
+
+    def _write_back(self) -> None:
+        """Move the successors of donated arrays that were computed elsewhere into their places."""
+        moves = []
+        for i, leaf in enumerate(self.kept):
+            if not isinstance(leaf, Node):
+                moves.append((self._constant(self.home[i]), self._constant(np.asarray(leaf))))
+            elif self.stores[id(leaf)].array is not self.home[i] or self.names[id(leaf)] != self._constant(
+                self.home[i]
+            ):
+                if self.stores[id(leaf)].owner is not None:
+                    raise NotTraceable("donated arrays change places")
+                moves.append((self._constant(self.home[i]), self.names[id(leaf)]))
+        self.lines += [f"copyto({home}, {name})" for home, name in moves]
+
+    def _result(self, leaf: Any) -> str:
+        """Return a result that shares no memory with the plan."""
+        if not isinstance(leaf, Node):
+            return f"{self._constant(np.asarray(leaf))}.copy()"
+        name = self.names[id(leaf)]
+        return name if self.stores[id(leaf)].array is None else f"{name}.copy()"
+
+    # Memory
+
+    def _destination(self, node: Node, in_place: bool = False) -> str:
+        """Choose where *node* is written, and return its name."""
+        slot = self.slots.get(id(node))
+        if slot is not None:
+            self._place(node, _Store(self._constant(slot), slot))
+        elif in_place and (store := self._dying(node)) is not None:
+            self._place(node, store)
+        else:
+            array = self._buffer(node.value)
+            self._place(node, _Store(self._constant(array), array, pooled=True))
+        return self.names[id(node)]
+
+    def _dying(self, node: Node) -> _Store | None:
+        """Return the memory of an operand of the same form that is read here for the last time."""
+        for operand in _operands(node):
+            store, root = self.stores[id(operand)], _root(operand)
+            if operand is not root or self.last_use[id(root)] != self.position[id(node)]:
+                continue
+            if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
+                continue
+            if store.owner is not None and self.target.get(id(node)) == store.owner:
+                return store
+            if store.pooled:
+                return store
+        return None
+
+    def _reserve_joins(self) -> None:
+        """Give the parts of each join their places in it, where they are computed by one operation."""
+        for node in self.nodes:
+            if node.kind != "join":
+                continue
+            array = self._new(node.value)
+            self.slots[id(node)] = array
+            for part, place in zip(node.args, _parts(node, array), strict=True):
+                maker = _root(part) if isinstance(part, Node) else None
+                if maker is None or maker.kind not in ("ufunc", "reduce", "astype") or id(maker) in self.slots:
+                    continue
+                ends_here = self.last_use[id(maker)] == self.position[id(node)]
+                if ends_here and maker.value.dtype == array.dtype and _is_whole(part, maker):
+                    self.slots[id(maker)] = place.reshape(maker.value.shape)
+
+    def _is_there(self, part: Node, place: Host) -> bool:
+        slot = self.slots.get(id(_root(part)))
+        return slot is not None and np.may_share_memory(slot, place)
+
+    def _buffer(self, value: Host) -> Host:
+        free = self.free.get(value.nbytes)
+        if free:
+            return _as(free.pop(), value)
+        return self._new(value)
+
+    def _new(self, value: Host) -> Host:
+        """Return memory of this form that starts at a cache line."""
+        raw = np.empty(value.nbytes + ALIGNMENT, dtype=np.uint8)
+        start = -raw.ctypes.data % ALIGNMENT
+        return _as(raw[start : start + value.nbytes], value)
+
+    def _release(self, node: Node) -> None:
+        """Give back the buffers that *node* was the last to read."""
+        for candidate in {id(_root(operand)): _root(operand) for operand in (*_operands(node), node)}.values():
+            store = self.stores[id(candidate)]
+            if store.pooled and self.last_use[id(candidate)] <= self.position[id(node)]:
+                heir = self.stores[id(node)] is store and candidate is not node
+                if not heir and store.array is not None:
+                    self.free.setdefault(store.array.nbytes, []).append(store.array)
+
+    # Names
+
+    def _place(self, node: Node, store: _Store, name: str | None = None) -> None:
+        self.stores[id(node)] = store
+        self.names[id(node)] = name or store.name
+
+    def _constant(self, value: Any) -> str:
+        """Return the name under which the function finds *value*: its own for a function, else a letter and number."""
+        known = self.constants.get(id(value))
+        if known is not None:
+            return known
+        owner = getattr(getattr(value, "__self__", None), "__name__", "")
+        own = f"{owner}_{value.__name__}".strip("_") if callable(value) and hasattr(value, "__name__") else ""
+        name = (
+            own
+            if own and own not in self.scope
+            else f"{'a' if isinstance(value, np.ndarray) else 'k'}{len(self.scope)}"
+        )
+        self.constants[id(value)] = name
+        self.scope[name] = value
+        return name
+
+    def _known(self, node: Node) -> Host | None:
+        """Return the node's array if it exists now."""
+        found = self.scope.get(self.names[id(node)])
+        return found if isinstance(found, np.ndarray) else None
+
+    def _operand(self, arg: Any, dtypes: set[Any]) -> str:
+        """Return an argument's name; a number becomes a 0-d array of the others' type, which is faster."""
+        if isinstance(arg, Node):
+            return self.names[id(arg)]
+        if isinstance(arg, bool | int | float) and len(dtypes) == 1:
+            dtype = next(iter(dtypes))
+            if dtype.kind == "f" and not isinstance(arg, bool):
+                arg = np.asarray(arg, dtype=dtype)
+        return self._constant(arg)
+
+    def _call(self, node: Node) -> str:
+        """Return a call of the node's function as it was recorded."""
+        arguments = [self._expression(arg) for arg in node.args]
+        if node.function is np.matrix_transpose:
+            return f"{arguments[0]}.mT"
+        arguments += [f"{name}={self._expression(value)}" for name, value in node.options.items()]
+        if node.function in METHODS:
+            return f"{arguments[0]}.{node.function.__name__}({', '.join(arguments[1:])})"
+        return f"{self._constant(node.function)}({', '.join(arguments)})"
+
+    def _expression(self, arg: Any) -> str:
+        if isinstance(arg, Node):
+            return self.names[id(arg)]
+        if isinstance(arg, list) and any(isinstance(item, Node) for item in arg):
+            return f"[{', '.join(self._expression(item) for item in arg)}]"
+        return self._constant(arg)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return the arrays in nested tuples, lists and mappings, in order."""
+    found: list[Any] = []
+    map_leaves(found.append, tree)
+    return found
+
+
+def _rebuild(tree: Any, values: Any) -> Any:
+    return map_leaves(lambda item: next(values), tree)
+
+
+def _split(result: Any, first: Any) -> tuple[Any, Any]:
+    """Return the successor of the donated argument, and the other results."""
+    if _same_structure(result, first):
+        return result, ()
+    if isinstance(result, tuple) and result and _same_structure(result[0], first):
+        return result[0], result[1:]
+    raise NotTraceable("a donated argument has no successor among the results")
+
+
+def _same_structure(a: Any, b: Any) -> bool:
+    form = map_leaves(lambda item: (tuple(item.shape), str(item.dtype)), a)
+    return bool(form == map_leaves(lambda item: (tuple(item.shape), str(item.dtype)), b))
+
+
+def _node_of(leaf: Any) -> Any:
+    return leaf.node if isinstance(leaf, Traced) else leaf
+
+
+def _operands(node: Node) -> list[Node]:
+    """Return the nodes among a node's arguments."""
+    found: list[Node] = []
+
+    def visit(item: Any) -> None:
+        if isinstance(item, Node):
+            found.append(item)
+        elif isinstance(item, list | tuple):
+            for part in item:
+                visit(part)
+
+    visit(node.args)
+    visit(list(node.options.values()))
+    return found
+
+
+def _needed(nodes: list[Node], results: list[Any]) -> list[Node]:
+    """Return the nodes that the results depend on, in order."""
+    wanted = {id(result) for result in results if isinstance(result, Node)}
+    for node in reversed(nodes):
+        if id(node) in wanted:
+            wanted.update(id(operand) for operand in _operands(node))
+    return [node for node in nodes if id(node) in wanted or node.kind == "input"]
+
+
+def _root(node: Node) -> Node:
+    """Return the node whose memory *node* is in."""
+    while node.kind == "view":
+        node = node.args[0]
+    return node
+
+
+def _parts(node: Node, array: Host) -> list[Host]:
+    """Return the places of a join's parts in its array."""
+    places, start = [], 0
+    for part in node.args:
+        value = part.value if isinstance(part, Node) else np.asarray(part)
+        place = array[start : start + max(value.size, 0)]
+        places.append(place.reshape(value.shape))
+        start += value.size
+    return places
+
+
+def _is_whole(part: Node, maker: Node) -> bool:
+    """Say whether a part is its maker's array in its own order, at most reshaped."""
+    while part is not maker:
+        if part.function is not np.reshape:
+            return False
+        part = part.args[0]
+    return True
+
+
+def _as(raw: Host, value: Host) -> Host:
+    return raw.reshape(-1).view(np.uint8)[: value.nbytes].view(value.dtype).reshape(value.shape)

@@ -1,0 +1,236 @@
+"""Record what a pure function does with its arrays, by running it once on arrays that take notes.
+
+A :class:`Traced` array carries a real one, so every shape, type and value of the record is NumPy's own. NumPy
+hands each operation to it through ``__array_ufunc__`` and ``__array_function__``; what comes out is a list of
+:class:`Node` in the order of execution. Writing in place (``a += b``) is recorded as a new value: the plan
+decides about memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import getitem
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+__all__ = ["Node", "NotTraceable", "Traced", "record"]
+
+Host = np.ndarray[Any, Any]
+
+
+class NotTraceable(Exception):
+    """The function looks at values, or does something that cannot be replayed."""
+
+
+class Node:
+    """One recorded value: how it was made, of what, and what it was.
+
+    ``kind`` is "input", "view" (shares memory with ``args[0]``), "ufunc", "reduce", "astype", "where", "join"
+    (concat or stack of 0-d arrays), or "call" (anything else). Arguments are nodes or constants.
+    """
+
+    __slots__ = ("args", "function", "kind", "options", "value")
+
+    def __init__(self, kind: str, function: Any, args: tuple[Any, ...], options: dict[str, Any], value: Host) -> None:
+        self.kind, self.function, self.args, self.options = kind, function, args, options
+        self.value: Host = value
+
+
+class Traced(NDArrayOperatorsMixin):
+    """An array that notes in ``nodes`` what is done with it."""
+
+    __slots__ = ("node", "nodes")
+
+    def __init__(self, node: Node, nodes: list[Node]) -> None:
+        self.node: Node = node
+        self.nodes: list[Node] = nodes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.node.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.node.value.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.node.value.size
+
+    @property
+    def dtype(self) -> Any:
+        """The type of an element."""
+        return self.node.value.dtype
+
+    @property
+    def device(self) -> str:
+        """The CPU."""
+        return "cpu"
+
+    @property
+    def T(self) -> Traced:
+        """The transpose."""
+        transposed: Traced = self._apply("call", np.transpose, (self,), {})
+        return transposed
+
+    def __getitem__(self, index: Any) -> Traced:
+        """Note a view; an index of integers is completed, so that it stays a view."""
+        if isinstance(index, Traced):
+            raise NotTraceable("an array is indexed by an array")
+        index = index if isinstance(index, tuple) else (index,)
+        if Ellipsis not in index:
+            index = (*index, Ellipsis)
+        view: Traced = self._apply("call", getitem, (self, index), {})
+        return view
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Refuse: backends without assignment would too."""
+        raise NotTraceable("an array is assigned to by index")
+
+    def __iter__(self) -> Any:
+        """Go through the first axis."""
+        return (self[i] for i in range(len(self)))
+
+    def __len__(self) -> int:
+        """Return the length of the first axis."""
+        return len(self.node.value)
+
+    def _look(self, *arguments: object) -> Any:
+        raise NotTraceable("an array's value is looked at")
+
+    __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _look
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        """Note a ufunc; an in-place one gives a new value of the written array's type."""
+        if method == "reduce" and out is None and not options.keys() - {"axis", "keepdims"}:
+            options = {"axis": 0, "keepdims": False, **options}
+            return self._apply("reduce", ufunc, inputs, options)
+        if method != "__call__" or ufunc.nout != 1 or options:
+            raise NotTraceable(f"{ufunc.__name__}.{method} with {options}")
+        result = self._apply("ufunc", ufunc, inputs, {})
+        if out is not None and result.dtype != out[0].dtype:
+            if not np.can_cast(result.dtype, out[0].dtype, "same_kind"):
+                raise NotTraceable("an in-place operation would change the kind of number")
+            return np.astype(result, out[0].dtype)
+        return result
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        """Note a function of NumPy's, broken down where that lets the plan reuse memory."""
+        lower = _LOWER.get(function)
+        if lower is not None:
+            return lower(self, *arguments, **options)
+        return self._apply("call", function, arguments, options)
+
+    def _apply(self, kind: str, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Run the operation on the real arrays and note it."""
+        call = function.reduce if kind == "reduce" else function
+        value = call(*_values(arguments), **_values(options))
+        if isinstance(value, tuple | list):
+            raise NotTraceable(f"{function} gives several arrays")
+        if not isinstance(value, np.ndarray | np.generic):
+            return value
+        value = np.asarray(value)
+        first = arguments[0]
+        if kind == "call" and isinstance(first, Traced) and np.may_share_memory(value, first.node.value):
+            kind = "view"
+        return self._note(kind, function, arguments, options, value)
+
+    def _note(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
+        node = Node(kind, function, _nodes(tuple(arguments)), _nodes(options), value)
+        self.nodes.append(node)
+        return Traced(node, self.nodes)
+
+
+def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], Any]:
+    """Run *function* on recording copies of its arrays; return the nodes, inputs first, and its result."""
+    nodes: list[Node] = []
+
+    def wrap(value: Host) -> Traced:
+        node = Node("input", None, (), {}, value)
+        nodes.append(node)
+        return Traced(node, nodes)
+
+    wrapped = map_leaves(wrap, arguments)
+    return nodes, function(*wrapped)
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply *function* to the arrays in nested tuples, lists and mappings; leave all else as it is."""
+    if isinstance(tree, np.ndarray | np.generic | Traced):
+        return function(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_leaves(function, item) for item in tree))
+    if isinstance(tree, tuple | list):
+        return type(tree)(map_leaves(function, item) for item in tree)
+    if isinstance(tree, dict):
+        return {name: map_leaves(function, item) for name, item in tree.items()}
+    return tree
+
+
+def _values(tree: Any) -> Any:
+    return map_leaves(lambda item: item.node.value if isinstance(item, Traced) else item, tree)
+
+
+def _nodes(tree: Any) -> Any:
+    return map_leaves(lambda item: item.node if isinstance(item, Traced) else item, tree)
+
+
+def _reduction(ufunc: Any) -> Callable[..., Any]:
+    def lower(self: Traced, x: Traced, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return self._apply("reduce", ufunc, (x,), {"axis": axis, "keepdims": keepdims})
+
+    return lower
+
+
+def _mean(self: Traced, x: Traced, axis: Any = None, *, keepdims: bool = False) -> Any:
+    total = self._apply("reduce", np.add, (x,), {"axis": axis, "keepdims": keepdims})
+    return total / (x.size / max(total.size, 1))
+
+
+def _astype(self: Traced, x: Traced, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    if not copy and x.dtype == dtype:
+        return x
+    return self._note("astype", None, (x,), {}, x.node.value.astype(dtype))
+
+
+def _where(self: Traced, condition: Any, x: Any, y: Any) -> Any:
+    value = np.asarray(np.where(*_values((condition, x, y))))
+    return self._note("where", np.where, (condition, x, y), {}, value)
+
+
+def _concat(self: Traced, arrays: Any, axis: int = 0) -> Any:
+    value = np.concatenate(_values(arrays), axis=axis)
+    if axis == 0 and value.ndim == 1:
+        return self._note("join", None, tuple(arrays), {}, value)
+    return self._note("call", np.concatenate, (list(arrays),), {"axis": axis}, value)
+
+
+def _stack(self: Traced, arrays: Any, axis: int = 0) -> Any:
+    value = np.stack(_values(arrays), axis=axis)
+    if axis == 0 and value.ndim == 1:
+        return self._note("join", None, tuple(arrays), {}, value)
+    return self._note("call", np.stack, (list(arrays),), {"axis": axis}, value)
+
+
+def _reshape(self: Traced, x: Traced, shape: Any) -> Any:
+    result = self._apply("call", np.reshape, (x, shape), {})
+    return x if result.shape == x.shape else result
+
+
+_LOWER: dict[Any, Callable[..., Any]] = {
+    np.sum: _reduction(np.add),
+    np.max: _reduction(np.maximum),
+    np.min: _reduction(np.minimum),
+    np.prod: _reduction(np.multiply),
+    np.mean: _mean,
+    np.astype: _astype,
+    np.where: _where,
+    np.concatenate: _concat,
+    np.stack: _stack,
+    np.reshape: _reshape,
+}

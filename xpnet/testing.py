@@ -55,6 +55,10 @@ KINK = 0.1
 """Distance that random inputs keep from 0, where ReLU and its kin have no derivative."""
 
 
+LARGE = 1e4
+"""Scores that no loss may overflow on: exp(710) would be infinite in float64."""
+
+
 class CheckError(XpnetError, AssertionError):
     """A layer, a loss or an optimizer breaks its contract."""
 
@@ -106,10 +110,11 @@ def check_layer(
     for training in (True, False):
         where = f"{layer} in {'training' if training else 'prediction'}"
         run = _LayerRun(layer, training, seed, params, state, x, dy, backend)
+        _check_shapes(where, {"output": run.output()}, {"output": dy})
         _check_pure(where, run)
         found = run.results()
         states = _states(state) if training else {}
-        _check_shapes(where, found, {"output": dy, "input.gradient": x, **_gradients(params), **states})
+        _check_shapes(where, found, {"input.gradient": x, **_gradients(params), **states})
         numeric = run.numeric()
         _check_gradients(where, found, numeric, tolerance)
 
@@ -130,6 +135,9 @@ class _LayerRun:
     ) -> None:
         self.layer, self.training, self.backend = layer, training, backend
         self.params, self.x, self.dy = params, x, dy
+        self.given = {"x": x, "dy": dy}
+        self.given |= {f"parameter.{name}": values for name, values in params.items()}
+        self.given |= {f"state.{name}": values for name, values in state.items()}
         xp = backend.xp
         self.words = xp.nn.words(key_words(seed))
         self.state = unflatten(_placed(state, backend))
@@ -148,13 +156,13 @@ class _LayerRun:
         """Run the layer as a network does: the residuals never leave the compiled function."""
         xp = self.backend.xp
         y, residuals, context = self._forward(params, state, x)
-        y = xp.asarray(y, copy=True)
-        kept = [xp.asarray(array, copy=True) for array in _arrays(residuals)]
+        y = _copied(y, xp)
+        kept = [_copied(array, xp) for array in _arrays(residuals)]
         dx, gradients = self.layer.backward(params, residuals, dy, context)
-        found = {"output": y, "input.gradient": xp.asarray(dx, copy=True)}
-        found |= {f"{name}.gradient": xp.asarray(array, copy=True) for name, array in flatten(gradients)}
+        found = {"output": y, "input.gradient": _copied(dx, xp)}
+        found |= {f"{name}.gradient": _copied(array, xp) for name, array in flatten(gradients)}
         for i, (before, after) in enumerate(zip(kept, _arrays(residuals), strict=True)):
-            found |= {f"residual {i}.before": before, f"residual {i}.after": xp.asarray(after, copy=True)}
+            found |= {f"residual {i}.before": before, f"residual {i}.after": _copied(after, xp)}
         again, repeated = self.layer.backward(params, residuals, dy, context)
         _, bare = self.layer.backward(params, residuals, dy, context._replace(input_gradient=False))
         found["input.gradient.again"] = again
@@ -170,6 +178,10 @@ class _LayerRun:
     def results(self) -> dict[str, Host]:
         """Return every array of a pass by name."""
         return _hosted(self.both(*self.arguments), self.backend)
+
+    def output(self) -> Host:
+        """Return the output of a forward pass alone."""
+        return self._output(self.arguments[0], self.arguments[2])
 
     def inputs(self) -> dict[str, Host]:
         """Return copies of every argument by name."""
@@ -209,9 +221,8 @@ def check_loss(
 ) -> None:
     """Hold a loss to its contract: a value for each example and its slope in that example's scores.
 
-    Shapes are right; slopes equal numeric ones, and no example's loss depends on another's scores; scores a
-    thousand times as large give finite losses and slopes; the same arguments give the same results, and none is
-    written to.
+    Shapes are right; slopes equal numeric ones, and no example's loss depends on another's scores; scores of up
+    to 1e4 give finite losses and slopes; the same arguments give the same results, and none is written to.
 
     Parameters
     ----------
@@ -241,7 +252,7 @@ def check_loss(
     targets = np.array(loss.targets(y, scores.shape[1:]))
     _require(np.array_equal(y, given), where, "targets() writes to y")
     integral = targets.dtype.kind in "iu"
-    placed = backend.asarray(targets, dtype=xp.int32 if integral else backend.float)
+    placed = backend.asarray(targets.copy(), dtype=xp.int32 if integral else backend.float)
     compiled = backend.compile(lambda scores, targets: loss(scores, targets, xp))
 
     def run(values: Host) -> dict[str, Host]:
@@ -261,8 +272,8 @@ def check_loss(
     slopes = weights.reshape(-1, *(1 for _ in scores.shape[1:])) * first["slopes"]
     numeric = numeric_gradient(lambda values: run(values)["losses"], scores, weights)
     _check_gradients(where, {"slopes": slopes}, {"slopes": numeric}, tolerance)
-    for name, values in run(1000.0 * scores).items():
-        _require(bool(np.isfinite(values).all()), where, f"{name} are not finite where scores are of the order of 1000")
+    for name, values in run(scores * (LARGE / np.max(np.abs(scores)))).items():
+        _require(bool(np.isfinite(values).all()), where, f"{name} are not finite for scores up to {LARGE:g}")
 
 
 def check_optimizer(
@@ -395,9 +406,9 @@ def numeric_gradient(function: Callable[[Host], Host], at: Host, weights: Host, 
 
 
 def _check_pure(where: str, run: _LayerRun) -> None:
-    before, first = run.inputs(), run.results()
+    first = run.results()
     for name, values in run.inputs().items():
-        _check_same(where, name, values, before[name])
+        _check_same(where, name, values, run.given[name])
     second = run.results()
     for name, values in first.items():
         _require(np.array_equal(values, second[name]), where, f"the same arguments give another {name} a second time")
@@ -464,6 +475,10 @@ def _open(backend: str | Backend) -> Backend:
 def _place(values: Host, backend: Backend) -> Array:
     """Return the values on the device, in memory that the caller does not share."""
     return backend.asarray(np.array(values, dtype=np.float64), dtype=backend.float)
+
+
+def _copied(array: Array, xp: Any) -> Array:
+    return xp.astype(array, array.dtype)
 
 
 def _placed(arrays: Mapping[str, Host], backend: Backend) -> dict[str, Array]:

@@ -32,7 +32,7 @@ def open(device: object, dtype: str) -> Backend:
             moved = strict.asarray(values, device=place)
         else:
             host = values if isinstance(values, np.ndarray) else _host(values)
-            moved = strict.asarray(np.ascontiguousarray(host), device=place)
+            moved = strict.asarray(np.asarray(host, order="C"), device=place)
         return moved if dtype is None else strict.astype(moved, dtype)
 
     return Backend(name="array-api-strict", xp=strict, device=place, dtype=dtype, asarray=asarray, to_numpy=to_numpy)

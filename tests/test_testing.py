@@ -1,0 +1,429 @@
+"""The checks catch planted mistakes: a check that lets them through proves nothing about the layers it passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import layers, losses, optimizers
+from xpnet.layers.base import Built
+from xpnet.parameters import Param
+from xpnet.testing import CheckError, check_layer, check_loss, check_optimizer, numeric_gradient
+
+EAGER = replace(xpnet.open_backend("numpy", dtype="float64"), compile=lambda function: function)
+"""Without any compilation, as only code that runs as it stands can write where it must not."""
+
+
+class Dense(layers.Dense):
+    def __init__(self, units=3):
+        super().__init__(units)
+
+
+class WrongSign(Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return -dx if context.input_gradient else None, gradients
+
+
+class Transposed(Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, {**gradients, "weight": context.xp.matrix_transpose(gradients["weight"])}
+
+
+class TransposedInput(Dense):
+    def backward(self, params, x, dy, context):
+        _, gradients = super().backward(params, x, dy, context)
+        return context.xp.matmul(dy, params["weight"]), gradients
+
+
+class MeanInsteadOfSum(Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, {**gradients, "bias": context.xp.mean(dy, axis=0)}
+
+
+class UnsummedBias(Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, {**gradients, "bias": dy}
+
+
+class ForgottenGradient(Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, {"weight": gradients["weight"]}
+
+
+class UnknownGradient(Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, {**gradients, "scale": gradients["bias"]}
+
+
+class GradientNeedsInput(Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, gradients if context.input_gradient else {**gradients, "bias": 2.0 * gradients["bias"]}
+
+
+class WrongShape(Dense):
+    def build(self, in_shape):
+        return replace(super().build(in_shape), out_shape=(in_shape[0] + 1,))
+
+    def forward(self, params, x, context):
+        return context.xp.sum(x, axis=1, keepdims=True), x
+
+
+class Imprecise(layers.GELU):
+    def backward(self, params, residuals, dy, context):
+        dx, nothing = super().backward(params, residuals, dy, context)
+        return dx * (1.0 + 1e-6), nothing
+
+
+class SlopeOfOutput(layers.Tanh):
+    def backward(self, params, y, dy, context):
+        return dy * (1.0 - y), {}
+
+
+class DropsOutside(layers.Dropout):
+    def backward(self, params, mask, dy, context):
+        return (dy * 0.5 if mask is None else dy * mask), {}
+
+
+class ForgetsTheMask(layers.Dropout):
+    def backward(self, params, mask, dy, context):
+        return dy, {}
+
+
+class StatisticsHeldConstant(layers.BatchNorm):
+    def backward(self, params, batch, dy, context):
+        _, gradients = super().backward(params, batch, dy, context)
+        return dy * params["gamma"] * batch.inverse, gradients
+
+
+class OneRowTooFew(layers.BatchNorm):
+    def backward(self, params, batch, dy, context):
+        xp, n = context.xp, dy.shape[0] - 1
+        _, gradients = super().backward(params, batch, dy, context)
+        slopes = dy * params["gamma"]
+        dx = slopes - xp.sum(slopes, axis=0) / n - batch.normalized * xp.sum(slopes * batch.normalized, axis=0) / n
+        return dx * batch.inverse, gradients
+
+
+class GammaForgotten(layers.LayerNorm):
+    def backward(self, params, residuals, dy, context):
+        xp = context.xp
+        return super().backward({**params, "gamma": xp.ones_like(params["gamma"])}, residuals, dy, context)
+
+
+class AdvancesToOtherShape(layers.BatchNorm):
+    def advance(self, state, batch):
+        return {name: array[:1] for name, array in super().advance(state, batch).items()}
+
+
+class AdvancesHalf(layers.BatchNorm):
+    def advance(self, state, batch):
+        return {"running_mean": super().advance(state, batch)["running_mean"]}
+
+
+class Narrow(layers.Tanh):
+    def forward(self, params, x, context):
+        y, kept = super().forward(params, x, context)
+        return context.xp.astype(y, context.xp.float32), kept
+
+
+class ShortcutForgotten(layers.Residual):
+    def backward(self, params, residuals, dy, context):
+        dx, gradients = super().backward(params, residuals, dy, context)
+        return dx - dy if context.input_gradient else None, gradients
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (WrongSign(), "in training: input.gradient is"),
+        (Transposed(), "weight.gradient is"),
+        (TransposedInput(), "input.gradient is"),
+        (MeanInsteadOfSum(), "bias.gradient is"),
+        (UnsummedBias(), r"bias.gradient must have shape \(3,\); got \(5, 3\)"),
+        (ForgottenGradient(), "there is no bias.gradient"),
+        (UnknownGradient(), "scale.gradient belongs to no declared parameter"),
+        (GradientNeedsInput(), "bias.gradient without input_gradient"),
+        (WrongShape(), r"output must have shape \(5, 4\); got \(5, 1\)"),
+        (Imprecise(), r"input.gradient is .*off by"),
+        (SlopeOfOutput(), "input.gradient is"),
+        (DropsOutside(0.5), "in prediction: input.gradient is"),
+        (ForgetsTheMask(0.5), "in training: input.gradient is"),
+        (StatisticsHeldConstant(), "in training: input.gradient is"),
+        (OneRowTooFew(), "in training: input.gradient is"),
+        (GammaForgotten(), "input.gradient is"),
+        (AdvancesToOtherShape(), r"running_\w+.advanced must have shape \(3,\); got \(1,\)"),
+        (AdvancesHalf(), "there is no running_variance.advanced"),
+        (Narrow(), "output must stay float64; got float32"),
+        (ShortcutForgotten([layers.Tanh()]), "input.gradient is"),
+        (layers.Sequential([layers.Dense(3), WrongSign()]), "0.weight.gradient is"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_mistakes_in_layers_are_caught(layer, message, backend):
+    with pytest.raises(CheckError, match=message):
+        check_layer(layer, (3,), backend=backend)
+
+
+class WritesToInput(layers.ReLU):
+    def forward(self, params, x, context):
+        x *= context.xp.astype(x > 0.0, x.dtype)
+        return x, x
+
+
+class WritesToSlope(layers.Tanh):
+    def backward(self, params, y, dy, context):
+        dy *= 1.0 - y * y
+        return dy, {}
+
+
+class WritesToParameter(Dense):
+    def forward(self, params, x, context):
+        weight = params["weight"]
+        weight += 1.0
+        return super().forward(params, x, context)
+
+
+class WritesToResidual(layers.Sigmoid):
+    def backward(self, params, y, dy, context):
+        slope = dy * y * (1.0 - y)
+        y *= 0.0
+        return slope, {}
+
+
+class WritesToState(layers.BatchNorm):
+    def advance(self, state, batch):
+        mean = state["running_mean"]
+        mean += 1.0
+        return super().advance(state, batch)
+
+
+@dataclass(frozen=True)
+class Remembers(layers.Tanh):
+    calls: list[int] = field(default_factory=list)
+
+    def forward(self, params, x, context):
+        self.calls.append(1)
+        return x * float(len(self.calls)), x
+
+    def backward(self, params, x, dy, context):
+        return dy, {}
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (WritesToInput(), "writes to x, which is not its own"),
+        (WritesToSlope(), "writes to dy"),
+        (WritesToParameter(), "writes to parameter.weight"),
+        (WritesToResidual(), "second time|writes to residual|second backward"),
+        (WritesToState(), "writes to state.running_mean"),
+        (Remembers(), "the same arguments give another output a second time"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_layers_that_write_or_remember_are_caught(layer, message):
+    with pytest.raises(CheckError, match=message):
+        check_layer(layer, (3,), backend=EAGER)
+
+
+def test_a_kink_is_reported_rather_than_averaged_over():
+    with pytest.raises(CheckError, match=r"input\.gradient is"):
+        check_layer(layers.ReLU(), (2,), x=[[0.0, 1.0]])
+
+
+def test_gradients_need_float64():
+    with pytest.raises(xpnet.ConfigurationError, match="float64"):
+        check_layer(layers.Tanh(), (2,), backend=xpnet.open_backend("numpy", dtype="float32"))
+
+
+def test_a_layer_of_your_own_passes(backend):
+    class Scale(layers.base.Elementwise):
+        def build(self, in_shape):
+            return Built(in_shape, {"scale": Param(in_shape, None)})
+
+        def forward(self, params, x, context):
+            return x * params["scale"], x
+
+        def backward(self, params, x, dy, context):
+            return dy * params["scale"], {"scale": context.xp.sum(dy * x, axis=0)}
+
+    check_layer(Scale(), (2, 3), backend=backend)
+
+
+class Squared(losses.MeanSquaredError):
+    pass
+
+
+class LossSign(Squared):
+    def __call__(self, scores, targets, xp):
+        values, slopes = super().__call__(scores, targets, xp)
+        return values, -slopes
+
+
+class NotDivided(Squared):
+    def __call__(self, scores, targets, xp):
+        values, slopes = super().__call__(scores, targets, xp)
+        return values, slopes * scores.shape[1]
+
+
+class MeanOverBatch(Squared):
+    def __call__(self, scores, targets, xp):
+        values, slopes = super().__call__(scores, targets, xp)
+        return xp.zeros_like(values) + xp.mean(values), slopes
+
+
+class Scalar(Squared):
+    def __call__(self, scores, targets, xp):
+        values, slopes = super().__call__(scores, targets, xp)
+        return xp.sum(values), slopes
+
+
+class Naive(losses.CrossEntropy):
+    def __call__(self, scores, targets, xp):
+        total = xp.sum(xp.exp(scores), axis=1, keepdims=True)
+        shares = xp.exp(scores) / total
+        return -xp.sum(targets * xp.log(shares), axis=1), shares - targets
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value", "ignore:divide by zero")
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (LossSign(), "slopes is"),
+        (NotDivided(), "slopes is"),
+        (MeanOverBatch(), "slopes is"),
+        (Scalar(), r"losses must have shape \(2,\); got \(\)"),
+        (Naive(), "not finite"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_mistakes_in_losses_are_caught(loss, message, backend):
+    with pytest.raises(CheckError, match=message):
+        check_loss(loss, [[0.25, 0.75], [1.0, 0.0]], backend=backend)
+
+
+class WritesToScores(Squared):
+    def __call__(self, scores, targets, xp):
+        scores -= targets
+        return xp.mean(scores * scores, axis=1), 2.0 * scores / scores.shape[1]
+
+
+class WritesToTargets(Squared):
+    def __call__(self, scores, targets, xp):
+        targets -= scores
+        return xp.mean(targets * targets, axis=1), -2.0 * targets / scores.shape[1]
+
+
+class WritesToLabels(Squared):
+    def targets(self, y, out_shape):
+        y *= 2.0
+        return y
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (WritesToScores(), "writes to scores"),
+        (WritesToTargets(), "writes to targets"),
+        (WritesToLabels(), r"targets\(\) writes to y"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_losses_that_write_are_caught(loss, message):
+    with pytest.raises(CheckError, match=message):
+        check_loss(loss, [[0.25, 0.75], [1.0, 0.0]], backend=EAGER)
+
+
+class Uphill(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        return super().update(-gradient, params, state, now)
+
+
+class ChangesState(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        gradient, params, state = super().update(gradient, params, state, now)
+        return gradient, params, {"velocity": state["velocity"][:2]}
+
+
+class Explodes(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        return gradient, params * float("inf"), state
+
+
+class NoBiasCorrection(optimizers.Adam):
+    def update(self, gradient, params, state, now):
+        return super().update(gradient, params, state, now._replace(step=now.step + 1e6))
+
+
+def adam(gradients, params, rates):
+    m = v = np.zeros_like(params)
+    for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        params = params - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return params
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (Uphill(0.1), "do not go down the parabola"),
+        (ChangesState(0.1, momentum=0.9), r"state .*velocity.* became"),
+        (Explodes(0.1), "parameters are not finite"),
+        (NoBiasCorrection(), "parameters after 10 steps is"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_mistakes_in_optimizers_are_caught(optimizer, message, backend):
+    expected = adam if isinstance(optimizer, optimizers.Adam) else None
+    with pytest.raises(CheckError, match=message):
+        check_optimizer(optimizer, backend=backend, expected=expected)
+
+
+@dataclass(frozen=True)
+class Hides(optimizers.SGD):
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def update(self, gradient, params, state, now):
+        gradient = gradient + self.memory.get("velocity", 0.0)
+        self.memory["velocity"] = gradient
+        return super().update(gradient, params, state, now)
+
+
+class WritesToStep(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        step = now.step
+        step += 1.0
+        return super().update(gradient, params, state, now)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [(Hides(0.1), "a second run beside the first one changes it"), (WritesToStep(0.1), "writes to the step")],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_optimizers_that_hide_state_or_write_are_caught(optimizer, message):
+    with pytest.raises(CheckError, match=message):
+        check_optimizer(optimizer, backend=EAGER)
+
+
+def test_the_error_is_one_of_xpnets_and_a_failed_assertion():
+    assert issubclass(CheckError, xpnet.XpnetError)
+    assert issubclass(CheckError, AssertionError)
+
+
+def test_numeric_gradients_are_right_to_nine_digits():
+    at = np.array([[0.3, -1.2], [2.0, 0.7]])
+    weights = np.array([[1.0, -2.0], [0.5, 3.0]])
+    found = numeric_gradient(lambda x: np.sin(x) * x, at, weights)
+    np.testing.assert_allclose(found, weights * (np.cos(at) * at + np.sin(at)), rtol=1e-9)

@@ -49,14 +49,15 @@ class Compiled:
             plans[key] = None
             return None
         homes = self._local.__dict__.setdefault("homes", {})
+        first = key[0] if self.donated else None
         try:
-            made = Plan(self.function, arguments, self.donated, homes.get(key[0]))
+            made = Plan(self.function, arguments, self.donated, homes.get(first))
         except Exception:  # a function that cannot be recorded still runs, and raises its own errors then
             self.plain = True
             return None
         plans[key] = made
         if self.donated:
-            homes[key[0]] = made.home
+            homes[first] = made.home
         return made
 
     def replay(self, plan: Plan, arguments: tuple[Any, ...], flat: list[Any]) -> Any:

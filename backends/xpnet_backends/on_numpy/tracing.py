@@ -50,7 +50,8 @@ class Traced(NDArrayOperatorsMixin):
     @property
     def shape(self) -> tuple[int, ...]:
         """The array's shape."""
-        return self.node.value.shape
+        shape: tuple[int, ...] = self.node.value.shape
+        return shape
 
     @property
     def ndim(self) -> int:

@@ -1,0 +1,226 @@
+"""The NumPy backend's plans: the numbers of the plain function bit for bit, and no memory shared with anybody."""
+
+import threading
+
+import numpy as np
+import pytest
+from xpnet_backends.on_numpy.compiling import Compiled, loop
+
+import xpnet
+from xpnet import BatchNorm, Dense, Dropout, LayerNorm, Network, Residual
+
+LAYERS = [
+    [Dense(7), "relu", Dense(3)],
+    [Dense(7), "sigmoid", Dropout(0.3), Dense(5), "tanh", Dense(3)],
+    [Dense(6), BatchNorm(), "elu", Residual([Dense(6), "gelu", LayerNorm(), Dense(6)]), "silu", Dense(3)],
+    [Dense(8), "leaky_relu", Residual([Dense(4), "softplus"], shortcut=Dense(4, bias=False)), Dense(3)],
+]
+OPTIMIZERS = [
+    xpnet.SGD(0.1),
+    xpnet.SGD(xpnet.CosineDecay(0.1, 9, warmup=3), momentum=0.9, nesterov=True),
+    xpnet.AdamW(0.01),
+    xpnet.Nadam(),
+    xpnet.RMSProp(),
+    xpnet.Adagrad(),
+    xpnet.Adadelta(),
+    xpnet.Lion(),
+    xpnet.chain(
+        xpnet.L1(1e-3),
+        xpnet.ClipByNorm(0.1),
+        xpnet.ClipByValue(0.05),
+        xpnet.Adam(),
+        xpnet.MaxNorm(1.0),
+        xpnet.ExponentialMovingAverage(0.9),
+    ),
+]
+
+
+def data(rows=47):
+    stream = np.random.default_rng(0)
+    return stream.normal(size=(rows, 4)), stream.integers(0, 3, rows), stream.uniform(0.5, 2, rows)
+
+
+def trained(backend, layers, optimizer, dtype):
+    """Train with remainder batches, weights and validation; return all that changed."""
+    x, y, weights = data()
+    network = Network(layers, optimizer=optimizer, backend=backend, dtype=dtype, metrics=["accuracy", "f1"], seed=3)
+    network.fit(x, y, sample_weight=weights, epochs=3, batch_size=8, validation_split=0.2, verbose=0)
+    for _ in range(3):
+        network.train_step(x[:5], y[:5], weights[:5])
+    return network
+
+
+@pytest.fixture(scope="module")
+def plain_numpy():
+    """NumPy without plans: every function as it stands."""
+    from dataclasses import replace
+
+    from xpnet.backend import _plain_loop
+
+    def plain(dtype):
+        def compile(function, donated=False):
+            return function
+
+        opened = xpnet.open_backend("numpy", dtype=dtype)
+        return replace(opened, compile=compile, loop=lambda step: _plain_loop(compile, step))
+
+    return plain
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layers", LAYERS, ids=lambda layers: f"{len(layers)} layers")
+def test_layers_are_replayed_bit_for_bit(plain_numpy, layers, dtype):
+    check_equal(
+        trained("numpy", layers, xpnet.Adam(0.01), dtype), trained(plain_numpy(dtype), layers, xpnet.Adam(0.01), dtype)
+    )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
+def test_optimizers_are_replayed_bit_for_bit(plain_numpy, optimizer):
+    layers = LAYERS[1]
+    check_equal(
+        trained("numpy", layers, optimizer, "float32"), trained(plain_numpy("float32"), layers, optimizer, "float32")
+    )
+
+
+def check_equal(planned, plain):
+    x = data()[0]
+    assert planned.history == plain.history
+    for name, array in planned.get_arrays().items():
+        np.testing.assert_array_equal(array, plain.get_arrays()[name], err_msg=name)
+    for _ in range(3):  # plain, recorded, replayed
+        np.testing.assert_array_equal(planned.predict(x), plain.predict(x))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "hinge", "mse", "mae", "huber", "binary_cross_entropy"])
+def test_every_function_of_a_network_can_be_recorded(loss):
+    x, y, _ = data()
+    y = y if loss in ("cross_entropy", "hinge") else np.eye(3)[y]
+    network = Network([Dense(6), "relu", Dropout(0.2), BatchNorm(), Dense(3)], loss=loss)
+    network.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    for _ in range(3):
+        network.train_step(x, y)
+        network.evaluate(x, y)
+        network.predict(x)
+        network.trace(x, y)
+    used = [*network._functions.values(), network.train_functions.on_batch]
+    assert not [function.function.__name__ for function in used if function.plain]
+
+
+def test_a_plan_can_be_read():
+    compiled = Compiled(lambda x, w: np.maximum(x @ w, 0.0))
+    x, w = np.ones((2, 3)), np.ones((3, 4))
+    compiled(x, w), compiled(x, w)
+    (plan,) = compiled._local.plans.values()
+    assert "dot(x0, x1, " in plan.source
+    assert "maximum(" in plan.source
+
+
+def test_results_share_no_memory_with_the_plan_or_each_other():
+    compiled = Compiled(lambda x: (x + 1.0, np.zeros(3), np.reshape(x * 2.0, (-1,))))
+    x = np.arange(6.0).reshape(2, 3)
+    calls = [compiled(x + i) for i in range(4)]
+    for i, (added, zeros, doubled) in enumerate(calls):
+        np.testing.assert_array_equal(added, x + i + 1)
+        np.testing.assert_array_equal(zeros, np.zeros(3))
+        np.testing.assert_array_equal(doubled, (2 * (x + i)).reshape(-1))
+        zeros += 1.0
+
+
+def test_arguments_that_are_not_donated_are_never_written_to():
+    def function(x, y):
+        total = x + y
+        total *= 2.0
+        total -= y
+        return total
+
+    compiled = Compiled(function)
+    x, y = np.arange(4.0), np.ones(4)
+    x.flags.writeable = y.flags.writeable = False
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x, y), 2 * (x + y) - y)
+
+
+def test_a_donated_argument_moves_into_the_plan_and_stays_right_across_shapes():
+    def step(carry, batch):
+        total, count = carry
+        total = total * 0.5
+        total += np.sum(batch, axis=0)
+        count += 1
+        return total, count
+
+    compiled = Compiled(step, donated=True)
+    carry, expected = (np.zeros(3), np.asarray(0)), (np.zeros(3), np.asarray(0))
+    for i in range(12):
+        batch = np.full((2 + i % 3, 3), float(i))
+        carry = compiled(carry, batch)
+        expected = step(expected, batch)
+    np.testing.assert_array_equal(carry[0], expected[0])
+    assert int(carry[1]) == int(expected[1]) == 12
+
+
+def test_donated_arrays_that_change_places_are_not_planned():
+    compiled = Compiled(lambda carry: (carry[1], carry[0]), donated=True)
+    carry = (np.zeros(2), np.ones(2))
+    for _ in range(4):
+        carry = compiled(carry)
+    assert compiled.plain
+    np.testing.assert_array_equal(carry[0], np.zeros(2))
+
+
+def test_the_loop_equals_single_steps():
+    def step(carry, data, rows):
+        return carry + np.sum(np.take(data, rows, axis=0))
+
+    data_, order = np.arange(10.0), np.random.default_rng(0).permutation(10).reshape(5, 2)
+    assert float(loop(step)(np.asarray(0.0), data_, order)) == 45.0
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * 2 if x[0] > 0 else x * 3,
+        lambda x: x * float(np.sum(x)),
+        lambda x: np.asarray(x) + 1,
+        lambda x: x[np.argsort(x)],
+    ],
+)
+def test_a_function_that_looks_at_values_runs_as_it_stands(function):
+    compiled = Compiled(function)
+    for x in (np.array([1.0, -2.0]), np.array([-1.0, 5.0]), np.array([2.0, 3.0])):
+        np.testing.assert_array_equal(compiled(x), function(x))
+    assert compiled.plain
+
+
+def test_an_error_inside_is_the_functions_own():
+    compiled = Compiled(lambda x: np.take(x, np.asarray([7]), axis=0))
+    for _ in range(3):
+        with pytest.raises(IndexError):
+            compiled(np.ones(3))
+
+
+def test_old_plans_make_room():
+    compiled = Compiled(lambda x: x + 1.0)
+    for size in range(1, 60):
+        for _ in range(2):
+            np.testing.assert_array_equal(compiled(np.zeros(size)), np.ones(size))
+    assert len(compiled._local.plans) <= 16
+
+
+def test_threads_do_not_meet_in_a_plan():
+    x = data(400)[0]
+    network = Network([Dense(32), "relu", Dense(3)], inputs=4)
+    expected = np.concatenate([network.predict(x[i : i + 50]) for i in range(0, 400, 50)])
+    wrong = []
+
+    def work(part):
+        for _ in range(50):
+            if not np.array_equal(network.predict(x[part : part + 50]), expected[part : part + 50]):
+                wrong.append(part)
+
+    threads = [threading.Thread(target=work, args=(50 * i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

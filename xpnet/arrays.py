@@ -188,6 +188,8 @@ def require_samples(array: Array, argument: str, *, what: str = "one row per sam
 
 def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
     """Raise ShapeError unless *x* is (N, *in_shape), DataError where it is empty."""
+    if not prod(x.shape):
+        raise DataError(f"{argument} must hold at least one example; got shape {tuple(x.shape)}")
     if tuple(x.shape[1:]) != tuple(in_shape):
         expected = ", ".join(["N", *(str(n) for n in in_shape)])
         remedy = (
@@ -196,8 +198,6 @@ def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
         raise ShapeError(
             f"{argument} must have shape ({expected}), as the network was built for; got {tuple(x.shape)}; {remedy}"
         )
-    if not prod(x.shape):
-        raise DataError(f"{argument} must hold at least one example; got shape {tuple(x.shape)}")
 
 
 def check_lengths(x: Array, other: Array, argument: str) -> None:

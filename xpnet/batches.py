@@ -29,12 +29,15 @@ LONG = 100
 
 Carry = Any
 
+Before = Callable[[int], None]
+"""Told the number of each batch of an epoch before its step."""
+
 
 class TrainFunctions:
     """A program's two ways to train, compiled once for a network."""
 
     def __init__(self, program: Program, backend: Backend) -> None:
-        self.on_batch = backend.compile(program.advance)
+        self.on_batch = backend.compile(program.advance, donated=True)
         self.on_rows = backend.loop(program.advance_rows)  # type: ignore[misc]
 
 
@@ -45,11 +48,12 @@ class Source(Protocol):
     """How many examples there are, where that is known."""
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch in this *order* of rows; yield the carry and the number of steps done since.
 
-        With *single* every step is yielded, else a piece of the epoch at a time.
+        With *before*, which is told each batch before its step, every step is yielded, else a piece of the epoch
+        at a time.
         """
 
     def batches(self, size: int) -> Iterator[Batch]:
@@ -64,22 +68,28 @@ class Resident:
         self.rows: int | None = data.x.shape[0]
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch; a batch of everything is not gathered, as its order does not matter."""
         rows: int = self.data.x.shape[0]
         if size >= rows:
+            if before:
+                before(0)
             yield functions.on_batch(carry, self.data), 1
             return
         order = np.arange(rows) if order is None else order
         steps = rows // size
         plan = self.backend.asarray(order[: steps * size].reshape(steps, size))
-        piece = 1 if single else steps if steps <= LONG else -(-steps // PIECES)
+        piece = 1 if before else steps if steps <= LONG else -(-steps // PIECES)
         for start in range(0, steps, piece):
+            if before:
+                before(start)
             part = plan[start : min(start + piece, steps), :] if piece < steps else plan
             carry = functions.on_rows(carry, self.data, part)
             yield carry, part.shape[0]
         if steps * size < rows:
+            if before:
+                before(steps)
             rest = self.backend.asarray(order[steps * size :].reshape(1, -1))
             yield functions.on_rows(carry, self.data, rest), 1
 
@@ -92,7 +102,10 @@ class Resident:
 
 
 class HostRows:
-    """Arrays that stay on the host, such as memory-mapped ones: each batch is read and moved on its own."""
+    """Arrays that stay on the host, such as memory-mapped ones: each batch is read and moved on its own.
+
+    The first array is the large one; the others belong to its *chosen* rows alone.
+    """
 
     def __init__(self, data: tuple[Host, Host, Host | None], place: Callable[..., Batch], chosen: Host | None) -> None:
         self.data, self.place = data, place
@@ -100,21 +113,26 @@ class HostRows:
         self.rows: int | None = len(self.chosen)
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
-        """Train for an epoch, a batch at a time."""
-        rows = self.chosen if order is None else self.chosen[order]
-        for start in range(0, len(rows), size):
-            carry = functions.on_batch(carry, self._take(rows[start : start + size]))
+        """Train for an epoch, a batch at a time; a batch of everything keeps its order, as in :class:`Resident`."""
+        rows = len(self.chosen)
+        order = np.arange(rows) if order is None or size >= rows else order
+        for number, start in enumerate(range(0, rows, size)):
+            if before:
+                before(number)
+            carry = functions.on_batch(carry, self._take(order[start : start + size]))
             yield carry, 1
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield slices."""
-        for start in range(0, len(self.chosen), size):
-            yield self._take(self.chosen[start : start + size])
+        rows = np.arange(len(self.chosen))
+        for start in range(0, len(rows), size):
+            yield self._take(rows[start : start + size])
 
     def _take(self, rows: Host) -> Batch:
-        return self.place(*(None if array is None else np.asarray(array[rows]) for array in self.data))
+        x, y, weights = self.data
+        return self.place(np.asarray(x[self.chosen[rows]]), y[rows], None if weights is None else weights[rows])
 
 
 class Stream:
@@ -127,10 +145,12 @@ class Stream:
         self.epochs = 0
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, single: bool
+        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train on the batches as they come; *order* and *size* are theirs."""
-        for batch in self.batches(size):
+        for number, batch in enumerate(self.batches(size)):
+            if before:
+                before(number)
             carry = functions.on_batch(carry, batch)
             yield carry, 1
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnet.errors import ConfigurationError
+from xpnet.errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
     from xpnet.network import Network
@@ -91,13 +91,20 @@ class CallbackList:
             callback.set_network(network)
 
     @property
-    def sees_batches(self) -> bool:
-        """Whether any of them has a hook of its own for batches."""
-        return any(
-            getattr(type(callback), hook) is not getattr(Callback, hook)
-            for callback in self.callbacks
-            for hook in ("on_train_batch_begin", "on_train_batch_end")
-        )
+    def before_batch(self) -> Callable[[int], None] | None:
+        """What to call before each batch; None where none of them has a hook of its own for batches."""
+        hooks = ("on_train_batch_begin", "on_train_batch_end")
+        if all(getattr(type(c), hook) is getattr(Callback, hook) for c in self.callbacks for hook in hooks):
+            return None
+        return lambda batch: self.call("on_train_batch_begin", batch, {})
+
+    def check(self, results: Sequence[str]) -> None:
+        """Refuse, before training, what needs a result that no epoch will have; a callback of yours may add one."""
+        for callback in self.callbacks:
+            if type(callback).__module__.partition(".")[0] != "xpnet":
+                return
+            if isinstance(callback, EarlyStopping | ReduceLROnPlateau | ModelCheckpoint):
+                callback.check(results)
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call *hook* of each."""
@@ -109,10 +116,11 @@ class _Watcher:
     """Remembers the best value of one result and how many epochs ago it was."""
 
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
+        if not isinstance(monitor, str):
+            raise ConfigurationError(f"monitor must be the name of a result, such as 'val_loss'; got {monitor!r}")
         if mode not in MODES:
-            raise ConfigurationError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
-        if not min_delta >= 0:
-            raise ConfigurationError(f"min_delta must be at least 0; got {min_delta!r}")
+            raise unknown_name("mode", mode, MODES)
+        _check_number("min_delta", min_delta)
         rising = mode == "max" or (mode == "auto" and any(monitor.endswith(name) for name in RISING))
         self.monitor, self.sign, self.min_delta = monitor, (1.0 if rising else -1.0), min_delta
         self.reset()
@@ -120,13 +128,17 @@ class _Watcher:
     def reset(self) -> None:
         self.best, self.since = -math.inf, 0
 
-    def improved(self, logs: Logs) -> bool:
-        """Take the epoch's value in and say whether it is the best so far."""
-        if self.monitor not in logs:
+    def check(self, results: Iterable[str]) -> None:
+        """Raise ConfigurationError unless the result is among these."""
+        if self.monitor not in results:
             raise ConfigurationError(
-                f"monitor={self.monitor!r} is not among the epoch's results ({', '.join(logs)}); "
+                f"monitor={self.monitor!r} is not among the epoch's results ({', '.join(results)}); "
                 "give fit validation_split or validation_data, or monitor one of these"
             )
+
+    def improved(self, logs: Logs) -> bool:
+        """Take the epoch's value in and say whether it is the best so far."""
+        self.check(logs)
         value = self.sign * logs[self.monitor]
         if value > self.best + self.min_delta or (math.isfinite(value) and self.best == -math.inf):
             self.best, self.since = value, 0
@@ -161,12 +173,16 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best_weights: bool = True,
     ) -> None:
-        _check_patience("EarlyStopping", patience)
+        _check_epochs("EarlyStopping.patience", patience)
         self.patience, self.restore_best_weights = patience, restore_best_weights
         self._watcher = _Watcher(monitor, mode, min_delta)
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._best_weights: dict[str, Any] | None = None
+
+    def check(self, results: Iterable[str]) -> None:
+        """Raise ConfigurationError where the monitored result is not among *results*."""
+        self._watcher.check(results)
 
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training."""
@@ -213,11 +229,16 @@ class ReduceLROnPlateau(Callback):
         mode: str = "auto",
         min_learning_rate: float = 0.0,
     ) -> None:
-        _check_patience("ReduceLROnPlateau", patience)
-        if not 0 < factor < 1:
+        _check_epochs("ReduceLROnPlateau.patience", patience)
+        if not isinstance(factor, float) or not 0 < factor < 1:
             raise ConfigurationError(f"ReduceLROnPlateau.factor must be in (0, 1); got {factor!r}")
+        _check_number("ReduceLROnPlateau.min_learning_rate", min_learning_rate)
         self.factor, self.patience, self.min_learning_rate = factor, patience, min_learning_rate
         self._watcher = _Watcher(monitor, mode, min_delta)
+
+    def check(self, results: Iterable[str]) -> None:
+        """Raise ConfigurationError where the monitored result is not among *results*."""
+        self._watcher.check(results)
 
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training."""
@@ -276,9 +297,15 @@ class ModelCheckpoint(Callback):
         mode: str = "auto",
         every: int = 1,
     ) -> None:
-        _check_patience("ModelCheckpoint", every - 1)
+        _check_epochs("ModelCheckpoint.every", every, least=1)
         self.path, self.save_best_only, self.every = str(path), save_best_only, every
         self._watcher = _Watcher(monitor, mode, 0.0)
+
+    def check(self, results: Iterable[str]) -> None:
+        """Raise ConfigurationError where *results* lack what the path or ``save_best_only`` asks for."""
+        if self.save_best_only:
+            self._watcher.check(results)
+        self._fill_in(0, dict.fromkeys(results, 0.0))
 
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training."""
@@ -288,7 +315,15 @@ class ModelCheckpoint(Callback):
         """Save where it is time."""
         wanted = self._watcher.improved(logs) if self.save_best_only else (epoch + 1) % self.every == 0
         if wanted:
-            self.network.save(self.path.format(epoch=epoch, **logs))
+            self.network.save(self._fill_in(epoch, logs))
+
+    def _fill_in(self, epoch: int, logs: Logs) -> str:
+        try:
+            return self.path.format(epoch=epoch, **logs)
+        except (LookupError, ValueError) as error:
+            raise ConfigurationError(
+                f"ModelCheckpoint.path={self.path!r} cannot be filled in from epoch, {', '.join(logs)} ({error!r})"
+            ) from error
 
 
 class JSONLinesLogger(Callback):
@@ -337,6 +372,11 @@ NAMES: dict[str, type[Callback]] = {
 }
 
 
-def _check_patience(callback: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{callback} needs whole epochs; got {value!r}")
+def _check_epochs(name: str, value: object, least: int = 0) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name} must be an integer of at least {least}; got {value!r}")
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigurationError(f"{name} must be a finite number of at least 0; got {value!r}")

@@ -15,6 +15,7 @@ from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
 from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError, unknown_name
 from xpnet.fitting import EVALUATION_ROWS, History
+from xpnet.intake import Intake
 from xpnet.layers import Sequential, Sigmoid, Softmax
 from xpnet.optimizers import rate_at
 from xpnet.parameters import Layout, flatten, unflatten
@@ -142,7 +143,6 @@ class Network:
             return self
         self.check_buildable(shape)
         built = self.model.build(shape)
-        self.in_shape, self.out_shape = shape, built.out_shape
         self.layout = Layout(built.params)
         self.state_layout = Layout(built.state)
         xp = self.backend.xp
@@ -151,6 +151,7 @@ class Network:
         )
         layers = {name: self._from_host(value) for name, value in self._first_state().items()}
         self._start(self._from_host(self.layout.initialize(self.seed)), unflatten(layers))
+        self.in_shape, self.out_shape = shape, built.out_shape
         return self
 
     def check_buildable(self, in_shape: Shape) -> None:
@@ -267,7 +268,7 @@ class Network:
 
     def forward(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return the raw scores (logits), (N, *outputs), on the backend's device."""
-        return self._run("scores", x, batch_size)
+        return self._run("forward", "scores", x, batch_size)
 
     def predict(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return predictions, (N, *outputs), on the backend's device: probabilities for classes, else values.
@@ -286,13 +287,13 @@ class Network:
         ShapeError, DataError, DtypeError
             x is unusable.
         """
-        return self._run("predictions", x, batch_size)
+        return self._run("predict", "predictions", x, batch_size)
 
     def classify(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return predicted class indices, (N,): the highest score, or for one output whether it is above one half."""
         if not hasattr(self.loss, "classify"):
             raise ConfigurationError(f"classify() needs a loss for classes; got {self.loss}. Use predict()")
-        return self._run("classes", x, batch_size)
+        return self._run("classify", "classes", x, batch_size)
 
     def evaluate(
         self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int = EVALUATION_ROWS
@@ -303,7 +304,7 @@ class Network:
         """
         self._need_built("evaluate")
         fitting.check_count("batch_size", batch_size)
-        return fitting.evaluate(self, fitting.open_source(self, x, y, sample_weight), batch_size)
+        return fitting.evaluate(self, Intake(self).open(x, y, sample_weight), batch_size)
 
     # Weights and learning rate
 
@@ -325,20 +326,20 @@ class Network:
             A value has another shape, or is not finite.
         """
         self._need_built("set_weights")
+        if not isinstance(weights, Mapping):
+            raise ConfigurationError(f"weights must be a mapping of names to arrays; got {type(weights).__name__}")
         new = self.get_weights()
         for name, value in weights.items():
             if name not in new:
                 raise unknown_name("weight", name, new)
-            array = take_in(value, self.backend, name)
+            array = take_in(value, self.backend, f"weight {name!r}")
             array = array if isinstance(array, np.ndarray) else self.backend.to_numpy(array)
             if array.shape != new[name].shape:
                 raise ShapeError(f"weight {name!r} must have shape {new[name].shape}; got {array.shape}")
             if self.check_finite:
                 check_finite(array, self.backend, f"weight {name!r}")
             new[name] = array
-        flat = np.concatenate([new[slot.name].reshape(-1) for slot in self.layout.slots])
-        layers = {slot.name: self._from_host(new[slot.name]) for slot in self.state_layout.slots}
-        self.state = self.state._replace(params=self._from_host(flat), layers=unflatten(layers))
+        self._put_weights(new)
 
     @property
     def learning_rate(self) -> float:
@@ -347,11 +348,16 @@ class Network:
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        if not isinstance(rate, int | float) or not 0 <= rate < float("inf"):
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < float("inf"):
             raise ConfigurationError(f"learning_rate must be a finite number of at least 0; got {rate!r}")
         self._need_built("learning_rate")
-        scheduled = self._rate(self.steps) / self._scale if self._scale else self._scheduled(self.steps)
-        self._scale = rate / scheduled
+        scheduled = self._scheduled(self.steps)
+        if rate and not scheduled:
+            raise ConfigurationError(
+                f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "  # type: ignore[attr-defined]
+                f"step {self.steps}, and a rate that is set multiplies it from there on"
+            )
+        self._scale = rate / scheduled if scheduled else self._scale
         self.state = self.state._replace(scale=self._from_host(np.asarray(self._scale)))
 
     @property
@@ -455,7 +461,11 @@ class Network:
         if set(arrays) != expected:
             odd = sorted(set(arrays) ^ expected)
             raise DataError(f"the arrays do not belong to this network: {odd[:3]} missing or too many")
-        self.set_weights({name[8:]: array for name, array in arrays.items() if name.startswith("weights.")})
+        weights = {name[8:]: np.asarray(array) for name, array in arrays.items() if name.startswith("weights.")}
+        for slot in (*self.layout.slots, *self.state_layout.slots):
+            if weights[slot.name].shape != slot.shape:
+                raise ShapeError(f"weight {slot.name!r} must have shape {slot.shape}; got {weights[slot.name].shape}")
+        self._put_weights(weights)
         optimizer = {}
         for name, array in flatten(self.state.optimizer):
             stored = np.asarray(arrays[f"optimizer.{name}"])
@@ -471,6 +481,11 @@ class Network:
         )
 
     # Private
+
+    def _put_weights(self, weights: Mapping[str, Host]) -> None:
+        flat = np.concatenate([weights[slot.name].reshape(-1) for slot in self.layout.slots])
+        layers = {slot.name: self._from_host(weights[slot.name]) for slot in self.state_layout.slots}
+        self.state = self.state._replace(params=self._from_host(flat), layers=unflatten(layers))
 
     @staticmethod
     def _nested_like(tree: Any, leaves: Mapping[str, Array], prefix: str = "") -> dict[str, Any]:
@@ -494,15 +509,15 @@ class Network:
     def _compiled(self, name: str) -> Callable[..., Any]:
         """Return a function of the program, compiled at its first use."""
         if name not in self._functions:
-            self._functions[name] = self.backend.compile(getattr(self.program, name))
+            self._functions[name] = self.backend.compile(getattr(self.program, name), donated=name == "step_loss")
         return self._functions[name]
 
     def _from_host(self, values: Host) -> Array:
         """Return host values on the device, in memory of the network's own."""
         return self.backend.asarray(np.array(values, dtype=self.backend.dtype), dtype=self.backend.float)
 
-    def _run(self, function: str, x: Any, batch_size: int) -> Array:
-        self._need_built(function)
+    def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
+        self._need_built(method)
         fitting.check_count("batch_size", batch_size)
         x = take_in(x, self.backend, "x")
         check_features(x, self.in_shape or ())
@@ -549,6 +564,8 @@ def _resolve_optimizer(optimizer: Link | str) -> Link:
 def _resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[Metric, ...]:
     if isinstance(given, str):
         raise ConfigurationError(f"metrics must be a list; write metrics=[{given!r}]")
+    if given is not None and not isinstance(given, Iterable):
+        raise ConfigurationError(f"metrics must be a list; got {given!r}")
     chosen = loss.metrics if given is None else given
     found = tuple(resolve("metric", metric, metrics.NAMES, "sums") for metric in chosen)
     names = [metric.name for metric in found]
@@ -560,6 +577,8 @@ def _resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[
 def _check_last_layer(model: Sequential, loss: Loss) -> None:
     """Refuse a softmax or sigmoid before a loss that applies it itself: it would be applied twice."""
     last = model.layers[-1]
+    while isinstance(last, Sequential):
+        last = last.layers[-1]
     doubled = {losses.CrossEntropy: Softmax, losses.BinaryCrossEntropy: Sigmoid}
     if isinstance(last, doubled.get(type(loss), ())):
         raise ConfigurationError(

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from xpnet.callbacks import Callback, Logs
+from xpnet.errors import ConfigurationError
 
 __all__ = ["Progress", "choose_progress", "describe"]
 
@@ -72,12 +73,16 @@ class RichProgress(Progress):
 
 
 def choose_progress(epochs: int, verbose: int | str) -> Progress | None:
-    """Return what ``verbose`` asks for: 0 nothing, 1 plain lines, 2 a live bar, "auto" the bar on a terminal."""
+    """Return what ``verbose`` asks for: 0 nothing, 1 plain lines, 2 a live bar, "auto" the bar on a terminal.
+
+    Without rich there are plain lines instead of a bar.
+    """
+    if verbose not in (0, 1, 2, "auto"):
+        raise ConfigurationError(f"verbose must be 0 (silent), 1 (lines), 2 (a live bar) or 'auto'; got {verbose!r}")
     if not verbose:
         return None
-    if verbose == 2 or (verbose == "auto" and sys.stdout.isatty() and _has_rich()):
-        return RichProgress(epochs)
-    return Progress(epochs)
+    bar = verbose == 2 or (verbose == "auto" and sys.stdout.isatty())
+    return RichProgress(epochs) if bar and _has_rich() else Progress(epochs)
 
 
 def describe(logs: Logs) -> str:

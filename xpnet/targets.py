@@ -62,7 +62,8 @@ def _labels(y: Host, classes: int) -> Host:
     if y.dtype.kind == "b":
         return y.astype(np.int32)
     if y.dtype.kind not in "iu":
-        odd = y != np.round(y)
+        with np.errstate(invalid="ignore"):
+            odd = ~(y - np.round(y) == 0.0)  # so that an infinite label is odd too
         if bool(np.any(odd)):
             raise DataError(
                 f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
@@ -125,7 +126,7 @@ def real_rows(y: Host, out_shape: Shape) -> Host:
         The shape is another.
     """
     if y.dtype.kind in "bui":
-        y = y.astype(np.float32)
+        y = y.astype(np.result_type(y.dtype, np.float32))  # float64 for integers that float32 cannot hold
     if len(y.shape) == 1 and prod(out_shape) == 1:
         return np.reshape(y, (-1, *out_shape))
     if tuple(y.shape[1:]) != tuple(out_shape):

@@ -1,0 +1,490 @@
+"""What bad input gets: one table, each row on every backend.
+
+A row is a call, the exception that it must raise, and what the message must contain: the argument, what was
+expected, what was given. After every row the network is, bit for bit, what it was, and it still trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import (
+    BackendError,
+    CheckpointError,
+    ConfigurationError,
+    DataError,
+    Dense,
+    DtypeError,
+    Network,
+    NotBuiltError,
+    ShapeError,
+)
+
+ROWS, FEATURES, CLASSES = 12, 4, 3
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(ROWS, FEATURES))
+TARGETS = {
+    "classes": np.arange(ROWS) % CLASSES,
+    "binary": np.arange(ROWS) % 2,
+    "answers": np.stack([np.arange(ROWS) % 2, np.arange(ROWS) % 3 == 0], axis=1),
+    "real": RNG.normal(size=ROWS),
+    "hinge": np.arange(ROWS) % 2 * 2 - 1,
+}
+LOSSES = {
+    "classes": (CLASSES, "cross_entropy"),
+    "binary": (1, "binary_cross_entropy"),
+    "answers": (2, "binary_cross_entropy"),
+    "real": (1, "mse"),
+    "hinge": (1, "hinge"),
+}
+
+Call = Callable[[Network, Any, Any], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    call: Call
+    error: type[Exception]
+    fragments: tuple[str, ...]
+    kind: str = "classes"
+    unbuilt: bool = False  # whether a network that has seen no data must refuse it too
+
+    def __str__(self) -> str:
+        return self.name
+
+
+METHODS: dict[str, Call] = {
+    "fit": lambda net, x, y: net.fit(x, y, verbose=0),
+    "evaluate": lambda net, x, y: net.evaluate(x, y),
+    "train_step": lambda net, x, y: net.train_step(x, y),
+    "gradients": lambda net, x, y: net.gradients(x, y),
+    "trace": lambda net, x, y: net.trace(x, y),
+    "predict": lambda net, x, y: net.predict(x),
+    "classify": lambda net, x, y: net.classify(x),
+    "forward": lambda net, x, y: net.forward(x),
+}
+TRAINING = ("fit", "evaluate", "train_step", "gradients")
+CHECKED = ("fit", "evaluate", "predict", "classify", "forward")
+
+
+def bad_x(
+    name: str,
+    make: Callable[[], Any],
+    error: type[Exception],
+    *fragments: str,
+    methods: tuple[str, ...] = tuple(METHODS),
+    unbuilt: bool = True,
+) -> Iterator[Row]:
+    for method in methods:
+
+        def call(net: Network, x: Any, y: Any, method: str = method) -> object:
+            return METHODS[method](net, make(), y)
+
+        yield Row(f"x-{name}-{method}", call, error, ("x ", *fragments), unbuilt=unbuilt and method == "fit")
+
+
+def bad_y(
+    name: str,
+    make: Callable[[Any], Any],
+    error: type[Exception],
+    *fragments: str,
+    kind: str = "classes",
+    methods: tuple[str, ...] = TRAINING,
+) -> Iterator[Row]:
+    for method in methods:
+
+        def call(net: Network, x: Any, y: Any, method: str = method) -> object:
+            return METHODS[method](net, x, make(y))
+
+        yield Row(f"y-{kind}-{name}-{method}", call, error, ("y", *fragments), kind, unbuilt=method == "fit")
+
+
+def bad_weight(name: str, make: Callable[[], Any], error: type[Exception], *fragments: str) -> Iterator[Row]:
+    calls: dict[str, Call] = {
+        "fit": lambda net, x, y: net.fit(x, y, sample_weight=make(), verbose=0),
+        "evaluate": lambda net, x, y: net.evaluate(x, y, sample_weight=make()),
+        "train_step": lambda net, x, y: net.train_step(x, y, make()),
+    }
+    for method, call in calls.items():
+        fragments_here = ("sample_weight", *fragments)
+        yield Row(f"sample_weight-{name}-{method}", call, error, fragments_here, unbuilt=method == "fit")
+
+
+def bad_fit(
+    name: str, arguments: dict[str, Any], error: type[Exception], *fragments: str, kind: str = "classes"
+) -> Iterator[Row]:
+    def call(net: Network, x: Any, y: Any) -> object:
+        return net.fit(
+            x, y, verbose=arguments.get("verbose", 0), **{k: v for k, v in arguments.items() if k != "verbose"}
+        )
+
+    yield Row(f"fit-{name}", call, error, fragments, kind, unbuilt=True)
+
+
+def with_value(value: float, where: tuple[int, ...] = (3, 1)) -> Callable[[], Any]:
+    def make() -> Any:
+        x = X.copy()
+        x[where] = value
+        return x
+
+    return make
+
+
+def sparse() -> Any:
+    scipy = pytest.importorskip("scipy.sparse")
+    return scipy.csr_matrix(X)
+
+
+def put(index: int, value: float) -> Callable[[Any], Any]:
+    def make(y: Any) -> Any:
+        y = np.array(y, dtype=np.float64)
+        y[index] = value
+        return y
+
+    return make
+
+
+def one_hot(classes: int) -> Callable[[Any], Any]:
+    return lambda y: np.eye(classes)[y % classes]
+
+
+TEXT = np.full((ROWS, FEATURES), "a")
+
+FEATURES_TABLE = [
+    *bad_x("too-few-features", lambda: X[:, :3], ShapeError, "(N, 4)", "(12, 3)", unbuilt=False),
+    *bad_x("too-many-features", lambda: np.hstack([X, X]), ShapeError, "(N, 4)", "(12, 8)", unbuilt=False),
+    *bad_x("rank-3", lambda: X[:, :, None], ShapeError, "(N, 4)", "(12, 4, 1)", unbuilt=False),
+    *bad_x("flat", lambda: X.ravel(), ShapeError, "got (48,)", unbuilt=False),
+    *bad_x("single-example", lambda: X[0], ShapeError, "(N, 4)", "got (4,)", "x[None]", unbuilt=False),
+    *bad_x("single-number", lambda: 3.0, ShapeError, "one row for each example", "single number"),
+    *bad_x("empty", lambda: X[:0], DataError, "at least one example", "(0, 4)"),
+    *bad_x("empty-list", lambda: [], DataError, "at least one example", "(0,)"),
+    *bad_x("no-features", lambda: X[:, :0], DataError, "at least one", "(12, 0)"),
+    *bad_x("nan", with_value(np.nan), DataError, "NaN or infinity", "check_finite=False", methods=CHECKED),
+    *bad_x("infinity", with_value(np.inf), DataError, "NaN or infinity", methods=CHECKED),
+    *bad_x("minus-infinity", with_value(-np.inf), DataError, "NaN or infinity", methods=CHECKED),
+    *bad_x("text", lambda: TEXT, DtypeError, "real numbers", "<U1"),
+    *bad_x("bytes", lambda: TEXT.astype("S"), DtypeError, "real numbers", "S1"),
+    *bad_x("dates", lambda: np.full((ROWS, FEATURES), "2020-01-01", "M8[D]"), DtypeError, "datetime64"),
+    *bad_x("object", lambda: TEXT.astype(object), DtypeError, "real numbers", "dtype object"),
+    *bad_x("numbers-in-text", lambda: np.full((ROWS, FEATURES), "1", object), DtypeError, "real numbers"),
+    *bad_x("list-of-text", lambda: [["a"] * FEATURES] * ROWS, DtypeError, "real numbers"),
+    *bad_x("mapping", lambda: {"a": 1}, DtypeError, "real numbers", "dict"),
+    *bad_x("none", lambda: None, DtypeError, "real numbers", "object", methods=("predict", "evaluate", "train_step")),
+    *bad_x("generator", lambda: (row for row in X), DtypeError, "real numbers", "generator"),
+    *bad_x("complex", lambda: X + 1j, DtypeError, "real numbers", "complex128", "real part"),
+    *bad_x("ragged", lambda: [[1.0, 2.0], [1.0]], ShapeError, "not a rectangular array", "one length"),
+    *bad_x("masked", lambda: np.ma.masked_less(X, 0), DataError, "masked", "fill"),
+    *bad_x("sparse", sparse, DtypeError, "sparse", "csr_matrix", "toarray()"),
+]
+
+TARGETS_TABLE = [
+    *bad_y("too-short", lambda y: y[:-1], ShapeError, "each row of x", "expected 12", "got 11"),
+    *bad_y("too-long", lambda y: np.append(y, 0), ShapeError, "expected 12", "got 13"),
+    *bad_y("single-number", lambda y: 1, ShapeError, "one row for each example"),
+    *bad_y("empty", lambda y: [], ShapeError, "expected 12", "got 0"),
+    *bad_y("too-high", put(2, 3), DataError, "0..2", "got 3", "Dense"),
+    *bad_y("negative", put(2, -1), DataError, "0..2", "got -1"),
+    *bad_y("fraction", put(2, 0.5), DataError, "integral", "0.5", "mse"),
+    *bad_y("text", lambda y: np.where(y, "cat", "dog"), DtypeError, "real numbers", "<U3", "number text"),
+    *bad_y("text-objects", lambda y: np.where(y, "1", "2").astype(object), DtypeError, "real numbers"),
+    *bad_y("complex", lambda y: y + 1j, DtypeError, "complex128"),
+    *bad_y("nan", put(1, np.nan), DataError, "NaN or infinity", methods=("fit", "evaluate")),
+    *bad_y("infinity", put(1, np.inf), DataError, "NaN or infinity", methods=("fit", "evaluate")),
+    *bad_y("infinity-in-a-step", put(1, np.inf), DataError, "integral", "inf", methods=("train_step",)),
+    *bad_y("too-few-columns", one_hot(2), ShapeError, "2 columns", "3 outputs", "Dense(2)"),
+    *bad_y("too-many-columns", one_hot(4), ShapeError, "4 columns", "3 outputs", "Dense(4)"),
+    *bad_y("rank-3", lambda y: y[:, None, None], ShapeError, "(N,)", "(N, 3)", "(12, 1, 1)"),
+    *bad_y("rows-that-do-not-sum-to-1", lambda y: np.eye(3)[y] * 2, DataError, "sum", "to 1", "binary_cross_entropy"),
+    *bad_y("negative-probability", lambda y: np.full((ROWS, 3), [2.0, -1.0, 0.0]), DataError, "none negative"),
+    *bad_y("above-1", put(2, 2), DataError, "0..1", "got 2", kind="binary"),
+    *bad_y("below-0", put(2, -0.5), DataError, "0..1", "got -0.5", kind="binary"),
+    *bad_y("one-hot", one_hot(2), ShapeError, "(N, 1)", "(12, 2)", kind="binary"),
+    *bad_y("one-column", lambda y: y[:, 0], ShapeError, "(N, 2)", "(12,)", kind="answers"),
+    *bad_y("other-sign", put(2, 5), DataError, "-1 and 1", "got 5", kind="hinge"),
+    *bad_y("mixed-signs", put(2, 0), DataError, "mixes -1 and 0", kind="hinge"),
+    *bad_y("two-columns", lambda y: np.stack([y, y], axis=1), ShapeError, "(N, 1)", "(12, 2)", kind="real"),
+    *bad_y("nan", put(1, np.nan), DataError, "NaN or infinity", kind="real", methods=("fit", "evaluate")),
+    *bad_y("text", lambda y: y.astype(str), DtypeError, "real numbers", kind="real"),
+]
+
+WEIGHTS_TABLE = [
+    *bad_weight("too-short", lambda: np.ones(11), ShapeError, "expected 12", "got 11"),
+    *bad_weight("rank-2", lambda: np.ones((ROWS, 1)), ShapeError, "(N,)", "(12, 1)"),
+    *bad_weight("negative", lambda: put(3, -1)(np.ones(ROWS)), DataError, "not negative", "-1"),
+    *bad_weight("nan", lambda: put(3, np.nan)(np.ones(ROWS)), DataError, "finite", "nan"),
+    *bad_weight("infinite", lambda: put(3, np.inf)(np.ones(ROWS)), DataError, "finite", "inf"),
+    *bad_weight("all-zero", lambda: np.zeros(ROWS), DataError, "0 for every example"),
+    *bad_weight("text", lambda: ["a"] * ROWS, DtypeError, "real numbers"),
+    *bad_weight("single-number", lambda: 2.0, ShapeError, "one row for each example"),
+    *bad_fit("class_weight-unknown-class", {"class_weight": {3: 1.0}}, DataError, "class_weight", "class 3", "0..2"),
+    *bad_fit("class_weight-negative-class", {"class_weight": {-1: 1.0}}, DataError, "class_weight", "-1", "0..2"),
+    *bad_fit("class_weight-named-class", {"class_weight": {"cat": 1.0}}, DataError, "class_weight", "'cat'"),
+    *bad_fit("class_weight-too-short", {"class_weight": [1.0, 2.0]}, ShapeError, "class_weight", "3 classes", "(2,)"),
+    *bad_fit("class_weight-negative", {"class_weight": {0: -1.0}}, DataError, "class_weight", "not negative", "-1"),
+    *bad_fit("class_weight-nan", {"class_weight": [1, np.nan, 1]}, DataError, "class_weight", "finite", "nan"),
+    *bad_fit("class_weight-all-zero", {"class_weight": [0, 0, 0]}, DataError, "class_weight", "not 0 for all"),
+    *bad_fit("class_weight-text", {"class_weight": {0: "a"}}, DtypeError, "class_weight", "'a'"),
+    *bad_fit("class_weight-none", {"class_weight": {0: None}}, DtypeError, "class_weight", "None"),
+    *bad_fit("class_weight-name", {"class_weight": "equal"}, ConfigurationError, "class_weight", "balanced", "'equal'"),
+    *bad_fit("class_weight-number", {"class_weight": 2.0}, ShapeError, "class_weight", "3 classes", "2.0"),
+    *bad_fit(
+        "class_weight-real", {"class_weight": {0: 1.0}}, ConfigurationError, "class_weight", "one class", kind="real"
+    ),
+    *bad_fit(
+        "class_weight-answers",
+        {"class_weight": {0: 1.0}},
+        ConfigurationError,
+        "class_weight",
+        "one class",
+        kind="answers",
+    ),
+    *bad_fit(
+        "class_weight-leaves-nothing",
+        {"class_weight": [0, 0, 1], "sample_weight": (np.arange(ROWS) % 3 == 0) * 1.0},
+        DataError,
+        "class_weight",
+        "sample_weight",
+        "0 for every example",
+    ),
+]
+
+ARGUMENTS_TABLE = [
+    *bad_fit("epochs-negative", {"epochs": -1}, ConfigurationError, "epochs", "at least 0", "-1"),
+    *bad_fit("epochs-fraction", {"epochs": 1.5}, ConfigurationError, "epochs", "integer", "1.5"),
+    *bad_fit("epochs-bool", {"epochs": True}, ConfigurationError, "epochs", "integer", "True"),
+    *bad_fit("batch_size-zero", {"batch_size": 0}, ConfigurationError, "batch_size", "at least 1", "0"),
+    *bad_fit("batch_size-negative", {"batch_size": -3}, ConfigurationError, "batch_size", "at least 1", "-3"),
+    *bad_fit("batch_size-text", {"batch_size": "32"}, ConfigurationError, "batch_size", "'32'"),
+    *bad_fit("verbose-unknown", {"verbose": "loud"}, ConfigurationError, "verbose", "auto", "'loud'"),
+    *bad_fit("verbose-number", {"verbose": 7}, ConfigurationError, "verbose", "auto", "7"),
+    *bad_fit("split-above-1", {"validation_split": 1.5}, ConfigurationError, "validation_split", "[0, 1)", "1.5"),
+    *bad_fit("split-1", {"validation_split": 1.0}, ConfigurationError, "validation_split", "[0, 1)", "1.0"),
+    *bad_fit("split-negative", {"validation_split": -0.1}, ConfigurationError, "validation_split", "-0.1"),
+    *bad_fit("split-nan", {"validation_split": np.nan}, ConfigurationError, "validation_split", "nan"),
+    *bad_fit("split-text", {"validation_split": "0.1"}, ConfigurationError, "validation_split", "'0.1'"),
+    *bad_fit("split-too-small", {"validation_split": 0.01}, ConfigurationError, "validation_split", "12 examples"),
+    *bad_fit(
+        "split-and-data",
+        {"validation_split": 0.5, "validation_data": (X, TARGETS["classes"])},
+        ConfigurationError,
+        "validation_split",
+        "validation_data",
+        "not both",
+    ),
+    *bad_fit(
+        "validation-features",
+        {"validation_data": (X[:, :2], TARGETS["classes"])},
+        ShapeError,
+        "validation_data",
+        "(N, 4)",
+        "(12, 2)",
+    ),
+    *bad_fit(
+        "validation-lengths", {"validation_data": (X, [0])}, ShapeError, "validation_data", "expected 12", "got 1"
+    ),
+    *bad_fit("validation-labels", {"validation_data": (X, [9] * ROWS)}, DataError, "validation_data", "0..2", "9"),
+    *bad_fit("validation-array", {"validation_data": X}, DataError, "validation_data", "(x, y)"),
+    *bad_fit("validation-number", {"validation_data": 5}, DataError, "validation_data", "(x, y)", "int"),
+    *bad_fit("callbacks-unknown", {"callbacks": ["early_stoping"]}, ConfigurationError, "callback", "'early_stopping'"),
+    *bad_fit("callbacks-class", {"callbacks": [xpnet.EarlyStopping]}, ConfigurationError, "callback", "EarlyStopping("),
+    *bad_fit("callbacks-number", {"callbacks": [5]}, ConfigurationError, "callback", "5"),
+    *bad_fit("callbacks-no-list", {"callbacks": xpnet.TerminateOnNaN()}, ConfigurationError, "callbacks", "list"),
+    *bad_fit("callbacks-name", {"callbacks": "early_stopping"}, ConfigurationError, "callbacks", "list"),
+    *bad_fit(
+        "monitor-missing", {"callbacks": [xpnet.EarlyStopping()]}, ConfigurationError, "monitor", "val_loss", "accuracy"
+    ),
+    *bad_fit(
+        "monitor-plateau",
+        {"callbacks": [xpnet.ReduceLROnPlateau("acuracy")]},
+        ConfigurationError,
+        "monitor",
+        "'acuracy'",
+        "accuracy",
+    ),
+    *bad_fit(
+        "monitor-checkpoint",
+        {"callbacks": [xpnet.ModelCheckpoint("best.safetensors", save_best_only=True)]},
+        ConfigurationError,
+        "monitor",
+        "val_loss",
+    ),
+    *bad_fit(
+        "checkpoint-path",
+        {"callbacks": [xpnet.ModelCheckpoint("{epoch}-{val_loss}.safetensors")]},
+        ConfigurationError,
+        "path",
+        "val_loss",
+        "accuracy",
+    ),
+    Row("fit-no-y", lambda net, x, y: net.fit(x, verbose=0), DataError, ("y is missing", "each row"), unbuilt=True),
+    Row("fit-no-data", lambda net, x, y: net.fit(None, verbose=0), DataError, ("x", "None"), unbuilt=True),
+    Row("fit-number", lambda net, x, y: net.fit(5, verbose=0), DataError, ("y is missing", "int"), unbuilt=True),
+    Row(
+        "fit-batches-with-weights",
+        lambda net, x, y: net.fit([(x, y)], sample_weight=np.ones(ROWS), verbose=0),
+        ConfigurationError,
+        ("sample_weight", "(x, y, weights)"),
+    ),
+    Row(
+        "fit-batches-with-split",
+        lambda net, x, y: net.fit([(x, y)], validation_split=0.5, verbose=0),
+        ConfigurationError,
+        ("validation_split", "validation_data"),
+    ),
+    Row(
+        "fit-batches-balanced",
+        lambda net, x, y: net.fit([(x, y)], class_weight="balanced", verbose=0),
+        ConfigurationError,
+        ("class_weight", "balanced", "batches"),
+    ),
+    Row("fit-batches-none", lambda net, x, y: net.fit([], verbose=0), DataError, ("batches", "none")),
+    Row("fit-batches-triples", lambda net, x, y: net.fit([(x, y, y, y)], verbose=0), DataError, ("(x, y)", "tuple")),
+    Row("fit-batches-dicts", lambda net, x, y: net.fit([{"x": x}], verbose=0), DataError, ("(x, y)", "dict")),
+    Row(
+        "fit-batches-features", lambda net, x, y: net.fit([(x[:, :1], y)], verbose=0), ShapeError, ("(N, 4)", "(12, 1)")
+    ),
+    Row("predict-batch_size", lambda net, x, y: net.predict(x, batch_size=0), ConfigurationError, ("batch_size", "0")),
+    Row(
+        "evaluate-batch_size",
+        lambda net, x, y: net.evaluate(x, y, batch_size=None),
+        ConfigurationError,
+        ("batch_size",),
+    ),
+    Row("classify-real", lambda net, x, y: net.classify(x), ConfigurationError, ("classify", "predict"), kind="real"),
+    Row("build-other-shape", lambda net, x, y: net.build(5), ShapeError, ("(4,)", "(5,)")),
+    Row("averaged", lambda net, x, y: net.averaged(), ConfigurationError, ("average", "ExponentialMovingAverage")),
+    Row("to-unknown", lambda net, x, y: net.to("numpi"), BackendError, ("backend", "'numpi'", "'numpy'")),
+    Row("to-dtype", lambda net, x, y: net.to("numpy", dtype="float16"), BackendError, ("dtype", "float32", "float16")),
+    *(
+        Row(
+            f"learning_rate-{value!r}",
+            lambda net, x, y, value=value: setattr(net, "learning_rate", value),
+            ConfigurationError,
+            ("learning_rate", "at least 0", repr(value)),
+            unbuilt=True,
+        )
+        for value in (-1.0, float("nan"), float("inf"), "fast", None, True)
+    ),
+]
+
+
+def set_weights(name: str, value: Any) -> Call:
+    return lambda net, x, y: net.set_weights({"0.bias": np.ones(6), name: value})
+
+
+STATE_TABLE = [
+    Row("weights-unknown", set_weights("0.wieght", 1), ConfigurationError, ("weight", "'0.wieght'", "'0.weight'")),
+    Row("weights-shape", set_weights("0.weight", np.ones((6, 4))), ShapeError, ("0.weight", "(4, 6)", "(6, 4)")),
+    Row("weights-nan", set_weights("0.weight", np.full((4, 6), np.nan)), DataError, ("0.weight", "NaN")),
+    Row("weights-text", set_weights("0.weight", TEXT), DtypeError, ("0.weight", "real numbers", "<U1")),
+    Row("weights-list", lambda net, x, y: net.set_weights([1]), ConfigurationError, ("weights", "mapping", "list")),
+]
+
+UNBUILT_TABLE = [
+    *(
+        Row(f"unbuilt-{name}", call, NotBuiltError, (name, "fit", "inputs="), unbuilt=True)
+        for name, call in {
+            **{name: METHODS[name] for name in ("predict", "classify", "forward", "evaluate")},
+            "get_weights": lambda net, x, y: net.get_weights(),
+            "set_weights": lambda net, x, y: net.set_weights({}),
+            "averaged": lambda net, x, y: net.averaged(),
+            "learning_rate": lambda net, x, y: setattr(net, "learning_rate", 0.1),
+        }.items()
+    ),
+    Row(
+        "unbuilt-batches",
+        lambda net, x, y: net.fit([(x, y)], verbose=0),
+        NotBuiltError,
+        ("iterable of batches", "inputs=", "build"),
+        unbuilt=True,
+    ),
+    *(
+        Row(f"build-{inputs!r}", lambda net, x, y, i=inputs: net.build(i), ConfigurationError, ("inputs", repr(inputs)))
+        for inputs in (0, -2, 2.5, "4", None, True, (4, 0), [2.5])
+    ),
+]
+
+TABLE = [*FEATURES_TABLE, *TARGETS_TABLE, *WEIGHTS_TABLE, *ARGUMENTS_TABLE, *STATE_TABLE]
+
+
+def make(kind: str, backend: xpnet.Backend, **arguments: Any) -> Network:
+    outputs, loss = LOSSES[kind]
+    return Network([Dense(6), "relu", Dense(outputs)], loss=loss, backend=backend, seed=1, **arguments)
+
+
+def snapshot(net: Network) -> dict[str, Any]:
+    arrays = {name: array.tobytes() for name, array in net.get_arrays().items()}
+    history = {name: list(values) for name, values in net.history.items()}
+    return {
+        **arrays,
+        "history": history,
+        "epochs": net.epochs,
+        "steps": net.steps,
+        "device steps": int(net.backend.to_numpy(net.state.step)),
+        "rate": net.learning_rate,
+        "scale": float(net.backend.to_numpy(net.state.scale)),
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(backend: xpnet.Backend) -> dict[str, Network]:
+    """A network of each kind after an epoch of training."""
+    nets = {kind: make(kind, backend) for kind in LOSSES}
+    for kind, net in nets.items():
+        net.fit(X, TARGETS[kind], epochs=1, batch_size=None, verbose=0)
+    return nets
+
+
+def assert_refused(net: Network, row: Row) -> None:
+    with pytest.raises(row.error) as caught:
+        row.call(net, X.copy(), TARGETS[row.kind].copy())
+    assert isinstance(caught.value, xpnet.XpnetError)
+    message = str(caught.value)
+    missing = [part for part in row.fragments if part not in message]
+    assert not missing, f"{missing} not in {message!r}"
+
+
+def names(rows: list[Row]) -> list[str]:
+    found = [row.name for row in rows]
+    assert len(set(found)) == len(found)
+    return found
+
+
+@pytest.mark.parametrize("row", TABLE, ids=names(TABLE))
+def test_a_trained_network_refuses_and_stays_as_it_was(row: Row, trained: dict[str, Network]) -> None:
+    net = trained[row.kind]
+    before = snapshot(net)
+    assert_refused(net, row)
+    assert snapshot(net) == before
+    loss = net.train_step(X, TARGETS[row.kind])
+    assert np.isfinite(float(net.backend.to_numpy(loss)))
+    assert net.steps == before["steps"] + 1
+
+
+UNBUILT = [row for row in TABLE if row.unbuilt] + UNBUILT_TABLE
+
+
+@pytest.mark.parametrize("row", UNBUILT, ids=names(UNBUILT))
+def test_a_network_that_has_seen_no_data_refuses_and_stays_unbuilt(row: Row, backend: xpnet.Backend) -> None:
+    net = make(row.kind, backend)
+    assert_refused(net, row)
+    assert not net.built
+    assert (net.in_shape, net.out_shape, net.epochs, net.steps, dict(net.history)) == (None, (), 0, 0, {})
+    assert net.learning_rate == 1e-3
+    net.build(FEATURES)
+    assert {name: array.shape for name, array in net.get_weights().items()} == {
+        "0.weight": (4, 6),
+        "0.bias": (6,),
+        "2.weight": (6, LOSSES[row.kind][0]),
+        "2.bias": (LOSSES[row.kind][0],),
+    }

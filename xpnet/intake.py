@@ -1,0 +1,227 @@
+"""Examples on their way into a network: checked against it as a whole, weighed, and moved to its device.
+
+Nothing here changes or builds the network, so a call that is refused leaves it as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.arrays import Host, check_features, check_finite, check_lengths, take_in, to_host
+from xpnet.batches import HostRows, Resident, Source, Stream
+from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
+from xpnet.losses import BinaryCrossEntropy
+from xpnet.random import host_stream
+from xpnet.training import Batch
+
+if TYPE_CHECKING:
+    from xpnet.losses import Loss
+    from xpnet.network import Network
+    from xpnet.parameters import Shape
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Checks examples against one network and moves them to its device.
+
+    Attributes
+    ----------
+    in_shape : tuple of int or None
+        Shape of one input. Where the network is not built, the first data that passes decides.
+    """
+
+    def __init__(self, network: Network, class_weight: Any = None) -> None:
+        self.network, self.class_weight = network, class_weight
+        self.in_shape: Any = network.in_shape
+
+    def open(self, x: Any, y: Any, sample_weight: Any = None) -> Source:
+        """Return where batches come from: arrays, or with y None an iterable of batches."""
+        if y is None:
+            if sample_weight is not None:
+                raise ConfigurationError(
+                    "sample_weight comes with the batches, as (x, y, weights), when y is not given"
+                )
+            return self._open_stream(x)
+        x, targets, weights = self._check(x, y, sample_weight)
+        return self._place(x, targets, self._weigh(targets, weights))
+
+    def open_split(self, x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Source, Source]:
+        """Return where training examples and the *share* that is held out come from, drawn by the seed."""
+        if y is None:
+            raise ConfigurationError("validation_split needs arrays; with an iterable of batches use validation_data")
+        x, targets, weights = self._check(x, y, sample_weight)
+        rows = len(targets)
+        held = round(rows * share)
+        if not 0 < held < rows:
+            raise ConfigurationError(f"validation_split={share} of {rows} examples leaves one part empty")
+        order = host_stream(self.network.seed, "validation").permutation(rows)
+        kept, held_out = np.sort(order[held:]), np.sort(order[:held])
+        own, others = (None if weights is None else weights[part] for part in (kept, held_out))
+        training = self._place(x, targets[kept], self._weigh(targets[kept], own), kept)
+        return training, self._place(x, targets[held_out], others, held_out)
+
+    def open_validation(self, data: Any) -> Source:
+        """Return where (x, y), (x, y, weights) or an iterable of batches come from; classes are not weighed."""
+        pair = isinstance(data, tuple | list) and len(data) in (2, 3) and not isinstance(data[0], tuple)
+        unweighted = Intake(self.network)
+        unweighted.in_shape = self.in_shape
+        try:
+            return unweighted.open(*(data if pair else (data, None)))
+        except XpnetError as error:
+            raise type(error)(f"validation_data: {error}") from None
+
+    def batch(self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool = False) -> Batch:
+        """Check one batch, for NaN only if *finite*, and move it to the device."""
+        x, targets, weights = self._check(x, y, sample_weight, finite=finite)
+        return self._move(x, targets, self._weigh(targets, weights))
+
+    def _check(
+        self, x: Any, y: Any, sample_weight: Any, *, finite: bool | None = None
+    ) -> tuple[Any, Host, Host | None]:
+        """Return x (host or device), y and weights (host) in the form that the loss takes."""
+        network = self.network
+        finite = network.check_finite if finite is None else finite
+        x = take_in(x, network.backend, "x")
+        in_shape = tuple(x.shape[1:]) if self.in_shape is None else self.in_shape
+        check_features(x, in_shape)
+        if not network.built:
+            network.check_buildable(in_shape)
+        y = self._on_host(y, "y")
+        check_lengths(x, y, "y")
+        if finite:
+            check_finite(x, network.backend, "x")
+            check_finite(y, network.backend, "y")
+        targets = network.loss.targets(y, network.out_shape_for(in_shape))
+        weights = None
+        if sample_weight is not None:
+            weights = self._on_host(sample_weight, "sample_weight")
+            check_lengths(x, weights, "sample_weight")
+            _check_weights(weights)
+        self.in_shape = in_shape
+        return x, targets, weights
+
+    def _weigh(self, targets: Host, weights: Host | None) -> Host | None:
+        """Return the examples' weights times those of their classes."""
+        if self.class_weight is None:
+            return weights
+        by_class = _class_weights(
+            self.class_weight, targets, self.network.loss, self.network.out_shape_for(self.in_shape)
+        )
+        weights = by_class if weights is None else by_class * weights
+        if len(weights) and not weights.any():
+            raise DataError("class_weight (times sample_weight) is 0 for every example; at least one must be above 0")
+        return weights
+
+    def _place(self, x: Any, y: Host, weights: Host | None, chosen: Host | None = None) -> Source:
+        """Return the source of the *chosen* rows of x, to which y and weights belong."""
+        if isinstance(x, np.memmap):
+            return HostRows((x, y, weights), self._move, chosen)
+        backend = self.network.backend
+        if chosen is not None and isinstance(x, np.ndarray):
+            x = x[chosen]
+        elif chosen is not None:
+            take = backend.compile(lambda array, rows: backend.xp.take(array, rows, axis=0))
+            x = take(x, backend.asarray(chosen))
+        return Resident(self._move(x, y, weights), backend)
+
+    def _open_stream(self, batches: Any) -> Source:
+        arrays = isinstance(batches, np.ndarray) or hasattr(batches, "__dlpack__") or hasattr(batches, "to_numpy")
+        if arrays or (not callable(batches) and not hasattr(batches, "__iter__")):
+            given = "None" if batches is None else type(batches).__name__
+            raise DataError(
+                "y is missing: give (x, y) with a target for each row of x, or an iterable of batches (x, y); "
+                f"got x of type {given} alone"
+            )
+        if self.in_shape is None:
+            raise NotBuiltError(
+                "an iterable of batches does not show its shape before training; give Network(..., inputs=number of "
+                "features) or call build(shape) first"
+            )
+        if isinstance(self.class_weight, str):
+            raise ConfigurationError(
+                f"class_weight={self.class_weight!r} needs all labels at once, which an iterable of batches does not "
+                "show; give a mapping or a list"
+            )
+        self._weigh(np.zeros(0, dtype=np.int32), None)
+        looked_at = False
+
+        def place(x: Any, y: Any, weights: Any = None) -> Batch:
+            nonlocal looked_at
+            finite = self.network.check_finite and not looked_at
+            looked_at = True
+            return self.batch(x, y, weights, finite=finite)
+
+        return Stream(batches, place)
+
+    def _move(self, x: Any, y: Any, weights: Any = None) -> Batch:
+        """Return the batch on the device: integers for class indices, else the network's floating type."""
+        backend = self.network.backend
+        dtype = backend.xp.int32 if y.dtype.kind in "iu" else backend.float
+        return Batch(
+            backend.asarray(x, dtype=backend.float),
+            backend.asarray(y, dtype=dtype),
+            None if weights is None else backend.asarray(weights, dtype=backend.float),
+        )
+
+    def _on_host(self, values: Any, argument: str) -> Host:
+        array = take_in(values, self.network.backend, argument)
+        return array if isinstance(array, np.ndarray) else self.network.backend.to_numpy(array)
+
+
+def _check_weights(weights: Host) -> None:
+    """Raise ShapeError or DataError unless these are weights (N,): finite, none negative, not all 0."""
+    if weights.ndim != 1:
+        raise ShapeError(f"sample_weight must have shape (N,), one number for each example; got {weights.shape}")
+    wrong = ~np.isfinite(weights) | (weights < 0)
+    if wrong.any():
+        raise DataError(
+            f"sample_weight must be finite and not negative; got {weights[wrong][0]}. Drop an example by weight 0"
+        )
+    if not weights.any():
+        raise DataError("sample_weight is 0 for every example; at least one must be above 0")
+
+
+def _class_weights(class_weight: Any, targets: Host, loss: Loss, out_shape: Shape) -> Host:
+    """Return each example's class weight; a soft target's is the mean over its probabilities."""
+    answers = isinstance(loss, BinaryCrossEntropy) and out_shape[0] > 1
+    if answers or not hasattr(loss, "classify"):
+        raise ConfigurationError(
+            f"class_weight needs one class for each example; got {loss} on outputs of shape {out_shape}: "
+            "use sample_weight"
+        )
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = (targets[:, 0] > 0.5).astype(np.int32)
+    table = _class_table(class_weight, targets, max(out_shape[0], 2))
+    weights: Host = table[targets] if targets.ndim == 1 else targets @ table
+    return weights
+
+
+def _class_table(class_weight: Any, targets: Host, classes: int) -> Host:
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ConfigurationError(f"class_weight must be a mapping, a list or 'balanced'; got {class_weight!r}")
+        counts = np.bincount(targets, minlength=classes) if targets.ndim == 1 else targets.sum(axis=0)
+        return np.sum(counts) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    if isinstance(class_weight, Mapping):
+        table = np.ones(classes)
+        for label, weight in class_weight.items():
+            if not isinstance(label, int | np.integer) or not 0 <= label < classes:
+                raise DataError(f"class_weight names class {label!r}; expected indices in 0..{classes - 1}")
+            if not isinstance(weight, Real):
+                raise DtypeError(f"class_weight must hold real numbers; got {weight!r} for class {label}")
+            table[label] = weight
+    else:
+        table = np.asarray(to_host(class_weight, "class_weight", real=True), dtype=np.float64)
+        if table.shape != (classes,):
+            raise ShapeError(
+                f"class_weight must have one entry for each of {classes} classes; got {class_weight!r} "
+                f"of shape {table.shape}"
+            )
+    if not np.isfinite(table).all() or (table < 0).any() or not table.any():
+        raise DataError(f"class_weight must be finite, not negative, and not 0 for all classes; got {table.tolist()}")
+    return table

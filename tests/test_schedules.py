@@ -1,0 +1,148 @@
+"""Every schedule against its closed form, on every backend and in float32 too."""
+
+from __future__ import annotations
+
+from math import cos, floor, pi
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import schedules
+from xpnet.schedules import (
+    ConstantRate,
+    CosineDecay,
+    ExponentialDecay,
+    InverseTimeDecay,
+    OneCycle,
+    PiecewiseConstant,
+    StepDecay,
+)
+
+
+def cosine(t, rate, steps, warmup=0, final=0.0, restarts=False):
+    if t < warmup:
+        return rate * (t + 1) / warmup
+    share = (t - warmup) / steps
+    share = share - floor(share) if restarts else min(share, 1)
+    return final + (rate - final) * (1 + cos(pi * share)) / 2
+
+
+def one_cycle(t, rate, steps, rise=0.3, start=25.0, end=1e4):
+    low, top = rate / start, rise * steps - 1
+    bottom = low / end
+    if t <= top:
+        return rate + (low - rate) * (1 + cos(pi * t / top)) / 2
+    share = min((t - top) / (steps - 1 - top), 1)
+    return bottom + (rate - bottom) * (1 + cos(pi * share)) / 2
+
+
+CASES = {
+    "constant": (ConstantRate(0.3), lambda t: 0.3),
+    "inverse time": (InverseTimeDecay(0.05, 0.1), lambda t: 0.05 / (1 + 0.1 * t)),
+    "inverse time, slow": (InverseTimeDecay(0.05, 0.5, every=10), lambda t: 0.05 / (1 + 0.5 * t / 10)),
+    "step": (StepDecay(0.1, every=7, factor=0.5), lambda t: 0.1 * 0.5 ** (t // 7)),
+    "exponential": (ExponentialDecay(0.1, every=10, factor=0.3), lambda t: 0.1 * 0.3 ** (t / 10)),
+    "exponential up": (ExponentialDecay(1e-6, every=5, factor=10.0), lambda t: 1e-6 * 10.0 ** (t / 5)),
+    "cosine": (CosineDecay(0.1, 30), lambda t: cosine(t, 0.1, 30)),
+    "cosine, warm": (CosineDecay(0.1, 30, warmup=5, final=0.01), lambda t: cosine(t, 0.1, 30, 5, 0.01)),
+    "cosine, restarts": (
+        CosineDecay(0.1, 8, warmup=3, final=0.02, restarts=True),
+        lambda t: cosine(t, 0.1, 8, 3, 0.02, True),
+    ),
+    "one cycle": (OneCycle(0.1, 40), lambda t: one_cycle(t, 0.1, 40)),
+    "one cycle, early": (
+        OneCycle(0.2, 30, rise=0.1, start_divisor=10.0, end_divisor=100.0),
+        lambda t: one_cycle(t, 0.2, 30, 0.1, 10.0, 100.0),
+    ),
+    "piecewise": (
+        PiecewiseConstant((3, 10), (0.1, 0.02, 0.0)),
+        lambda t: 0.1 if t < 3 else 0.02 if t < 10 else 0.0,
+    ),
+}
+
+STEPS = range(50)
+
+
+def rates(schedule, backend, steps=STEPS):
+    """Return the rate at each step, with the step a 0-d array as it is in training."""
+    run = backend.compile(lambda step: schedule(step, backend.xp) + 0.0 * step)
+    return np.array(
+        [float(backend.to_numpy(run(backend.asarray(np.asarray(float(t)), dtype=backend.float)))) for t in steps]
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_schedule_is_its_closed_form(case, backend):
+    schedule, form = CASES[case]
+    np.testing.assert_allclose(rates(schedule, backend), [form(t) for t in STEPS], rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("case", ["step", "cosine, restarts", "one cycle", "piecewise"])
+def test_schedule_jumps_at_the_same_step_in_float32(case, backend32):
+    schedule, form = CASES[case]
+    np.testing.assert_allclose(rates(schedule, backend32), [form(t) for t in STEPS], rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("every", [3, 10, 49, 98])
+def test_step_decay_falls_exactly_on_its_steps(every, backend32):
+    """A division that became a product with 1/49 would leave step 49 in the first stair."""
+    found = rates(StepDecay(1.0, every=every, factor=0.5), backend32, [every - 1, every, 2 * every, 7 * every])
+    np.testing.assert_allclose(found, [1.0, 0.5, 0.25, 0.5**7], rtol=1e-6)
+
+
+def test_every_schedule_has_a_case():
+    known = {getattr(schedules, name) for name in schedules.__all__} - {schedules.Schedule}
+    assert known == {type(schedule) for schedule, _ in CASES.values()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_schedule_steers_real_steps(case, open_backend):
+    """With plain descent on a constant gradient, each step is as long as its rate."""
+    schedule, form = CASES[case]
+    net = xpnet.Network(
+        [xpnet.Dense(1, bias=False)],
+        loss=xpnet.MeanAbsoluteError(),
+        optimizer=xpnet.SGD(schedule),
+        backend=open_backend("numpy"),
+        inputs=1,
+    )
+    net.set_weights({"0.weight": [[100.0]]})
+    before = 100.0
+    for t in range(20):
+        net.train_step([[1.0]], [0.0])
+        after = net.get_weights()["0.weight"].item()
+        assert before - after == pytest.approx(form(t), rel=1e-9, abs=1e-12)
+        assert net.last_learning_rate == pytest.approx(form(t), rel=1e-12, abs=1e-16)
+        before = after
+
+
+def test_one_cycle_of_few_steps_is_finite():
+    for steps in (1, 2, 3):
+        found = rates(OneCycle(0.1, steps), xpnet.open_backend("numpy", dtype="float64"), range(steps + 1))
+        assert np.isfinite(found).all()
+        assert (found > 0).all()
+        assert found.max() <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ConstantRate(0), "above 0"),
+        (lambda: InverseTimeDecay(0.1, -1.0), "decay must be a finite number of at least 0"),
+        (lambda: InverseTimeDecay(float("inf"), 1.0), "rate"),
+        (lambda: StepDecay(0.1, every=0), "every must be an integer of at least 1"),
+        (lambda: StepDecay(0.1, every=5, factor=0.0), "factor"),
+        (lambda: ExponentialDecay(0.1, every=1.5), "every"),
+        (lambda: CosineDecay(0.1, 0), "steps"),
+        (lambda: CosineDecay(0.1, 10, warmup=-1), "warmup must be an integer of at least 0"),
+        (lambda: OneCycle(0.1, 10, rise=1.0), r"rise must be in \(0, 1\)"),
+        (lambda: OneCycle(0.1, 10, start_divisor=0.0), "start_divisor"),
+        (lambda: PiecewiseConstant((5,), (0.1,)), "one rate more than boundaries"),
+        (lambda: PiecewiseConstant((5, 5), (0.1, 0.2, 0.3)), "must rise"),
+        (lambda: PiecewiseConstant((5,), (0.1, -0.2)), "rates"),
+    ],
+)
+def test_impossible_settings_are_refused(make, message):
+    with pytest.raises(xpnet.ConfigurationError, match=message):
+        make()

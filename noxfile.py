@@ -1,0 +1,146 @@
+"""Every check of the project, behind one command: ``nox``. ``nox -l`` lists them, ``nox -s NAME`` runs one.
+
+Sessions install with pip, which reads its own settings. ``XPNET_TORCH`` and ``XPNET_CUPY`` override what the
+torch and CuPy sessions install.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.error_on_missing_interpreters = False
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+CODE = ("xpnet", "backends", "tests", "examples", "benchmarks", "noxfile.py")
+PYTHONS = ("3.11", "3.12", "3.13")
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+LIBRARIES = {
+    "numpy": nox.project.dependency_groups(PROJECT, "comparisons"),
+    "strict": ("-e.[strict]",),
+    # An exact version, because the newest torch brings gigabytes of CUDA wherever the CPU wheel is not preferred.
+    "torch": (os.environ.get("XPNET_TORCH", "torch==2.13.0"),),
+    "jax": ("-e.[jax]",),
+    "cupy": (os.environ.get("XPNET_CUPY", "-e.[cuda13x-ctk]"),),
+}
+LARGEST_WHEEL = 200_000  # bytes
+SLOWEST_IMPORT = 2.0  # times `import numpy`; the aim is 1.5, the rest is the noise of a shared machine
+
+# One thread each for the array libraries: the tests run in as many processes as there are cores.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def install(session: nox.Session, *more: str) -> None:
+    """Install the checkout, what tests need, and more, in one resolution."""
+    session.install("-e.", *nox.project.dependency_groups(PROJECT, "test"), *more)
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    session.run("pytest", "-n", "auto", *arguments, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and likely mistakes (ruff)."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly (mypy)."""
+    install(session, *nox.project.dependency_groups(PROJECT, "types"))
+    session.run("mypy")
+
+
+@nox.session
+@nox.parametrize("library", [nox.param(name, id=name) for name in LIBRARIES])
+def tests(session: nox.Session, library: str) -> None:
+    """The tests on one array library."""
+    if library == "cupy" and shutil.which("nvidia-smi") is None:
+        session.skip("no NVIDIA GPU on this machine: there is no nvidia-smi")
+    install(session, *LIBRARIES[library])
+    pytest(session, "--backend", library)
+
+
+@nox.session(python=[version for version in PYTHONS if version != HERE])
+@nox.parametrize("library", [nox.param(name, id=name) for name in ("numpy", "strict")])
+def other_pythons(session: nox.Session, library: str) -> None:
+    """The tests on the other Pythons, where present."""
+    install(session, *LIBRARIES[library])
+    pytest(session, "--backend", library)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The tests with the oldest dependencies that the package claims to work with."""
+    oldest = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
+    install(session, *oldest)
+    pytest(session, "--backend", "numpy")
+
+
+@nox.session
+def doctests(session: nox.Session) -> None:
+    """The examples in docstrings, the README and the pages beside it."""
+    install(session, "-e.[strict,sklearn,plot]")
+    session.run("pytest", "--doctest-modules", "xpnet", "backends/xpnet_backends")
+    session.run("pytest", "tests/test_readme.py")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """The examples, in their short form."""
+    install(session, "-e.[sklearn,plot]")
+    pytest(session, "tests/test_examples.py")
+
+
+@nox.session
+def packaging(session: nox.Session) -> None:
+    """The wheel, installed alone and tried outside the checkout; the editable install; size and import time."""
+    session.install("build")
+    dist = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    (wheel,) = dist.glob("*.whl")
+    if wheel.stat().st_size > LARGEST_WHEEL:
+        session.error(f"{wheel.name} has {wheel.stat().st_size:,} bytes; at most {LARGEST_WHEEL:,} are allowed")
+    session.log(f"{wheel.name}: {wheel.stat().st_size:,} bytes")
+    bench = Path("benchmarks/import_time.py").resolve()
+    for kind, arguments in {"wheel": [str(wheel)], "editable": ["-e", "."]}.items():
+        python = fresh_python(session, kind)
+        session.run(python, "-m", "pip", "install", "-q", *arguments, external=True)
+        session.run(python, "-m", "pip", "check", external=True)
+        with session.chdir(session.create_tmp()):
+            session.run(python, "-I", "-c", TRIAL.format(editable=kind == "editable"), external=True)
+            session.run(python, "-I", "-m", "xpnet", "info", external=True)
+            if kind == "wheel":
+                session.run(python, "-I", str(bench), "--limit", str(SLOWEST_IMPORT), external=True)
+
+
+def fresh_python(session: nox.Session, name: str) -> str:
+    """Make an empty virtual environment and return its interpreter."""
+    folder = Path(session.create_tmp()).resolve() / name
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "venv", str(folder))
+    return str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+
+
+TRIAL = """
+import pathlib, sys
+import xpnet, xpnet_backends
+checkout = not pathlib.Path(xpnet.__file__).is_relative_to(sys.prefix)
+assert checkout == {editable}, xpnet.__file__
+assert "numpy" in xpnet.available_backends()
+x, y = xpnet.clouds(200, seed=0)
+net = xpnet.Network([xpnet.Dense(16), "relu", xpnet.Dense(3)], optimizer=xpnet.Adam(0.01), seed=0)
+net.fit(x, y, epochs=10, verbose=0)
+print(xpnet.__file__, net.evaluate(x, y))
+assert net.evaluate(x, y)["accuracy"] > 0.9
+"""

@@ -1,0 +1,94 @@
+"""One flat vector and the named views into it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xpnet.initializers import Constant, Normal, Ones, Zeros
+from xpnet.parameters import Layout, Param, flatten, unflatten
+
+TREE = {
+    "0": {"weight": Param((2, 3), Normal(1.0)), "bias": Param((3,), Zeros(), decay=False)},
+    "2": {"0": {"gamma": Param((3,), Ones(), decay=False)}, "shortcut": {"weight": Param((3, 1), Constant(2.0))}},
+}
+
+
+@pytest.fixture
+def layout():
+    return Layout(TREE)
+
+
+def test_slots_lie_one_after_the_other(layout):
+    assert [(slot.name, slot.start, slot.stop, slot.shape) for slot in layout.slots] == [
+        ("0.weight", 0, 6, (2, 3)),
+        ("0.bias", 6, 9, (3,)),
+        ("2.0.gamma", 9, 12, (3,)),
+        ("2.shortcut.weight", 12, 15, (3, 1)),
+    ]
+    assert layout.size == 15
+
+
+def test_pack_undoes_views(layout, backend):
+    xp = backend.xp
+    flat = backend.asarray(np.arange(15.0))
+
+    def run(flat):
+        views = layout.views(flat, xp)
+        return views, layout.pack(views, xp)
+
+    views, packed = backend.compile(run)(flat)
+    assert np.array_equal(backend.to_numpy(packed), np.arange(15.0))
+    assert np.array_equal(backend.to_numpy(views["0"]["weight"]), [[0, 1, 2], [3, 4, 5]])
+    assert np.array_equal(backend.to_numpy(views["2"]["shortcut"]["weight"]), [[12], [13], [14]])
+
+
+def test_pack_goes_by_name_and_not_by_order(layout, backend):
+    xp = backend.xp
+    place = lambda *values: backend.asarray(np.array(values))  # noqa: E731
+    tree = {
+        "2": {"shortcut": {"weight": place([12.0], [13.0], [14.0])}, "0": {"gamma": place(9.0, 10.0, 11.0)}},
+        "0": {"bias": place(6.0, 7.0, 8.0), "weight": place([0.0, 1.0, 2.0], [3.0, 4.0, 5.0])},
+    }
+    packed = backend.compile(lambda tree: layout.pack(tree, xp))(tree)
+    assert np.array_equal(backend.to_numpy(packed), np.arange(15.0))
+
+
+def test_pack_is_a_new_vector(backend):
+    """Even of one array: the optimizer may write into it."""
+    layout = Layout({"0": {"bias": Param((3,), Zeros())}})
+
+    def run(gradient):
+        packed = layout.pack({"0": {"bias": gradient}}, backend.xp)
+        packed *= 5.0
+        return packed
+
+    gradient = backend.asarray(np.ones(3))
+    assert np.array_equal(backend.to_numpy(backend.compile(run)(gradient)), [5.0] * 3)
+    assert np.array_equal(backend.to_numpy(gradient), np.ones(3))
+
+
+def test_the_mask_marks_what_decays(layout, backend):
+    mask = backend.compile(lambda: layout.decay_mask(backend.float, backend.xp))()
+    assert np.array_equal(backend.to_numpy(mask), [1] * 6 + [0] * 6 + [1] * 3)
+
+
+def test_first_values_come_from_streams_of_the_names(layout):
+    flat = layout.initialize(3)
+    assert flat.dtype == np.float64
+    assert np.array_equal(flat[6:], [0] * 3 + [1] * 3 + [2] * 3)
+    alone = Layout({"9": {"bias": Param((4,), Zeros())}, "0": {"weight": Param((2, 3), Normal(1.0))}}).initialize(3)
+    assert np.array_equal(alone[4:], flat[:6])
+    assert not np.array_equal(layout.initialize(4)[:6], flat[:6])
+
+
+def test_flatten_and_unflatten_undo_each_other():
+    tree = {"0": {"weight": 1, "bias": 2}, "10": {"2": {"gamma": 3}}, "last": 4}
+    assert dict(flatten(tree)) == {"0.weight": 1, "0.bias": 2, "10.2.gamma": 3, "last": 4}
+    assert unflatten(dict(flatten(tree))) == tree
+
+
+def test_an_open_initializer_is_closed_only_once():
+    open_, closed = Param((1,), None), Param((1,), Zeros())
+    assert open_.suited(Ones()).initializer == Ones()
+    assert closed.suited(Ones()) is closed

@@ -167,7 +167,7 @@ FEATURES_TABLE = [
     *bad_x("single-example", lambda: X[0], ShapeError, "(N, 4)", "got (4,)", "x[None]", unbuilt=False),
     *bad_x("single-number", lambda: 3.0, ShapeError, "one row for each example", "single number"),
     *bad_x("empty", lambda: X[:0], DataError, "at least one example", "(0, 4)"),
-    *bad_x("empty-list", lambda: [], DataError, "at least one example", "(0,)"),
+    *bad_x("empty-list", list, DataError, "at least one example", "(0,)"),
     *bad_x("no-features", lambda: X[:, :0], DataError, "at least one", "(12, 0)"),
     *bad_x("nan", with_value(np.nan), DataError, "NaN or infinity", "check_finite=False", methods=CHECKED),
     *bad_x("infinity", with_value(np.inf), DataError, "NaN or infinity", methods=CHECKED),
@@ -488,3 +488,380 @@ def test_a_network_that_has_seen_no_data_refuses_and_stays_unbuilt(row: Row, bac
         "2.weight": (6, LOSSES[row.kind][0]),
         "2.bias": (LOSSES[row.kind][0],),
     }
+
+
+# Construction
+
+
+class Unbuildable:
+    """Layers and networks that cannot be, by name: a function, the error, and what its message must hold."""
+
+    def __init__(self, make: Callable[[xpnet.Backend], object], error: type[Exception], *fragments: str) -> None:
+        self.make, self.error, self.fragments = make, error, fragments
+
+
+def network(*layers: Any, **arguments: Any) -> Callable[[xpnet.Backend], object]:
+    return lambda backend: Network(layers or [Dense(2)], backend=backend, **arguments)
+
+
+def record(kind: Callable[..., object], *positional: Any, **named: Any) -> Callable[[xpnet.Backend], object]:
+    return lambda backend: kind(*positional, **named)
+
+
+def impossible(kind: Any, name: str, *values: Any, first: tuple[Any, ...] = ()) -> dict[str, Unbuildable]:
+    """Rows of hyper-parameters out of range: the message names class and parameter, and shows the value."""
+    return {
+        f"{kind.__name__}.{name}={value!r}": Unbuildable(
+            record(kind, *first, **{name: value}), ConfigurationError, f"{kind.__name__}.{name}", repr(value)
+        )
+        for value in values
+    }
+
+
+NAN, INF = float("nan"), float("inf")
+
+CONSTRUCTION = {
+    "layer unknown": Unbuildable(network("rleu"), ConfigurationError, "layer", "'rleu'", "'relu'"),
+    "layer class": Unbuildable(network(Dense), ConfigurationError, "layer", "class Dense", "Dense(...)"),
+    "layer number": Unbuildable(network(64), ConfigurationError, "layer", "64", "forward"),
+    "layers none": Unbuildable(lambda backend: Network([], backend=backend), ConfigurationError, "at least one layer"),
+    "layers text": Unbuildable(lambda backend: Network("relu", backend=backend), ConfigurationError, "list", "'relu'"),
+    "layers number": Unbuildable(
+        lambda backend: Network(5, backend=backend), ConfigurationError, "list of layers", "5"
+    ),
+    "loss unknown": Unbuildable(network(loss="crossentropy"), ConfigurationError, "loss", "'cross_entropy'"),
+    "loss class": Unbuildable(network(loss=xpnet.Huber), ConfigurationError, "loss", "class Huber", "Huber(...)"),
+    "loss none": Unbuildable(network(loss=None), ConfigurationError, "loss", "None"),
+    "loss optimizer": Unbuildable(network(loss=xpnet.Adam()), ConfigurationError, "loss", "Adam"),
+    "optimizer unknown": Unbuildable(network(optimizer="addam"), ConfigurationError, "optimizer", "'adam'"),
+    "optimizer class": Unbuildable(network(optimizer=xpnet.SGD), ConfigurationError, "optimizer", "SGD(...)"),
+    "optimizer number": Unbuildable(network(optimizer=0.1), ConfigurationError, "optimizer", "0.1"),
+    "optimizer penalty": Unbuildable(network(optimizer=xpnet.L2()), ConfigurationError, "chain(", "L2", "Adam"),
+    "chain none": Unbuildable(record(xpnet.chain, xpnet.L2()), ConfigurationError, "exactly one optimizer", "0"),
+    "chain two": Unbuildable(record(xpnet.chain, xpnet.SGD(), xpnet.Adam()), ConfigurationError, "one optimizer", "2"),
+    "chain name": Unbuildable(record(xpnet.chain, "adam"), ConfigurationError, "objects", "'adam'"),
+    "chain class": Unbuildable(record(xpnet.chain, xpnet.Adam), ConfigurationError, "objects", "Adam"),
+    "metric unknown": Unbuildable(network(metrics=["acuracy"]), ConfigurationError, "metric", "'accuracy'"),
+    "metric class": Unbuildable(network(metrics=[xpnet.F1]), ConfigurationError, "metric", "F1(...)"),
+    "metric name alone": Unbuildable(network(metrics="f1"), ConfigurationError, "metrics", "['f1']"),
+    "metric alone": Unbuildable(network(metrics=xpnet.F1()), ConfigurationError, "metrics", "list", "F1"),
+    "metric twice": Unbuildable(network(metrics=["f1", "f1"]), ConfigurationError, "metrics", "different", "f1"),
+    "metric average": Unbuildable(record(xpnet.F1, "makro"), ConfigurationError, "average", "'makro'", "'macro'"),
+    "metric real for classes": Unbuildable(network(metrics=["mse"], inputs=3), ConfigurationError, "mse", "accuracy"),
+    "metric classes for real": Unbuildable(
+        network(loss="mse", metrics=["accuracy"], inputs=3), ConfigurationError, "'accuracy'", "MeanSquaredError"
+    ),
+    "metric too many": Unbuildable(
+        network(metrics=["top_k_accuracy"], inputs=3), ConfigurationError, "5 classes", "(2,)"
+    ),
+    "metric of answers": Unbuildable(
+        network(loss="binary_cross_entropy", metrics=["f1"], inputs=3), ConfigurationError, "'f1'", "2 answers"
+    ),
+    "initializer unknown": Unbuildable(
+        record(Dense, 2, weight_initializer="he_norml"), ConfigurationError, "initializer", "'he_normal'"
+    ),
+    "initializer class": Unbuildable(
+        record(Dense, 2, bias_initializer=xpnet.Zeros), ConfigurationError, "initializer", "Zeros"
+    ),
+    "reduction unknown": Unbuildable(
+        record(xpnet.CrossEntropy, reduction="means"), ConfigurationError, "reduction", "'means'", "'mean'"
+    ),
+    "reduction number": Unbuildable(record(xpnet.Hinge, reduction=1), ConfigurationError, "reduction", "1"),
+    "softmax twice": Unbuildable(network(Dense(3), "softmax"), ConfigurationError, "raw scores", "Softmax"),
+    "softmax twice, inside": Unbuildable(
+        network(xpnet.Sequential([Dense(3), "softmax"])), ConfigurationError, "raw scores", "Softmax"
+    ),
+    "sigmoid twice": Unbuildable(
+        network(Dense(1), "sigmoid", loss="binary_cross_entropy"), ConfigurationError, "raw scores", "Sigmoid"
+    ),
+    "no parameters": Unbuildable(network("relu", inputs=3), ConfigurationError, "no parameters", "Dense"),
+    "one output": Unbuildable(network(Dense(1), inputs=3), ConfigurationError, "cross_entropy", "(1,)", "binary"),
+    "outputs of rank 2": Unbuildable(network(Dense(2), inputs=(3, 4)), ConfigurationError, "cross_entropy", "(3, 2)"),
+    "hinge of rank 2": Unbuildable(
+        network(Dense(2), inputs=(3, 4), loss="hinge"), ConfigurationError, "hinge", "(3, 2)", "Flatten()"
+    ),
+    "residual shapes": Unbuildable(
+        network(Dense(4), xpnet.Residual([Dense(3)]), inputs=2),
+        ShapeError,
+        "layer 1",
+        "(3,)",
+        "(4,)",
+        "shortcut=Dense(3)",
+    ),
+    "reshape misfit": Unbuildable(
+        network(xpnet.Reshape((2, 2)), "flatten", Dense(2), inputs=5), ShapeError, "layer 0", "size 4", "(5,)"
+    ),
+    "reshape rest misfit": Unbuildable(
+        network(xpnet.Reshape((2, -1)), "flatten", Dense(2), inputs=5), ShapeError, "layer 0", "size", "(5,)"
+    ),
+    "reshape two rests": Unbuildable(record(xpnet.Reshape, (-1, -1)), ConfigurationError, "Reshape.shape", "(-1, -1)"),
+    "reshape zero": Unbuildable(record(xpnet.Reshape, (0, 2)), ConfigurationError, "Reshape.shape", "(0, 2)"),
+    "reshape text": Unbuildable(record(xpnet.Reshape, "4"), ConfigurationError, "Reshape.shape", "'4'"),
+    "no axis": Unbuildable(network(Dense(2), inputs=()), ShapeError, "layer 0", "(features,)"),
+    "seed negative": Unbuildable(network(seed=-1), ConfigurationError, "seed", "at least 0", "-1"),
+    "seed fraction": Unbuildable(network(seed=1.5), ConfigurationError, "seed", "integer", "1.5"),
+    "seed none": Unbuildable(network(seed=None), ConfigurationError, "seed", "None"),
+    "inputs zero": Unbuildable(network(inputs=0), ConfigurationError, "inputs", "positive integer", "0"),
+    "inputs text": Unbuildable(network(inputs="4"), ConfigurationError, "inputs", "positive integer", "'4'"),
+    "backend unknown": Unbuildable(
+        lambda backend: Network([Dense(2)], backend=backend.name + "x"), BackendError, "backend", "did you mean"
+    ),
+    "backend number": Unbuildable(lambda backend: Network([Dense(2)], backend=5), BackendError, "backend", "5"),
+    "backend list": Unbuildable(lambda backend: Network([Dense(2)], backend=[]), BackendError, "backend", "[]"),
+    "dtype half": Unbuildable(
+        lambda backend: Network([Dense(2)], backend=backend.name, dtype="float16"),
+        BackendError,
+        "dtype",
+        "float32, float64",
+        "'float16'",
+    ),
+    "dtype integer": Unbuildable(
+        lambda backend: Network([Dense(2)], backend=backend.name, dtype=int), BackendError, "dtype", "float32, float64"
+    ),
+    "device unknown": Unbuildable(
+        lambda backend: Network([Dense(2)], backend=backend.name, device="nowhere"), BackendError, "device", "'nowhere'"
+    ),
+    **impossible(Dense, "units", 0, -3, 2.5, "10", None, True),
+    **impossible(xpnet.Dropout, "rate", 1, 1.0, -0.1, NAN, "0.5", None, True),
+    **impossible(xpnet.BatchNorm, "momentum", 1.0, -0.1, NAN, "0.9", None),
+    **impossible(xpnet.BatchNorm, "epsilon", 0, -1e-5, NAN, INF, "small", None),
+    **impossible(xpnet.LayerNorm, "epsilon", 0, -1e-5, NAN, INF, "small", None),
+    **impossible(xpnet.LeakyReLU, "slope", NAN, INF, "0.1", None),
+    **impossible(xpnet.ELU, "alpha", NAN, INF, "1", None),
+    **impossible(xpnet.CrossEntropy, "label_smoothing", 1.0, -0.1, NAN, "0.1", None),
+    **impossible(xpnet.Huber, "delta", 0, -1.0, NAN, INF, "1", None),
+    **impossible(xpnet.TopKAccuracy, "k", 0, 1.5, "5", None, True),
+    **impossible(xpnet.Normal, "deviation", -0.1, NAN, INF, "1", None),
+    **impossible(xpnet.Normal, "mean", NAN, INF, "1", None),
+    **impossible(xpnet.Uniform, "low", 1.0, NAN, -INF, "1", None),
+    **impossible(xpnet.Uniform, "high", -1.0, NAN, INF, "1", None),
+    **impossible(xpnet.Constant, "value", NAN, INF, "1", None),
+    **impossible(xpnet.Orthogonal, "gain", NAN, INF, "1", None),
+    **impossible(xpnet.SGD, "learning_rate", 0, -0.1, NAN, INF, "fast", None, True, xpnet.CosineDecay),
+    **impossible(xpnet.SGD, "momentum", 1.0, -0.1, NAN, "0.9", None),
+    "SGD.nesterov": Unbuildable(record(xpnet.SGD, nesterov=True), ConfigurationError, "SGD.nesterov", "momentum"),
+    **{
+        name: row
+        for rule in (xpnet.Adam, xpnet.AdamW, xpnet.Nadam, xpnet.Lion)
+        for name, row in {
+            **impossible(rule, "learning_rate", 0, -1.0, NAN, INF, "fast", None),
+            **impossible(rule, "beta1", 1.0, -0.1, NAN, "0.9", None),
+            **impossible(rule, "beta2", 1.0, -0.1, NAN, "0.9", None),
+        }.items()
+    },
+    **impossible(xpnet.Adam, "epsilon", -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.AdamW, "weight_decay", -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.Nadam, "momentum_decay", -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.RMSProp, "rho", 1.0, -0.1, NAN, "0.9", None),
+    **impossible(xpnet.Adagrad, "epsilon", -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.Adadelta, "rho", 1.0, -0.1, NAN, "0.9", None),
+    **impossible(xpnet.Adadelta, "epsilon", 0, -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.L1, "rate", -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.L2, "rate", -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.DecoupledWeightDecay, "rate", -1.0, NAN, INF, "0", None),
+    **impossible(xpnet.ClipByValue, "limit", 0, -1.0, NAN, INF, "1", None),
+    **impossible(xpnet.ClipByNorm, "limit", 0, -1.0, NAN, INF, "1", None),
+    **impossible(xpnet.MaxNorm, "limit", 0, -1.0, NAN, INF, "1", None),
+    **impossible(xpnet.ExponentialMovingAverage, "decay", 1.0, -0.1, NAN, "0.9", None),
+    **impossible(xpnet.ConstantRate, "rate", 0, -0.1, NAN, INF, "fast", None),
+    **impossible(xpnet.InverseTimeDecay, "decay", -0.1, NAN, "1", None, first=(0.1,)),
+    **impossible(xpnet.StepDecay, "every", 0, -1, 1.5, "1", None, first=(0.1,)),
+    **impossible(xpnet.ExponentialDecay, "factor", 0, -0.1, NAN, "1", None, first=(0.1, 10)),
+    **impossible(xpnet.CosineDecay, "steps", 0, -1, 1.5, "1", None, first=(0.1,)),
+    **impossible(xpnet.CosineDecay, "warmup", -1, 1.5, "1", None, first=(0.1, 10)),
+    **impossible(xpnet.CosineDecay, "final", -0.1, NAN, "1", None, first=(0.1, 10)),
+    **impossible(xpnet.OneCycle, "rise", 0, 1, -0.1, NAN, "0.3", None, first=(0.1, 10)),
+    **impossible(xpnet.OneCycle, "start_divisor", 0, -1, NAN, "25", None, first=(0.1, 10)),
+    "PiecewiseConstant lengths": Unbuildable(
+        record(xpnet.PiecewiseConstant, (10,), (0.1,)), ConfigurationError, "PiecewiseConstant", "1 rates", "1 bound"
+    ),
+    **{
+        f"PiecewiseConstant.boundaries={value!r}": Unbuildable(
+            record(xpnet.PiecewiseConstant, value, (0.1, 0.2, 0.3)), ConfigurationError, "PiecewiseConstant.boundaries"
+        )
+        for value in ((20, 10), (10, 10), (1.5, 2), ("a", "b"), (-1, 5), 7, (NAN, 2), None)
+    },
+    **{
+        f"PiecewiseConstant.rates={value!r}": Unbuildable(
+            record(xpnet.PiecewiseConstant, (10,), value), ConfigurationError, "PiecewiseConstant.rates"
+        )
+        for value in ((0.1, -1.0), (0.1, NAN), (0.1, "a"), 7, None)
+    },
+    **impossible(xpnet.EarlyStopping, "patience", -1, 1.5, "3", None, True),
+    **impossible(xpnet.ReduceLROnPlateau, "factor", 0, 1, 1.5, -0.1, NAN, "0.1", None),
+    **impossible(xpnet.ReduceLROnPlateau, "min_learning_rate", -1.0, NAN, "0", None),
+    **impossible(xpnet.ModelCheckpoint, "every", 0, -1, 1.5, "3", None, first=("a.safetensors",)),
+    "EarlyStopping.mode": Unbuildable(record(xpnet.EarlyStopping, mode="mim"), ConfigurationError, "mode", "'min'"),
+    **{
+        f"EarlyStopping.min_delta={value!r}": Unbuildable(
+            record(xpnet.EarlyStopping, min_delta=value), ConfigurationError, "min_delta", repr(value)
+        )
+        for value in (-0.1, NAN, "0", None)
+    },
+    "EarlyStopping.monitor": Unbuildable(record(xpnet.EarlyStopping, 5), ConfigurationError, "monitor", "5"),
+    "LearningRateScheduler": Unbuildable(
+        record(xpnet.LearningRateScheduler, 0.1), ConfigurationError, "LearningRateScheduler", "function", "0.1"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONSTRUCTION)
+def test_what_cannot_be_is_refused_when_it_is_made(name: str, backend: xpnet.Backend) -> None:
+    row = CONSTRUCTION[name]
+    with pytest.raises(row.error) as caught:
+        row.make(backend)
+    missing = [part for part in row.fragments if part not in str(caught.value)]
+    assert not missing, f"{missing} not in {str(caught.value)!r}"
+
+
+# Arrays of another library
+
+
+def test_a_tensor_that_requires_a_gradient_is_read_by_its_own_library_alone(
+    trained: dict[str, Network], backend: xpnet.Backend
+) -> None:
+    torch = pytest.importorskip("torch")
+    net = trained["classes"]
+    tensor = torch.tensor(X, requires_grad=True)
+    if backend.name == "torch":
+        expected = net.backend.to_numpy(net.predict(X))
+        np.testing.assert_array_equal(net.backend.to_numpy(net.predict(tensor)), expected)
+        return
+    for method in METHODS:
+        row = Row(
+            "tensor", lambda net, x, y, m=method: METHODS[m](net, tensor, y), DataError, ("x is a torch", "to NumPy")
+        )
+        before = snapshot(net)
+        assert_refused(net, row)
+        assert snapshot(net) == before
+
+
+@pytest.mark.parametrize("method", ["fit", "predict", "train_step"])
+def test_a_traced_array_is_refused(method: str, trained: dict[str, Network], backend: xpnet.Backend) -> None:
+    jax = pytest.importorskip("jax")
+    net = trained["classes"]
+    before = snapshot(net)
+    with pytest.raises(DataError, match=r"x is a jax.*cannot read"):
+        jax.jit(lambda x: METHODS[method](net, x, TARGETS["classes"]))(X)
+    assert snapshot(net) == before
+
+
+def test_a_sparse_tensor_is_refused(trained: dict[str, Network]) -> None:
+    torch = pytest.importorskip("torch")
+    net = trained["classes"]
+    before = snapshot(net)
+    with pytest.raises((DataError, DtypeError), match=r"x is a .*(sparse|cannot read)"):
+        net.predict(torch.tensor(X).to_sparse())
+    assert snapshot(net) == before
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_arrays_of_any_library_are_refused(dtype: str, trained: dict[str, Network]) -> None:
+    net = trained["classes"]
+    for library in ("torch", "array_api_strict"):
+        xp = pytest.importorskip(library)
+        values = xp.ones((ROWS, FEATURES), dtype=getattr(xp, dtype))
+        with pytest.raises((DtypeError, DataError), match=r"^x .*(complex|cannot read)"):
+            net.predict(values)
+
+
+def test_text_in_a_frame_is_refused(trained: dict[str, Network]) -> None:
+    pandas = pytest.importorskip("pandas")
+    net = trained["classes"]
+    frame = pandas.DataFrame(X).assign(name="cat")
+    before = snapshot(net)
+    with pytest.raises(DtypeError, match="x must hold real numbers"):
+        net.predict(frame)
+    with pytest.raises(DtypeError, match="y must hold real numbers"):
+        net.fit(X, pandas.Series(["cat", "dog", "cow"] * 4), verbose=0)
+    with pytest.raises((DtypeError, DataError), match=r"^y "):
+        net.fit(X, pandas.Series([0, 1, None] * 4, dtype="Int64"), verbose=0)
+    assert snapshot(net) == before
+
+
+# Not finite, on purpose or by the network's own type
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_check_finite_false_lets_it_through(value: float, backend: xpnet.Backend) -> None:
+    x = with_value(value)()
+    net = make("classes", backend, check_finite=False, inputs=FEATURES)
+    with np.errstate(invalid="ignore"):
+        scores = backend.to_numpy(net.forward(x))
+        net.fit(x, TARGETS["classes"], batch_size=None, verbose=0)
+    assert not np.isfinite(scores[3]).all()
+    assert np.isfinite(np.delete(scores, 3, axis=0)).all()
+    assert not np.isfinite(net.history["loss"][0])
+
+
+def test_a_number_too_large_for_float32_is_refused(backend32: xpnet.Backend) -> None:
+    net = make("classes", backend32, inputs=FEATURES)
+    before = snapshot(net)
+    with pytest.raises(DataError, match=r"x holds .*float32"):
+        net.fit(with_value(1e300)(), TARGETS["classes"], verbose=0)
+    assert snapshot(net) == before
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        (None, "No such file"),
+        (b"", "not an xpnet file"),
+        (b"PK\x03\x04 some archive, not a network", "not an xpnet file"),
+        (b"\x80\x04\x95 a pickle", "not an xpnet file"),
+        (b"\xff" * 64, "not an xpnet file"),
+        (b"\x02\x00\x00\x00\x00\x00\x00\x00{}", "not an xpnet file"),
+    ],
+    ids=["missing", "empty", "archive", "pickle", "noise", "foreign"],
+)
+def test_a_file_that_is_not_a_network_is_refused(
+    content: bytes | None, fragment: str, backend: xpnet.Backend, tmp_path: Any
+) -> None:
+    path = tmp_path / "net.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=fragment) as caught:
+        xpnet.load(path, backend=backend)
+    assert str(path) in str(caught.value)
+
+
+def test_a_folder_is_no_network(backend: xpnet.Backend, tmp_path: Any) -> None:
+    with pytest.raises(CheckpointError, match="directory"):
+        xpnet.load(tmp_path, backend=backend)
+
+
+def test_saving_where_nothing_can_be_saved(trained: dict[str, Network], tmp_path: Any) -> None:
+    net = trained["classes"]
+    before = snapshot(net)
+    path = tmp_path / "missing" / "net.safetensors"
+    with pytest.raises(CheckpointError, match="cannot write") as caught:
+        net.save(path)
+    assert str(path) in str(caught.value)
+    assert snapshot(net) == before
+
+
+def test_a_rate_that_the_schedule_cannot_reach(backend: xpnet.Backend) -> None:
+    schedule = xpnet.PiecewiseConstant((1,), (0.1, 0.0))
+    net = make("classes", backend, optimizer=xpnet.SGD(schedule))
+    net.fit(X, TARGETS["classes"], batch_size=None, verbose=0)
+    before = snapshot(net)
+    with pytest.raises(ConfigurationError, match=r"learning_rate=0.5 cannot be reached.*gives 0 at step 1"):
+        net.learning_rate = 0.5
+    net.learning_rate = 0.0
+    assert snapshot(net) == before
+
+
+def test_a_build_that_fails_leaves_the_network_unbuilt(backend: xpnet.Backend) -> None:
+    class Broken:
+        def __call__(self, stream: Any, shape: Any) -> Any:
+            raise RuntimeError("no numbers today")
+
+    net = Network([Dense(2, weight_initializer=Broken())], backend=backend)
+    with pytest.raises(RuntimeError, match="no numbers today"):
+        net.build(FEATURES)
+    assert not net.built
+    with pytest.raises(NotBuiltError):
+        net.get_weights()

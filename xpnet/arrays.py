@@ -209,30 +209,37 @@ def check_lengths(x: Array, other: Array, argument: str) -> None:
 
 
 def check_finite(values: Array, backend: Backend, argument: str) -> None:
-    """Raise DataError where *values* hold NaN or infinity. Waits for the device."""
+    """Raise DataError where *values* hold NaN, infinity or what is infinite in the backend's dtype.
+
+    Waits for the device.
+    """
+    limit = float(np.finfo(backend.dtype).max)
     if isinstance(values, np.ndarray):
-        finite = _all_finite(values)
+        fine = _all_within(values, limit)
     elif backend.xp.isdtype(values.dtype, "real floating"):
         xp = backend.xp
-        finite = bool(backend.to_numpy(backend.compile(lambda array: xp.all(xp.isfinite(array)))(values)))
+        limit = min(limit, float(xp.finfo(values.dtype).max))
+        fine = bool(backend.to_numpy(backend.compile(lambda array: xp.all(xp.abs(array) <= limit))(values)))
     else:
-        finite = True
-    if not finite:
+        fine = True
+    if not fine:
         raise DataError(
-            f"{argument} holds NaN or infinity; drop or fill those rows, or pass check_finite=False to Network "
-            "to train on them anyway"
+            f"{argument} holds NaN or infinity (or what is infinite in {backend.dtype}); drop or fill those rows, or "
+            "pass check_finite=False to Network to train on them anyway"
         )
 
 
-def _all_finite(values: Host) -> bool:
-    """Look through a host array, a memory-mapped one in pieces; a finite sum settles it in one pass."""
+def _all_within(values: Host, limit: float) -> bool:
+    """Look for numbers beyond *limit* in a host array, a memory-mapped one in pieces."""
     if values.dtype.kind != "f":
         return True
     rows = max(CHUNK // max(prod(values.shape[1:]), 1), 1)
-    for start in range(0, len(values), rows):
-        part = values[start : start + rows]
-        with np.errstate(over="ignore", invalid="ignore"):
-            settled = np.isfinite(part.sum(dtype=part.dtype))
-        if not settled and not np.isfinite(part).all():
-            return False
-    return True
+    return all(_part_within(values[start : start + rows], limit) for start in range(0, len(values), rows))
+
+
+def _part_within(part: Host, limit: float) -> bool:
+    if float(np.finfo(part.dtype).max) > limit:
+        return bool(-limit <= part.min() and part.max() <= limit)  # NaN is the minimum of what holds one
+    with np.errstate(over="ignore", invalid="ignore"):
+        settled = np.isfinite(part.sum(dtype=part.dtype))  # a finite sum settles it in one pass
+    return bool(settled or np.isfinite(part).all())

@@ -209,7 +209,7 @@ def available_backends() -> dict[str, BackendInfo]:
     >>> available_backends()["numpy"].available
     True
     """
-    return {name: _inspect(name) for name in sorted(_entry_points())}
+    return {name: _inspect(name) for name in sorted(_registered())}
 
 
 def _inspect(name: str) -> BackendInfo:
@@ -219,8 +219,8 @@ def _inspect(name: str) -> BackendInfo:
             return BackendInfo(name, module.version(), tuple(module.devices()))
         except ImportError as error:
             return BackendInfo(name, problem=_absence(name, module, error))
-    except BackendError as error:
-        return BackendInfo(name, problem=str(error))
+    except Exception as error:  # a library or a third party's module that fails in its own way is one line here
+        return BackendInfo(name, problem=str(error) or repr(error))
 
 
 def _open_best(device: object, dtype: object) -> Backend:
@@ -232,32 +232,34 @@ def _open_best(device: object, dtype: object) -> Backend:
     return backend
 
 
-def _entry_points() -> dict[str, EntryPoint]:
+def _registered() -> dict[str, dict[str, EntryPoint]]:
+    """Return, by name and by the module that they lead to, the entry points of all installed distributions."""
     from importlib.metadata import entry_points
 
-    found: dict[str, EntryPoint] = {}
+    found: dict[str, dict[str, EntryPoint]] = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        twin = found.setdefault(entry.name, entry)
-        if twin.value != entry.value:
-            raise BackendError(
-                f"two installed distributions register a backend {entry.name!r}: {twin.value} and {entry.value}; "
-                "uninstall one of them"
-            )
+        found.setdefault(entry.name, {})[entry.value] = entry
     return found
 
 
 def _load(name: str) -> BackendModule:
-    entries = _entry_points()
-    if not entries:
+    registered = _registered()
+    if not registered:
         raise BackendError(
             "no backend is registered, so xpnet itself is not installed; run: pip install -e . in its folder"
         )
-    if name not in entries:
-        raise BackendError(str(unknown_name("backend", name, [*entries, "auto"])))
+    if not isinstance(name, str) or name not in registered:
+        raise BackendError(str(unknown_name("backend", name, [*registered, "auto"])))
+    if len(registered[name]) > 1:
+        raise BackendError(
+            f"two installed distributions register a backend {name!r}: {' and '.join(sorted(registered[name]))}; "
+            "uninstall one of them"
+        )
+    ((value, entry),) = registered[name].items()
     try:
-        module: BackendModule = entries[name].load()
-    except ImportError as error:
-        raise BackendError(f"backend {name!r} ({entries[name].value}) cannot be imported: {error}") from error
+        module: BackendModule = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise BackendError(f"backend {name!r} ({value}) cannot be imported: {error}") from error
     return module
 
 

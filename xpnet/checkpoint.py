@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import initializers, layers, losses, metrics, optimizers, schedules
-from xpnet.errors import CheckpointError, XpnetError
+from xpnet.backend import DTYPES
+from xpnet.checks import check_real
+from xpnet.errors import BackendError, CheckpointError, XpnetError
+from xpnet.parameters import flatten
 
 if TYPE_CHECKING:
     from xpnet.backend import Backend
@@ -36,6 +39,9 @@ KNOWN: dict[str, type] = {
     for name in module.__all__
     if dataclasses.is_dataclass(getattr(module, name))
 }
+
+UNUSABLE = (XpnetError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a description that means nothing raises somewhere."""
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -81,14 +87,10 @@ def load(
         known = KNOWN | {cls.__name__: cls for cls in custom}
         description["network"] = {name: from_config(value, known) for name, value in description["network"].items()}
         return put_together(description, arrays, backend, device)
-    except CheckpointError:
+    except (BackendError, CheckpointError):
         raise
-    except (XpnetError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        from xpnet.errors import BackendError
-
-        if isinstance(error, BackendError):
-            raise
-        raise CheckpointError(f"{path} does not describe a network that can be built: {error}") from error
+    except UNUSABLE as error:
+        raise CheckpointError(f"{path} does not describe a network that can be built: {error!r}") from error
 
 
 def copy_network(network: Network, backend: Backend) -> Network:
@@ -128,6 +130,8 @@ def put_together(
     """Return the network that :func:`take_apart` took apart."""
     from xpnet.network import Network
 
+    if description["dtype"] not in DTYPES:
+        raise CheckpointError(f"dtype must be one of {', '.join(DTYPES)}; got {description['dtype']!r}")
     parts = description["network"]
     network = Network(
         parts["layers"],
@@ -139,14 +143,33 @@ def put_together(
         dtype=description["dtype"],
         seed=description["seed"],
         check_finite=description["check_finite"],
-        inputs=None if description["inputs"] is None else tuple(description["inputs"]),
     )
-    network.epochs, network.steps = int(description["epochs"]), int(description["steps"])
+    network.epochs, network.steps = (_count(name, description[name]) for name in ("epochs", "steps"))
     for name, values in description["history"].items():
-        network.history[name] = [float("nan") if value is None else float(value) for value in values]
-    if network.built:
+        network.history[name] = [float(value) for value in values]
+    if description["inputs"] is not None:
+        in_shape = tuple(description["inputs"])
+        _check_weights(network, in_shape, arrays)
+        check_real("scale", description["scale"], least=0)
+        network.build(in_shape)
         network.set_arrays(arrays, scale=float(description["scale"]))
     return network
+
+
+def _check_weights(network: Network, in_shape: tuple[int, ...], arrays: Arrays) -> None:
+    """Compare the layers' shapes with the arrays, so that no description makes us reserve more than it brings."""
+    built = network.model.build(in_shape)
+    for name, param in (*flatten(built.params), *flatten(built.state)):
+        given = arrays.get(f"weights.{name}")
+        if given is None or given.shape != param.shape:
+            found = "none" if given is None else f"shape {given.shape}"
+            raise CheckpointError(f"the array weights.{name} must have shape {param.shape}; got {found}")
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise CheckpointError(f"{name} must be a count; got {value!r}")
+    return value
 
 
 def to_config(value: Any) -> Any:
@@ -173,24 +196,27 @@ def from_config(config: Any, known: Mapping[str, type]) -> Any:
     return known[name](**{key: from_config(value, known) for key, value in config.items() if key != "type"})
 
 
-def _number(value: float) -> float | None:
-    """Return a JSON number, or None for what JSON has no number for."""
-    return value if np.isfinite(value) else None
+def _number(value: float) -> float | str:
+    """Return a JSON number, or ``"nan"``, ``"inf"``, ``"-inf"``, for which JSON has none."""
+    return value if np.isfinite(value) else str(value)
 
 
 def _replace(path: Path, content: bytes) -> None:
     """Write beside *path*, make it durable, and move it in place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _umask() -> int:

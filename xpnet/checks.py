@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import ConfigurationError
@@ -10,7 +11,7 @@ from xpnet.errors import ConfigurationError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["positive_integer", "seeded_generator"]
+__all__ = ["check_real", "positive_integer", "seeded_generator"]
 
 
 def positive_integer(name: str, value: Any) -> int:
@@ -22,6 +23,27 @@ def positive_integer(name: str, value: Any) -> int:
     if number < 1 or isinstance(value, bool):
         raise ConfigurationError(f"{name} must be a positive integer, got {value!r}.")
     return number
+
+
+def check_real(
+    name: str,
+    value: object,
+    *,
+    least: float = -inf,
+    above: float = -inf,
+    below: float = inf,
+) -> None:
+    """Raise `ConfigurationError` unless *value* is a finite number in the range."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and isfinite(value) and value >= least and above < value < below:  # type: ignore[arg-type, operator]
+        return
+    limits = [
+        f"{word} {limit:g}"
+        for word, limit in (("of at least", least), ("above", above), ("below", below))
+        if isfinite(limit)
+    ]
+    expected = " ".join(["must be a finite number", " and ".join(limits)]).rstrip()
+    raise ConfigurationError(f"{name} {expected}; got {value!r}")
 
 
 def seeded_generator(seed: Any) -> np.random.Generator:

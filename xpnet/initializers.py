@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
+from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Constant:
 
     value: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_real("Constant.value", self.value)
+
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Return the constant; *stream* is not touched."""
         import numpy as np
@@ -78,8 +82,8 @@ class Normal:
     mean: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.deviation >= 0:
-            raise ConfigurationError(f"Normal.deviation must be at least 0; got {self.deviation}")
+        check_real("Normal.deviation", self.deviation, least=0)
+        check_real("Normal.mean", self.mean)
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw from N(mean, deviation²)."""
@@ -94,8 +98,10 @@ class Uniform:
     high: float = 0.05
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high:
-            raise ConfigurationError(f"Uniform.low must not exceed high; got low={self.low}, high={self.high}")
+        check_real("Uniform.low", self.low)
+        check_real("Uniform.high", self.high)
+        if self.low > self.high:
+            raise ConfigurationError(f"Uniform.low must not exceed Uniform.high; got low={self.low}, high={self.high}")
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw from U(low, high)."""
@@ -171,6 +177,9 @@ class Orthogonal:
     """
 
     gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_real("Orthogonal.gain", self.gain)
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw a matrix of shape ``(prod(shape[:-1]), shape[-1])`` and give it *shape*."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.targets import Host, binary_rows, class_targets, real_rows, sign_rows
 
@@ -85,8 +86,7 @@ class CrossEntropy:
 
     def __post_init__(self) -> None:
         _check_reduction(self.reduction)
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigurationError(f"CrossEntropy.label_smoothing must be in [0, 1); got {self.label_smoothing!r}")
+        check_real("CrossEntropy.label_smoothing", self.label_smoothing, least=0, below=1)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes (N, classes)."""
@@ -260,8 +260,7 @@ class Huber:
 
     def __post_init__(self) -> None:
         _check_reduction(self.reduction)
-        if not 0 < self.delta < float("inf"):
-            raise ConfigurationError(f"Huber.delta must be above 0 and finite; got {self.delta!r}")
+        check_real("Huber.delta", self.delta, above=0)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes."""

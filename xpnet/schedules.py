@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite, log, pi
 from typing import TYPE_CHECKING, Any, Protocol
 
+from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -177,8 +178,7 @@ class OneCycle:
         _check_steps("OneCycle", "steps", self.steps)
         _check_rate("OneCycle", "start_divisor", self.start_divisor)
         _check_rate("OneCycle", "end_divisor", self.end_divisor)
-        if not 0 < self.rise < 1:
-            raise ConfigurationError(f"OneCycle.rise must be in (0, 1); got {self.rise!r}")
+        check_real("OneCycle.rise", self.rise, above=0, below=1)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -204,8 +204,13 @@ class PiecewiseConstant:
     rates: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "boundaries", tuple(self.boundaries))
-        object.__setattr__(self, "rates", tuple(self.rates))
+        for name in ("boundaries", "rates"):
+            given = getattr(self, name)
+            if not isinstance(given, tuple | list):
+                raise ConfigurationError(f"PiecewiseConstant.{name} must be a list of numbers; got {given!r}")
+            object.__setattr__(self, name, tuple(given))
+        for boundary in self.boundaries:
+            _check_steps("PiecewiseConstant", "boundaries", boundary)
         if len(self.rates) != len(self.boundaries) + 1:
             raise ConfigurationError(
                 f"PiecewiseConstant needs one rate more than boundaries; got {len(self.rates)} rates and "

@@ -27,6 +27,8 @@ def open(device: object, dtype: str) -> Backend:
     scope = _wide_scope(jax) if dtype == "float64" else nullcontext
 
     def asarray(values: Any, dtype: Any = None) -> Any:
+        if isinstance(values, jax.core.Tracer):
+            raise TypeError("it is being traced by a jax transformation, so it holds no numbers")
         with scope():
             if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = jnp.from_dlpack(values)

@@ -28,6 +28,8 @@ def open(device: object, dtype: str) -> Backend:
             tensor = torch.from_dlpack(values)
         else:
             tensor = torch.from_numpy(_shareable(np.asarray(values)))
+        if tensor.layout is not torch.strided:
+            raise TypeError("it is sparse; use its to_dense()")
         return tensor.to(device=place, dtype=dtype)
 
     def synchronize() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xpnet.errors import ConfigurationError
+from xpnet.checks import check_real
 from xpnet.initializers import Ones, Zeros
 from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param
@@ -55,9 +55,8 @@ class BatchNorm:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.momentum < 1:
-            raise ConfigurationError(f"BatchNorm.momentum must be in [0, 1); got {self.momentum!r}")
-        _check_epsilon("BatchNorm", self.epsilon)
+        check_real("BatchNorm.momentum", self.momentum, least=0, below=1)
+        check_real("BatchNorm.epsilon", self.epsilon, above=0)
 
     def build(self, in_shape: Shape) -> Built:
         """Declare gamma, beta and the running mean and variance."""
@@ -127,7 +126,7 @@ class LayerNorm:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        _check_epsilon("LayerNorm", self.epsilon)
+        check_real("LayerNorm.epsilon", self.epsilon, above=0)
 
     def build(self, in_shape: Shape) -> Built:
         """Declare gamma and beta."""
@@ -161,8 +160,3 @@ def _leading_axes(x: Array) -> tuple[int, ...]:
 def _scale_gradients(normalized: Array, dy: Array, xp: Any) -> Tree:
     axes = _leading_axes(dy)
     return {"gamma": xp.sum(dy * normalized, axis=axes), "beta": xp.sum(dy, axis=axes)}
-
-
-def _check_epsilon(layer: str, epsilon: float) -> None:
-    if not epsilon > 0:
-        raise ConfigurationError(f"{layer}.epsilon must be above 0; got {epsilon!r}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
+from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError
 from xpnet.optimizers.base import check_learning_rate, check_moments, check_share, check_size
 from xpnet.optimizers.links import DecoupledWeightDecay
@@ -237,10 +238,7 @@ class Adadelta:
     def __post_init__(self) -> None:
         check_learning_rate("Adadelta", self.learning_rate)
         check_share("Adadelta", "rho", self.rho)
-        if not self.epsilon > 0:
-            raise ConfigurationError(
-                f"Adadelta.epsilon must be above 0, or no first step is made; got {self.epsilon!r}"
-            )
+        check_real("Adadelta.epsilon", self.epsilon, above=0)  # with 0 no first step is made
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the running squares of gradients (v) and of steps (u)."""

@@ -1,0 +1,117 @@
+"""The code in the README and in the pages that it links is executed, page by page, from top to bottom."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import xpnet
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "docs/guide.md", "docs/step_by_step.md", "backends/README.md"]
+TEXTS = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, *languages: str) -> list[tuple[str, str, int]]:
+    """Return (language, code, line) of each fenced block in these languages."""
+    content = text(page)
+    found = BLOCK.finditer(content)
+    return [(m[1], m[2], content.count("\n", 0, m.start()) + 1) for m in found if m[1] in languages]
+
+
+def execute(page: str, chosen: list[tuple[str, str, int]], names: dict[str, Any]) -> None:
+    """Run blocks in one namespace; a failure points at the line of the page."""
+    for language, code, line in chosen:
+        if language == "python":
+            exec(compile("\n" * line + code, page, "exec"), names)
+            continue
+        example = doctest.DocTestParser().get_doctest(code, names, f"{page}:{line}", page, line)
+        report: list[str] = []
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.REPORT_NDIFF)
+        failed, _ = runner.run(example, out=report.append, clear_globs=False)
+        assert not failed, "".join(report)
+        names |= example.globs
+
+
+def needs_strict(page: str) -> None:
+    if '"array-api-strict")' in "".join(code for _, code, _ in blocks(page, "python")):
+        pytest.importorskip("array_api_strict")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "backends/README.md"])
+def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_strict(page)
+    chosen = blocks(page, "python", "pycon")
+    assert chosen
+    monkeypatch.chdir(tmp_path)
+    execute(page, chosen, {"__name__": "__main__"})
+
+
+def test_the_readme_s_tour_is_short_and_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tour,) = blocks("README.md", "python")
+    assert len([line for line in tour[1].splitlines() if line.strip()]) <= 24
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    execute("README.md", [tour], names)
+    assert names["net"].evaluate(names["x_test"], names["y_test"])["accuracy"] > 0.9
+    served, net = names["served"], names["net"]
+    assert served.evaluate(names["x_test"], names["y_test"]) == net.evaluate(names["x_test"], names["y_test"])
+
+
+def test_the_backend_of_an_afternoon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guide's module and its pyproject.toml, installed as pip would lay them out, open and train."""
+    (module, use), (project,) = blocks("backends/README.md", "python"), blocks("backends/README.md", "toml")
+    described = tomllib.loads(project[1])["project"]
+    name, entries = described["name"].replace("-", "_"), described["entry-points"]["xpnet.backends"]
+    (tmp_path / f"{name}.py").write_text(module[1], encoding="utf-8")
+    info = tmp_path / f"{name}-{described['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {described['version']}\n")
+    listed = "".join(f"{key} = {value}\n" for key, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[xpnet.backends]\n{listed}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    execute("backends/README.md", [use], {})
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in LINK.findall(text(page)):
+        target, _, anchor = link.partition("#")
+        if target.startswith("https://"):
+            continue
+        place = (ROOT / page).parent / target if target else ROOT / page
+        assert place.exists(), f"{page} links to {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", place.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+def test_the_readme_s_commands_exist() -> None:
+    commands = [code for _, code, _ in blocks("README.md", "sh")]
+    assert [command.split()[-1] for command in commands] == ["examples/digits.py", "nox"]
+    for word in shlex.split(" ".join(commands)):
+        assert not word.endswith(".py") or (ROOT / word).is_file()
+    assert (ROOT / "noxfile.py").is_file()
+
+
+def test_the_readme_names_every_backend_and_extra() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    page = text("README.md")
+    named = set(re.findall(r'^\| `"([\w-]+)"` \|', page, re.MULTILINE))
+    assert named == set(project["entry-points"]["xpnet.backends"])
+    for extra in project["optional-dependencies"]:
+        assert extra.removesuffix("-ctk") in page
+    assert project["version"] == xpnet.__version__
+    assert f"## [{xpnet.__version__}]" in text("CHANGELOG.md")

@@ -9,10 +9,13 @@ that can be read: ``Plan.source``. The numbers are those of the plain function, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import getitem
 from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy import fusing
+from xpnet_backends.on_numpy.fusing import operands
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced, map_leaves, record
 
 __all__ = ["Plan"]
@@ -90,6 +93,10 @@ class _Writer:
         self.kept = [_node_of(leaf) for leaf in kept]
         self.rest = [_node_of(leaf) for leaf in rest]
         self.nodes = _needed(nodes, [*self.kept, *self.rest])
+        self.groups: dict[int, list[Node]] = {}
+        if any(map(fusing.fusable, self.nodes)) and fusing.available():
+            self.nodes, found = fusing.groups(self.nodes, self._is_fixed)
+            self.groups = {id(node): group for group in found for node in group}
         self.position = {id(node): i for i, node in enumerate(self.nodes)}
         self.last_use = self._last_uses()
         self.target = self._targets()
@@ -101,6 +108,11 @@ class _Writer:
         self.free: dict[int, list[Host]] = {}
         self.constants: dict[int, str] = {}
 
+    def _is_fixed(self, node: Node) -> bool:
+        """Say whether a node's memory is known when the function is written."""
+        root = _root(node)
+        return any(root is owned for owned in self.owned) or root.kind not in ("input", "call")
+
     # What lives how long
 
     def _last_uses(self) -> dict[int, int]:
@@ -108,7 +120,7 @@ class _Writer:
         last: dict[int, int] = {}
         for i, node in enumerate(self.nodes):
             last.setdefault(id(_root(node)), i)
-            for operand in _operands(node):
+            for operand in operands(node):
                 last[id(_root(operand))] = i
         for leaf in (*self.kept, *self.rest):
             if isinstance(leaf, Node):
@@ -131,7 +143,7 @@ class _Writer:
                 target[id(node)] = i
                 before = [
                     operand
-                    for operand in _operands(node)
+                    for operand in operands(node)
                     if operand.kind in ("ufunc", "input")
                     and operand.value.shape == node.value.shape
                     and self.last_use[id(operand)] == self.position[id(node)]
@@ -149,7 +161,10 @@ class _Writer:
             self._place(node, _Store(f"x{i}", None))
         self._reserve_joins()
         for node in self.nodes:
-            if node.kind != "input":
+            group = self.groups.get(id(node))
+            if group and node is group[-1]:
+                self._write_group(group)
+            elif not group and node.kind != "input":
                 getattr(self, f"_write_{node.kind}")(node)
                 self._release(node)
         self._write_back()
@@ -173,14 +188,88 @@ class _Writer:
         self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
 
     def _write_ufunc(self, node: Node) -> None:
-        dtypes = {operand.value.dtype for operand in _operands(node)}
+        dtypes = {operand.value.dtype for operand in operands(node)}
         names = [self._operand(arg, dtypes) for arg in node.args]
         into = self._destination(node, in_place=node.function is not np.matmul)
         function = node.function
-        if function is np.matmul and all(operand.value.ndim == 2 for operand in _operands(node)):
+        if function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
             function = np.dot
         out = f"out={into}" if function in (np.maximum, np.minimum) else into
         self.lines.append(f"{self._constant(function)}({', '.join([*names, out])})")
+
+    def _write_group(self, group: list[Node]) -> None:
+        """Write one compiled pass over several operations; only what is read outside leaves it."""
+        inside = {id(node) for node in group}
+        start, end = self.position[id(group[0])], self.position[id(group[-1])]
+        names: dict[int, str] = {}
+        vectors: dict[str, str] = {}
+        numbers: dict[str, str] = {}
+        arrays: dict[str, Host] = {}
+        lines: list[str] = []
+
+        def take(arg: Any, dtype: Any) -> str:
+            if isinstance(arg, Node) and id(arg) in names:
+                return names[id(arg)]
+            vector = isinstance(arg, Node) and arg.value.size > 1
+            array = self._known(arg) if isinstance(arg, Node) else np.asarray(arg, dtype=dtype)
+            if array is None:
+                raise NotTraceable("a fused operation reads memory that is not known")
+            places = vectors if vector else numbers
+            short = f"{'v' if vector else 'n'}{len(places)}"
+            places[short] = self._constant(array.reshape(-1))
+            if vector:
+                arrays[short] = array
+            name = f"{short}[i]" if vector else f"{short}_"
+            if isinstance(arg, Node):
+                names[id(arg)] = name
+            return name
+
+        for k, node in enumerate(group):
+            lines.append(f"t{k} = {fusing.expression(node, [take(arg, node.value.dtype) for arg in node.args])}")
+            names[id(node)] = f"t{k}"
+        claimed: set[int] = set()
+        for k, node in enumerate(group):
+            if self.last_use[id(node)] > end:
+                into = self._group_destination(node, group, inside, range(start, end + 1), claimed)
+                # One name for one memory: a compiler that sees two has to fear that they overlap.
+                same = [short for short, array in arrays.items() if np.may_share_memory(array, into)]
+                short = same[0] if same else f"v{len(vectors)}"
+                arrays[short] = into.reshape(-1)
+                vectors[short] = self._constant(arrays[short])
+                lines.append(f"{short}[i] = t{k}")
+        kernel = fusing.kernel(lines, list(vectors), list(numbers))
+        self.lines.append(f"{self._constant(kernel)}({', '.join([*vectors.values(), *numbers.values()])})")
+        outer = {id(root): root for node in group for operand in operands(node) for root in [_root(operand)]}
+        for root in outer.values():
+            store = self.stores.get(id(root))
+            if store is None or not store.pooled or id(root) in inside or id(store) in claimed:
+                continue
+            if self.last_use[id(root)] <= end:
+                self._give_back(store)
+
+    def _group_destination(
+        self, node: Node, group: list[Node], inside: set[int], span: range, claimed: set[int]
+    ) -> Host:
+        """Choose where a group's result is written: over an operand that ends in the group, or into a buffer."""
+        slot = self.slots.get(id(node))
+        if slot is not None:
+            self._place(node, _Store(self._constant(slot), slot))
+            return slot
+        for member in group:
+            for operand in operands(member):
+                store = self.stores.get(id(operand))
+                if id(operand) in inside or store is None or store.array is None or id(store) in claimed:
+                    continue
+                if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
+                    continue
+                owned = store.owner is not None and self.target.get(id(node)) == store.owner
+                if (owned or store.pooled) and self.last_use[id(operand)] in span:
+                    claimed.add(id(store))
+                    self._place(node, store)
+                    return store.array
+        array = self._buffer(node.value)
+        self._place(node, _Store(self._constant(array), array, pooled=True))
+        return array
 
     def _write_reduce(self, node: Node) -> None:
         into = self._destination(node)
@@ -245,7 +334,7 @@ class _Writer:
 
     def _dying(self, node: Node) -> _Store | None:
         """Return the memory of an operand of the same form that is read here for the last time."""
-        for operand in _operands(node):
+        for operand in operands(node):
             store, root = self.stores[id(operand)], _root(operand)
             if operand is not root or self.last_use[id(root)] != self.position[id(node)]:
                 continue
@@ -290,12 +379,16 @@ class _Writer:
 
     def _release(self, node: Node) -> None:
         """Give back the buffers that *node* was the last to read."""
-        for candidate in {id(_root(operand)): _root(operand) for operand in (*_operands(node), node)}.values():
+        for candidate in {id(_root(operand)): _root(operand) for operand in (*operands(node), node)}.values():
             store = self.stores[id(candidate)]
             if store.pooled and self.last_use[id(candidate)] <= self.position[id(node)]:
                 heir = self.stores[id(node)] is store and candidate is not node
-                if not heir and store.array is not None:
-                    self.free.setdefault(store.array.nbytes, []).append(store.array)
+                if not heir:
+                    self._give_back(store)
+
+    def _give_back(self, store: _Store) -> None:
+        if store.array is not None:
+            self.free.setdefault(store.array.nbytes, []).append(store.array)
 
     # Names
 
@@ -337,6 +430,8 @@ class _Writer:
     def _call(self, node: Node) -> str:
         """Return a call of the node's function as it was recorded."""
         arguments = [self._expression(arg) for arg in node.args]
+        if node.function is getitem:
+            return f"{arguments[0]}[{arguments[1]}]"
         if node.function is np.matrix_transpose:
             return f"{arguments[0]}.mT"
         arguments += [f"{name}={self._expression(value)}" for name, value in node.options.items()]
@@ -381,28 +476,12 @@ def _node_of(leaf: Any) -> Any:
     return leaf.node if isinstance(leaf, Traced) else leaf
 
 
-def _operands(node: Node) -> list[Node]:
-    """Return the nodes among a node's arguments."""
-    found: list[Node] = []
-
-    def visit(item: Any) -> None:
-        if isinstance(item, Node):
-            found.append(item)
-        elif isinstance(item, list | tuple):
-            for part in item:
-                visit(part)
-
-    visit(node.args)
-    visit(list(node.options.values()))
-    return found
-
-
 def _needed(nodes: list[Node], results: list[Any]) -> list[Node]:
     """Return the nodes that the results depend on, in order."""
     wanted = {id(result) for result in results if isinstance(result, Node)}
     for node in reversed(nodes):
         if id(node) in wanted:
-            wanted.update(id(operand) for operand in _operands(node))
+            wanted.update(id(operand) for operand in operands(node))
     return [node for node in nodes if id(node) in wanted or node.kind == "input"]
 
 

@@ -223,6 +223,11 @@ def _reshape(self: Traced, x: Traced, shape: Any) -> Any:
     return x if result.shape == x.shape else result
 
 
+def _expand_dims(self: Traced, x: Traced, axis: int = 0) -> Any:
+    place = axis if axis >= 0 else x.ndim + 1 + axis
+    return x[(*(slice(None) for _ in range(place)), None)]
+
+
 _LOWER: dict[Any, Callable[..., Any]] = {
     np.sum: _reduction(np.add),
     np.max: _reduction(np.maximum),
@@ -234,4 +239,5 @@ _LOWER: dict[Any, Callable[..., Any]] = {
     np.concatenate: _concat,
     np.stack: _stack,
     np.reshape: _reshape,
+    np.expand_dims: _expand_dims,
 }

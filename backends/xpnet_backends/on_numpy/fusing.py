@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy.graph import operands, root
 from xpnet_backends.on_numpy.tracing import Node
 
 __all__ = ["expression", "fusable", "groups", "kernel"]
@@ -89,38 +90,16 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node]
             group.append(node)
             inside.add(id(node))
             continue
-        if inside & _ancestors(node):
+        if inside & _reads(node):
             close()
         order.append(node)
     close()
     return order, found
 
 
-def _ancestors(node: Node) -> set[int]:
-    """Return what a node reads, through views."""
-    seen = set()
-    for operand in operands(node):
-        seen.add(id(operand))
-        while operand.kind == "view":
-            operand = operand.args[0]
-            seen.add(id(operand))
-    return seen
-
-
-def operands(node: Node) -> list[Node]:
-    """Return the nodes among a node's arguments, nested lists and options included."""
-    found: list[Node] = []
-
-    def visit(item: Any) -> None:
-        if isinstance(item, Node):
-            found.append(item)
-        elif isinstance(item, list | tuple):
-            for part in item:
-                visit(part)
-
-    visit(node.args)
-    visit(list(node.options.values()))
-    return found
+def _reads(node: Node) -> set[int]:
+    """Return the memory that a node reads, through views."""
+    return {id(root(operand)) for operand in operands(node)}
 
 
 def expression(node: Node, names: list[str]) -> str:

@@ -1,0 +1,98 @@
+"""Questions about recorded nodes: what they read, whose memory they share, how long each is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy.tracing import Host, Node
+
+__all__ = ["is_whole", "last_uses", "needed", "operands", "parts", "root", "successors"]
+
+
+def operands(node: Node) -> list[Node]:
+    """Return the nodes among a node's arguments, nested lists and options included."""
+    found: list[Node] = []
+
+    def visit(item: Any) -> None:
+        if isinstance(item, Node):
+            found.append(item)
+        elif isinstance(item, list | tuple):
+            for part in item:
+                visit(part)
+
+    visit(node.args)
+    visit(list(node.options.values()))
+    return found
+
+
+def needed(nodes: list[Node], results: list[Any]) -> list[Node]:
+    """Return the nodes that the results depend on, in order."""
+    wanted = {id(result) for result in results if isinstance(result, Node)}
+    for node in reversed(nodes):
+        if id(node) in wanted:
+            wanted.update(id(operand) for operand in operands(node))
+    return [node for node in nodes if id(node) in wanted or node.kind == "input"]
+
+
+def root(node: Node) -> Node:
+    """Return the node whose memory *node* is in."""
+    while node.kind == "view":
+        node = node.args[0]
+    return node
+
+
+def last_uses(nodes: list[Node], results: list[Any]) -> dict[int, int]:
+    """Return for the memory of each node the position after which nobody reads it."""
+    last: dict[int, int] = {}
+    for i, node in enumerate(nodes):
+        last.setdefault(id(root(node)), i)
+        for operand in operands(node):
+            last[id(root(operand))] = i
+    for result in results:
+        if isinstance(result, Node):
+            last[id(root(result))] = len(nodes)
+    return last
+
+
+def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], position: dict[int, int]) -> dict[int, int]:
+    """Return the nodes that may be computed in a donated array's place, and the place of each.
+
+    They are the end of the chain of elementwise operations that leads from the array to its successor.
+    """
+    target: dict[int, int] = {}
+    for i, node in enumerate(kept):
+        while isinstance(node, Node) and node.kind == "ufunc" and id(node) not in target:
+            if node.value.shape != home[i].shape or node.value.dtype != home[i].dtype:
+                break
+            target[id(node)] = i
+            before = [
+                operand
+                for operand in operands(node)
+                if operand.kind in ("ufunc", "input")
+                and operand.value.shape == node.value.shape
+                and last_use[id(operand)] == position[id(node)]
+            ]
+            node = before[0] if before else None
+    return target
+
+
+def parts(node: Node, array: Host) -> list[Host]:
+    """Return the places of a join's parts in its array."""
+    places, start = [], 0
+    for part in node.args:
+        value = part.value if isinstance(part, Node) else np.asarray(part)
+        place = array[start : start + max(value.size, 0)]
+        places.append(place.reshape(value.shape))
+        start += value.size
+    return places
+
+
+def is_whole(part: Node, maker: Node) -> bool:
+    """Say whether a part is its maker's array in its own order, at most reshaped."""
+    while part is not maker:
+        if part.function is not np.reshape:
+            return False
+        part = part.args[0]
+    return True

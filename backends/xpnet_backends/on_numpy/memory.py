@@ -1,0 +1,49 @@
+"""Memory of a plan: what a value lies in, and buffers that are used again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xpnet_backends.on_numpy.tracing import Host
+
+__all__ = ["Pool", "Store", "new_array"]
+
+ALIGNMENT = 64
+"""Bytes of a cache line."""
+
+
+class Store:
+    """Memory that a value lies in: an array that exists now, or a local variable of the written function."""
+
+    __slots__ = ("array", "name", "owner", "pooled")
+
+    def __init__(self, name: str, array: Host | None, *, pooled: bool = False, owner: int | None = None) -> None:
+        self.name, self.array, self.pooled, self.owner = name, array, pooled, owner
+
+
+class Pool:
+    """Buffers whose values nobody reads any more, by size."""
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[Host]] = {}
+
+    def take(self, value: Host) -> Host:
+        """Return an array of the form of *value*, from a free buffer where there is one."""
+        free = self._free.get(value.nbytes)
+        return _formed(free.pop(), value) if free else new_array(value)
+
+    def give_back(self, store: Store) -> None:
+        """Take a store's buffer back."""
+        if store.array is not None:
+            self._free.setdefault(store.array.nbytes, []).append(store.array)
+
+
+def new_array(value: Host) -> Host:
+    """Return new memory of the form of *value* that starts at a cache line."""
+    raw = np.empty(value.nbytes + ALIGNMENT, dtype=np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return _formed(raw[start : start + value.nbytes], value)
+
+
+def _formed(raw: Host, value: Host) -> Host:
+    return raw.reshape(-1).view(np.uint8)[: value.nbytes].view(value.dtype).reshape(value.shape)

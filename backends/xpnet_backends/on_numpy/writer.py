@@ -1,0 +1,329 @@
+"""Write a recorded function as straight-line NumPy over memory that is laid out once."""
+
+from __future__ import annotations
+
+from operator import getitem
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy import fusing
+from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
+from xpnet_backends.on_numpy.memory import Pool, Store, new_array
+from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
+
+__all__ = ["Writer"]
+
+METHODS = (np.take, np.argmax, np.argmin, np.reshape)
+"""Functions that are quicker as methods of their first argument, an array for certain."""
+
+
+class Writer:
+    """Writes the function line by line, and collects in ``scope`` the arrays and functions that it names."""
+
+    def __init__(
+        self, nodes: list[Node], owned: list[Node], home: list[Host], kept: list[Any], rest: list[Any]
+    ) -> None:
+        self.owned, self.home = owned, home
+        self.kept = [_node_of(leaf) for leaf in kept]
+        self.rest = [_node_of(leaf) for leaf in rest]
+        self.nodes = needed(nodes, [*self.kept, *self.rest])
+        self.groups: dict[int, list[Node]] = {}
+        if any(map(fusing.fusable, self.nodes)) and fusing.available():
+            self.nodes, found = fusing.groups(self.nodes, self._is_fixed)
+            self.groups = {id(node): group for group in found for node in group}
+        self.position = {id(node): i for i, node in enumerate(self.nodes)}
+        self.last_use = last_uses(self.nodes, [*self.kept, *self.rest])
+        self.target = successors(self.kept, home, self.last_use, self.position)
+        self.slots: dict[int, Host] = {}
+        self.scope: dict[str, Any] = {"empty": np.empty, "copyto": np.copyto}
+        self.names: dict[int, str] = {}
+        self.stores: dict[int, Store] = {}
+        self.lines: list[str] = []
+        self.pool = Pool()
+        self.constants: dict[int, str] = {}
+
+    def _is_fixed(self, node: Node) -> bool:
+        """Say whether a node's memory is known when the function is written."""
+        base = root(node)
+        return any(base is owned for owned in self.owned) or base.kind not in ("input", "call")
+
+    # Writing
+
+    def write(self, parameters: list[Node]) -> str:
+        """Return the source of ``run(*parameters)``, which returns the results that are not kept."""
+        for i, node in enumerate(self.owned):
+            self._place(node, Store(self._constant(self.home[i]), self.home[i], owner=i))
+        for i, node in enumerate(parameters):
+            self._place(node, Store(f"x{i}", None))
+        self._reserve_joins()
+        for node in self.nodes:
+            group = self.groups.get(id(node))
+            if group and node is group[-1]:
+                self._write_group(group)
+            elif not group and node.kind != "input":
+                getattr(self, f"_write_{node.kind}")(node)
+                self._release(node)
+        self._write_back()
+        results = ", ".join(self._result(leaf) for leaf in self.rest)
+        head = f"def run({', '.join(f'x{i}' for i in range(len(parameters)))}):"
+        return "\n    ".join([head, *self.lines, f"return ({results}{',' if results else ''})"]) + "\n"
+
+    def _write_view(self, node: Node) -> None:
+        store = self.stores[id(node.args[0])]
+        base = self._known(node.args[0])
+        if base is not None:
+            array = node.function(base, *node.args[1:], **node.options)
+            if np.may_share_memory(array, base):
+                self._place(node, store, self._constant(array))
+                return
+        self._place(node, store, f"v{self.position[id(node)]}")
+        self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
+
+    def _write_call(self, node: Node) -> None:
+        self._place(node, Store(f"v{self.position[id(node)]}", None))
+        self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
+
+    def _write_ufunc(self, node: Node) -> None:
+        dtypes = {operand.value.dtype for operand in operands(node)}
+        names = [self._operand(arg, dtypes) for arg in node.args]
+        into = self._destination(node, in_place=node.function is not np.matmul)
+        function = node.function
+        if function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
+            function = np.dot
+        out = f"out={into}" if function in (np.maximum, np.minimum) else into
+        self.lines.append(f"{self._constant(function)}({', '.join([*names, out])})")
+
+    def _write_group(self, group: list[Node]) -> None:
+        """Write one compiled pass over several operations; only what is read outside leaves it."""
+        inside = {id(node) for node in group}
+        start, end = self.position[id(group[0])], self.position[id(group[-1])]
+        names: dict[int, str] = {}
+        vectors: dict[str, str] = {}
+        numbers: dict[str, str] = {}
+        arrays: dict[str, Host] = {}
+        lines: list[str] = []
+
+        def take(arg: Any, dtype: Any) -> str:
+            if isinstance(arg, Node) and id(arg) in names:
+                return names[id(arg)]
+            vector = isinstance(arg, Node) and arg.value.size > 1
+            array = self._known(arg) if isinstance(arg, Node) else np.asarray(arg, dtype=dtype)
+            if array is None:
+                raise NotTraceable("a fused operation reads memory that is not known")
+            places = vectors if vector else numbers
+            short = f"{'v' if vector else 'n'}{len(places)}"
+            places[short] = self._constant(array.reshape(-1))
+            if vector:
+                arrays[short] = array
+            name = f"{short}[i]" if vector else f"{short}_"
+            if isinstance(arg, Node):
+                names[id(arg)] = name
+            return name
+
+        for k, node in enumerate(group):
+            lines.append(f"t{k} = {fusing.expression(node, [take(arg, node.value.dtype) for arg in node.args])}")
+            names[id(node)] = f"t{k}"
+        claimed: set[int] = set()
+        for k, node in enumerate(group):
+            if self.last_use[id(node)] > end:
+                into = self._group_destination(node, group, inside, range(start, end + 1), claimed)
+                # One name for one memory: a compiler that sees two has to fear that they overlap.
+                same = [short for short, array in arrays.items() if np.may_share_memory(array, into)]
+                short = same[0] if same else f"v{len(vectors)}"
+                arrays[short] = into.reshape(-1)
+                vectors[short] = self._constant(arrays[short])
+                lines.append(f"{short}[i] = t{k}")
+        kernel = fusing.kernel(lines, list(vectors), list(numbers))
+        self.lines.append(f"{self._constant(kernel)}({', '.join([*vectors.values(), *numbers.values()])})")
+        for key in {id(root(operand)) for node in group for operand in operands(node)} - inside:
+            store = self.stores[key]
+            if store.pooled and id(store) not in claimed and self.last_use[key] <= end:
+                self.pool.give_back(store)
+
+    def _group_destination(
+        self, node: Node, group: list[Node], inside: set[int], span: range, claimed: set[int]
+    ) -> Host:
+        """Choose where a group's result is written: over an operand that ends in the group, or into a buffer."""
+        slot = self.slots.get(id(node))
+        if slot is not None:
+            self._place(node, Store(self._constant(slot), slot))
+            return slot
+        for member in group:
+            for operand in operands(member):
+                store = self.stores.get(id(operand))
+                if id(operand) in inside or store is None or store.array is None or id(store) in claimed:
+                    continue
+                if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
+                    continue
+                owned = store.owner is not None and self.target.get(id(node)) == store.owner
+                if (owned or store.pooled) and self.last_use[id(operand)] in span:
+                    claimed.add(id(store))
+                    self._place(node, store)
+                    return store.array
+        array = self.pool.take(node.value)
+        self._place(node, Store(self._constant(array), array, pooled=True))
+        return array
+
+    def _write_reduce(self, node: Node) -> None:
+        into = self._destination(node)
+        call = f"{self._constant(node.function)}.reduce({self.names[id(node.args[0])]}"
+        self.lines.append(f"{call}, {node.options['axis']}, None, {into}, {node.options['keepdims']})")
+
+    def _write_astype(self, node: Node) -> None:
+        source = self.names[id(node.args[0])]
+        self.lines.append(f"copyto({self._destination(node)}, {source}, 'unsafe')")
+
+    def _write_where(self, node: Node) -> None:
+        condition, chosen, other = (self._operand(arg, {node.value.dtype}) for arg in node.args)
+        into = self._destination(node)
+        self.lines.append(f"copyto({into}, {other})")
+        self.lines.append(f"copyto({into}, {chosen}, where={condition})")
+
+    def _write_join(self, node: Node) -> None:
+        array = self.slots.get(id(node))
+        if array is None:
+            array = self.pool.take(node.value)
+        self._place(node, Store(self._constant(array), array))
+        for part, place in zip(node.args, parts(node, array), strict=True):
+            if not isinstance(part, Node):
+                np.copyto(place, part)
+            elif not self._is_there(part, place):
+                self.lines.append(f"copyto({self._constant(place)}, {self.names[id(part)]})")
+
+    def _write_back(self) -> None:
+        """Move the successors of donated arrays that were computed elsewhere into their places."""
+        moves = []
+        for i, leaf in enumerate(self.kept):
+            if not isinstance(leaf, Node):
+                moves.append((self._constant(self.home[i]), self._constant(np.asarray(leaf))))
+            elif self.stores[id(leaf)].array is not self.home[i] or self.names[id(leaf)] != self._constant(
+                self.home[i]
+            ):
+                if self.stores[id(leaf)].owner is not None:
+                    raise NotTraceable("donated arrays change places")
+                moves.append((self._constant(self.home[i]), self.names[id(leaf)]))
+        self.lines += [f"copyto({home}, {name})" for home, name in moves]
+
+    def _result(self, leaf: Any) -> str:
+        """Return a result that shares no memory with the plan."""
+        if not isinstance(leaf, Node):
+            return f"{self._constant(np.asarray(leaf))}.copy()"
+        name = self.names[id(leaf)]
+        return name if self.stores[id(leaf)].array is None else f"{name}.copy()"
+
+    # Memory
+
+    def _destination(self, node: Node, in_place: bool = False) -> str:
+        """Choose where *node* is written, and return its name."""
+        slot = self.slots.get(id(node))
+        if slot is not None:
+            self._place(node, Store(self._constant(slot), slot))
+        elif in_place and (store := self._dying(node)) is not None:
+            self._place(node, store)
+        else:
+            array = self.pool.take(node.value)
+            self._place(node, Store(self._constant(array), array, pooled=True))
+        return self.names[id(node)]
+
+    def _dying(self, node: Node) -> Store | None:
+        """Return the memory of an operand of the same form that is read here for the last time."""
+        for operand in operands(node):
+            store = self.stores[id(operand)]
+            if operand is not root(operand) or self.last_use[id(operand)] != self.position[id(node)]:
+                continue
+            if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
+                continue
+            if store.owner is not None and self.target.get(id(node)) == store.owner:
+                return store
+            if store.pooled:
+                return store
+        return None
+
+    def _reserve_joins(self) -> None:
+        """Give the parts of each join their places in it, where they are computed by one operation."""
+        for node in self.nodes:
+            if node.kind != "join":
+                continue
+            array = new_array(node.value)
+            self.slots[id(node)] = array
+            for part, place in zip(node.args, parts(node, array), strict=True):
+                maker = root(part) if isinstance(part, Node) else None
+                if maker is None or maker.kind not in ("ufunc", "reduce", "astype") or id(maker) in self.slots:
+                    continue
+                ends_here = self.last_use[id(maker)] == self.position[id(node)]
+                if ends_here and maker.value.dtype == array.dtype and is_whole(part, maker):
+                    self.slots[id(maker)] = place.reshape(maker.value.shape)
+
+    def _is_there(self, part: Node, place: Host) -> bool:
+        slot = self.slots.get(id(root(part)))
+        return slot is not None and np.may_share_memory(slot, place)
+
+    def _release(self, node: Node) -> None:
+        """Give back the buffers that *node* was the last to read."""
+        for candidate in {id(root(operand)): root(operand) for operand in (*operands(node), node)}.values():
+            store = self.stores[id(candidate)]
+            if store.pooled and self.last_use[id(candidate)] <= self.position[id(node)]:
+                heir = self.stores[id(node)] is store and candidate is not node
+                if not heir:
+                    self.pool.give_back(store)
+
+    # Names
+
+    def _place(self, node: Node, store: Store, name: str | None = None) -> None:
+        self.stores[id(node)] = store
+        self.names[id(node)] = name or store.name
+
+    def _constant(self, value: Any) -> str:
+        """Return the name under which the function finds *value*: its own for a function, else a letter and number."""
+        known = self.constants.get(id(value))
+        if known is not None:
+            return known
+        owner = getattr(getattr(value, "__self__", None), "__name__", "")
+        own = f"{owner}_{value.__name__}".strip("_") if callable(value) and hasattr(value, "__name__") else ""
+        name = (
+            own
+            if own and own not in self.scope
+            else f"{'a' if isinstance(value, np.ndarray) else 'k'}{len(self.scope)}"
+        )
+        self.constants[id(value)] = name
+        self.scope[name] = value
+        return name
+
+    def _known(self, node: Node) -> Host | None:
+        """Return the node's array if it exists now."""
+        found = self.scope.get(self.names[id(node)])
+        return found if isinstance(found, np.ndarray) else None
+
+    def _operand(self, arg: Any, dtypes: set[Any]) -> str:
+        """Return an argument's name; a number becomes a 0-d array of the others' type, which is faster."""
+        if isinstance(arg, Node):
+            return self.names[id(arg)]
+        if isinstance(arg, bool | int | float) and len(dtypes) == 1:
+            dtype = next(iter(dtypes))
+            if dtype.kind == "f" and not isinstance(arg, bool):
+                arg = np.asarray(arg, dtype=dtype)
+        return self._constant(arg)
+
+    def _call(self, node: Node) -> str:
+        """Return a call of the node's function as it was recorded."""
+        arguments = [self._expression(arg) for arg in node.args]
+        if node.function is getitem:
+            return f"{arguments[0]}[{arguments[1]}]"
+        if node.function is np.matrix_transpose:
+            return f"{arguments[0]}.mT"
+        arguments += [f"{name}={self._expression(value)}" for name, value in node.options.items()]
+        if node.function in METHODS:
+            return f"{arguments[0]}.{node.function.__name__}({', '.join(arguments[1:])})"
+        return f"{self._constant(node.function)}({', '.join(arguments)})"
+
+    def _expression(self, arg: Any) -> str:
+        if isinstance(arg, Node):
+            return self.names[id(arg)]
+        if isinstance(arg, list) and any(isinstance(item, Node) for item in arg):
+            return f"[{', '.join(self._expression(item) for item in arg)}]"
+        return self._constant(arg)
+
+
+def _node_of(leaf: Any) -> Any:
+    return leaf.node if isinstance(leaf, Traced) else leaf

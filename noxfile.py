@@ -22,13 +22,15 @@ PYTHONS = ("3.11", "3.12", "3.13")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 LIBRARIES = {
-    "numpy": nox.project.dependency_groups(PROJECT, "comparisons"),
+    "numpy": ("-e.[fast]", *nox.project.dependency_groups(PROJECT, "comparisons")),
     "strict": ("-e.[strict]",),
     # An exact version, because the newest torch brings gigabytes of CUDA wherever the CPU wheel is not preferred.
     "torch": (os.environ.get("XPNET_TORCH", "torch==2.13.0"),),
     "jax": ("-e.[jax]",),
     "cupy": (os.environ.get("XPNET_CUPY", "-e.[cuda13x-ctk]"),),
 }
+# Tests that set one library beside another, and so need several at once.
+TOGETHER = ("tests/test_torch_parity.py",)
 LARGEST_WHEEL = 200_000  # bytes
 SLOWEST_IMPORT = 2.0  # times `import numpy`; the aim is 1.5, the rest is the noise of a shared machine
 
@@ -68,6 +70,13 @@ def tests(session: nox.Session, library: str) -> None:
         session.skip("no NVIDIA GPU on this machine: there is no nvidia-smi")
     install(session, *LIBRARIES[library])
     pytest(session, "--backend", library)
+
+
+@nox.session
+def together(session: nox.Session) -> None:
+    """The tests that compare array libraries, with all of them installed."""
+    install(session, "-e.[strict,jax,fast]", *LIBRARIES["torch"])
+    pytest(session, *TOGETHER)
 
 
 @nox.session(python=[version for version in PYTHONS if version != HERE])

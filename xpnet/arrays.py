@@ -48,6 +48,8 @@ def take_in(values: Any, backend: Backend, argument: str) -> Array:
     DtypeError
         They are text, objects that are no numbers, complex or sparse.
     """
+    if type(values) is np.ndarray and values.dtype.kind in REAL_KINDS and values.ndim:
+        return values
     if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray | np.generic):
         try:
             array = backend.asarray(values)

@@ -68,13 +68,13 @@ def _labels(y: Host, classes: int) -> Host:
             raise DataError(
                 f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
             )
-    low, high = int(np.min(y)), int(np.max(y))
+    low, high = int(y.min()), int(y.max())
     if low < 0 or high >= classes:
         raise DataError(
             f"y must hold class indices in 0..{classes - 1}, as the network has {classes} outputs; got "
             f"{low if low < 0 else high}. Make the last layer Dense(number of classes), and count classes from 0"
         )
-    return y.astype(np.int32)
+    return y.astype(np.int32, copy=False)
 
 
 def binary_rows(y: Host, outputs: int) -> Host:

@@ -31,17 +31,25 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""
         flat: list[Any] = []
-        key = signature(arguments, flat)
-        plan = self.plan(key, arguments)
+        plan = self.plan(arguments, flat)
         if plan is None:
             return self.function(*arguments)
-        return self.replay(plan, arguments, flat)
+        if self.donated:
+            plan.load(arguments[0])
+        return plan.finish(plan.run(*flat))
 
-    def plan(self, key: Any, arguments: tuple[Any, ...]) -> Plan | None:
-        """Return the plan for these shapes, made at the second call; None where there is none yet."""
+    def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
+        """Return the plan for these shapes, made at the second call; None where there is none yet.
+
+        The arrays that it takes, those of the donated argument left out, are collected in *flat*.
+        """
         plans = self._local.__dict__.setdefault("plans", {})
+        first = self._first_signature(arguments) if self.donated else None
+        key = first, signature(arguments[1:] if self.donated else arguments, flat)
         plan: Plan | None = plans.get(key)
         if plan is not None or self.plain:
+            if self.donated and plan is not None:
+                self._local.kept = (plan.kept, first)
             return plan
         if key not in plans:
             while len(plans) >= MAX_PLANS:
@@ -49,7 +57,6 @@ class Compiled:
             plans[key] = None
             return None
         homes = self._local.__dict__.setdefault("homes", {})
-        first = key[0] if self.donated else None
         try:
             made = Plan(self.function, arguments, self.donated, homes.get(first))
         except Exception:  # a function that cannot be recorded still runs, and raises its own errors then
@@ -60,12 +67,12 @@ class Compiled:
             homes[first] = made.home
         return made
 
-    def replay(self, plan: Plan, arguments: tuple[Any, ...], flat: list[Any]) -> Any:
-        """Run a plan on the arguments, whose arrays are *flat*."""
-        owned = len(plan.home)
-        if owned:
-            plan.load(arguments[0])
-        return plan.finish(plan.run(*flat[owned:]))
+    def _first_signature(self, arguments: tuple[Any, ...]) -> Any:
+        """Return the donated argument's signature; what a plan has just given back is known by its identity."""
+        known, key = self._local.__dict__.get("kept", (None, None))
+        if known is not arguments[0]:
+            key = signature(arguments[0], [])
+        return key
 
 
 def loop(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,13 +84,13 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
         while i < len(order):
             arguments = (carry, data, order[i])
             flat: list[Any] = []
-            plan = compiled.plan(signature(arguments, flat), arguments)
+            plan = compiled.plan(arguments, flat)
             if plan is None:
                 carry = step(*arguments)
                 i += 1
                 continue
             plan.load(carry)
-            call, fixed = plan.run, flat[len(plan.home) : -1]
+            call, fixed = plan.run, flat[:-1]
             for row in order[i:]:
                 call(*fixed, row)
             return plan.kept

@@ -31,6 +31,8 @@ LIBRARIES = {
 }
 # Tests that set one library beside another, and so need several at once.
 TOGETHER = ("tests/test_torch_parity.py",)
+# Tests with a session of their own.
+ELSEWHERE = ("--ignore=tests/test_examples.py", "--ignore=tests/test_readme.py")
 LARGEST_WHEEL = 200_000  # bytes
 SLOWEST_IMPORT = 2.0  # times `import numpy`; the aim is 1.5, the rest is the noise of a shared machine
 
@@ -69,7 +71,7 @@ def tests(session: nox.Session, library: str) -> None:
     if library == "cupy" and shutil.which("nvidia-smi") is None:
         session.skip("no NVIDIA GPU on this machine: there is no nvidia-smi")
     install(session, *LIBRARIES[library])
-    pytest(session, "--backend", library)
+    pytest(session, "--backend", library, *ELSEWHERE)
 
 
 @nox.session
@@ -84,7 +86,7 @@ def together(session: nox.Session) -> None:
 def other_pythons(session: nox.Session, library: str) -> None:
     """The tests on the other Pythons, where present."""
     install(session, *LIBRARIES[library])
-    pytest(session, "--backend", library)
+    pytest(session, "--backend", library, *ELSEWHERE)
 
 
 @nox.session
@@ -92,7 +94,7 @@ def minimums(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the package claims to work with."""
     oldest = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
     install(session, *oldest)
-    pytest(session, "--backend", "numpy")
+    pytest(session, "--backend", "numpy", *ELSEWHERE)
 
 
 @nox.session
@@ -105,8 +107,8 @@ def doctests(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The examples, in their short form."""
-    install(session, "-e.[sklearn,plot]")
+    """The examples, in their short form, on every backend."""
+    install(session, "-e.[strict,jax,sklearn,plot]", *LIBRARIES["torch"])
     pytest(session, "tests/test_examples.py")
 
 

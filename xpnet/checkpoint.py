@@ -21,6 +21,7 @@ from xpnet.backend import DTYPES
 from xpnet.checks import check_real
 from xpnet.errors import BackendError, CheckpointError, XpnetError
 from xpnet.parameters import flatten
+from xpnet.weights import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from xpnet.backend import Backend
@@ -118,7 +119,7 @@ def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
         "scale": network.scale,
         "history": {name: [_number(value) for value in values] for name, values in network.history.items()},
     }
-    return description, network.get_arrays() if network.built else {}
+    return description, read_arrays(network) if network.built else {}
 
 
 def put_together(
@@ -152,7 +153,8 @@ def put_together(
         _check_weights(network, in_shape, arrays)
         check_real("scale", description["scale"], least=0)
         network.build(in_shape)
-        network.set_arrays(arrays, scale=float(description["scale"]))
+        write_arrays(network, arrays)
+        network.set_scale(float(description["scale"]))
     return network
 
 

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet import fitting, losses, metrics, optimizers
+from xpnet import fitting, losses
 from xpnet.arrays import check_features, check_finite, take_in
 from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
-from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError, unknown_name
+from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
+from xpnet.errors import ConfigurationError, NotBuiltError, ShapeError
 from xpnet.fitting import EVALUATION_ROWS, History
 from xpnet.intake import Intake
-from xpnet.layers import Sequential, Sigmoid, Softmax
+from xpnet.layers import Sequential
 from xpnet.optimizers import rate_at
 from xpnet.parameters import Layout, flatten, unflatten
 from xpnet.random import key_words
 from xpnet.registry import resolve
 from xpnet.training import Batch, Program, State, Sums
+from xpnet.weights import merged, read_weights, write_weights
 
 if TYPE_CHECKING:
     from xpnet.callbacks import Callback
@@ -98,9 +100,9 @@ class Network:
     ) -> None:
         self.model = layers if isinstance(layers, Sequential) else Sequential(layers)  # type: ignore[arg-type]
         self.loss: Loss = resolve("loss", loss, losses.NAMES, "targets")
-        self.optimizer: Link = _resolve_optimizer(optimizer)
-        self.metrics: tuple[Metric, ...] = _resolve_metrics(metrics, self.loss)
-        _check_last_layer(self.model, self.loss)
+        self.optimizer: Link = resolve_optimizer(optimizer)
+        self.metrics: tuple[Metric, ...] = resolve_metrics(metrics, self.loss)
+        check_last_layer(self.model, self.loss)
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ConfigurationError(f"seed must be an integer of at least 0; got {seed!r}")
         self.seed = int(seed)
@@ -112,12 +114,15 @@ class Network:
         self.stop_training = False
         self.in_shape: Shape | None = None
         self.out_shape: Shape = ()
-        self._scale = 1.0
+        self.scale = 1.0
         if inputs is not None:
             self.build(inputs)
 
     state: State
     """All that training changes; present once the network is built."""
+
+    scale: float
+    """What callbacks have multiplied the scheduled learning rate by."""
 
     # Building
 
@@ -134,7 +139,7 @@ class Network:
         ShapeError
             The layers do not fit the shape, or the network was built for another.
         """
-        shape = _as_shape(inputs)
+        shape = as_shape(inputs)
         if self.built:
             if shape != self.in_shape:
                 raise ShapeError(
@@ -149,14 +154,14 @@ class Network:
         self.program = Program(
             self.model, self.loss, self.optimizer, self.metrics, self.layout, built.out_shape, self.backend.float, xp
         )
-        layers = {name: self._from_host(value) for name, value in self._first_state().items()}
-        self._start(self._from_host(self.layout.initialize(self.seed)), unflatten(layers))
+        layers = {name: self.from_host(value) for name, value in self._first_state().items()}
+        self._start(self.from_host(self.layout.initialize(self.seed)), unflatten(layers))
         self.in_shape, self.out_shape = shape, built.out_shape
         return self
 
     def check_buildable(self, in_shape: Shape) -> None:
         """Raise what :meth:`build` would raise for inputs of this shape, and change nothing."""
-        built = self.model.build(_as_shape(in_shape))
+        built = self.model.build(as_shape(in_shape))
         if not built.params:
             raise ConfigurationError("the network has no parameters to train; add a layer such as Dense")
         self.loss.check(built.out_shape)
@@ -165,7 +170,7 @@ class Network:
 
     def out_shape_for(self, in_shape: Shape) -> Shape:
         """Return the shape of one output, built or not."""
-        return self.out_shape if self.built else self.model.build(_as_shape(in_shape)).out_shape
+        return self.out_shape if self.built else self.model.build(as_shape(in_shape)).out_shape
 
     # Training
 
@@ -311,9 +316,7 @@ class Network:
     def get_weights(self) -> dict[str, Host]:
         """Return copies of all parameters and running statistics by name: ``{"0.weight": ..., "0.bias": ...}``."""
         self._need_built("get_weights")
-        flat = self.backend.to_numpy(self.state.params)
-        weights = {s.name: np.array(flat[s.start : s.stop]).reshape(s.shape) for s in self.layout.slots}
-        return weights | {name: np.array(self.backend.to_numpy(a)) for name, a in flatten(self.state.layers)}
+        return read_weights(self)
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Put values in place by the names of :meth:`get_weights`; names left out keep theirs.
@@ -326,20 +329,7 @@ class Network:
             A value has another shape, or is not finite.
         """
         self._need_built("set_weights")
-        if not isinstance(weights, Mapping):
-            raise ConfigurationError(f"weights must be a mapping of names to arrays; got {type(weights).__name__}")
-        new = self.get_weights()
-        for name, value in weights.items():
-            if name not in new:
-                raise unknown_name("weight", name, new)
-            array = take_in(value, self.backend, f"weight {name!r}")
-            array = array if isinstance(array, np.ndarray) else self.backend.to_numpy(array)
-            if array.shape != new[name].shape:
-                raise ShapeError(f"weight {name!r} must have shape {new[name].shape}; got {array.shape}")
-            if self.check_finite:
-                check_finite(array, self.backend, f"weight {name!r}")
-            new[name] = array
-        self._put_weights(new)
+        write_weights(self, merged(self, weights))
 
     @property
     def learning_rate(self) -> float:
@@ -357,8 +347,7 @@ class Network:
                 f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "  # type: ignore[attr-defined]
                 f"step {self.steps}, and a rate that is set multiplies it from there on"
             )
-        self._scale = rate / scheduled if scheduled else self._scale
-        self.state = self.state._replace(scale=self._from_host(np.asarray(self._scale)))
+        self.set_scale(rate / scheduled if scheduled else self.scale)
 
     @property
     def last_learning_rate(self) -> float:
@@ -391,7 +380,7 @@ class Network:
                 "no average is kept; train with optimizer=chain(Adam(), ExponentialMovingAverage())"
             )
         twin = self.copy()
-        flat = twin._from_host(np.array(self.backend.to_numpy(found[0])))
+        flat = twin.from_host(np.array(self.backend.to_numpy(found[0])))
         twin.state = twin.state._replace(params=flat)
         return twin
 
@@ -441,61 +430,16 @@ class Network:
 
     # What files and copies use
 
-    @property
-    def scale(self) -> float:
-        """What callbacks have multiplied the scheduled learning rate by."""
-        return self._scale
+    def from_host(self, values: Host) -> Array:
+        """Return host values on the device, in memory of the network's own."""
+        return self.backend.asarray(np.array(values, dtype=self.backend.dtype), dtype=self.backend.float)
 
-    def get_arrays(self) -> dict[str, Host]:
-        """Return copies of every array of the training state: weights by name, then the optimizer's vectors."""
-        kept = {f"optimizer.{name}": array for name, array in flatten(self.state.optimizer)}
-        return {
-            **{f"weights.{name}": array for name, array in self.get_weights().items()},
-            **{name: np.array(self.backend.to_numpy(array)) for name, array in kept.items()},
-        }
-
-    def set_arrays(self, arrays: Mapping[str, Any], *, scale: float) -> None:
-        """Put back what :meth:`get_arrays` returned, with the step count and the learning rate's factor."""
-        expected = {f"weights.{name}" for name in self.get_weights()}
-        expected |= {f"optimizer.{name}" for name, _ in flatten(self.state.optimizer)}
-        if set(arrays) != expected:
-            odd = sorted(set(arrays) ^ expected)
-            raise DataError(f"the arrays do not belong to this network: {odd[:3]} missing or too many")
-        weights = {name[8:]: np.asarray(array) for name, array in arrays.items() if name.startswith("weights.")}
-        for slot in (*self.layout.slots, *self.state_layout.slots):
-            if weights[slot.name].shape != slot.shape:
-                raise ShapeError(f"weight {slot.name!r} must have shape {slot.shape}; got {weights[slot.name].shape}")
-        self._put_weights(weights)
-        optimizer = {}
-        for name, array in flatten(self.state.optimizer):
-            stored = np.asarray(arrays[f"optimizer.{name}"])
-            if stored.shape != tuple(array.shape):
-                raise ShapeError(f"optimizer array {name!r} must have shape {tuple(array.shape)}; got {stored.shape}")
-            optimizer[name] = self._from_host(stored)
-        self._scale = scale
-        step = self.backend.asarray(np.asarray(self.steps, dtype=np.int32), dtype=self.backend.xp.int32)
-        self.state = self.state._replace(
-            optimizer=self._nested_like(self.state.optimizer, optimizer),
-            step=step,
-            scale=self._from_host(np.asarray(scale)),
-        )
+    def set_scale(self, scale: float) -> None:
+        """Set what the scheduled learning rate is multiplied by, on the host and on the device."""
+        self.scale = scale
+        self.state = self.state._replace(scale=self.from_host(np.asarray(scale)))
 
     # Private
-
-    def _put_weights(self, weights: Mapping[str, Host]) -> None:
-        flat = np.concatenate([weights[slot.name].reshape(-1) for slot in self.layout.slots])
-        layers = {slot.name: self._from_host(weights[slot.name]) for slot in self.state_layout.slots}
-        self.state = self.state._replace(params=self._from_host(flat), layers=unflatten(layers))
-
-    @staticmethod
-    def _nested_like(tree: Any, leaves: Mapping[str, Array], prefix: str = "") -> dict[str, Any]:
-        """Nest *leaves* as *tree* is nested, empty branches included."""
-        return {
-            name: Network._nested_like(value, leaves, f"{prefix}{name}.")
-            if isinstance(value, Mapping)
-            else leaves[prefix + name]
-            for name, value in tree.items()
-        }
 
     def _start(self, params: Array, layers: Any) -> None:
         words = self.backend.xp.nn.words(key_words(self.seed))
@@ -511,10 +455,6 @@ class Network:
         if name not in self._functions:
             self._functions[name] = self.backend.compile(getattr(self.program, name), donated=name == "step_loss")
         return self._functions[name]
-
-    def _from_host(self, values: Host) -> Array:
-        """Return host values on the device, in memory of the network's own."""
-        return self.backend.asarray(np.array(values, dtype=self.backend.dtype), dtype=self.backend.float)
 
     def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         self._need_built(method)
@@ -545,49 +485,10 @@ class Network:
         return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))  # type: ignore[attr-defined]
 
     def _rate(self, step: int) -> float:
-        return self._scheduled(step) * self._scale
+        return self._scheduled(step) * self.scale
 
     def _need_built(self, what: str) -> None:
         if not self.built:
             raise NotBuiltError(
                 f"{what} needs a built network: call fit first, or give Network(..., inputs=number of features)"
             )
-
-
-def _resolve_optimizer(optimizer: Link | str) -> Link:
-    link: Link = resolve("optimizer", optimizer, optimizers.NAMES, "update")
-    if not hasattr(link, "learning_rate"):
-        raise ConfigurationError(f"{link} is no optimizer by itself; use chain({link}, Adam())")
-    return link
-
-
-def _resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[Metric, ...]:
-    if isinstance(given, str):
-        raise ConfigurationError(f"metrics must be a list; write metrics=[{given!r}]")
-    if given is not None and not isinstance(given, Iterable):
-        raise ConfigurationError(f"metrics must be a list; got {given!r}")
-    chosen = loss.metrics if given is None else given
-    found = tuple(resolve("metric", metric, metrics.NAMES, "sums") for metric in chosen)
-    names = [metric.name for metric in found]
-    if len(set(names)) != len(names) or "loss" in names:
-        raise ConfigurationError(f"metrics must have different names, none of them 'loss'; got {names}")
-    return found
-
-
-def _check_last_layer(model: Sequential, loss: Loss) -> None:
-    """Refuse a softmax or sigmoid before a loss that applies it itself: it would be applied twice."""
-    last = model.layers[-1]
-    while isinstance(last, Sequential):
-        last = last.layers[-1]
-    doubled = {losses.CrossEntropy: Softmax, losses.BinaryCrossEntropy: Sigmoid}
-    if isinstance(last, doubled.get(type(loss), ())):
-        raise ConfigurationError(
-            f"{loss} takes raw scores and applies {type(last).__name__} itself; remove the last layer {last}"
-        )
-
-
-def _as_shape(inputs: Any) -> Shape:
-    shape = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
-        raise ConfigurationError(f"inputs must be a positive integer or a tuple of them; got {inputs!r}")
-    return tuple(int(n) for n in shape)

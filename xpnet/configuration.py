@@ -1,0 +1,63 @@
+"""What a network's arguments mean: names for objects, and combinations that make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet import losses, metrics, optimizers
+from xpnet.errors import ConfigurationError
+from xpnet.layers import Sequential, Sigmoid, Softmax
+from xpnet.registry import resolve
+
+if TYPE_CHECKING:
+    from xpnet.losses import Loss
+    from xpnet.metrics import Metric
+    from xpnet.optimizers import Link
+    from xpnet.parameters import Shape
+
+__all__ = ["as_shape", "check_last_layer", "resolve_metrics", "resolve_optimizer"]
+
+
+def resolve_optimizer(optimizer: Link | str) -> Link:
+    """Return the optimizer or chain that is meant; a link without a learning rate is none."""
+    link: Link = resolve("optimizer", optimizer, optimizers.NAMES, "update")
+    if not hasattr(link, "learning_rate"):
+        raise ConfigurationError(f"{link} is no optimizer by itself; use chain({link}, Adam())")
+    return link
+
+
+def resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[Metric, ...]:
+    """Return the metrics that are meant, those of the loss for None."""
+    if isinstance(given, str):
+        raise ConfigurationError(f"metrics must be a list; write metrics=[{given!r}]")
+    if given is not None and not isinstance(given, Iterable):
+        raise ConfigurationError(f"metrics must be a list; got {given!r}")
+    chosen = loss.metrics if given is None else given
+    found = tuple(resolve("metric", metric, metrics.NAMES, "sums") for metric in chosen)
+    names = [metric.name for metric in found]
+    if len(set(names)) != len(names) or "loss" in names:
+        raise ConfigurationError(f"metrics must have different names, none of them 'loss'; got {names}")
+    return found
+
+
+def check_last_layer(model: Sequential, loss: Loss) -> None:
+    """Refuse a softmax or sigmoid before a loss that applies it itself: it would be applied twice."""
+    last = model.layers[-1]
+    while isinstance(last, Sequential):
+        last = last.layers[-1]
+    doubled = {losses.CrossEntropy: Softmax, losses.BinaryCrossEntropy: Sigmoid}
+    if isinstance(last, doubled.get(type(loss), ())):
+        raise ConfigurationError(
+            f"{loss} takes raw scores and applies {type(last).__name__} itself; remove the last layer {last}"
+        )
+
+
+def as_shape(inputs: Any) -> Shape:
+    """Return the shape of one input from a number of features or a tuple."""
+    shape = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
+        raise ConfigurationError(f"inputs must be a positive integer or a tuple of them; got {inputs!r}")
+    return tuple(int(n) for n in shape)

@@ -1,0 +1,101 @@
+"""A network's arrays by name, on the host: its weights, and all of its training state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.arrays import Host, check_finite, take_in
+from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
+from xpnet.parameters import flatten, unflatten
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.network import Network
+
+__all__ = ["merged", "read_arrays", "read_weights", "write_arrays", "write_weights"]
+
+
+def read_weights(network: Network) -> dict[str, Host]:
+    """Return copies of all parameters and running statistics."""
+    to_numpy, state = network.backend.to_numpy, network.state
+    flat = to_numpy(state.params)
+    params = {s.name: np.array(flat[s.start : s.stop]).reshape(s.shape) for s in network.layout.slots}
+    return params | {name: np.array(to_numpy(array)) for name, array in flatten(state.layers)}
+
+
+def write_weights(network: Network, weights: Mapping[str, Host]) -> None:
+    """Put all of :func:`read_weights` in place; names and shapes are right."""
+    flat = np.concatenate([weights[slot.name].reshape(-1) for slot in network.layout.slots])
+    layers = {slot.name: network.from_host(weights[slot.name]) for slot in network.state_layout.slots}
+    network.state = network.state._replace(params=network.from_host(flat), layers=unflatten(layers))
+
+
+def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
+    """Return the network's weights with a user's values in their places, checked.
+
+    Raises
+    ------
+    ConfigurationError
+        A name is unknown.
+    ShapeError, DataError, DtypeError
+        A value has another shape, is not finite, or is no real number.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"weights must be a mapping of names to arrays; got {type(values).__name__}")
+    weights = read_weights(network)
+    for name, value in values.items():
+        if name not in weights:
+            raise unknown_name("weight", name, weights)
+        array = take_in(value, network.backend, f"weight {name!r}")
+        array = array if isinstance(array, np.ndarray) else network.backend.to_numpy(array)
+        if array.shape != weights[name].shape:
+            raise ShapeError(f"weight {name!r} must have shape {weights[name].shape}; got {array.shape}")
+        if network.check_finite:
+            check_finite(array, network.backend, f"weight {name!r}")
+        weights[name] = array
+    return weights
+
+
+def read_arrays(network: Network) -> dict[str, Host]:
+    """Return copies of every array of the training state: ``weights.0.bias``, ``optimizer.m``, ..."""
+    arrays = {f"weights.{name}": array for name, array in read_weights(network).items()}
+    for name, array in flatten(network.state.optimizer):
+        arrays[f"optimizer.{name}"] = np.array(network.backend.to_numpy(array))
+    return arrays
+
+
+def write_arrays(network: Network, arrays: Mapping[str, Host]) -> None:
+    """Put back what :func:`read_arrays` returned, with the network's count of steps.
+
+    Raises
+    ------
+    DataError, ShapeError
+        A name is missing or too many, or an array has another shape.
+    """
+    expected = read_arrays(network)
+    if set(arrays) != set(expected):
+        odd = sorted(set(arrays) ^ set(expected))
+        raise DataError(f"the arrays do not belong to this network: {odd[:3]} missing or too many")
+    for name, array in expected.items():
+        if arrays[name].shape != array.shape:
+            raise ShapeError(f"array {name!r} must have shape {array.shape}; got {arrays[name].shape}")
+    write_weights(network, {name[8:]: array for name, array in arrays.items() if name.startswith("weights.")})
+    backend = network.backend
+    network.state = network.state._replace(
+        optimizer=_filled(network.state.optimizer, arrays, "optimizer.", network),
+        step=backend.asarray(np.asarray(network.steps, dtype=np.int32), dtype=backend.xp.int32),
+    )
+
+
+def _filled(tree: Mapping[str, Any], arrays: Mapping[str, Host], prefix: str, network: Network) -> dict[str, Any]:
+    """Nest arrays as *tree* is nested, empty branches included."""
+    filled: dict[str, Array] = {}
+    for name, value in tree.items():
+        nested = isinstance(value, Mapping)
+        filled[name] = (
+            _filled(value, arrays, f"{prefix}{name}.", network) if nested else network.from_host(arrays[prefix + name])
+        )
+    return filled

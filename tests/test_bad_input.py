@@ -25,6 +25,7 @@ from xpnet import (
     NotBuiltError,
     ShapeError,
 )
+from xpnet.weights import read_arrays
 
 ROWS, FEATURES, CLASSES = 12, 4, 3
 RNG = np.random.default_rng(0)
@@ -423,7 +424,7 @@ def make(kind: str, backend: xpnet.Backend, **arguments: Any) -> Network:
 
 
 def snapshot(net: Network) -> dict[str, Any]:
-    arrays = {name: array.tobytes() for name, array in net.get_arrays().items()}
+    arrays = {name: array.tobytes() for name, array in read_arrays(net).items()}
     history = {name: list(values) for name, values in net.history.items()}
     return {
         **arrays,

@@ -10,6 +10,7 @@ import pytest
 import xpnet
 from xpnet import Adam, BatchNorm, Dense, Dropout, ReLU, Residual, Tanh
 from xpnet.testing import numeric_gradient
+from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(40, 4))
@@ -42,7 +43,7 @@ def small_network(backend):
 
 def arrays(net):
     """Return everything that training changes, on the host."""
-    return {**net.get_arrays(), "step": np.array(net.steps)}
+    return {**read_arrays(net), "step": np.array(net.steps)}
 
 
 def by_steps(backend):

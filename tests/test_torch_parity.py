@@ -421,3 +421,14 @@ def test_one_cycle_is_torchs(rise, steps):
         assert float(ours(np.asarray(float(step)), np)) == pytest.approx(theirs.get_last_lr()[0], rel=1e-12)
         optimizer.step()
         theirs.step()
+
+
+def test_every_test_that_the_list_of_differences_names_exists():
+    from pathlib import Path
+    from re import findall
+
+    here = Path(__file__).parent
+    named = set(findall(r"`(test_\w+)", (here.parent / "docs" / "differences.md").read_text()))
+    written = {name for path in here.rglob("test_*.py") for name in findall(r"def (test_\w+)\(", path.read_text())}
+    assert len(named) > 15
+    assert named <= written

@@ -86,7 +86,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "in_shape"), CASES, ids=[f"{layer}-{shape}" for layer, shape in CASES])
+@pytest.mark.parametrize(
+    ("layer", "in_shape"), CASES, ids=[f"{i}-{type(case[0]).__name__}" for i, case in enumerate(CASES)]
+)
 def test_layer_keeps_its_contract(layer, in_shape, backend):
     check_layer(layer, in_shape, backend=backend)
 
@@ -248,17 +250,17 @@ def test_shapes_that_do_not_fit_are_refused_by_the_layer_that_minds():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Dense(0), "units .* at least 1; got 0"),
+        (lambda: Dense(0), "units .*got 0"),
         (lambda: Dense(True), "units"),
         (lambda: Dense(2.5), "got 2.5"),
         (lambda: Dense(2, weight_initializer="he_norml"), "he_normal"),
-        (lambda: Dropout(1.0), r"must be in \[0, 1\); got 1.0"),
+        (lambda: Dropout(1.0), r"rate.*got 1\.0"),
         (lambda: Dropout(-0.1), "rate"),
-        (lambda: Dropout(1 - 2**-18), "nothing is kept"),
+        (lambda: Dropout(1 - 2**-18), "rate"),
         (lambda: BatchNorm(momentum=1.0), "momentum"),
-        (lambda: BatchNorm(epsilon=0.0), "epsilon must be above 0"),
+        (lambda: BatchNorm(epsilon=0.0), "epsilon must be a finite number above 0"),
         (lambda: LayerNorm(epsilon=-1.0), "epsilon"),
-        (lambda: LeakyReLU(float("nan")), "slope must be a finite number"),
+        (lambda: LeakyReLU(float("nan")), "slope"),
         (lambda: ELU("big"), "alpha"),
         (lambda: Reshape((2, -1, -1)), "at most one -1"),
         (lambda: Reshape((0,)), "positive integers"),

@@ -101,7 +101,7 @@ def test_every_initializer_has_a_name():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(xpnet.ConfigurationError, match="deviation.*got -1"):
+    with pytest.raises(xpnet.ConfigurationError, match=r"deviation.*got -1"):
         Normal(-1.0)
     with pytest.raises(xpnet.ConfigurationError, match=r"low=2.0, high=1.0"):
         Uniform(2.0, 1.0)

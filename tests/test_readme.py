@@ -15,7 +15,7 @@ import xpnet
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/guide.md", "docs/step_by_step.md", "backends/README.md"]
-TEXTS = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
+TEXTS = [*PAGES, "docs/differences.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

@@ -280,18 +280,18 @@ def test_a_schedule_takes_part_in_a_real_step(backend):
 
 
 def test_biases_and_norms_do_not_decay(backend):
-    layers = [xpnet.Dense(2, bias_initializer="ones"), xpnet.BatchNorm(), xpnet.LayerNorm(), xpnet.Dense(2)]
+    layers = [xpnet.Dense(2, bias_initializer="ones"), xpnet.BatchNorm(), xpnet.LayerNorm()]
+    plain = xpnet.Network(layers, loss="mse", optimizer=SGD(0.1), backend=backend, inputs=2)
+    plain.train_step(X, Y)
     for link in (L1(0.5), L2(0.5), DecoupledWeightDecay(0.5)):
-        plain = xpnet.Network(layers, loss="mse", optimizer=SGD(0.1), backend=backend, inputs=2)
         decayed = xpnet.Network(layers, loss="mse", optimizer=chain(link, SGD(0.1)), backend=backend, inputs=2)
-        plain.train_step(X, Y)
         decayed.train_step(X, Y)
         other = {
             name
             for name, value in decayed.get_weights().items()
             if not np.array_equal(value, plain.get_weights()[name])
         }
-        assert other == {"0.weight", "3.weight"}
+        assert other == {"0.weight"}
 
 
 def test_the_average_is_that_of_the_weights(backend):

@@ -57,16 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 def draw(net: xpnet.Network, x: np.ndarray, y: np.ndarray, predicted: np.ndarray, path: object) -> None:
     """Draw test digits with their predictions, every mistake among them, beside the confusion matrix."""
     figure, (left, right) = canvas(2, width=4.6, height=4.4)
-    shown = np.argsort(predicted == y, kind="stable")[:25]
-    left.set_axis_off()
-    left.set_title("predictions, mistakes first (true digit)")
-    for place, index in enumerate(shown):
-        tile = left.inset_axes([place % 5 / 5, 0.8 - place // 5 / 5, 0.18, 0.15])
-        tile.imshow(x[index].reshape(8, 8), cmap="gray_r")
-        tile.set_axis_off()
+    wall = np.zeros((5 * 12, 5 * 10))
+    for place, index in enumerate(np.argsort(predicted == y, kind="stable")[:25]):
+        top, start = 12 * (place // 5) + 4, 10 * (place % 5) + 1
+        wall[top : top + 8, start : start + 8] = x[index].reshape(8, 8)
         right_answer = predicted[index] == y[index]
         text = str(predicted[index]) if right_answer else f"{predicted[index]} ({y[index]})"
-        tile.set_title(text, fontsize=9, pad=1, color="black" if right_answer else "red")
+        left.text(start + 3.5, top - 1, text, ha="center", color="black" if right_answer else "red")
+    left.imshow(wall, cmap="gray_r")
+    left.set_axis_off()
+    left.set_title("predictions, mistakes first (true digit)")
     draw_confusion(right, xpnet.confusion_matrix(y, predicted, 10), f"{np.mean(predicted == y):.1%} of {len(y)} right")
     save(figure, path)
 

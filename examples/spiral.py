@@ -68,7 +68,7 @@ def better_network(backend: str, seed: int, steps: int) -> xpnet.Network:
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     """Train as published and better, measure on fresh spirals, print tables, save the picture."""
     args = begin(options(__doc__), arguments)
-    epochs, short, few = (100, 20, 2) if args.quick else (10_001, 900, 50)
+    epochs, short, few = (20, 10, 1) if args.quick else (10_001, 900, 50)
     repeats = range(args.seed, args.seed + (1 if args.quick else 5))
     fresh = {noise: xpnet.spiral(10_000, noise=noise, seed=FRESH_SEED) for noise in (0.2, 0.1)}
     best = {noise: float(np.mean(best_answers(x, noise) == y)) for noise, (x, y) in fresh.items()}

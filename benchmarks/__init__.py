@@ -1,0 +1,1 @@
+"""Measurements of xpnet beside its peers. ``python -m benchmarks.cpu --help``."""

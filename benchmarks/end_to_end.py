@@ -1,0 +1,173 @@
+"""Whole jobs, each in a process of its own: the sweep over hidden units on two moons, and 98 % on MNIST.
+
+python -m benchmarks.end_to_end '{"job": "sweep", "full": false, "quick": true}'
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+UNITS = range(3, 100)
+TRIALS = 3
+EPOCHS = 100
+BATCH = 10
+TRAINING_ROWS = 3750
+
+GOAL = 0.98
+MOST_EPOCHS = 20
+MNIST_SIZES = (784, 512, 512, 10)
+MNIST_BATCH = 128
+
+
+def two_moons(points: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two half circles, the second one turned and moved to (1, 0.5), with normal noise; shuffled."""
+    generator = np.random.default_rng(seed)
+    angle = np.linspace(0.0, np.pi, points // 2)
+    outer = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    inner = np.stack([1.0 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
+    x = np.concatenate([outer, inner]) + noise * generator.standard_normal((points, 2))
+    order = generator.permutation(points)
+    return x[order], np.repeat([0, 1], points // 2)[order]
+
+
+def sweep(full: bool, quick: bool) -> dict[str, Any]:
+    """Train 2-h-2 by the source system's recipe for many h; rate, and the whole sweep's time from it.
+
+    Everything is counted: making each network, shuffling, metrics, history, the test accuracy at the end.
+    """
+    import xpnet
+
+    x, y = two_moons(5000, 0.1, seed=42)
+    held_out = (x[TRAINING_ROWS:], y[TRAINING_ROWS:])
+    x, y = x[:TRAINING_ROWS], y[:TRAINING_ROWS]
+    units, trials, epochs = (UNITS, TRIALS, EPOCHS) if full else ((3, 35, 67, 99), 1, 1 if quick else 25)
+    normal = xpnet.Normal(0.0, 1.0)
+    accuracy = {}
+    start = perf_counter()
+    for hidden in units:
+        found = []
+        for trial in range(trials):
+            net = xpnet.Network(
+                [
+                    xpnet.Dense(hidden, weight_initializer=normal, bias_initializer=normal),
+                    xpnet.ReLU(),
+                    xpnet.Dense(2, weight_initializer=normal, bias_initializer=normal),
+                ],
+                loss=xpnet.CrossEntropy(reduction="sum"),
+                optimizer=xpnet.SGD(1e-4),
+                seed=trial,
+            )
+            net.fit(x, y, epochs=epochs, batch_size=BATCH, verbose=0)
+            found.append(net.evaluate(*held_out)["accuracy"])
+        accuracy[hidden] = float(np.mean(found))
+    seconds = perf_counter() - start
+    epoch_steps = TRAINING_ROWS // BATCH
+    rate = len(units) * trials * epochs * epoch_steps / seconds
+    whole = len(UNITS) * TRIALS * EPOCHS * epoch_steps
+    return {
+        "steps_a_second": rate,
+        "whole_sweep_steps": whole,
+        "whole_sweep_seconds": seconds if full else whole / rate,
+        "extrapolated": not full,
+        "accuracy": accuracy,
+    }
+
+
+def mnist_by_xpnet(seed: int, most: int, backend: str = "numpy") -> list[float]:
+    """Test accuracy after each epoch until the goal."""
+    import xpnet
+
+    x, y, x_test, y_test = xpnet.mnist(download=False)
+    x, x_test = (images.reshape(len(images), 784).astype(np.float32) / 255 for images in (x, x_test))
+    net = xpnet.Network(
+        [xpnet.Dense(512), "relu", xpnet.Dense(512), "relu", xpnet.Dense(10)],
+        optimizer=xpnet.Adam(1e-3),
+        backend=backend,
+        seed=seed,
+    )
+    reached: list[float] = []
+
+    class Goal(xpnet.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            reached.append(net.evaluate(x_test, y_test)["accuracy"])
+            net.stop_training = reached[-1] >= GOAL
+
+    net.fit(x, y, epochs=most, batch_size=MNIST_BATCH, callbacks=[Goal()], verbose=0)
+    return reached
+
+
+def mnist_by_torch(seed: int, most: int, fused: bool = False) -> list[float]:
+    """The same recipe in torch, reading the files and drawing batches in its fastest way."""
+    import torch
+
+    def read(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        content = bytearray(gzip.decompress(find_mnist(name).read_bytes()))
+        return torch.frombuffer(content, dtype=torch.uint8, offset=4 + 4 * len(shape)).reshape(-1, *shape[1:])
+
+    x = read("train-images-idx3-ubyte.gz", (1, 784, 1))[..., 0].float() / 255
+    x_test = read("t10k-images-idx3-ubyte.gz", (1, 784, 1))[..., 0].float() / 255
+    y, y_test = (read(f"{part}-labels-idx1-ubyte.gz", (1,)).long() for part in ("train", "t10k"))
+    torch.manual_seed(seed)
+    layers: list[torch.nn.Module] = []
+    for inputs, units in zip(MNIST_SIZES, MNIST_SIZES[1:], strict=False):
+        linear = torch.nn.Linear(inputs, units)
+        # The same start as xpnet's: He's before a ReLU, Glorot's uniform one before the scores.
+        if units == MNIST_SIZES[-1]:
+            torch.nn.init.xavier_uniform_(linear.weight)
+        else:
+            torch.nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+        torch.nn.init.zeros_(linear.bias)
+        layers += [linear, torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused or None)
+    reached: list[float] = []
+    while len(reached) < most and (not reached or reached[-1] < GOAL):
+        order = torch.randperm(len(x))
+        for start in range(0, len(x), MNIST_BATCH):
+            rows = order[start : start + MNIST_BATCH]
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            reached.append((model(x_test).argmax(1) == y_test).float().mean().item())
+    return reached
+
+
+def find_mnist(name: str) -> Path:
+    """A file of the folder that XPNET_DATA names, or of its subfolder mnist."""
+    folder = Path(os.environ["XPNET_DATA"])
+    return next(place for place in (folder / name, folder / "mnist" / name) if place.exists())
+
+
+MNIST = {
+    "xpnet": (mnist_by_xpnet, {}),
+    "xpnet-jax": (mnist_by_xpnet, {"backend": "jax"}),
+    "torch": (mnist_by_torch, {}),
+    "torch-fused": (mnist_by_torch, {"fused": True}),
+}
+
+
+def main() -> None:
+    config = json.loads(sys.argv[1])
+    if config["job"] == "sweep":
+        answer = sweep(config["full"], config["quick"])
+    else:
+        if config["threads"] and config["peer"].startswith("torch"):
+            import torch
+
+            torch.set_num_threads(config["threads"])
+        function, options = MNIST[config["peer"]]
+        answer = {"accuracy": function(config["seed"], config["most"], **options)}
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

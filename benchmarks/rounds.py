@@ -1,0 +1,108 @@
+"""Peers of one work, side by side: every round goes through all of them, one after the other."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.peers import PEERS
+from benchmarks.processes import Worker, WorkerFailed
+from benchmarks.work import INFERENCE, TRAINING, first_weights, loss_of, make_pool
+
+PAUSE = 0.1
+"""Seconds between two peers, in which the threads of the first stop spinning."""
+
+Log = Callable[[str], None]
+
+
+def measure_work(
+    name: str, peers: list[str], rounds: int, seconds: float, threads: int | None, log: Log
+) -> dict[str, Any]:
+    """Return microseconds a step by peer, with every round, and why a peer was left out."""
+    results: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    workers: dict[str, Worker] = {}
+    try:
+        for peer in peers:
+            if missing := PEERS[peer].missing():
+                left_out[peer] = f"not installed: {', '.join(missing)}"
+            elif PEERS[peer].does(name):
+                config = {"peer": peer, "work": name, "seconds": seconds, "threads": threads}
+                workers[peer] = Worker(["benchmarks.worker", json.dumps(config)], threads, PEERS[peer].environment)
+                _guard(workers, left_out, peer, lambda w: results.__setitem__(peer, w.answer() | {"rounds": []}))  # noqa: B023
+                log(f"  {peer}: " + (f"left out, {left_out[peer]}" if peer in left_out else "ready"))
+        for number in range(rounds):
+            # Every other round runs backwards, so that nobody always follows the same neighbour.
+            for peer in list(workers)[:: -1 if number % 2 else 1]:
+                time.sleep(PAUSE)
+                _guard(workers, left_out, peer, lambda w: results[peer]["rounds"].append(_one_round(w)))  # noqa: B023
+        for peer in list(workers):
+            _guard(workers, left_out, peer, lambda w: results[peer].update(_ended(w)))  # noqa: B023
+    finally:
+        for worker in workers.values():
+            worker.close()
+            worker.errors.close()
+    results = {peer: result for peer, result in results.items() if peer not in left_out}
+    reference = after_one_pass(name) if name in TRAINING and results else None
+    for peer, result in results.items():
+        result["median"] = statistics.median(result["rounds"])
+        result["spread"] = [min(result["rounds"]), max(result["rounds"])]
+        result["wrong"] = fault(name, peer, result, reference)
+    return {"peers": results, "left_out": left_out}
+
+
+def _guard(workers: dict[str, Worker], left_out: dict[str, str], peer: str, action: Callable[[Worker], object]) -> None:
+    """Do something with a peer's worker; a failure leaves this peer out, with its reason."""
+    try:
+        action(workers[peer])
+    except WorkerFailed as failure:
+        left_out[peer] = str(failure)
+        worker = workers.pop(peer)
+        worker.close()
+        worker.errors.close()
+
+
+def _one_round(worker: Worker) -> float:
+    worker.tell("go")
+    return float(worker.answer()["microseconds"])
+
+
+def _ended(worker: Worker) -> dict[str, Any]:
+    worker.tell("end")
+    return worker.answer()
+
+
+def after_one_pass(name: str) -> float:
+    """The loss after one pass over the pool from the common weights, in float64 by the plain peer."""
+    from benchmarks.peers.numpy_source import Trainer
+
+    work, weights = TRAINING[name], first_weights(TRAINING[name])
+    pool = make_pool(work)
+    trainer = Trainer(work, weights, pool)
+    trainer.train(1, shuffle=False)
+    return loss_of(work, trainer.weights(), pool)
+
+
+def fault(name: str, peer: str, result: dict[str, Any], reference: float | None) -> str | None:
+    """Say what shows that a peer did not do the work, or None.
+
+    Every peer's loss has to be finite and lower in the end than at the start. Where nothing random differs, the
+    decrease in the first pass, from equal weights over equal batches, has to be the reference's within 5 %.
+    """
+    if name in INFERENCE:
+        far = result["deviation"]
+        return None if far < 1e-4 else f"probabilities are {far:.2g} from those of the given weights"
+    before, first, after = result["before"], result["after_pass"], result["after"]
+    if after is None:
+        return None
+    if not (math.isfinite(after) and after < before):
+        return f"loss went from {before:.6f} to {after:.6f}"
+    work = TRAINING[name]
+    alone = work.dropout or (peer == "sklearn" and work.binary)
+    if not alone and abs(first - reference) > 0.05 * abs(before - reference):
+        return f"loss after one pass is {first:.6f}, not {reference:.6f}"
+    return None

@@ -23,6 +23,7 @@ __all__ = [
     "check_lengths",
     "default_dtype",
     "open_array",
+    "portable",
     "require_real",
     "require_samples",
     "take_in",
@@ -141,6 +142,19 @@ def _numbers(host: Host, argument: str) -> Host:
     return host
 
 
+def portable(array: Array) -> Array:
+    """Return a host array in a dtype that every library takes, another array as it is.
+
+    float16 becomes float32, the long double float64, and foreign byte order this machine's.
+    """
+    if not isinstance(array, np.ndarray):
+        return array
+    dtype = array.dtype.newbyteorder("=")
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
+    return array.astype(dtype, copy=False)
+
+
 def open_array(values: Any, argument: str) -> tuple[Array, Any, Any]:
     """Return *values* as an array of their own library, its namespace and device; what is no array becomes NumPy's."""
     import array_api_compat
@@ -243,5 +257,5 @@ def _part_within(part: Host, limit: float) -> bool:
     if float(np.finfo(part.dtype).max) > limit:
         return bool(-limit <= part.min() and part.max() <= limit)  # NaN is the minimum of what holds one
     with np.errstate(over="ignore", invalid="ignore"):
-        settled = np.isfinite(part.sum(dtype=part.dtype))  # a finite sum settles it in one pass
+        settled = np.isfinite(part.sum())  # a finite sum settles it in one pass
     return bool(settled or np.isfinite(part).all())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.arrays import Host, check_features, check_finite, check_lengths, take_in, to_host
+from xpnet.arrays import Host, check_features, check_finite, check_lengths, portable, take_in, to_host
 from xpnet.batches import HostRows, Resident, Source, Stream
 from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
 from xpnet.losses import BinaryCrossEntropy
@@ -163,9 +163,9 @@ class Intake:
         backend = self.network.backend
         dtype = backend.xp.int32 if y.dtype.kind in "iu" else backend.float
         return Batch(
-            backend.asarray(x, dtype=backend.float),
-            backend.asarray(y, dtype=dtype),
-            None if weights is None else backend.asarray(weights, dtype=backend.float),
+            backend.asarray(portable(x), dtype=backend.float),
+            backend.asarray(portable(y), dtype=dtype),
+            None if weights is None else backend.asarray(portable(weights), dtype=backend.float),
         )
 
     def _on_host(self, values: Any, argument: str) -> Host:

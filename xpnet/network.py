@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import fitting, losses
-from xpnet.arrays import check_features, check_finite, take_in
+from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
@@ -467,7 +467,7 @@ class Network:
         parts = []
         for start in range(0, x.shape[0], batch_size):
             part = x if x.shape[0] <= batch_size else x[start : min(start + batch_size, x.shape[0]), ...]
-            parts.append(run(model, self.backend.asarray(part, dtype=self.backend.float)))
+            parts.append(run(model, self.backend.asarray(portable(part), dtype=self.backend.float)))
         if len(parts) == 1:
             return parts[0]
         return self.backend.compile(self.backend.xp.concat)(parts)

@@ -1,0 +1,366 @@
+"""Callbacks: names and order as Keras has them, each one that comes with the library, and your own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import Callback, ConfigurationError, Dense, Network
+
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=(20, 3))
+Y = (X[:, 0] > 0).astype(int)
+
+
+def make(backend: xpnet.Backend, **arguments: Any) -> Network:
+    return Network([Dense(5), "tanh", Dense(2)], backend=backend, seed=0, **arguments)
+
+
+class Diary(Callback):
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
+
+    def on_train_begin(self, logs: Any) -> None:
+        self.lines.append("train begin")
+
+    def on_train_end(self, logs: Any) -> None:
+        self.lines.append(("train end", sorted(logs)))
+
+    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+        self.lines.append(("epoch begin", epoch))
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.lines.append(("epoch end", epoch, sorted(logs)))
+
+    def on_test_begin(self, logs: Any) -> None:
+        self.lines.append("test begin")
+
+    def on_test_end(self, logs: Any) -> None:
+        self.lines.append(("test end", sorted(logs)))
+
+
+class BatchDiary(Diary):
+    def on_train_batch_begin(self, batch: int, logs: Any) -> None:
+        self.lines.append(("batch begin", batch, self.network.steps))
+
+    def on_train_batch_end(self, batch: int, logs: Any) -> None:
+        self.lines.append(("batch end", batch, self.network.steps))
+
+
+RESULTS = ["accuracy", "learning_rate", "loss"]
+WITH_VALIDATION = sorted([*RESULTS, "val_loss", "val_accuracy"])
+
+
+def test_hooks_are_called_in_keras_order(backend: xpnet.Backend) -> None:
+    diary = Diary()
+    net = make(backend)
+    net.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=[diary], verbose=0)
+    epochs = [
+        [
+            ("epoch begin", epoch),
+            "test begin",
+            ("test end", ["accuracy", "loss"]),
+            ("epoch end", epoch, WITH_VALIDATION),
+        ]
+        for epoch in (0, 1)
+    ]
+    assert diary.lines == ["train begin", *epochs[0], *epochs[1], ("train end", WITH_VALIDATION)]
+    diary.lines.clear()
+    net.fit(X, Y, callbacks=[diary], verbose=0)
+    assert diary.lines == ["train begin", ("epoch begin", 2), ("epoch end", 2, RESULTS), ("train end", RESULTS)]
+
+
+def batches(size: int) -> list[tuple[Any, Any]]:
+    return [(X[start : start + size], Y[start : start + size]) for start in range(0, len(X), size)]
+
+
+@pytest.mark.parametrize("source", ["arrays", "all at once", "mapped", "batches"])
+def test_batch_hooks_surround_every_step(source: str, backend: xpnet.Backend, tmp_path: Path) -> None:
+    diary = BatchDiary()
+    net = make(backend, inputs=3)
+    steps = 1 if source == "all at once" else 3
+    if source == "batches":
+        net.fit(batches(8), epochs=2, callbacks=[diary], verbose=0)
+    else:
+        np.save(tmp_path / "x.npy", X)
+        x = np.load(tmp_path / "x.npy", mmap_mode="r") if source == "mapped" else X
+        net.fit(x, Y, epochs=2, batch_size=None if steps == 1 else 8, callbacks=[diary], verbose=0)
+    expected: list[Any] = ["train begin"]
+    for epoch in (0, 1):
+        expected.append(("epoch begin", epoch))
+        for batch in range(steps):
+            done = epoch * steps + batch
+            expected += [("batch begin", batch, done), ("batch end", batch, done + 1)]
+        expected.append(("epoch end", epoch, RESULTS))
+    assert diary.lines == [*expected, ("train end", RESULTS)]
+
+
+def test_callbacks_are_called_in_their_order_and_share_the_logs(backend: xpnet.Backend) -> None:
+    class Adds(Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            logs["distance"] = 10.0 - epoch
+
+    stopper = xpnet.EarlyStopping("distance", patience=1, mode="max")
+    net = make(backend)
+    history = net.fit(X, Y, epochs=9, callbacks=[Adds(), stopper], verbose=0)
+    assert history["distance"] == [10.0, 9.0]
+    with pytest.raises(ConfigurationError, match="monitor='distance'"):
+        net.fit(X, Y, callbacks=[stopper, Adds()], verbose=0)
+
+
+def test_your_own_may_change_the_network(backend: xpnet.Backend) -> None:
+    class Zeroes(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            self.network.set_weights({"0.bias": np.zeros(5)})
+
+    net = make(backend)
+    net.fit(X, Y, epochs=2, callbacks=[Zeroes()], verbose=0)
+    np.testing.assert_array_equal(net.get_weights()["0.bias"], np.zeros(5))
+
+
+def test_stop_training_ends_after_the_epoch_and_is_forgotten(backend: xpnet.Backend) -> None:
+    class Stops(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            self.network.stop_training = True
+
+    net = make(backend)
+    assert net.fit(X, Y, epochs=5, batch_size=8, callbacks=[Stops()], verbose=0).epochs == 1
+    assert net.steps == 3
+    assert net.fit(X, Y, epochs=2, verbose=0).epochs == 2
+
+
+# Early stopping
+
+
+class Scripted(Callback):
+    """Puts prepared numbers into the logs, and remembers the weights of every epoch."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values, self.weights = values, []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        logs["watched"] = self.values[epoch - self.network.epochs + len(self.weights) + 1]
+        self.weights.append(self.network.get_weights())
+
+
+def run(backend: xpnet.Backend, values: list[float], callback: Callback) -> tuple[Network, Scripted]:
+    script, net = Scripted(values), make(backend)
+    net.fit(X, Y, epochs=len(values), callbacks=[script, callback], verbose=0)
+    return net, script
+
+
+def test_early_stopping_restores_the_best_weights(backend: xpnet.Backend) -> None:
+    stopper = xpnet.EarlyStopping("watched", patience=2)
+    net, script = run(backend, [3.0, 1.0, 2.0, 1.0, 0.0], stopper)
+    assert (net.epochs, stopper.best_epoch, stopper.stopped_epoch) == (4, 1, 3)
+    for name, array in net.get_weights().items():
+        np.testing.assert_array_equal(array, script.weights[1][name])
+
+
+def test_best_weights_come_back_when_training_ends_by_itself(backend: xpnet.Backend) -> None:
+    stopper = xpnet.EarlyStopping("watched", patience=5)
+    net, script = run(backend, [1.0, 2.0, 3.0], stopper)
+    assert stopper.stopped_epoch is None
+    np.testing.assert_array_equal(net.get_weights()["0.weight"], script.weights[0]["0.weight"])
+
+
+def test_early_stopping_without_restoring_keeps_the_last_weights(backend: xpnet.Backend) -> None:
+    stopper = xpnet.EarlyStopping("watched", patience=0, restore_best_weights=False)
+    net, script = run(backend, [1.0, 2.0, 3.0], stopper)
+    assert net.epochs == 2
+    np.testing.assert_array_equal(net.get_weights()["0.weight"], script.weights[1]["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "values", "best"),
+    [
+        ("watched", "min", [3.0, 2.0, 2.5], 1),
+        ("watched", "max", [3.0, 2.0, 2.5], 0),
+        ("watched", "auto", [3.0, 2.0, 2.5], 1),
+        ("watched", "min", [float("nan"), 2.0, 1.0], 2),
+        ("watched", "min", [1.0, float("nan"), 2.0], 0),
+        ("accuracy", "auto", [], None),
+    ],
+)
+def test_which_epoch_is_best(
+    monitor: str, mode: str, values: list[float], best: int | None, backend: xpnet.Backend
+) -> None:
+    stopper = xpnet.EarlyStopping(monitor, patience=9, mode=mode)
+    if values:
+        run(backend, values, stopper)
+        assert stopper.best_epoch == best
+    else:
+        net = make(backend, optimizer=xpnet.Adam(0.05))
+        net.fit(X, Y, epochs=8, callbacks=[stopper], verbose=0)
+        assert stopper.best_epoch == int(np.argmax(net.history["accuracy"]))
+
+
+def test_too_small_an_improvement_is_none(backend: xpnet.Backend) -> None:
+    stopper = xpnet.EarlyStopping("watched", patience=2, min_delta=0.5)
+    net, _ = run(backend, [3.0, 2.8, 2.6, 1.0], stopper)
+    assert (net.epochs, stopper.best_epoch) == (3, 0)
+
+
+def test_a_callback_can_serve_twice(backend: xpnet.Backend) -> None:
+    stopper = xpnet.EarlyStopping("loss", patience=1, mode="max")
+    for _ in range(2):
+        net = make(backend)
+        assert net.fit(X, Y, epochs=5, callbacks=[stopper], verbose=0).epochs == 2
+        assert stopper.best_epoch == 0
+
+
+# Learning rates
+
+
+def test_a_plateau_reduces_the_rate(backend: xpnet.Backend) -> None:
+    reducer = xpnet.ReduceLROnPlateau("watched", factor=0.5, patience=2, min_learning_rate=3e-4)
+    net, _ = run(backend, [3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0], reducer)
+    assert net.history["learning_rate"] == pytest.approx([1e-3] * 3 + [5e-4] * 2 + [3e-4] * 3)
+
+
+def test_a_reduced_rate_multiplies_the_schedule(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.SGD(xpnet.ExponentialDecay(0.1, every=1, factor=0.5)))
+    net.fit(X, Y, batch_size=None, verbose=0)
+    assert net.learning_rate == pytest.approx(0.05)
+    net.learning_rate = 0.01
+    net.fit(X, Y, epochs=2, batch_size=None, verbose=0)
+    assert net.history["learning_rate"] == pytest.approx([0.1, 0.01, 0.005])
+
+
+def test_the_rate_that_is_shown_is_the_rate_that_acts(backend: xpnet.Backend) -> None:
+    net = Network([Dense(2)], backend=backend, seed=0, optimizer=xpnet.SGD(0.1), inputs=3)
+    net.learning_rate = 0.3
+    before, gradient = net.get_weights()["0.weight"], net.gradients(X, Y)["0.weight"]
+    net.train_step(X, Y)
+    np.testing.assert_allclose(net.get_weights()["0.weight"], before - 0.3 * gradient, rtol=1e-12)
+    net.learning_rate = 0
+    frozen = net.get_weights()["0.weight"]
+    net.train_step(X, Y)
+    np.testing.assert_array_equal(net.get_weights()["0.weight"], frozen)
+    net.learning_rate = 0.2
+    assert net.learning_rate == pytest.approx(0.2)
+
+
+def test_a_scheduler_sets_the_rate_of_each_epoch(backend: xpnet.Backend) -> None:
+    scheduler = xpnet.LearningRateScheduler(lambda epoch, rate: 0.1 if epoch == 0 else rate / 2)
+    net = make(backend, optimizer=xpnet.SGD(1.0))
+    net.fit(X, Y, epochs=3, callbacks=[scheduler], verbose=0)
+    assert net.history["learning_rate"] == pytest.approx([0.1, 0.05, 0.025])
+
+
+def test_a_scheduler_that_gives_nonsense_is_named(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    with pytest.raises(ConfigurationError, match=r"learning_rate.*-1"):
+        net.fit(X, Y, callbacks=[xpnet.LearningRateScheduler(lambda epoch, rate: -1.0)], verbose=0)
+
+
+def test_nan_ends_training(backend: xpnet.Backend) -> None:
+    net = make(backend, loss="mse", metrics=[], optimizer=xpnet.SGD(1e300))
+    targets = np.stack([Y, Y], axis=1)
+    with np.errstate(all="ignore"):
+        history = net.fit(X, targets, epochs=50, callbacks=["terminate_on_nan"], verbose=0)
+    assert 1 <= history.epochs < 50
+    assert not np.isfinite(history["loss"][-1])
+    assert np.isfinite(history["loss"][:-1]).all()
+
+
+# Files
+
+
+def test_a_checkpoint_an_epoch(backend: xpnet.Backend, tmp_path: Path) -> None:
+    net = make(backend)
+    saver = xpnet.ModelCheckpoint(tmp_path / "{epoch}-{loss:.3f}.safetensors", every=2)
+    net.fit(X, Y, epochs=5, callbacks=[saver], verbose=0)
+    expected = [f"{epoch}-{net.history['loss'][epoch]:.3f}.safetensors" for epoch in (1, 3)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == expected
+    assert xpnet.load(tmp_path / expected[1], backend=backend).epochs == 4
+
+
+def test_a_checkpoint_of_the_best(backend: xpnet.Backend, tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    net, script = run(backend, [3.0, 1.0, 2.0], xpnet.ModelCheckpoint(path, "watched", save_best_only=True))
+    best = xpnet.load(path, backend=backend)
+    np.testing.assert_array_equal(best.get_weights()["0.weight"], script.weights[1]["0.weight"])
+    assert (best.epochs, net.epochs) == (2, 3)
+
+
+def test_json_lines(backend: xpnet.Backend, tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text("of an earlier run\n")
+    net = make(backend)
+    net.fit(X, Y, epochs=2, callbacks=[xpnet.JSONLinesLogger(path)], verbose=0)
+    net.fit(X, Y, callbacks=[xpnet.JSONLinesLogger(path, append=True)], verbose=0)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row.pop("epoch") for row in rows] == [0, 1, 2]
+    for name, values in net.history.items():
+        assert [row[name] for row in rows] == values
+
+
+def test_json_has_null_for_nan(tmp_path: Path) -> None:
+    logger = xpnet.JSONLinesLogger(tmp_path / "history.jsonl")
+    logger.on_train_begin({})
+    logger.on_epoch_end(0, {"loss": float("nan"), "accuracy": 0.5})
+    assert (tmp_path / "history.jsonl").read_text() == '{"epoch": 0, "loss": null, "accuracy": 0.5}\n'
+
+
+def test_csv(backend: xpnet.Backend, tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    net = make(backend)
+    net.fit(X, Y, epochs=2, callbacks=[xpnet.CSVLogger(path)], verbose=0)
+    net.fit(X, Y, callbacks=[xpnet.CSVLogger(path, append=True)], verbose=0)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    for name, values in net.history.items():
+        assert [float(row[name]) for row in rows] == values
+    assert b"\r\r" not in path.read_bytes()
+
+
+# What goes wrong in between
+
+
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_network_is_usable(hook: str, error: type[BaseException], backend: xpnet.Backend) -> None:
+    class Interrupts(Callback):
+        calls = 0
+
+    def interrupt(self: Any, *arguments: Any) -> None:
+        self.calls += 1
+        if self.calls == (1 if hook == "on_train_begin" else 2):
+            raise error("now")
+
+    setattr(Interrupts, hook, interrupt)
+    net = make(backend)
+    with pytest.raises(error, match="now"):
+        net.fit(X, Y, epochs=3, batch_size=8, callbacks=[Interrupts()], verbose=0)
+    assert int(backend.to_numpy(net.state.step)) == net.steps
+    assert net.history.epochs == net.epochs
+    assert all(np.isfinite(array).all() for array in net.get_weights().values())
+    net.fit(X, Y, verbose=0)
+    assert np.isfinite(net.history["loss"][-1])
+
+
+def test_ctrl_c_within_an_epoch_leaves_a_usable_network(backend: xpnet.Backend) -> None:
+    x, y = np.tile(X, (200, 1)), np.tile(Y, 200)
+    net = make(backend)
+    net.fit(x, y, batch_size=4, verbose=0)
+    epochs = net.epochs
+    timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(x, y, epochs=10_000, batch_size=4, verbose=0)
+    timer.join()
+    assert net.history.epochs == net.epochs >= epochs
+    assert all(np.isfinite(array).all() for array in net.get_weights().values())
+    assert np.isfinite(net.evaluate(X, Y)["loss"])
+    net.fit(X, Y, verbose=0)
+    assert np.isfinite(net.history["loss"][-1])

@@ -1,0 +1,505 @@
+"""fit and evaluate: history, batches, validation, weights, continuation, and every kind of input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import BatchNorm, DataError, Dense, Dropout, Network
+from xpnet.weights import read_arrays
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(22, 3))
+Y = (X[:, 0] + 0.3 * RNG.normal(size=22) > 0).astype(np.int64) + (X[:, 1] > 1)
+CLASSES = 3
+
+
+def make(backend: xpnet.Backend, **arguments: Any) -> Network:
+    settings = {"optimizer": xpnet.Adam(0.02), "seed": 5, **arguments}
+    return Network([Dense(7), "tanh", Dense(CLASSES)], backend=backend, **settings)
+
+
+def arrays(net: Network) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in read_arrays(net).items()}
+
+
+def assert_same(net: Network, other: Network) -> None:
+    """Bit for bit: weights, optimizer, history and counts."""
+    assert arrays(net) == arrays(other)
+    assert dict(net.history) == dict(other.history)
+    assert (net.epochs, net.steps) == (other.epochs, other.steps)
+
+
+def assert_close(net: Network, other: Network, tolerance: float = 1e-12) -> None:
+    for name, array in read_arrays(net).items():
+        np.testing.assert_allclose(array, read_arrays(other)[name], rtol=tolerance, atol=tolerance)
+
+
+# History
+
+
+def test_history_has_an_entry_an_epoch_and_the_network_keeps_all(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    first = net.fit(X, Y, epochs=2, batch_size=8, validation_split=0.2, verbose=0)
+    assert {name: len(values) for name, values in first.items()} == dict.fromkeys(
+        ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"], 2
+    )
+    assert first.epochs == 2
+    second = net.fit(X, Y, epochs=1, batch_size=8, verbose=0)
+    assert sorted(second) == ["accuracy", "learning_rate", "loss"]
+    assert net.history["loss"] == first["loss"] + second["loss"]
+    assert np.isnan(net.history["val_loss"][2])
+    assert net.history["val_loss"][:2] == first["val_loss"]
+    assert all(isinstance(value, float) for values in net.history.values() for value in values)
+    assert net.epochs == 3
+    assert net.steps == 2 * 3 + 3  # 18 rows are left after the split: 3 steps of 8; 22 rows: 3
+
+
+def test_a_result_that_comes_later_has_nan_for_the_epochs_before() -> None:
+    history = xpnet.History()
+    history.append({"loss": 1.0})
+    history.append({"loss": 0.5, "val_loss": 2.0})
+    assert history.epochs == 2
+    assert np.isnan(history["val_loss"][0])
+    assert history["val_loss"][1] == 2.0
+
+
+def test_no_epochs_build_and_train_nothing(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    assert net.fit(X, Y, epochs=0, verbose=0) == {}
+    assert (net.built, net.steps, net.epochs, dict(net.history)) == (True, 0, 0, {})
+
+
+def test_the_epochs_loss_is_the_mean_over_its_batches(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.SGD(1e-300))  # does not move, so that every batch sees the same weights
+    history = net.fit(X, Y, batch_size=4, verbose=0)
+    measured = net.evaluate(X, Y)
+    assert history["loss"][0] == pytest.approx(measured["loss"], rel=1e-12)
+    assert history["accuracy"][0] == pytest.approx(measured["accuracy"], rel=1e-12)
+
+
+def test_the_recorded_rate_is_that_of_the_epochs_last_step(backend: xpnet.Backend) -> None:
+    schedule = xpnet.InverseTimeDecay(0.1, decay=1.0)
+    net = make(backend, optimizer=xpnet.SGD(schedule))
+    history = net.fit(X, Y, epochs=2, batch_size=8, verbose=0)
+    assert history["learning_rate"] == pytest.approx([0.1 / 3, 0.1 / 6])
+    assert net.learning_rate == pytest.approx(0.1 / 7)
+
+
+# Batches
+
+
+@pytest.mark.parametrize(("size", "steps"), [(1, 22), (5, 5), (11, 2), (100, 1), (None, 1)])
+def test_every_row_is_seen_once_an_epoch(size: int | None, steps: int, backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.SGD(1e-300), metrics=[])
+    history = net.fit(X, Y, batch_size=size, verbose=0)
+    assert net.steps == steps
+    assert history["loss"][0] == pytest.approx(net.evaluate(X, Y)["loss"], rel=1e-12)
+
+
+def test_a_remainder_batch_weighs_what_it_holds(backend: xpnet.Backend) -> None:
+    """22 rows in batches of 8, unshuffled, against three steps by hand."""
+    net, by_hand = make(backend), make(backend, inputs=3)
+    net.fit(X, Y, batch_size=8, shuffle=False, verbose=0)
+    for part in (slice(0, 8), slice(8, 16), slice(16, 22)):
+        by_hand.train_step(X[part], Y[part])
+    assert_close(net, by_hand)
+
+
+def test_batch_statistics_see_no_padding(backend: xpnet.Backend) -> None:
+    layers = [BatchNorm(momentum=0.0), Dense(CLASSES)]
+    net = Network(layers, backend=backend, seed=0)
+    net.fit(X[:10], Y[:10], batch_size=7, shuffle=False, verbose=0)
+    np.testing.assert_allclose(net.get_weights()["0.running_mean"], X[7:10].mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(net.get_weights()["0.running_variance"], X[7:10].var(axis=0, ddof=1), rtol=1e-12)
+
+
+def test_shuffling_is_new_each_epoch_and_decided_by_the_seed(backend: xpnet.Backend) -> None:
+    orders: dict[int, list[list[float]]] = {}
+
+    class Spy(xpnet.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            losses.append(float(self.network.get_weights()["0.bias"][0]))
+
+    for seed in (5, 6):
+        for _ in range(2):
+            losses: list[float] = []
+            net = Network([Dense(CLASSES)], backend=backend, seed=seed, optimizer=xpnet.SGD(0.1))
+            net.fit(X, Y, epochs=2, batch_size=11, callbacks=[Spy()], verbose=0)
+            orders.setdefault(seed, []).append(losses)
+    assert orders[5][0] == orders[5][1]
+    assert orders[5][0] != orders[6][0]
+
+
+def test_unshuffled_batches_come_in_order(backend: xpnet.Backend) -> None:
+    net, streamed = make(backend), make(backend, inputs=3)
+    net.fit(X, Y, epochs=2, batch_size=11, shuffle=False, verbose=0)
+    streamed.fit([(X[:11], Y[:11]), (X[11:], Y[11:])], epochs=2, verbose=0)
+    assert_close(net, streamed)
+    assert net.history["loss"] == pytest.approx(streamed.history["loss"], rel=1e-12)
+
+
+def test_a_long_epoch_is_cut_without_a_trace(backend: xpnet.Backend) -> None:
+    """Over a hundred steps run in pieces, with a batch hook one by one: the numbers are the same."""
+
+    class Spy(xpnet.Callback):
+        seen = 0
+
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            self.seen += 1
+
+    x, y = np.tile(X, (10, 1))[:207], np.tile(Y, 10)[:207]
+    spy = Spy()
+    pieces, single = make(backend), make(backend)
+    pieces.fit(x, y, batch_size=2, verbose=0)
+    single.fit(x, y, batch_size=2, callbacks=[spy], verbose=0)
+    assert pieces.steps == single.steps == spy.seen == 104
+    assert_close(pieces, single)
+
+
+# Continuation
+
+
+def test_ten_and_ten_epochs_are_twenty(backend: xpnet.Backend) -> None:
+    layers = [Dense(7), BatchNorm(), "relu", Dropout(0.3), Dense(CLASSES)]
+    optimizer = xpnet.chain(xpnet.Adam(xpnet.CosineDecay(0.02, 60)), xpnet.ExponentialMovingAverage(0.9))
+    twenty, ten = (Network(layers, backend=backend, seed=1, optimizer=optimizer) for _ in range(2))
+    twenty.fit(X, Y, epochs=20, batch_size=6, validation_split=0.1, verbose=0)
+    for _ in range(2):
+        ten.fit(X, Y, epochs=10, batch_size=6, validation_split=0.1, verbose=0)
+    assert_same(twenty, ten)
+
+
+# Validation
+
+
+def test_a_validation_split_is_drawn_by_the_seed_and_held_out(backend: xpnet.Backend) -> None:
+    x = np.arange(20.0)[:, None]
+    net = Network([Dense(1)], loss="mse", backend=backend, seed=2, metrics=["mae"])
+    net.fit(x, x[:, 0], validation_split=0.25, batch_size=None, verbose=0, epochs=3)
+    order = xpnet.random.host_stream(2, "validation").permutation(20)
+    held = np.sort(order[:5])
+    np.testing.assert_allclose(net.history["val_loss"][-1], net.evaluate(x[held], held * 1.0)["loss"], rtol=1e-12)
+    twin = Network([Dense(1)], loss="mse", backend=backend, seed=2, metrics=["mae"])
+    rest = np.sort(order[5:])
+    twin.fit(x[rest], rest * 1.0, validation_data=(x[held], held * 1.0), batch_size=None, verbose=0, epochs=3)
+    assert net.history["val_mae"] == pytest.approx(twin.history["val_mae"], rel=1e-12)
+    assert_close(net, twin)
+
+
+def test_validation_data_may_be_weighted_or_batches(backend: xpnet.Backend) -> None:
+    weights = np.linspace(0, 2, 22)
+    results = {}
+    for name, data in {
+        "weighted": (X, Y, weights),
+        "batches": [(X[:9], Y[:9], weights[:9]), (X[9:], Y[9:], weights[9:])],
+        "function": lambda: iter([(X[:9], Y[:9], weights[:9]), (X[9:], Y[9:], weights[9:])]),
+    }.items():
+        net = make(backend)
+        net.fit(X, Y, epochs=2, validation_data=data, verbose=0)
+        assert net.evaluate(X, Y, sample_weight=weights)["loss"] == pytest.approx(
+            net.history["val_loss"][-1], rel=1e-12
+        )
+        results[name] = net.history["val_accuracy"]
+    assert results["weighted"] == pytest.approx(results["batches"])
+    assert results["weighted"] == pytest.approx(results["function"])
+
+
+def test_class_weights_act_on_training_alone(backend: xpnet.Backend) -> None:
+    order = xpnet.random.host_stream(5, "validation").permutation(22)
+    held = np.sort(order[:6])
+    net = make(backend)
+    net.fit(X, Y, validation_split=0.27, class_weight={0: 10.0, 1: 0.5}, verbose=0)
+    assert net.history["val_loss"][0] == pytest.approx(net.evaluate(X[held], Y[held])["loss"], rel=1e-12)
+
+
+def test_validation_leaves_training_as_it_is(backend: xpnet.Backend) -> None:
+    layers = [Dense(5), BatchNorm(), Dropout(0.5), Dense(CLASSES)]
+    watched, alone = (Network(layers, backend=backend, seed=0) for _ in range(2))
+    watched.fit(X, Y, epochs=3, batch_size=8, validation_data=(X, Y), verbose=0)
+    alone.fit(X, Y, epochs=3, batch_size=8, verbose=0)
+    assert arrays(watched) == arrays(alone)
+
+
+# Weights
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "hinge"])
+def test_a_sample_weight_is_a_repetition(loss: str, backend: xpnet.Backend) -> None:
+    times = np.arange(22) % 3
+    weighted, repeated = make(backend, loss=loss), make(backend, loss=loss)
+    weighted.fit(X, Y, epochs=4, batch_size=None, sample_weight=times, verbose=0)
+    repeated.fit(np.repeat(X, times, axis=0), np.repeat(Y, times), epochs=4, batch_size=None, verbose=0)
+    assert_close(weighted, repeated, 1e-9)
+    assert weighted.history["loss"] == pytest.approx(repeated.history["loss"])
+    assert weighted.history["accuracy"] == pytest.approx(repeated.history["accuracy"])
+
+
+def test_a_class_weight_is_a_repetition_of_its_class(backend: xpnet.Backend) -> None:
+    times = np.array([2, 0, 3])
+    nets = [make(backend) for _ in range(4)]
+    nets[0].fit(np.repeat(X, times[Y], axis=0), np.repeat(Y, times[Y]), epochs=4, batch_size=None, verbose=0)
+    nets[1].fit(X, Y, epochs=4, batch_size=None, class_weight={0: 2, 1: 0, 2: 3}, verbose=0)
+    nets[2].fit(X, Y, epochs=4, batch_size=None, class_weight=[2, 0, 3], verbose=0)
+    nets[3].fit(X, np.eye(3)[Y], epochs=4, batch_size=None, class_weight=times, verbose=0)
+    for net in nets[1:]:
+        assert_close(nets[0], net, 1e-9)
+
+
+def test_class_and_sample_weights_multiply(backend: xpnet.Backend) -> None:
+    weights = np.linspace(0.5, 2, 22)
+    both, one = make(backend), make(backend)
+    both.fit(X, Y, class_weight=[1.0, 2.0, 4.0], sample_weight=weights, verbose=0)
+    one.fit(X, Y, sample_weight=weights * np.array([1.0, 2.0, 4.0])[Y], verbose=0)
+    assert_same(both, one)
+
+
+def test_balanced_makes_classes_count_alike(backend: xpnet.Backend) -> None:
+    balanced, by_hand = make(backend), make(backend)
+    counts = np.bincount(Y)
+    balanced.fit(X, Y, class_weight="balanced", verbose=0)
+    by_hand.fit(X, Y, class_weight=len(Y) / (3 * counts), verbose=0)
+    assert_same(balanced, by_hand)
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "hinge"])
+def test_class_weights_of_one_output(loss: str, backend: xpnet.Backend) -> None:
+    labels = (Y > 0).astype(int)
+    nets = [Network([Dense(1)], loss=loss, backend=backend, seed=0) for _ in range(2)]
+    nets[0].fit(X, labels, class_weight={1: 3.0}, verbose=0)
+    nets[1].fit(X, labels, sample_weight=np.where(labels, 3.0, 1.0), verbose=0)
+    assert_same(*nets)
+
+
+def test_the_sum_is_not_divided(backend: xpnet.Backend) -> None:
+    net = make(backend, loss=xpnet.CrossEntropy(reduction="sum"), inputs=3)
+    mean = make(backend, inputs=3)
+    assert net.evaluate(X, Y)["loss"] == pytest.approx(22 * mean.evaluate(X, Y)["loss"], rel=1e-12)
+    weights = np.linspace(0, 1, 22)
+    assert net.evaluate(X, Y, sample_weight=weights)["loss"] == pytest.approx(
+        weights.sum() * mean.evaluate(X, Y, sample_weight=weights)["loss"], rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("size", [1, 5, 22, 4096])
+def test_evaluation_does_not_depend_on_the_batch_size(size: int, backend: xpnet.Backend) -> None:
+    net = make(backend, inputs=3, metrics=["accuracy", "f1", xpnet.TopKAccuracy(2)])
+    assert net.evaluate(X, Y, batch_size=size) == pytest.approx(net.evaluate(X, Y), rel=1e-12)
+
+
+# Every kind of input. Small integers, which every dtype holds, so that all must train alike, bit for bit.
+
+INTEGERS = (RNG.integers(0, 5, size=(12, 4))).astype(np.float64)
+LABELS = np.arange(12) % 3
+
+
+def strided(x: Any) -> Any:
+    wide = np.zeros(tuple(3 * n for n in x.shape))
+    every_third = (slice(None, None, 3),) * x.ndim
+    wide[every_third] = x
+    return wide[every_third]
+
+
+def readonly(x: Any) -> Any:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+FORMS: dict[str, Callable[[Any], Any]] = {
+    "list": lambda x: x.tolist(),
+    "tuples": lambda x: tuple(tuple(row) if isinstance(row, list) else row for row in x.tolist()),
+    "list of arrays": list,
+    **{
+        dtype: lambda x, dtype=dtype: x.astype(dtype)
+        for dtype in (
+            "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 longdouble >f8 >f4 >i4 <f8 object"
+        ).split()
+    },
+    "fortran": np.asfortranarray,
+    "negative strides": lambda x: np.flip(np.flip(x).copy()),
+    "strided": strided,
+    "read-only": readonly,
+    "subclass": lambda x: x.view(type("Sub", (np.ndarray,), {})),
+    "masked without masks": np.ma.asarray,
+}
+
+
+def library(name: str, dtype: str) -> Callable[[Any], Any]:
+    def convert(x: Any) -> Any:
+        xp = pytest.importorskip(name)
+        return xp.asarray(x.astype(dtype) if x.dtype.kind == "f" else x)
+
+    return convert
+
+
+FORMS |= {
+    f"{name} {dtype}": library(name, dtype)
+    for name in ("torch", "jax.numpy", "array_api_strict")
+    for dtype in ("float32", "int32")
+}
+FORMS["torch float64"] = library("torch", "float64")
+FORMS["pandas"] = lambda x: pytest.importorskip("pandas").DataFrame(x) if x.ndim == 2 else pandas_series(x)
+
+
+def pandas_series(y: Any) -> Any:
+    pandas = pytest.importorskip("pandas")
+    return pandas.Series(y, index=range(100, 100 + len(y)))
+
+
+def small(backend: xpnet.Backend) -> Network:
+    return Network([Dense(3)], backend=backend, seed=0, inputs=4, optimizer=xpnet.SGD(0.1))
+
+
+@pytest.fixture(scope="module")
+def trainee(backend: xpnet.Backend) -> Network:
+    """One network for all forms, so that nothing is compiled twice."""
+    return small(backend)
+
+
+def trained(net: Network, x: Any, y: Any, **arguments: Any) -> dict[str, bytes]:
+    """Return the weights after an epoch from the first ones."""
+    net.set_weights(small(net.backend).get_weights())
+    net.fit(x, y, batch_size=5, shuffle=False, verbose=0, **arguments)
+    return {name: array.tobytes() for name, array in net.get_weights().items()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_same_numbers_trains_alike(form: str, trainee: Network) -> None:
+    x, y, weights = (FORMS[form](part) for part in (INTEGERS, LABELS, np.ones(12)))
+    expected = trained(trainee, INTEGERS, LABELS, sample_weight=np.ones(12))
+    assert trained(trainee, x, y, sample_weight=weights) == expected
+    assert trainee.evaluate(x, y) == trainee.evaluate(INTEGERS, LABELS)
+    host = trainee.backend.to_numpy
+    np.testing.assert_array_equal(host(trainee.predict(x)), host(trainee.predict(INTEGERS)))
+    for given, before in ((x, INTEGERS), (y, LABELS), (weights, np.ones(12))):
+        np.testing.assert_array_equal(np.asarray(given).astype(np.float64), before)
+
+
+def test_booleans_are_numbers(trainee: Network) -> None:
+    x = INTEGERS > 2
+    assert trained(trainee, x, LABELS) == trained(trainee, x * 1.0, LABELS)
+
+
+@pytest.mark.parametrize("targets", ["column", "float", "one-hot", "one-hot integers", "bool one-hot"])
+def test_labels_in_every_form(targets: str, trainee: Network) -> None:
+    y = {
+        "column": LABELS[:, None],
+        "float": LABELS * 1.0,
+        "one-hot": np.eye(3)[LABELS],
+        "one-hot integers": np.eye(3, dtype=int)[LABELS],
+        "bool one-hot": np.eye(3, dtype=bool)[LABELS],
+    }[targets]
+    assert trained(trainee, INTEGERS, y) == trained(trainee, INTEGERS, LABELS)
+
+
+# Memory-mapped
+
+
+@pytest.mark.parametrize(("size", "split"), [(1, 0.0), (5, 0.2), (None, 0.0), (100, 0.2)])
+def test_a_memory_mapped_array_trains_as_one_in_memory(
+    size: int | None, split: float, backend: xpnet.Backend, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    weights = np.linspace(0.5, 1.5, 22)
+    mapped, resident = make(backend), make(backend)
+    arguments: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": size,
+        "validation_split": split,
+        "sample_weight": weights,
+        "class_weight": "balanced",
+        "verbose": 0,
+    }
+    mapped.fit(np.load(tmp_path / "x.npy", mmap_mode="r"), np.load(tmp_path / "y.npy", mmap_mode="r"), **arguments)
+    resident.fit(X, Y, **arguments)
+    if backend.name == "jax":  # one step at a time and many in a scan are two compilations
+        assert_close(mapped, resident)
+    else:
+        assert_same(mapped, resident)
+    assert mapped.steps == resident.steps
+
+
+def test_a_memory_mapped_array_is_evaluated_and_predicted(backend: xpnet.Backend, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    net = make(backend, inputs=3)
+    assert net.evaluate(mapped, Y, batch_size=5) == pytest.approx(net.evaluate(X, Y, batch_size=5), rel=1e-12)
+    np.testing.assert_array_equal(
+        backend.to_numpy(net.predict(mapped, batch_size=5)), backend.to_numpy(net.predict(X, batch_size=5))
+    )
+
+
+# Iterables of batches
+
+
+class Loader:
+    """What a DataLoader is: a length, and a fresh iterator each time."""
+
+    def __init__(self, wrap: Callable[[Any], Any] = np.asarray) -> None:
+        self.wrap, self.passes = wrap, 0
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        self.passes += 1
+        for start in (0, 8, 16):
+            yield [self.wrap(X[start : start + 8]), self.wrap(Y[start : start + 8])]
+
+
+@pytest.mark.parametrize("kind", ["list", "loader", "function", "torch"])
+def test_batches_from_any_iterable(kind: str, backend: xpnet.Backend) -> None:
+    loader = Loader(pytest.importorskip("torch").tensor if kind == "torch" else np.asarray)
+    given = {"list": list(loader), "function": lambda: iter(loader)}.get(kind, loader)
+    streamed, arrays_ = make(backend, inputs=3), make(backend)
+    streamed.fit(given, epochs=3, verbose=0)
+    arrays_.fit(X, Y, epochs=3, batch_size=8, shuffle=False, verbose=0)
+    assert_close(streamed, arrays_)
+    assert streamed.steps == 9
+    assert streamed.evaluate(given) == pytest.approx(streamed.evaluate(X, Y), rel=1e-12)
+
+
+def test_batches_carry_weights(backend: xpnet.Backend) -> None:
+    weights = np.linspace(0.5, 1.5, 22)
+    streamed, arrays_ = make(backend, inputs=3), make(backend)
+    streamed.fit([(X[:11], Y[:11], weights[:11]), (X[11:], Y[11:], weights[11:])], class_weight=[1, 2, 3], verbose=0)
+    arrays_.fit(X, Y, batch_size=11, shuffle=False, sample_weight=weights, class_weight=[1, 2, 3], verbose=0)
+    assert_close(streamed, arrays_)
+
+
+def test_a_generator_lasts_for_one_epoch_and_says_so(backend: xpnet.Backend) -> None:
+    net = make(backend, inputs=3)
+    net.fit(iter(Loader()), verbose=0)
+    assert (net.epochs, net.steps) == (1, 3)
+    with pytest.raises(DataError, match=r"pass 2.*used up after one.*function"):
+        net.fit(iter(Loader()), epochs=2, verbose=0)
+    assert (net.epochs, net.steps) == (2, 6)  # the first pass of the second call was trained
+    net.fit(Loader(), verbose=0)
+    assert net.epochs == 3
+
+
+def test_a_streams_first_batch_is_looked_at_for_nan(backend: xpnet.Backend) -> None:
+    net = make(backend, inputs=3)
+    bad = X.copy()
+    bad[0, 0] = np.nan
+    before = arrays(net)
+    with pytest.raises(DataError, match="NaN"):
+        net.fit([(bad, Y)], verbose=0)
+    assert arrays(net) == before
+
+
+def test_an_array_on_the_device_stays_there(backend: xpnet.Backend) -> None:
+    """Data that already is the backend's is used as it is, and is not written to."""
+    x = backend.asarray(X, dtype=backend.float)
+    net, host = make(backend), make(backend)
+    net.fit(x, backend.asarray(Y), epochs=2, batch_size=8, validation_split=0.2, verbose=0)
+    host.fit(X, Y, epochs=2, batch_size=8, validation_split=0.2, verbose=0)
+    assert_same(net, host)
+    np.testing.assert_array_equal(backend.to_numpy(x), X)

@@ -1,0 +1,312 @@
+"""The network as users hold it: building, predicting, weights, steps by hand, traces, copies and moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import BatchNorm, Dense, Dropout, Network, Residual
+from xpnet.weights import read_arrays
+
+RNG = np.random.default_rng(2)
+X = RNG.normal(size=(10, 4))
+Y = np.arange(10) % 3
+
+
+def make(backend: xpnet.Backend, **arguments: Any) -> Network:
+    return Network([Dense(6), "relu", Dense(3)], backend=backend, **{"seed": 4, "inputs": 4, **arguments})
+
+
+def host(net: Network, array: Any) -> Any:
+    return net.backend.to_numpy(array)
+
+
+# Building
+
+
+def test_the_input_shape_comes_with_the_first_data_or_is_given(backend: xpnet.Backend) -> None:
+    given, learned = make(backend), make(backend, inputs=None)
+    assert (given.built, learned.built) == (True, False)
+    learned.train_step(X, Y)
+    given.train_step(X, Y)
+    assert learned.in_shape == given.in_shape == (4,)
+    assert learned.out_shape == (3,)
+    for name, array in given.get_weights().items():
+        np.testing.assert_array_equal(array, learned.get_weights()[name])
+
+
+@pytest.mark.parametrize("inputs", [4, (4,), [4], np.int64(4)])
+def test_build_takes_an_integer_or_a_shape_and_may_be_repeated(inputs: Any, backend: xpnet.Backend) -> None:
+    net = make(backend, inputs=None)
+    assert net.build(inputs) is net
+    before = net.get_weights()
+    net.build(4)
+    assert all((before[name] == array).all() for name, array in net.get_weights().items())
+
+
+def test_inputs_of_any_rank(backend: xpnet.Backend) -> None:
+    net = Network(["flatten", Dense(3)], backend=backend, inputs=(2, 2), seed=0)
+    flat = Network([Dense(3)], backend=backend, inputs=4, seed=0)
+    flat.set_weights({"0.weight": net.get_weights()["1.weight"]})
+    np.testing.assert_array_equal(host(net, net.predict(X.reshape(10, 2, 2))), host(flat, flat.predict(X)))
+
+
+def test_the_seed_decides_the_first_weights(backend: xpnet.Backend) -> None:
+    one, same, other = make(backend), make(backend), make(backend, seed=5)
+    np.testing.assert_array_equal(one.get_weights()["0.weight"], same.get_weights()["0.weight"])
+    assert not np.array_equal(one.get_weights()["0.weight"], other.get_weights()["0.weight"])
+
+
+def test_every_backend_starts_and_predicts_alike(all_backends: dict[str, xpnet.Backend]) -> None:
+    nets = {name: make(backend) for name, backend in all_backends.items()}
+    reference = nets.pop("numpy", None) or next(iter(nets.values()))
+    for net in nets.values():
+        for name, array in reference.get_weights().items():
+            np.testing.assert_array_equal(array, net.get_weights()[name])
+        np.testing.assert_allclose(host(reference, reference.predict(X)), host(net, net.predict(X)), rtol=1e-12)
+
+
+def test_two_networks_of_two_dtypes_side_by_side(backend: xpnet.Backend, backend32: xpnet.Backend) -> None:
+    wide, narrow = make(backend), make(backend32)
+    for _ in range(3):
+        wide.train_step(X, Y)
+        narrow.train_step(X, Y)
+    assert wide.get_weights()["0.weight"].dtype == np.float64
+    assert narrow.get_weights()["0.weight"].dtype == np.float32
+    np.testing.assert_allclose(wide.get_weights()["0.weight"], narrow.get_weights()["0.weight"], rtol=1e-4, atol=1e-5)
+
+
+def test_networks_of_all_backends_train_in_turns(all_backends: dict[str, xpnet.Backend]) -> None:
+    together = {name: make(backend) for name, backend in all_backends.items()}
+    for _ in range(3):
+        for net in together.values():
+            net.train_step(X, Y)
+    for name, backend in all_backends.items():
+        alone = make(backend)
+        for _ in range(3):
+            alone.train_step(X, Y)
+        np.testing.assert_array_equal(alone.get_weights()["0.weight"], together[name].get_weights()["0.weight"])
+
+
+# Using
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 4096])
+def test_predictions_do_not_depend_on_the_batch_size(size: int, backend: xpnet.Backend) -> None:
+    net = make(backend)
+    np.testing.assert_allclose(
+        host(net, net.predict(X, batch_size=size)), host(net, net.predict(X)), rtol=1e-12, atol=1e-15
+    )
+
+
+def test_scores_probabilities_and_classes_belong_together(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    scores, probabilities = host(net, net.forward(X)), host(net, net.predict(X))
+    exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(probabilities, exponents / exponents.sum(axis=1, keepdims=True), rtol=1e-12)
+    np.testing.assert_array_equal(host(net, net.classify(X)), scores.argmax(axis=1))
+
+
+def test_one_output_says_yes_above_one_half(backend: xpnet.Backend) -> None:
+    net = Network([Dense(1)], loss="binary_cross_entropy", backend=backend, inputs=4)
+    scores = host(net, net.forward(X))
+    np.testing.assert_allclose(host(net, net.predict(X)), 1 / (1 + np.exp(-scores)), rtol=1e-12)
+    np.testing.assert_array_equal(host(net, net.classify(X)), scores[:, 0] > 0)
+
+
+def test_predictions_are_the_backends_arrays(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    assert type(net.predict(X)) is type(backend.asarray(X))
+    assert net.predict(X).dtype == backend.float
+    assert tuple(net.forward(X[:1]).shape) == (1, 3)
+
+
+def test_predictions_are_not_the_networks_memory(backend: xpnet.Backend) -> None:
+    net = Network([xpnet.Identity(), Dense(3)], backend=backend, inputs=4)
+    x = backend.asarray(X, dtype=backend.float)
+    first = host(net, net.predict(x)).copy()
+    kept = net.predict(x)
+    net.train_step(X, Y)
+    np.testing.assert_array_equal(host(net, kept), first)
+
+
+def test_dropout_and_batch_statistics_rest_outside_training(backend: xpnet.Backend) -> None:
+    net = Network([Dense(6), BatchNorm(), Dropout(0.5), Dense(3)], backend=backend, inputs=4, seed=0)
+    net.fit(X, Y, epochs=2, verbose=0)
+    before = read_arrays(net)
+    first = host(net, net.predict(X))
+    np.testing.assert_array_equal(first, host(net, net.predict(X)))
+    np.testing.assert_allclose(first[:1], host(net, net.predict(X[:1])), rtol=1e-12)
+    net.evaluate(X, Y)
+    assert all((before[name] == array).all() for name, array in read_arrays(net).items())
+
+
+# Steps by hand
+
+
+def test_a_step_is_the_optimizers_on_the_gradient(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.SGD(0.1))
+    before, gradients = net.get_weights(), net.gradients(X, Y)
+    expected = net.evaluate(X, Y)["loss"]
+    loss = net.train_step(X, Y)
+    assert float(host(net, loss)) == pytest.approx(expected, rel=1e-12)
+    for name, array in net.get_weights().items():
+        np.testing.assert_allclose(array, before[name] - 0.1 * gradients[name], rtol=1e-12, atol=1e-15)
+    assert (net.steps, net.epochs, dict(net.history)) == (1, 0, {})
+
+
+def test_gradients_are_the_losses_slopes(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    weights = np.linspace(0.5, 2, 10)
+    gradient = net.gradients(X, Y, weights)["0.weight"]
+    original = net.get_weights()["0.weight"]
+    for index in ((0, 0), (3, 5), (1, 2)):
+        measured = []
+        for sign in (1, -1):
+            moved = original.copy()
+            moved[index] += sign * 1e-6
+            net.set_weights({"0.weight": moved})
+            measured.append(net.evaluate(X, Y, sample_weight=weights)["loss"])
+        assert gradient[index] == pytest.approx((measured[0] - measured[1]) / 2e-6, rel=1e-6, abs=1e-9)
+
+
+def test_a_trace_names_every_array_and_changes_nothing(backend: xpnet.Backend) -> None:
+    net = Network([Dense(4), "relu", Residual([Dense(4), "tanh"]), Dense(3)], backend=backend, inputs=4, seed=0)
+    before = read_arrays(net)
+    trace = net.trace(X, Y)
+    layers = ["0", "1", "2.0", "2.1", "2", "3"]
+    assert {name for name in trace if name.endswith("output")} == {f"{name}.output" for name in layers}
+    assert {f"{name}.output.gradient" for name in layers} <= set(trace)
+    assert {f"{name}.gradient" for name in net.get_weights()} <= set(trace)
+    np.testing.assert_allclose(trace["0.output"], X @ before["weights.0.weight"] + before["weights.0.bias"], rtol=1e-12)
+    np.testing.assert_allclose(trace["3.output"], host(net, net.forward(X)), rtol=1e-12)
+    assert trace["input.gradient"].shape == X.shape
+    assert trace["losses"].mean() == pytest.approx(float(trace["loss"]), rel=1e-12)
+    for name, array in net.gradients(X, Y).items():
+        np.testing.assert_array_equal(trace[f"{name}.gradient"], array)
+    assert all((before[name] == array).all() for name, array in read_arrays(net).items())
+    assert net.steps == 0
+
+
+def test_two_backends_can_be_compared_array_by_array(all_backends: dict[str, xpnet.Backend]) -> None:
+    layers = [Dense(6), BatchNorm(), "gelu", Dropout(0.4), Dense(3)]
+    traces = [
+        Network(layers, backend=backend, inputs=4, seed=0).trace(X, Y, np.linspace(1, 2, 10))
+        for backend in all_backends.values()
+    ]
+    for trace in traces[1:]:
+        assert list(trace) == list(traces[0])
+        for name, array in trace.items():
+            np.testing.assert_allclose(array, traces[0][name], rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+# Weights
+
+
+def test_weights_go_out_and_in(backend: xpnet.Backend) -> None:
+    net, other = make(backend), make(backend, seed=9)
+    weights = net.get_weights()
+    assert {name: array.shape for name, array in weights.items()} == {
+        "0.weight": (4, 6),
+        "0.bias": (6,),
+        "2.weight": (6, 3),
+        "2.bias": (3,),
+    }
+    other.set_weights(weights)
+    np.testing.assert_array_equal(host(net, net.predict(X)), host(other, other.predict(X)))
+
+
+def test_got_weights_are_copies(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    weights = net.get_weights()
+    before = weights["0.weight"].copy()
+    weights["0.weight"][:] = 0
+    np.testing.assert_array_equal(net.get_weights()["0.weight"], before)
+    net.set_weights(weights)
+    weights["0.weight"][:] = 1
+    np.testing.assert_array_equal(net.get_weights()["0.weight"], 0 * before)
+
+
+def test_some_weights_may_be_set_and_running_statistics_too(backend: xpnet.Backend) -> None:
+    net = Network([BatchNorm(), Dense(3)], backend=backend, inputs=4)
+    before = net.get_weights()
+    net.set_weights({"0.running_mean": [1, 2, 3, 4], "1.bias": backend.asarray(np.ones(3))})
+    after = net.get_weights()
+    np.testing.assert_array_equal(after["0.running_mean"], [1, 2, 3, 4])
+    np.testing.assert_array_equal(after["1.bias"], np.ones(3))
+    np.testing.assert_array_equal(after["1.weight"], before["1.weight"])
+
+
+# Copies and moves
+
+
+def test_a_copy_is_independent_and_goes_on_alike(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    net.fit(X, Y, epochs=2, batch_size=4, verbose=0)
+    twin = net.copy()
+    frozen = read_arrays(net)
+    twin.fit(X, Y, batch_size=4, verbose=0)
+    assert all((frozen[name] == array).all() for name, array in read_arrays(net).items())
+    net.fit(X, Y, batch_size=4, verbose=0)
+    assert dict(net.history) == dict(twin.history)
+    assert all((read_arrays(twin)[name] == array).all() for name, array in read_arrays(net).items())
+
+
+def test_an_unbuilt_network_can_be_copied(backend: xpnet.Backend) -> None:
+    assert not make(backend, inputs=None).copy().built
+
+
+def test_a_diverged_network_can_be_copied(backend: xpnet.Backend) -> None:
+    net = make(backend, check_finite=False)
+    net.set_weights({"0.weight": np.full((4, 6), np.nan)})
+    net.check_finite = True
+    assert np.isnan(net.copy().get_weights()["0.weight"]).all()
+
+
+def test_a_network_moves_to_any_backend_and_on(backend: xpnet.Backend, all_backends: dict[str, xpnet.Backend]) -> None:
+    net = make(backend)
+    net.fit(X, Y, epochs=2, verbose=0)
+    for other in all_backends.values():
+        moved = net.to(other)
+        assert moved.backend is other
+        assert (moved.epochs, moved.steps) == (net.epochs, net.steps)
+        assert all((read_arrays(net)[name] == array).all() for name, array in read_arrays(moved).items())
+        twin = net.copy()
+        moved.fit(X, Y, epochs=2, batch_size=4, verbose=0)
+        twin.fit(X, Y, epochs=2, batch_size=4, verbose=0)
+        np.testing.assert_allclose(moved.get_weights()["0.weight"], twin.get_weights()["0.weight"], rtol=1e-9)
+
+
+def test_a_move_may_change_the_dtype(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    narrow = net.to(backend.name, dtype="float32")
+    assert narrow.backend.dtype == "float32"
+    np.testing.assert_array_equal(narrow.get_weights()["0.weight"], net.get_weights()["0.weight"].astype(np.float32))
+    assert net.to(backend.name).backend.dtype == "float64"
+
+
+def test_the_average_follows_the_weights(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.chain(xpnet.SGD(0.1), xpnet.ExponentialMovingAverage(0.5)))
+    expected = net.get_weights()["0.weight"]
+    for _ in range(3):
+        net.train_step(X, Y)
+        expected = 0.5 * expected + 0.5 * net.get_weights()["0.weight"]
+    np.testing.assert_allclose(net.averaged().get_weights()["0.weight"], expected, rtol=1e-12)
+
+
+def test_a_network_learns(backend: xpnet.Backend) -> None:
+    x, y = xpnet.clouds(points=60, seed=0)
+    net = Network([Dense(16), "relu", Dense(3)], backend=backend, seed=0, optimizer=xpnet.Adam(0.01))
+    net.fit(x, y, epochs=15, batch_size=16, verbose=0)
+    assert net.evaluate(x, y)["accuracy"] > 0.93
+    assert net.history["loss"][-1] < 0.5 * net.history["loss"][0]
+
+
+def test_the_text_of_a_network_names_its_parts(backend: xpnet.Backend) -> None:
+    text = repr(make(backend))
+    assert text == (
+        f"Network([Dense(6), ReLU(), Dense(3)], loss=CrossEntropy(), optimizer=Adam(), backend={backend.name!r})"
+    )

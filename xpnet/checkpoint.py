@@ -53,7 +53,7 @@ def save(network: Network, path: str | Path) -> None:
 
     description, arrays = take_apart(network)
     description["network"] = {name: to_config(value) for name, value in description["network"].items()}
-    text = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(description, separators=(",", ":"), allow_nan=False)
     contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
     _replace(Path(path), to_bytes(contiguous, metadata={ENTRY: text}))
 
@@ -88,10 +88,11 @@ def load(
         known = KNOWN | {cls.__name__: cls for cls in custom}
         description["network"] = {name: from_config(value, known) for name, value in description["network"].items()}
         return put_together(description, arrays, backend, device)
-    except (BackendError, CheckpointError):
+    except BackendError:
         raise
     except UNUSABLE as error:
-        raise CheckpointError(f"{path} does not describe a network that can be built: {error!r}") from error
+        reason = error if isinstance(error, XpnetError) else repr(error)
+        raise CheckpointError(f"{path} does not describe a network that can be built: {reason}") from error
 
 
 def copy_network(network: Network, backend: Backend) -> Network:

@@ -1,0 +1,416 @@
+"""Files: exact round trips between all backends, and nothing but CheckpointError from anything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load as from_bytes
+from safetensors.numpy import save as to_bytes
+
+import xpnet
+from xpnet import BackendError, BatchNorm, CheckpointError, Dense, Dropout, LayerNorm, Network, Residual
+from xpnet.weights import read_arrays
+
+RNG = np.random.default_rng(4)
+X = RNG.normal(size=(24, 4))
+Y = np.arange(24) % 3
+LAYERS = [Dense(6), BatchNorm(), "relu", Dropout(0.3), Residual([Dense(5), LayerNorm()], Dense(5)), Dense(3)]
+
+
+def make(backend: xpnet.Backend | str = "numpy", **arguments: Any) -> Network:
+    optimizer = xpnet.chain(
+        xpnet.L2(1e-4),
+        xpnet.ClipByNorm(1.0),
+        xpnet.Adam(xpnet.CosineDecay(0.02, 40, warmup=3)),
+        xpnet.ExponentialMovingAverage(0.9),
+    )
+    settings_ = {"optimizer": optimizer, "metrics": ["accuracy", xpnet.TopKAccuracy(2)], "seed": 7, **arguments}
+    return Network(LAYERS, backend=backend, **settings_)
+
+
+def train(net: Network, epochs: int) -> Network:
+    net.fit(X, Y, epochs=epochs, batch_size=7, validation_split=0.1, verbose=0)
+    return net
+
+
+def assert_same(net: Network, other: Network) -> None:
+    first, second = read_arrays(net), read_arrays(other)
+    assert list(first) == list(second)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+    for name, values in net.history.items():
+        np.testing.assert_array_equal(values, other.history[name])
+    assert list(net.history) == list(other.history)
+    for name in ("model", "loss", "optimizer", "metrics", "seed", "in_shape", "out_shape", "check_finite"):
+        assert getattr(net, name) == getattr(other, name), name
+    for name in ("epochs", "steps", "learning_rate", "last_learning_rate"):
+        assert getattr(net, name) == getattr(other, name), name
+
+
+@pytest.fixture(scope="module")
+def saved(backend: xpnet.Backend, tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, Path]:
+    net = train(make(backend), 2)
+    net.learning_rate = net.learning_rate / 3
+    path = tmp_path_factory.mktemp("saved") / "net.safetensors"
+    net.save(path)
+    return net, path
+
+
+# Round trips
+
+
+def test_everything_comes_back_on_every_backend(
+    saved: tuple[Network, Path], all_backends: dict[str, xpnet.Backend]
+) -> None:
+    net, path = saved
+    for backend in all_backends.values():
+        loaded = xpnet.load(path, backend=backend)
+        assert loaded.backend is backend
+        assert_same(net, loaded)
+
+
+def test_the_file_does_not_tell_which_backend_wrote_it(
+    saved: tuple[Network, Path], all_backends: dict[str, xpnet.Backend], tmp_path: Path
+) -> None:
+    net, path = saved
+    for name, backend in all_backends.items():
+        net.to(backend).save(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == path.read_bytes()
+
+
+def test_training_goes_on_as_if_never_interrupted(saved: tuple[Network, Path], backend: xpnet.Backend) -> None:
+    net, path = saved
+    loaded, uninterrupted = xpnet.load(path, backend=backend), net.copy()
+    assert_same(train(uninterrupted, 2), train(loaded, 2))
+
+
+def test_a_float32_network_comes_back_bit_for_bit(backend32: xpnet.Backend, tmp_path: Path) -> None:
+    net = train(make(backend32), 1)
+    net.save(tmp_path / "net")
+    loaded = xpnet.load(tmp_path / "net", backend=backend32.name)
+    assert loaded.backend.dtype == "float32"
+    assert_same(net, loaded)
+
+
+def test_the_dtype_comes_with_the_file_unless_a_backend_record_decides(tmp_path: Path) -> None:
+    make(dtype="float64", inputs=4).save(tmp_path / "net")
+    assert xpnet.load(tmp_path / "net").backend.dtype == "float64"
+    narrow = xpnet.open_backend("numpy", dtype="float32")
+    assert xpnet.load(tmp_path / "net", backend=narrow).get_weights()["0.weight"].dtype == np.float32
+
+
+def test_an_unbuilt_network_comes_back_unbuilt(tmp_path: Path) -> None:
+    make().save(tmp_path / "net")
+    loaded = xpnet.load(tmp_path / "net")
+    assert not loaded.built
+    assert_same(train(make(), 1), train(loaded, 1))
+
+
+def test_a_diverged_network_comes_back_diverged(tmp_path: Path) -> None:
+    net = train(make(), 1)
+    net.history["loss"] = [float("nan")]
+    net.history["accuracy"] = [float("inf")]
+    net.history["val_loss"] = [float("-inf")]
+    for array in read_weights(net):
+        array[...] = np.nan
+    net.save(tmp_path / "net")
+    assert_same(net, xpnet.load(tmp_path / "net"))
+
+
+def read_weights(net: Network) -> list[Any]:
+    """Make the weights of a NumPy network writable from outside."""
+    params = np.array(net.state.params)
+    net.state = net.state._replace(params=params)
+    return [params]
+
+
+RECORDS = [
+    *[getattr(xpnet, name)() for name in ("BinaryCrossEntropy", "MeanSquaredError", "MeanAbsoluteError", "Huber")],
+    xpnet.CrossEntropy(label_smoothing=0.1, reduction="sum"),
+    xpnet.Hinge(),
+]
+
+
+@pytest.mark.parametrize("loss", RECORDS, ids=str)
+def test_every_loss_can_be_saved(loss: Any, tmp_path: Path) -> None:
+    outputs = 3 if isinstance(loss, xpnet.CrossEntropy) else 1
+    Network([Dense(outputs)], loss=loss, inputs=2).save(tmp_path / "net")
+    assert xpnet.load(tmp_path / "net").loss == loss
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta", "lion"])
+def test_every_optimizer_goes_on_after_loading(optimizer: str, tmp_path: Path) -> None:
+    net = train(make(optimizer=optimizer), 1)
+    net.save(tmp_path / "net")
+    loaded = xpnet.load(tmp_path / "net")
+    assert_same(train(net, 1), train(loaded, 1))
+
+
+def test_every_layer_and_its_hyper_parameters_can_be_saved(tmp_path: Path) -> None:
+    layers = [
+        xpnet.Reshape((2, -1)),
+        "flatten",
+        Dense(4, bias=False, weight_initializer=xpnet.Uniform(-0.1, 0.2)),
+        xpnet.Sequential([Dense(4, bias_initializer="ones"), xpnet.LeakyReLU(0.3), xpnet.ELU(0.5)]),
+        *["identity", "sigmoid", "tanh", "relu", "gelu", "silu", "softplus", "softmax"],
+        Dense(2, weight_initializer=xpnet.Orthogonal(0.7)),
+    ]
+    net = Network(layers, inputs=4, seed=3)
+    net.save(tmp_path / "net")
+    assert_same(net, xpnet.load(tmp_path / "net"))
+
+
+# The file
+
+
+def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        train(make(), 2).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_others_can_read_the_arrays(saved: tuple[Network, Path]) -> None:
+    net, path = saved
+    found = from_bytes(path.read_bytes())
+    np.testing.assert_array_equal(found["weights.0.weight"], net.get_weights()["0.weight"])
+    assert any(name.startswith("optimizer.") for name in found)
+
+
+def test_a_file_has_the_rights_that_the_umask_leaves(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        make(inputs=4).save(tmp_path / "net")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "net").stat().st_mode) == 0o640
+
+
+def test_a_save_that_fails_keeps_the_old_file_and_leaves_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net"
+    make(inputs=4).save(path)
+    before = path.read_bytes()
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CheckpointError, match=r"cannot write .*net: No space left"):
+        train(make(), 1).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_that_has_the_old_file_open_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    make(inputs=4).save(path)
+    with path.open("rb") as reader:
+        train(make(), 1).save(path)
+        old = reader.read()
+    assert old != path.read_bytes()
+    (tmp_path / "old").write_bytes(old)
+    assert xpnet.load(tmp_path / "old").steps == 0
+
+
+# Your own classes
+
+
+@dataclass(frozen=True)
+class Doubled:
+    factor: float = 2.0
+
+    def build(self, in_shape: Any) -> Any:
+        return xpnet.layers.Built(in_shape)
+
+    def forward(self, params: Any, x: Any, context: Any) -> Any:
+        return x * self.factor, None
+
+    def backward(self, params: Any, residuals: Any, dy: Any, context: Any) -> Any:
+        return dy * self.factor, {}
+
+
+def test_your_own_layer_is_loaded_only_where_you_pass_it(tmp_path: Path) -> None:
+    net = Network([Doubled(3.0), Dense(2)], inputs=4)
+    net.save(tmp_path / "net")
+    with pytest.raises(CheckpointError, match=r"'Doubled'.*custom=\[Doubled\]"):
+        xpnet.load(tmp_path / "net")
+    loaded = xpnet.load(tmp_path / "net", custom=[Doubled])
+    assert loaded.model.layers[0] == Doubled(3.0)
+    assert_same(net, loaded)
+
+
+def test_what_is_no_record_cannot_be_saved(tmp_path: Path) -> None:
+    def rate(step: Any, xp: Any) -> Any:
+        return 0.1 + 0 * step
+
+    net = Network([Dense(2)], inputs=4, optimizer=xpnet.SGD(rate))
+    with pytest.raises(CheckpointError, match="cannot be saved"):
+        net.save(tmp_path / "net")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Damage and malice
+
+
+def parts(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the description and the arrays of a file."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    return json.loads(header["__metadata__"]["xpnet"]), from_bytes(content)
+
+
+def assemble(description: Any, arrays: dict[str, Any]) -> bytes:
+    return to_bytes(arrays, metadata={"xpnet": json.dumps(description)})
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("content") / "net"
+    train(make(), 1).save(path)
+    return path.read_bytes()
+
+
+def load_bytes(content: bytes, folder: Path) -> Network:
+    path = folder / "damaged.safetensors"
+    path.write_bytes(content)
+    return xpnet.load(path)
+
+
+def loaded_or_refused(content: bytes, folder: Path) -> Network | None:
+    """Any other exception is a failure."""
+    try:
+        return load_bytes(content, folder)
+    except CheckpointError:
+        return None
+
+
+def test_a_file_cut_anywhere_is_refused(content: bytes, tmp_path: Path) -> None:
+    for length in [*range(0, 64, 7), *range(64, len(content), 501), len(content) - 1]:
+        with pytest.raises(CheckpointError, match=r"damaged\.safetensors"):
+            load_bytes(content[:length], tmp_path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_flipped_bytes_give_a_network_or_an_error(data: st.DataObject, content: bytes, tmp_path: Path) -> None:
+    header = 8 + int.from_bytes(content[:8], "little")
+    damaged = bytearray(content)
+    for position in data.draw(st.lists(st.integers(0, header + 64), min_size=1, max_size=4)):
+        damaged[position] = data.draw(st.integers(0, 255))
+    with np.errstate(all="ignore"):
+        loaded_or_refused(bytes(damaged), tmp_path)
+
+
+def paths(tree: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    children = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [prefix, *(path for key, value in children for path in paths(value, (*prefix, key)))]
+
+
+HOSTILE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([-1, 0, 10**6, 10**12, 2**31, 2**63, 10**400, 0.5, float("nan"), float("inf"), -0.0]),
+    st.sampled_from(["", "relu", "../../etc/passwd", "os.system", "__class__", "nan"]),
+    st.sampled_from([[], {}, [1], {"type": "Dense", "units": 10**12}, {"type": "Path"}, {"type": []}, {"a": 1}]),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_hostile_description_gives_a_network_or_an_error(data: st.DataObject, content: bytes, tmp_path: Path) -> None:
+    description, arrays = parts(content)
+    where = data.draw(st.sampled_from(paths(description)))
+    value = data.draw(HOSTILE)
+    node: Any = description
+    for key in where[:-1]:
+        node = node[key]
+    if not where:
+        description = value
+    elif data.draw(st.booleans()):
+        node[where[-1]] = value
+    else:
+        del node[where[-1]]
+    net = loaded_or_refused(assemble(description, arrays), tmp_path)
+    if net is not None:
+        assert net.built or description["inputs"] is None
+        assert np.isfinite(net.learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("change", "fragment"),
+    [
+        (lambda d, a: d.update(schema=99), "schema 99.*upgrade"),
+        (lambda d, a: d.pop("network"), "network"),
+        (lambda d, a: d.update(dtype="float16"), "dtype.*float16"),
+        (lambda d, a: d.update(inputs=[10**9]), r"weights.0.weight must have shape"),
+        (lambda d, a: d["network"]["layers"]["layers"][0].update(units=10**9), r"must have shape"),
+        (lambda d, a: d.update(steps=2**40), "steps"),
+        (lambda d, a: d.update(steps=-1), "steps"),
+        (lambda d, a: d.update(epochs="many"), "epochs"),
+        (lambda d, a: d.update(scale=float("nan")), "scale"),
+        (lambda d, a: d.update(history={"loss": 5}), "not iterable"),
+        (lambda d, a: d["network"].update(loss={"type": "Popen", "args": "id"}), "'Popen' that is not known"),
+        (lambda d, a: d["network"].update(loss={"type": "Dense", "units": 2}), "a loss must be"),
+        (lambda d, a: a.pop("weights.0.weight"), r"weights.0.weight must have shape.*none"),
+        (lambda d, a: a.update({"weights.0.weight": np.zeros((2, 2))}), r"shape \(4, 6\); got shape \(2, 2\)"),
+        (lambda d, a: a.update({"weights.9.weight": np.zeros(2)}), "do not belong.*weights.9.weight"),
+        (lambda d, a: a.pop("optimizer.2.m"), "do not belong.*optimizer.2.m"),
+        (lambda d, a: a.update({"optimizer.2.m": np.zeros(2)}), r"'optimizer.2.m' must have shape"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: Any, fragment: str, content: bytes, tmp_path: Path) -> None:
+    description, arrays = parts(content)
+    change(description, arrays)
+    with pytest.raises(CheckpointError, match=fragment) as caught:
+        load_bytes(assemble(description, arrays), tmp_path)
+    assert "damaged.safetensors" in str(caught.value)
+
+
+def test_deep_nesting_is_refused(content: bytes, tmp_path: Path) -> None:
+    description, arrays = parts(content)
+    text = json.dumps(description)
+    for depth in (400, 900, 100_000):
+        nested = text.replace('"loss": {', '"loss": ' + "[" * depth + "]" * depth + ', "unused": {', 1)
+        with pytest.raises(CheckpointError):
+            load_bytes(to_bytes(arrays, metadata={"xpnet": nested}), tmp_path)
+
+
+def test_a_header_beyond_all_sizes_is_not_read(content: bytes, tmp_path: Path) -> None:
+    for size in (2**20 + 1, 2**40, 2**63):
+        with pytest.raises(CheckpointError, match="not an xpnet file"):
+            load_bytes(size.to_bytes(8, "little") + content[8:], tmp_path)
+
+
+def test_a_pickle_is_not_run(tmp_path: Path) -> None:
+    import pickle
+
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    with pytest.raises(CheckpointError, match="not an xpnet file"):
+        load_bytes(pickle.dumps(Bomb()), tmp_path)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_another_program_s_safetensors_are_refused(tmp_path: Path) -> None:
+    for metadata in (None, {"format": "pt"}, {"xpnet": "no json"}, {"xpnet": "[]"}, {"xpnet": "5"}):
+        with pytest.raises(CheckpointError, match="not an xpnet file"):
+            load_bytes(to_bytes({"a": np.zeros(2)}, metadata=metadata), tmp_path)
+
+
+def test_a_backend_that_cannot_be_had_says_so(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    path.write_bytes(content)
+    with pytest.raises(BackendError, match="'numpyy'"):
+        xpnet.load(path, backend="numpyy")

@@ -1,109 +1,180 @@
+"""The edge: what users bring becomes an array or a clear error."""
+
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
-from libraries import NAMES, Library
 
-from xpnet.arrays import to_host
-from xpnet.errors import DataError, DtypeError, ShapeError
-
-
-@pytest.fixture(params=NAMES)
-def library(request: pytest.FixtureRequest) -> Library:
-    return Library(request.param)
+import xpnet
+from xpnet import DataError, DtypeError, ShapeError
+from xpnet.arrays import check_features, check_finite, check_lengths, portable, take_in, to_host
 
 
-def test_to_host_takes_every_library(library: Library) -> None:
-    host = to_host(library.array([[1.0, 2.0]], "float32"))
-    assert type(host) is np.ndarray
-    assert host.dtype == np.float32
-    np.testing.assert_array_equal(host, [[1.0, 2.0]])
+@pytest.mark.parametrize("values", [[[1, 2]], ((1.5, 2),), [np.array([1, 2])], np.ones((1, 2)), [[True, False]]])
+def test_host_values_become_numpy_and_keep_their_kind(values: Any, backend: xpnet.Backend) -> None:
+    array = take_in(values, backend, "x")
+    assert isinstance(array, np.ndarray)
+    assert array.shape == (1, 2)
+    assert array.dtype == np.asarray(values).dtype
 
 
-def test_to_host_takes_pandas() -> None:
+def test_an_array_is_taken_as_it_is(backend: xpnet.Backend) -> None:
+    for array in (np.ones((2, 3)), np.asfortranarray(np.ones((2, 3))), np.ones((4, 3))[::-2]):
+        assert np.shares_memory(take_in(array, backend, "x"), array)
+
+
+def test_a_memory_mapped_array_stays_on_disk(backend: xpnet.Backend, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert take_in(mapped, backend, "x") is mapped
+
+
+def test_the_backends_own_array_stays_on_its_device(backend: xpnet.Backend) -> None:
+    array = backend.asarray(np.ones((2, 3)), dtype=backend.float)
+    taken = take_in(array, backend, "x")
+    assert type(taken) is type(array)
+    assert str(taken.device) == str(array.device)
+
+
+@pytest.mark.parametrize("library", ["torch", "jax.numpy", "array_api_strict"])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8", "bool"])
+def test_another_librarys_array_is_read(library: str, dtype: str, backend: xpnet.Backend) -> None:
+    xp = pytest.importorskip(library)
+    values = np.array([[0, 1], [1, 1]])
+    array = xp.asarray(values, dtype=getattr(xp, dtype, None) or xp.bool_)
+    taken = take_in(array, backend, "x")
+    host = taken if isinstance(taken, np.ndarray) else backend.to_numpy(taken)
+    np.testing.assert_array_equal(host, values)
+
+
+def test_frames_and_series(backend: xpnet.Backend) -> None:
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3, 4]})
-    np.testing.assert_array_equal(to_host(frame), [[1.0, 3.0], [2.0, 4.0]])
-    np.testing.assert_array_equal(to_host(frame["b"]), [3, 4])
-
-
-def test_to_host_takes_torch_with_gradient_and_bfloat16() -> None:
-    torch = pytest.importorskip("torch")
-    np.testing.assert_array_equal(to_host(torch.ones(2, requires_grad=True)), [1, 1])
-    half = to_host(torch.tensor([1.5], dtype=torch.bfloat16))
-    assert half.dtype == np.float32
-    assert half[0] == 1.5
-
-
-def test_to_host_takes_jax_bfloat16() -> None:
-    jnp = pytest.importorskip("jax.numpy")
-    half = jnp.ones(2, jnp.bfloat16)
-    assert to_host(half).dtype == np.float32
-    assert to_host(np.asarray(half)).dtype == np.float32
-
-
-class OnGpu:
-    """An array as CuPy's: it refuses implicit conversion and leaves its device by `get` alone."""
-
-    __cuda_array_interface__: ClassVar[dict[str, int]] = {}
-
-    def get(self) -> np.ndarray:
-        return np.arange(3)
-
-    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
-
-
-def test_to_host_takes_cupy_by_get() -> None:
-    np.testing.assert_array_equal(to_host(OnGpu()), [0, 1, 2])
-
-
-def test_to_host_names_what_it_refuses() -> None:
-    with pytest.raises(ShapeError, match=r"^y is not a rectangular"):
-        to_host([[1], [1, 2]], "y")
-    with pytest.raises(DtypeError, match=r"is a sparse csr_array; give its \.toarray\(\)"):
-        to_host(pytest.importorskip("scipy.sparse").csr_array([[1, 0]]))
-    with pytest.raises(DataError, match="masked"):
-        to_host(np.ma.masked_equal([1, 2], 2))
-    assert to_host(np.ma.masked_equal([1, 2], 3)).tolist() == [1, 2]
-
-    class Stubborn:
-        def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-            raise TypeError("no")
-
-    with pytest.raises(DtypeError, match=r"^y, a Stubborn, cannot be read"):
-        to_host(Stubborn(), "y")
-
-
-def test_to_host_leaves_a_memory_map_where_it_is(tmp_path: Path) -> None:
-    mapped = np.memmap(tmp_path / "x.bin", "float32", "w+", shape=(2, 3))
-    assert to_host(mapped) is mapped
-    assert to_host(mapped, real=True) is mapped
-
-
-def test_to_host_real_makes_numbers_of_objects(library: Library) -> None:
-    pandas = pytest.importorskip("pandas")
-    assert to_host(pandas.DataFrame({"a": [1, 2], "b": [True, False]}), real=True).tolist() == [[1.0, 1.0], [2.0, 0.0]]
-    assert to_host(np.array([1, 2.5], object), real=True).dtype == np.float64
-    assert to_host(library.array([1, 0], "int32"), real=True).dtype == np.int32
-    assert to_host(library.array([True]), real=True).dtype == np.bool_
+    frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]})
+    np.testing.assert_array_equal(take_in(frame, backend, "x"), [[1, 0.5, 1], [2, 1.5, 0]])
+    np.testing.assert_array_equal(take_in(frame["a"], backend, "x"), [1, 2])
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "error", "fragment"),
     [
-        (["a", "b"], "got dtype <U1: number text and categories first"),
-        ([None, 1], "got dtype object"),
-        (np.array(["1", 2], object), "got dtype object"),
-        (np.array([[1], [1, 2]], object), "objects that are none"),
-        ([1j], "got dtype complex128: use its real part"),
-        (np.array(["2020-01-01"], "datetime64[D]"), "got dtype datetime64"),
-        ([{}], "objects that are none"),
+        (["a"], DtypeError, "data must hold real numbers; got dtype <U1"),
+        ([b"a"], DtypeError, "dtype |S1"),
+        ([None], DtypeError, "dtype object"),
+        (["1", 2.0], DtypeError, "data must hold real numbers"),
+        ([1j], DtypeError, "use its real part"),
+        ([object()], DtypeError, "data must hold real numbers"),
+        ([[1], [1, 2]], ShapeError, "data is not a rectangular array"),
+        (3, ShapeError, "data must be an array with one row for each example; got a single number"),
+        (np.float64(3), ShapeError, "single number"),
+        (np.ma.masked_equal([1, 2], 2), DataError, "data has masked entries"),
+        (np.array(["2020"], "M8[Y]"), DtypeError, "datetime64"),
+        (np.zeros(2, [("a", int)]), DtypeError, "data must hold real numbers"),
     ],
 )
-def test_to_host_real_refuses(values: Any, message: str) -> None:
-    with pytest.raises(DtypeError, match=f"^y must hold real numbers; .*{message}"):
-        to_host(values, "y", real=True)
+def test_what_is_no_array_of_numbers(values: Any, error: type, fragment: str, backend: xpnet.Backend) -> None:
+    with pytest.raises(error) as caught:
+        take_in(values, backend, "data")
+    assert fragment in str(caught.value)
+
+
+def test_numbers_in_objects_are_numbers() -> None:
+    from decimal import Decimal
+    from fractions import Fraction
+
+    host = to_host(np.array([1, 2.5, Fraction(1, 2), Decimal(3), True], dtype=object), "x", real=True)
+    assert host.dtype == np.float64
+    np.testing.assert_array_equal(host, [1, 2.5, 0.5, 3, 1])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("f2", "f4"),
+        ("longdouble", "f8"),
+        (">f4", "f4"),
+        (">f8", "f8"),
+        (">i2", "i2"),
+        (">f2", "f4"),
+        ("f4", "f4"),
+        ("f8", "f8"),
+        ("?", "?"),
+        ("u8", "u8"),
+    ],
+)
+def test_portable_dtypes(dtype: str, expected: str) -> None:
+    array = np.array([0, 1, 1]).astype(dtype)
+    found = portable(array)
+    assert found.dtype == np.dtype(expected)
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found, array)
+    if dtype == expected:
+        assert found is array
+
+
+def test_features() -> None:
+    check_features(np.ones((2, 3)), (3,))
+    with pytest.raises(ShapeError, match=r"x must have shape \(N, 3\).*got \(2, 4\)"):
+        check_features(np.ones((2, 4)), (3,))
+    with pytest.raises(ShapeError, match=r"data must have shape \(N, 3, 2\).*got \(3, 2\).*x\[None\]"):
+        check_features(np.ones((3, 2)), (3, 2), "data")
+    for shape in ((0, 3), (0,), (2, 0)):
+        with pytest.raises(DataError, match=r"at least one example; got shape \("):
+            check_features(np.ones(shape), (3,))
+
+
+def test_lengths() -> None:
+    check_lengths(np.ones((2, 3)), np.ones(2), "y")
+    with pytest.raises(ShapeError, match="y must have one entry for each row of x: expected 2, got 3"):
+        check_lengths(np.ones((2, 3)), np.ones(3), "y")
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", ">f8", "longdouble"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("position", [0, 7, 29])
+def test_one_bad_number_is_found_wherever_it_is(
+    dtype: str, value: float, position: int, backend: xpnet.Backend
+) -> None:
+    array = np.ones((10, 3), dtype)
+    check_finite(array, backend, "x")
+    array.flat[position] = value
+    with pytest.raises(DataError, match="x holds NaN or infinity"):
+        check_finite(array, backend, "x")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_bad_number_is_found_on_the_device(value: float, backend: xpnet.Backend, backend32: xpnet.Backend) -> None:
+    for place in (backend, backend32):
+        array = np.ones((4, 3))
+        check_finite(place.asarray(array, dtype=place.float), place, "x")
+        array[2, 1] = value
+        with pytest.raises(DataError, match="x holds NaN or infinity"):
+            check_finite(place.asarray(array, dtype=place.float), place, "x")
+
+
+def test_a_sum_that_overflows_is_not_a_bad_number(backend: xpnet.Backend) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_finite(np.full(100, np.finfo(np.float64).max), backend, "x")
+        check_finite(np.array([60000.0] * 9, np.float16), backend, "x")
+        check_finite(np.array([1e308, -1e308] * 3), backend, "x")
+
+
+def test_integers_are_always_finite(backend: xpnet.Backend) -> None:
+    check_finite(np.array([2**63 - 1]), backend, "x")
+    check_finite(backend.asarray(np.array([1, 2])), backend, "x")
+
+
+def test_a_mapped_array_is_looked_through_in_pieces(
+    backend: xpnet.Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpnet.arrays.CHUNK", 8)
+    values = np.ones((11, 3))
+    values[10, 2] = np.nan
+    np.save(tmp_path / "x.npy", values)
+    with pytest.raises(DataError, match="NaN"):
+        check_finite(np.load(tmp_path / "x.npy", mmap_mode="r"), backend, "x")
+    check_finite(np.load(tmp_path / "x.npy", mmap_mode="r")[:10], backend, "x")

@@ -1,0 +1,135 @@
+"""Where batches come from: three kinds of source, each giving every row once, in the order that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import DataError
+from xpnet.batches import LONG, PIECES, HostRows, Resident, Stream
+from xpnet.training import Batch
+
+ROWS = 13
+X = np.arange(2.0 * ROWS).reshape(ROWS, 2)
+Y = np.arange(ROWS)
+
+
+class Recorder:
+    """Stands for the compiled training functions: the carry is the list of what was trained on."""
+
+    def __init__(self, backend: xpnet.Backend) -> None:
+        self.backend = backend
+
+    def on_batch(self, carry: list[Any], batch: Batch) -> list[Any]:
+        x, y = (self.backend.to_numpy(array) for array in batch[:2])
+        np.testing.assert_array_equal(x, X[y])
+        return [*carry, y.tolist()]
+
+    def on_rows(self, carry: list[Any], data: Batch, plan: Any) -> list[Any]:
+        return [*carry, *self.backend.to_numpy(plan).tolist()]
+
+
+def place_on(backend: xpnet.Backend) -> Callable[..., Batch]:
+    def place(x: Any, y: Any, weights: Any = None) -> Batch:
+        return Batch(
+            backend.asarray(x, dtype=backend.float),
+            backend.asarray(y),
+            None if weights is None else backend.asarray(weights, dtype=backend.float),
+        )
+
+    return place
+
+
+def sources(backend: xpnet.Backend, rows: int = ROWS) -> dict[str, Any]:
+    place = place_on(backend)
+    return {
+        "resident": Resident(place(X[:rows], Y[:rows]), backend),
+        "host": HostRows((X, Y[:rows], None), place, np.arange(rows)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["resident", "host"])
+@pytest.mark.parametrize("size", [1, 4, 12])
+def test_an_order_is_cut_into_batches(kind: str, size: int, backend: xpnet.Backend) -> None:
+    order = np.random.default_rng(0).permutation(ROWS)
+    steps = list(sources(backend)[kind].train(Recorder(backend), [], order, size, None))
+    assert steps[-1][0] == [order[start : start + size].tolist() for start in range(0, ROWS, size)]
+    assert sum(done for _, done in steps) == -(-ROWS // size)
+
+
+@pytest.mark.parametrize("kind", ["resident", "host"])
+@pytest.mark.parametrize("size", [ROWS, 100])
+def test_a_batch_of_everything_keeps_its_order(kind: str, size: int, backend: xpnet.Backend) -> None:
+    order = np.random.default_rng(0).permutation(ROWS)
+    ((carry, done),) = sources(backend)[kind].train(Recorder(backend), [], order, size, None)
+    assert (carry, done) == ([Y.tolist()], 1)
+
+
+@pytest.mark.parametrize("kind", ["resident", "host", "stream"])
+def test_each_step_is_announced_and_yielded_where_somebody_listens(kind: str, backend: xpnet.Backend) -> None:
+    events: list[Any] = []
+    stream = Stream([(X[:5], Y[:5]), (X[5:10], Y[5:10]), (X[10:], Y[10:])], place_on(backend))
+    source = (sources(backend) | {"stream": stream})[kind]
+    for carry, done in source.train(Recorder(backend), [], None, 5, lambda i: events.append(("before", i))):
+        events.append(("after", len(carry), done))
+    expected = [(("before", i), ("after", i + 1, 1)) for i in range(3)]
+    assert events == [event for pair in expected for event in pair]
+
+
+def test_long_epochs_come_in_pieces_and_short_ones_whole(backend: xpnet.Backend) -> None:
+    def pieces(rows: int) -> list[int]:
+        x = np.zeros((rows, 2))
+        source = Resident(place_on(backend)(x, np.zeros(rows, dtype=int)), backend)
+        return [done for _, done in source.train(Recorder(backend), [], None, 1, None)]
+
+    assert pieces(LONG) == [LONG]
+    assert pieces(2 * LONG) == [2 * LONG // PIECES] * PIECES
+
+
+@pytest.mark.parametrize("kind", ["resident", "host"])
+@pytest.mark.parametrize("size", [1, 4, 13, 50])
+def test_measuring_goes_through_all_rows_in_order(kind: str, size: int, backend: xpnet.Backend) -> None:
+    found = [backend.to_numpy(batch.y).tolist() for batch in sources(backend)[kind].batches(size)]
+    assert [label for part in found for label in part] == Y.tolist()
+    assert [len(part) for part in found] == [min(size, ROWS - start) for start in range(0, ROWS, size)]
+
+
+def test_chosen_rows_of_the_large_array_belong_to_the_small_ones(backend: xpnet.Backend) -> None:
+    chosen = np.array([2, 3, 7, 11])
+    source = HostRows((X, Y[chosen], np.ones(4)), place_on(backend), chosen)
+    assert source.rows == 4
+    for batch in source.batches(3):
+        np.testing.assert_array_equal(backend.to_numpy(batch.x), X[backend.to_numpy(batch.y)])
+    (carry, _), (carry, _) = source.train(Recorder(backend), [], np.array([3, 0, 2, 1]), 2, None)
+    assert carry == [[11, 2], [7, 3]]
+
+
+def test_a_stream_starts_anew_each_epoch(backend: xpnet.Backend) -> None:
+    calls = []
+
+    def fresh() -> Any:
+        calls.append(len(calls))
+        return iter([(X, Y)])
+
+    source = Stream(fresh, place_on(backend))
+    for _ in range(3):
+        assert [carry for carry, _ in source.train(Recorder(backend), [], None, 1, None)] == [[Y.tolist()]]
+    assert calls == [0, 1, 2]
+    assert source.rows is None
+
+
+def test_a_used_up_generator_is_named_with_its_pass(backend: xpnet.Backend) -> None:
+    source = Stream(iter([(X, Y)]), place_on(backend))
+    assert len(list(source.batches(1))) == 1
+    with pytest.raises(DataError, match=r"pass 2.*generator is used up"):
+        list(source.batches(1))
+
+
+@pytest.mark.parametrize("item", [X, (X,), (X, Y, Y, Y), {"x": X}, "xy", None])
+def test_what_is_no_batch_is_refused(item: Any, backend: xpnet.Backend) -> None:
+    with pytest.raises(DataError, match=r"must give \(x, y\) or \(x, y, sample_weight\); got "):
+        list(Stream([item], place_on(backend)).batches(1))

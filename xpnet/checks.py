@@ -34,8 +34,7 @@ def check_real(
     below: float = inf,
 ) -> None:
     """Raise `ConfigurationError` unless *value* is a finite number in the range."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and isfinite(value) and value >= least and above < value < below:  # type: ignore[arg-type, operator]
+    if _is_finite(value) and value >= least and above < value < below:  # type: ignore[operator]
         return
     limits = [
         f"{word} {limit:g}"
@@ -44,6 +43,15 @@ def check_real(
     ]
     expected = " ".join(["must be a finite number", " and ".join(limits)]).rstrip()
     raise ConfigurationError(f"{name} {expected}; got {value!r}")
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def seeded_generator(seed: Any) -> np.random.Generator:

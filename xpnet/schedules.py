@@ -8,7 +8,7 @@ returns the learning rate. It branches by ``where``, so the same code runs insid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, log, pi
+from math import log, pi
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.checks import check_real
@@ -27,6 +27,9 @@ __all__ = [
     "Schedule",
     "StepDecay",
 ]
+
+MOST_STEPS = 2**53
+"""Up to here every integer is a float64, as which steps are computed."""
 
 
 class Schedule(Protocol):
@@ -234,13 +237,14 @@ def _anneal(start: float, end: float, share: Array, xp: Any) -> Array:
 
 
 def _check_rate(schedule: str, name: str, value: object, zero: bool = False) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not isfinite(value) or value < 0 or (value == 0 and not zero):  # type: ignore[arg-type,operator]
-        raise ConfigurationError(
-            f"{schedule}.{name} must be a finite number {'of at least' if zero else 'above'} 0; got {value!r}"
-        )
+    if zero:
+        check_real(f"{schedule}.{name}", value, least=0)
+    else:
+        check_real(f"{schedule}.{name}", value, above=0)
 
 
 def _check_steps(schedule: str, name: str, value: object, zero: bool = False) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < (0 if zero else 1):
-        raise ConfigurationError(f"{schedule}.{name} must be an integer of at least {0 if zero else 1}; got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not (0 if zero else 1) <= value <= MOST_STEPS:
+        raise ConfigurationError(
+            f"{schedule}.{name} must be an integer from {0 if zero else 1} to 2**53; got {value!r}"
+        )

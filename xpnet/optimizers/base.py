@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError
 from xpnet.schedules import ConstantRate, Schedule
 
@@ -51,16 +52,17 @@ def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | fl
 
 
 def check_learning_rate(optimizer: str, rate: object) -> None:
+    """Raise ConfigurationError unless *rate* is a schedule or a finite number above 0."""
     if callable(rate) and not isinstance(rate, type):
         return
-    number = isinstance(rate, int | float) and not isinstance(rate, bool)
-    if not number or not 0 < rate < float("inf"):  # type: ignore[operator]
-        raise ConfigurationError(
-            f"{optimizer}.learning_rate must be a finite number above 0 or a schedule; got {rate!r}"
-        )
+    try:
+        check_real(f"{optimizer}.learning_rate", rate, above=0)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}. A schedule is taken, too") from None
 
 
 def check_moments(optimizer: str, rate: object, beta1: float, beta2: float, epsilon: float) -> None:
+    """Check what Adam and its kin have in common."""
     check_learning_rate(optimizer, rate)
     check_share(optimizer, "beta1", beta1)
     check_share(optimizer, "beta2", beta2)
@@ -68,15 +70,15 @@ def check_moments(optimizer: str, rate: object, beta1: float, beta2: float, epsi
 
 
 def check_share(optimizer: str, name: str, value: float) -> None:
-    if not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ConfigurationError(f"{optimizer}.{name} must be in [0, 1); got {value!r}")
+    """Raise ConfigurationError unless *value* is in [0, 1)."""
+    check_real(f"{optimizer}.{name}", value, least=0, below=1)
 
 
 def check_size(optimizer: str, name: str, value: float) -> None:
-    if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ConfigurationError(f"{optimizer}.{name} must be a finite number of at least 0; got {value!r}")
+    """Raise ConfigurationError unless *value* is a finite number of at least 0."""
+    check_real(f"{optimizer}.{name}", value, least=0)
 
 
 def check_limit(link: str, value: float) -> None:
-    if not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise ConfigurationError(f"{link}.limit must be a finite number above 0; got {value!r}")
+    """Raise ConfigurationError unless *value* is a finite number above 0."""
+    check_real(f"{link}.limit", value, above=0)

@@ -23,7 +23,7 @@ __all__ = ["as_shape", "check_last_layer", "resolve_metrics", "resolve_optimizer
 
 def resolve_optimizer(optimizer: Link | str) -> Link:
     """Return the optimizer or chain that is meant; a link without a learning rate is none."""
-    link: Link = resolve("optimizer", optimizer, optimizers.NAMES, "update")
+    link: Link = resolve("optimizer", optimizer, optimizers.NAMES, "init")
     if not hasattr(link, "learning_rate"):
         raise ConfigurationError(f"{link} is no optimizer by itself; use chain({link}, Adam())")
     return link

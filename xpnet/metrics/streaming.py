@@ -153,6 +153,8 @@ class _FromConfusion:
 
     def result(self, sums: Sums) -> float:
         """Average the classes' values; with two classes, the value of class 1."""
+        if not sums.any():
+            return 0.0
         actual, predicted = sums.sum(axis=1), sums.sum(axis=0)
         counts = Counts(np.diagonal(sums), actual, predicted, actual + predicted > 0)
         figures = averaged_figures(counts, "binary" if len(sums) == 2 else self.average)
@@ -261,6 +263,8 @@ class R2:
     def result(self, sums: Sums) -> float:
         """Return the mean over outputs of 1 - error² / spread; 0 for an output without spread."""
         weight, total, square, error = np.asarray(sums, dtype=np.float64)
+        if not weight.any():
+            return 0.0
         spread = square - total * total / weight
         return float(np.mean(np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), 0.0)))
 

@@ -25,7 +25,7 @@ class Chain:
     def __post_init__(self) -> None:
         object.__setattr__(self, "links", tuple(self.links))
         for link in self.links:
-            if isinstance(link, str | type) or not hasattr(link, "update"):
+            if isinstance(link, str | type) or not hasattr(link, "init"):
                 raise ConfigurationError(f"chain() takes optimizers, penalties and clips as objects; got {link!r}")
         optimizers = [link for link in self.links if hasattr(link, "learning_rate")]
         if len(optimizers) != 1:

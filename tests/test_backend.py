@@ -1,0 +1,361 @@
+"""The door: opening, refusing, listing, and a backend that somebody else wrote and installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import BackendError
+from xpnet.backend import CREATION, STANDARD, Backend
+
+LIBRARIES = {"numpy": "numpy", "torch": "torch", "jax": "jax", "array-api-strict": "array_api_strict"}
+
+
+# Opening
+
+
+def test_an_open_backend_is_a_record(backend: Backend, backend32: Backend) -> None:
+    assert backend.dtype == "float64"
+    assert backend32.dtype == "float32"
+    assert backend.float is not backend32.float
+    assert xpnet.open_backend(backend) is backend
+    assert repr(backend) == f"Backend({backend.name!r}, device={str(backend.device)!r}, dtype='float64')"
+    with pytest.raises(AttributeError):
+        backend.dtype = "float32"  # type: ignore[misc]
+
+
+def test_values_go_in_and_come_out(backend: Backend) -> None:
+    values = np.arange(6.0).reshape(2, 3)
+    for given in (values, values.astype(np.float32), np.asfortranarray(values), values[::-1][::-1]):
+        inside = backend.asarray(given, dtype=backend.float)
+        assert inside.dtype == backend.float
+        assert str(inside.device) == str(backend.device)
+        np.testing.assert_array_equal(backend.to_numpy(inside), values)
+    backend.synchronize()
+
+
+def test_the_namespace_is_the_standard_on_the_device(backend: Backend) -> None:
+    xp = backend.xp
+    for name in CREATION:
+        assert callable(getattr(xp, name))
+    for made in (xp.zeros((2,)), xp.ones((2,)), xp.arange(3), xp.full((2,), 1.0), xp.asarray([1.0]), xp.eye(2)):
+        assert str(made.device) == str(backend.device)
+    for name in ("matmul", "where", "sum", "isdtype", "float32", "float64", "int32"):
+        assert name in STANDARD
+        assert hasattr(xp, name)
+    with pytest.raises(AttributeError, match=f"the Array API namespace of {backend.name} has no 'softmax'"):
+        xp.softmax  # noqa: B018
+    with pytest.raises(AttributeError, match=f"namespace of {backend.name}.nn has no 'softmx'"):
+        xp.nn.softmx  # noqa: B018
+    assert backend.name in repr(xp)
+
+
+@pytest.mark.parametrize("dtype", ["float64", np.float64, np.dtype("float64")])
+def test_a_dtype_in_any_spelling(dtype: Any, backend: Backend) -> None:
+    assert xpnet.open_backend(backend.name, dtype=dtype).dtype == "float64"
+    assert xpnet.open_backend(backend.name, dtype=backend.float).dtype == "float64"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "double", "", None, int, float, 64])
+def test_another_dtype_is_refused(dtype: Any, backend: Backend) -> None:
+    with pytest.raises(BackendError, match="dtype must be one of float32, float64; got"):
+        xpnet.open_backend(backend.name, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("numpi", "numpy"),
+        ("pytorch", "torch"),
+        ("Jax", "jax"),
+        ("array_api_strict", "array-api-strict"),
+        ("cuppy", "cupy"),
+    ],
+)
+def test_an_unknown_name_gets_a_suggestion(name: str, near: str) -> None:
+    with pytest.raises(BackendError) as caught:
+        xpnet.open_backend(name)
+    message = str(caught.value)
+    assert message.startswith(f"unknown backend {name!r}; did you mean {near!r}?")
+    assert "Known: " in message
+    assert "auto" in message
+
+
+@pytest.mark.parametrize("device", ["nowhere", 99, "gpu:99", "cuda:99"])
+def test_a_device_that_is_not_there(device: Any, backend: Backend) -> None:
+    with pytest.raises(BackendError) as caught:
+        xpnet.open_backend(backend.name, device=device)
+    message = str(caught.value)
+    assert repr(backend.name) in message
+    assert repr(device) in message
+    assert "cpu" in message.lower()  # what was found
+
+
+def test_the_default_device_can_be_named(backend: Backend) -> None:
+    device = {"jax": "cpu", "array-api-strict": "device1"}.get(backend.name, str(backend.device))
+    assert str(xpnet.open_backend(backend.name, device=device).device) == str(backend.device)
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "array-api-strict"])
+def test_a_missing_library_is_named_with_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, LIBRARIES[name], None)  # import then raises, as for what is not installed
+    with pytest.raises(BackendError) as caught:
+        xpnet.open_backend(name)
+    message = str(caught.value)
+    extra = "strict" if name == "array-api-strict" else name
+    assert repr(name) in message
+    assert LIBRARIES[name] in message
+    assert f"pip install 'xpnet[{extra}]'" in message
+    info = xpnet.available_backends()[name]
+    assert not info.available
+    assert f"pip install 'xpnet[{extra}]'" in info.problem
+
+
+def test_auto_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    original = xpnet.open_backend
+
+    def without_gpu(name: Any = "numpy", **arguments: Any) -> Backend:
+        if name == "cupy":
+            raise BackendError("no device answers")
+        return original(name, **arguments)
+
+    monkeypatch.setattr("xpnet.backend.open_backend", without_gpu)
+    assert original("auto", dtype="float64").name == "numpy"
+    assert capsys.readouterr().err == "xpnet: backend 'auto' is numpy (no GPU: no device answers)\n"
+
+    def with_gpu(name: Any = "numpy", **arguments: Any) -> Backend:
+        assert arguments == {"device": 1, "dtype": "float32"}
+        return original("numpy")
+
+    monkeypatch.setattr("xpnet.backend.open_backend", with_gpu)
+    original("auto", device=1)
+    assert "(a GPU answers)" in capsys.readouterr().err
+
+
+def test_the_list_tells_versions_and_devices(backend: Backend) -> None:
+    info = xpnet.available_backends()[backend.name]
+    assert info.available
+    assert info.version[0].isdigit()
+    assert info.devices
+    assert info.problem == ""
+
+
+# Entry points
+
+
+def entries(monkeypatch: pytest.MonkeyPatch, *given: tuple[str, str]) -> None:
+    found = [EntryPoint(name, value, "xpnet.backends") for name, value in given]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found)
+
+
+def test_one_name_from_two_distributions_closes_that_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries(
+        monkeypatch,
+        ("numpy", "xpnet_backends.on_numpy"),
+        ("other", "first.module"),
+        ("other", "second.module"),
+    )
+    with pytest.raises(BackendError, match=r"two installed.*'other': first.module and second.module; uninstall"):
+        xpnet.open_backend("other")
+    assert xpnet.open_backend("numpy").name == "numpy"
+    found = xpnet.available_backends()
+    assert found["numpy"].available
+    assert "two installed" in found["other"].problem
+
+
+def test_the_same_backend_seen_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editable install beside a wheel shows each entry point twice."""
+    entries(monkeypatch, *[("numpy", "xpnet_backends.on_numpy")] * 2)
+    assert xpnet.open_backend("numpy").name == "numpy"
+
+
+def test_nothing_registered_means_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries(monkeypatch)
+    with pytest.raises(BackendError, match=r"no backend is registered.*pip install -e"):
+        xpnet.open_backend("numpy")
+
+
+@pytest.mark.parametrize("value", ["no_such_module_anywhere", "xpnet_backends.on_numpy:missing"])
+def test_an_entry_that_leads_nowhere(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries(monkeypatch, ("broken", value))
+    with pytest.raises(BackendError, match=r"backend 'broken' .* cannot be imported"):
+        xpnet.open_backend("broken")
+    assert "cannot be imported" in xpnet.available_backends()["broken"].problem
+
+
+def test_a_replacement_that_nn_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Module:
+        INSTALL = ""
+
+        @staticmethod
+        def open(device: object, dtype: str) -> Backend:
+            return Backend("mine", np, "cpu", dtype, np.asarray, np.asarray, nn={"sofmax": lambda xp, z: z})
+
+    monkeypatch.setattr("xpnet.backend._load", lambda name: Module)
+    with pytest.raises(BackendError, match=r"backend 'mine' replaces \['sofmax'\]"):
+        xpnet.open_backend("mine")
+
+
+# A backend of somebody else's: a distribution of its own, installed by pip
+
+MODULE = '''
+"""NumPy that counts, as a third party would write a backend."""
+
+import numpy as np
+
+from xpnet.backend import Backend
+
+INSTALL = "pip install counting"
+calls = {"compile": 0, "softmax_cross_entropy": 0}
+
+
+def open(device, dtype):
+    if device not in (None, "abacus"):
+        from xpnet import BackendError
+        raise BackendError(f"backend 'counting' computes on 'abacus' only; got device={device!r}")
+    return Backend(
+        name="counting", xp=np, device="cpu", dtype=dtype, asarray=asarray, to_numpy=np.asarray, compile=compile,
+        nn={"softmax_cross_entropy": softmax_cross_entropy},
+    )
+
+
+def asarray(values, dtype=None):
+    return np.asarray(values, dtype=dtype)
+
+
+def compile(function, donated=False):
+    calls["compile"] += 1
+    return function
+
+
+def softmax_cross_entropy(xp, scores, rows):
+    from xpnet import nn
+    calls["softmax_cross_entropy"] += 1
+    return nn.softmax_cross_entropy(xp, scores, rows)
+
+
+def version():
+    return "3.14"
+
+
+def devices():
+    return ["abacus: 10 beads"]
+'''
+
+SCRIPT = """
+import json, sys
+import xpnet
+from xpnet_counting import calls
+
+x, y = xpnet.clouds(points=20, seed=0)
+nets = {
+    name: xpnet.Network(
+        [xpnet.Dense(8), "relu", xpnet.Dropout(0.1), xpnet.Dense(3)],
+        optimizer=xpnet.Adam(0.02), backend=name, dtype="float64",
+    )
+    for name in ("numpy", "counting")
+}
+for net in nets.values():
+    net.fit(x, y, epochs=15, batch_size=16, validation_split=0.2, verbose=0)
+nets["counting"].save(sys.argv[1])
+print(json.dumps({
+    "losses": {name: net.history["loss"] for name, net in nets.items()},
+    "accuracy": nets["counting"].evaluate(x, y)["accuracy"],
+    "loaded": xpnet.load(sys.argv[1], backend="counting").backend.name,
+    "info": xpnet.available_backends()["counting"].devices,
+    "calls": calls,
+    "modules": sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "jax", "array_api_strict"}),
+}))
+"""
+
+
+def wheel(folder: Path, name: str, module: str, entry_points: str) -> Path:
+    """Write a wheel by hand, as a build tool would."""
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"xpnet_{name}.py": module,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[xpnet.backends]\n{entry_points}\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, text in files.items():
+            archive.writestr(inside, text)
+    return path
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run Python where a third party's backend is installed beside xpnet."""
+    pytest.importorskip("pip")
+    folder = tmp_path_factory.mktemp("third_party")
+    target = folder / "site"
+    built = wheel(folder, "counting", MODULE, "counting = xpnet_counting")
+    install = ["-m", "pip", "install", "--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [sys.executable, *install, "--target", str(target), str(built)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(target), os.environ.get("PYTHONPATH", "")])}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            env=environment,
+            timeout=120,
+        )
+
+    return run
+
+
+def test_a_third_partys_backend_trains_a_network(outside: Run, tmp_path: Path) -> None:
+    done = outside("-c", SCRIPT, str(tmp_path / "net.safetensors"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["losses"]["counting"] == pytest.approx(found["losses"]["numpy"], rel=1e-10)
+    assert found["accuracy"] > 0.9
+    assert found["loaded"] == "counting"
+    assert found["info"] == ["abacus: 10 beads"]
+    assert found["calls"]["compile"] > 0
+    assert found["calls"]["softmax_cross_entropy"] > 0  # its own kernel took part
+    assert found["modules"] == []
+
+
+def test_a_third_partys_file_opens_without_it(outside: Run, tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    assert outside("-c", SCRIPT, str(path)).returncode == 0
+    assert xpnet.load(path).backend.name == "numpy"
+
+
+def test_a_third_partys_backend_is_listed_and_named(outside: Run) -> None:
+    done = outside("-m", "xpnet", "info")
+    assert "counting          3.14\n" in done.stdout
+    done = outside("-c", "import xpnet; xpnet.open_backend('countin')")
+    assert "unknown backend 'countin'; did you mean 'counting'?" in done.stderr
+    done = outside("-c", "import xpnet; xpnet.open_backend('counting', device='slide rule')")
+    assert "'abacus' only; got device='slide rule'" in done.stderr
+
+
+def test_without_its_distribution_it_is_unknown() -> None:
+    with pytest.raises(BackendError, match="unknown backend 'counting'"):
+        xpnet.open_backend("counting")

@@ -1,0 +1,228 @@
+"""Metrics that add up over batches: against scikit-learn and the functions of whole arrays, on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import metrics
+from xpnet.metrics import NAMES
+
+RNG = np.random.default_rng(6)
+ROWS, CLASSES = 60, 6
+SCORES = RNG.normal(size=(ROWS, CLASSES))
+TRUE = RNG.integers(0, CLASSES - 1, size=ROWS)  # the last class never occurs
+PREDICTED = SCORES.argmax(axis=1)
+WEIGHTS = RNG.uniform(0, 2, size=ROWS) * (RNG.random(ROWS) > 0.1)
+BINARY, BINARY_SCORES = RNG.integers(0, 2, size=ROWS), RNG.normal(size=(ROWS, 1))
+REAL, REAL_SCORES = RNG.normal(size=(ROWS, 2)), RNG.normal(size=(ROWS, 2))
+
+
+def streamed(
+    metric: Any,
+    loss: Any,
+    scores: Any,
+    y: Any,
+    weights: Any,
+    backend: xpnet.Backend,
+    cuts: tuple[int, ...] = (7, 8, 40),
+) -> float:
+    """Compute *metric* batch by batch on the device, as an epoch does."""
+    out_shape = scores.shape[1:]
+    metric.check(loss, out_shape)
+    targets = loss.targets(np.asarray(y), out_shape)
+    dtype = backend.xp.int32 if targets.dtype.kind == "i" else backend.float
+    total = np.zeros(metric.shape(out_shape))
+
+    def sums(scores: Any, targets: Any, weights: Any) -> Any:
+        return metric.sums(scores, targets, weights, loss, backend.xp)
+
+    run = backend.compile(sums)
+    edges = [0, *cuts, len(scores)]
+    for start, stop in pairwise(edges):
+        part = slice(start, stop)
+        found = run(
+            backend.asarray(scores[part], dtype=backend.float),
+            backend.asarray(targets[part], dtype=dtype),
+            None if weights is None else backend.asarray(weights[part], dtype=backend.float),
+        )
+        total = total + backend.to_numpy(found)
+    return float(metric.result(total))
+
+
+Expected = Callable[[Any], float]
+
+
+def averaged(kind: str, average: str) -> Expected:
+    def expected(weights: Any) -> float:
+        sklearn = pytest.importorskip("sklearn.metrics")
+        labels = np.unique(np.concatenate([TRUE[weights_of(weights) > 0], PREDICTED[weights_of(weights) > 0]]))
+        function = getattr(sklearn, f"{kind}_score")
+        return float(function(TRUE, PREDICTED, labels=labels, average=average, sample_weight=weights, zero_division=0))
+
+    return expected
+
+
+def weights_of(weights: Any) -> Any:
+    return np.ones(ROWS) if weights is None else weights
+
+
+def binary(kind: str) -> Expected:
+    def expected(weights: Any) -> float:
+        sklearn = pytest.importorskip("sklearn.metrics")
+        function = getattr(sklearn, f"{kind}_score")
+        return float(function(BINARY, BINARY_SCORES[:, 0] > 0, sample_weight=weights))
+
+    return expected
+
+
+def ours(name: str, *arguments: Any) -> Expected:
+    return lambda weights: float(getattr(metrics, name)(*arguments, sample_weight=weights))
+
+
+def skl(name: str, *arguments: Any, **named: Any) -> Expected:
+    return lambda weights: float(
+        getattr(pytest.importorskip("sklearn.metrics"), name)(*arguments, sample_weight=weights, **named)
+    )
+
+
+CROSS, BCE, MSE = xpnet.CrossEntropy(), xpnet.BinaryCrossEntropy(), xpnet.MeanSquaredError()
+CASES: dict[str, tuple[Any, Any, Any, Any, list[Expected]]] = {
+    "accuracy": (
+        xpnet.Accuracy(),
+        CROSS,
+        SCORES,
+        TRUE,
+        [ours("accuracy", TRUE, PREDICTED), skl("accuracy_score", TRUE, PREDICTED)],
+    ),
+    "accuracy of rows": (xpnet.Accuracy(), CROSS, SCORES, np.eye(CLASSES)[TRUE], [ours("accuracy", TRUE, PREDICTED)]),
+    "accuracy of margins": (xpnet.Accuracy(), xpnet.Hinge(), SCORES, TRUE, [ours("accuracy", TRUE, PREDICTED)]),
+    "accuracy of one output": (
+        xpnet.Accuracy(),
+        BCE,
+        BINARY_SCORES,
+        BINARY,
+        [skl("accuracy_score", BINARY, BINARY_SCORES[:, 0] > 0)],
+    ),
+    "accuracy of one margin": (
+        xpnet.Accuracy(),
+        xpnet.Hinge(),
+        BINARY_SCORES,
+        BINARY * 2 - 1,
+        [skl("accuracy_score", BINARY, BINARY_SCORES[:, 0] > 0)],
+    ),
+    **{
+        f"top {k}": (
+            xpnet.TopKAccuracy(k),
+            CROSS,
+            SCORES,
+            TRUE,
+            [
+                ours("top_k_accuracy", TRUE, SCORES, k),
+                skl("top_k_accuracy_score", TRUE, SCORES, k=k, labels=np.arange(CLASSES)),
+            ],
+        )
+        for k in (1, 2, 5)
+    },
+    **{
+        f"{average} {kind}": (metric(average), CROSS, SCORES, TRUE, [averaged(kind, average)])
+        for kind, metric in {"precision": xpnet.Precision, "recall": xpnet.Recall, "f1": xpnet.F1}.items()
+        for average in ("macro", "micro", "weighted")
+    },
+    **{
+        f"binary {kind}": (metric(), BCE, BINARY_SCORES, BINARY, [binary(kind)])
+        for kind, metric in {"precision": xpnet.Precision, "recall": xpnet.Recall, "f1": xpnet.F1}.items()
+    },
+    "squared error": (
+        xpnet.SquaredError(),
+        xpnet.Huber(),
+        REAL_SCORES,
+        REAL,
+        [ours("mean_squared_error", REAL, REAL_SCORES), skl("mean_squared_error", REAL, REAL_SCORES)],
+    ),
+    "absolute error": (
+        xpnet.AbsoluteError(),
+        MSE,
+        REAL_SCORES,
+        REAL,
+        [ours("mean_absolute_error", REAL, REAL_SCORES), skl("mean_absolute_error", REAL, REAL_SCORES)],
+    ),
+    "r2": (
+        xpnet.R2(),
+        MSE,
+        REAL_SCORES,
+        REAL,
+        [ours("r2", REAL, REAL_SCORES), skl("r2_score", REAL, REAL_SCORES)],
+    ),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name", CASES)
+def test_batches_add_up_to_the_whole(name: str, weighted: bool, backend: xpnet.Backend) -> None:
+    metric, loss, scores, y, expectations = CASES[name]
+    weights = WEIGHTS if weighted else None
+    value = streamed(metric, loss, scores, y, weights, backend)
+    for expected in expectations:
+        assert value == pytest.approx(expected(weights), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_weight_is_a_repetition(name: str, backend: xpnet.Backend) -> None:
+    metric, loss, scores, y, _ = CASES[name]
+    times = np.arange(ROWS) % 3
+    weighted = streamed(metric, loss, scores, y, times * 1.0, backend)
+    repeated = streamed(metric, loss, np.repeat(scores, times, axis=0), np.repeat(y, times, axis=0), None, backend)
+    assert weighted == pytest.approx(repeated, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_float32_is_close(name: str, backend32: xpnet.Backend) -> None:
+    metric, loss, scores, y, expectations = CASES[name]
+    assert streamed(metric, loss, scores, y, WEIGHTS, backend32) == pytest.approx(expectations[0](WEIGHTS), rel=1e-4)
+
+
+def test_answers_of_several_outputs_count_one_by_one(backend: xpnet.Backend) -> None:
+    scores, y = RNG.normal(size=(20, 3)), RNG.integers(0, 2, size=(20, 3))
+    value = streamed(xpnet.Accuracy(), BCE, scores, y, None, backend, (5,))
+    assert value == pytest.approx(np.mean((scores > 0) == y))
+
+
+def test_a_tie_among_scores_counts_as_right(backend: xpnet.Backend) -> None:
+    scores = np.zeros((2, 6))
+    assert streamed(xpnet.TopKAccuracy(1), CROSS, scores, [0, 5], None, backend, ()) == 1.0
+
+
+@pytest.mark.parametrize("metric", [xpnet.Accuracy(), xpnet.F1(), xpnet.SquaredError(), xpnet.R2()], ids=str)
+def test_no_weight_at_all_is_zero_and_not_an_error(metric: Any) -> None:
+    assert metric.result(np.zeros(metric.shape((3,)))) == 0.0
+
+
+def test_an_output_without_spread_has_no_r2(backend: xpnet.Backend) -> None:
+    scores = np.array([[1.0], [2.0], [3.0]])
+    assert streamed(xpnet.R2(), MSE, scores, np.full(3, 5.0), None, backend, ()) == 0.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_keys_of_results(name: str) -> None:
+    metric = NAMES[name]()
+    assert metric.name == ("top_5_accuracy" if name == "top_k_accuracy" else name)
+
+
+def test_an_epoch_reports_them(backend: xpnet.Backend) -> None:
+    chosen = ["accuracy", "precision", "recall", "f1", xpnet.TopKAccuracy(2)]
+    net = xpnet.Network([xpnet.Dense(CLASSES)], metrics=chosen, backend=backend, seed=0, inputs=CLASSES)
+    found = net.evaluate(SCORES, TRUE, sample_weight=WEIGHTS, batch_size=11)
+    predicted = backend.to_numpy(net.classify(SCORES))
+    figures = metrics.precision_recall_f1(TRUE, predicted, average="macro", sample_weight=WEIGHTS)
+    expected = {
+        "accuracy": metrics.accuracy(TRUE, predicted, sample_weight=WEIGHTS),
+        **figures._asdict(),
+        "top_2_accuracy": metrics.top_k_accuracy(TRUE, backend.to_numpy(net.forward(SCORES)), 2, sample_weight=WEIGHTS),
+    }
+    assert {name: value for name, value in found.items() if name != "loss"} == pytest.approx(expected, rel=1e-12)

@@ -270,12 +270,12 @@ for net in nets.values():
     net.fit(x, y, epochs=15, batch_size=16, validation_split=0.2, verbose=0)
 nets["counting"].save(sys.argv[1])
 print(json.dumps({
+    "modules": sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "jax", "array_api_strict"}),
     "losses": {name: net.history["loss"] for name, net in nets.items()},
     "accuracy": nets["counting"].evaluate(x, y)["accuracy"],
     "loaded": xpnet.load(sys.argv[1], backend="counting").backend.name,
     "info": xpnet.available_backends()["counting"].devices,
     "calls": calls,
-    "modules": sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "jax", "array_api_strict"}),
 }))
 """
 

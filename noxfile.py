@@ -30,7 +30,7 @@ LIBRARIES = {
     "cupy": (os.environ.get("XPNET_CUPY", "-e.[cuda13x-ctk]"),),
 }
 # Tests that set one library beside another, and so need several at once.
-TOGETHER = ("tests/test_checkpoint.py", "tests/test_network.py", "tests/test_torch_parity.py")
+TOGETHER = ("tests/test_assembly.py", "tests/test_checkpoint.py", "tests/test_network.py", "tests/test_torch_parity.py")
 # Tests with a session of their own.
 ELSEWHERE = ("--ignore=tests/test_examples.py", "--ignore=tests/test_readme.py")
 LARGEST_WHEEL = 200_000  # bytes

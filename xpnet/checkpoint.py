@@ -17,20 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import initializers, layers, losses, metrics, optimizers, schedules
-from xpnet.backend import DTYPES
-from xpnet.checks import check_real
+from xpnet.assembly import SCHEMA, Arrays, put_together, take_apart
 from xpnet.errors import BackendError, CheckpointError, XpnetError
-from xpnet.parameters import flatten
-from xpnet.weights import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from xpnet.backend import Backend
     from xpnet.network import Network
 
-__all__ = ["copy_network", "load", "save"]
+__all__ = ["load", "save"]
 
 ENTRY = "xpnet"
-SCHEMA = 1
 MAX_HEADER = 1 << 20
 """Bytes of header that are read at most: a network of thousands of layers stays below, an attack does not."""
 
@@ -43,8 +39,6 @@ KNOWN: dict[str, type] = {
 
 UNUSABLE = (XpnetError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a description that means nothing raises somewhere."""
-
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def save(network: Network, path: str | Path) -> None:
@@ -95,86 +89,6 @@ def load(
         raise CheckpointError(f"{path} does not describe a network that can be built: {reason}") from error
 
 
-def copy_network(network: Network, backend: Backend) -> Network:
-    """Return an independent copy on *backend*, with all training state."""
-    description, arrays = take_apart(network)
-    return put_together(description | {"dtype": backend.dtype}, arrays, backend)
-
-
-def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
-    """Return the description, its records as they are, and the arrays that :func:`put_together` takes."""
-    description: dict[str, Any] = {
-        "network": {
-            "layers": network.model,
-            "loss": network.loss,
-            "optimizer": network.optimizer,
-            "metrics": network.metrics,
-        },
-        "schema": SCHEMA,
-        "dtype": network.backend.dtype,
-        "inputs": list(network.in_shape) if network.in_shape else None,
-        "seed": network.seed,
-        "check_finite": network.check_finite,
-        "epochs": network.epochs,
-        "steps": network.steps,
-        "scale": network.scale,
-        "history": {name: [_number(value) for value in values] for name, values in network.history.items()},
-    }
-    return description, read_arrays(network) if network.built else {}
-
-
-def put_together(
-    description: Mapping[str, Any],
-    arrays: Arrays,
-    backend: str | Backend,
-    device: object = None,
-) -> Network:
-    """Return the network that :func:`take_apart` took apart."""
-    from xpnet.network import Network
-
-    if description["dtype"] not in DTYPES:
-        raise CheckpointError(f"dtype must be one of {', '.join(DTYPES)}; got {description['dtype']!r}")
-    parts = description["network"]
-    network = Network(
-        parts["layers"],
-        loss=parts["loss"],
-        optimizer=parts["optimizer"],
-        metrics=parts["metrics"],
-        backend=backend,
-        device=device,
-        dtype=description["dtype"],
-        seed=description["seed"],
-        check_finite=description["check_finite"],
-    )
-    network.epochs, network.steps = (_count(name, description[name]) for name in ("epochs", "steps"))
-    for name, values in description["history"].items():
-        network.history[name] = [float(value) for value in values]
-    if description["inputs"] is not None:
-        in_shape = tuple(description["inputs"])
-        _check_weights(network, in_shape, arrays)
-        check_real("scale", description["scale"], least=0)
-        network.build(in_shape)
-        write_arrays(network, arrays)
-        network.set_scale(float(description["scale"]))
-    return network
-
-
-def _check_weights(network: Network, in_shape: tuple[int, ...], arrays: Arrays) -> None:
-    """Compare the layers' shapes with the arrays, so that no description makes us reserve more than it brings."""
-    built = network.model.build(in_shape)
-    for name, param in (*flatten(built.params), *flatten(built.state)):
-        given = arrays.get(f"weights.{name}")
-        if given is None or given.shape != param.shape:
-            found = "none" if given is None else f"shape {given.shape}"
-            raise CheckpointError(f"the array weights.{name} must have shape {param.shape}; got {found}")
-
-
-def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise CheckpointError(f"{name} must be a count; got {value!r}")
-    return value
-
-
 def to_config(value: Any) -> Any:
     """Return a record of hyper-parameters as JSON: ``{"type": "Dense", "units": 10, ...}``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -197,11 +111,6 @@ def from_config(config: Any, known: Mapping[str, type]) -> Any:
     if not isinstance(name, str) or name not in known:
         raise CheckpointError(f"the file uses a class {name!r} that is not known; pass custom=[{name}] if it is yours")
     return known[name](**{key: from_config(value, known) for key, value in config.items() if key != "type"})
-
-
-def _number(value: float) -> float | str:
-    """Return a JSON number, or ``"nan"``, ``"inf"``, ``"-inf"``, for which JSON has none."""
-    return value if np.isfinite(value) else str(value)
 
 
 def _replace(path: Path, content: bytes) -> None:

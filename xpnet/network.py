@@ -108,6 +108,7 @@ class Network:
         self.seed = int(seed)
         self.check_finite = bool(check_finite)
         self.backend = open_backend(backend, device=device, dtype=dtype)
+        self._device = device
         self.history = History()
         self.epochs = 0
         self.steps = 0
@@ -363,13 +364,19 @@ class Network:
             if isinstance(backend, Backend)
             else open_backend(backend, device=device, dtype=dtype or self.backend.dtype)
         )
-        from xpnet.checkpoint import copy_network
+        from xpnet.assembly import copy_network
 
         return copy_network(self, name)
 
     def copy(self) -> Network:
         """Return an independent copy on the same backend."""
         return self.to(self.backend)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and deep-copy through the host, as files do; pickles are for one's own processes only."""
+        from xpnet.assembly import take_apart, unpickle
+
+        return unpickle, (*take_apart(self), self.backend.name, self._device)
 
     def averaged(self) -> Network:
         """Return a copy whose weights are the moving average that ``ExponentialMovingAverage`` keeps."""

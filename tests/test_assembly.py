@@ -1,0 +1,62 @@
+"""Copies and pickles: the same network, independent of the first, on another backend or where one is missing."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import xpnet
+import xpnet.backend
+from xpnet import BatchNorm, Dense, Dropout, Network
+from xpnet.weights import read_arrays
+
+X = np.random.default_rng(0).normal(size=(30, 4))
+Y = np.arange(30) % 3
+
+
+def trained(backend):
+    optimizer = xpnet.chain(xpnet.Adam(xpnet.CosineDecay(0.01, 50)), xpnet.ExponentialMovingAverage(0.9))
+    network = Network([Dense(5), BatchNorm(), "relu", Dropout(0.2), Dense(3)], backend=backend, optimizer=optimizer)
+    network.fit(X, Y, epochs=2, batch_size=8, verbose=0)
+    return network
+
+
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), Network.copy])
+def test_a_twin_goes_on_as_the_first_would_and_apart_from_it(backend, twin_of):
+    network = trained(backend)
+    twin, before = twin_of(network), read_arrays(network)
+    assert twin.history == network.history
+    twin.fit(X, Y, epochs=2, batch_size=8, verbose=0)
+    for name, array in read_arrays(network).items():
+        np.testing.assert_array_equal(array, before[name])
+    network.fit(X, Y, epochs=2, batch_size=8, verbose=0)
+    for name, array in read_arrays(network).items():
+        np.testing.assert_allclose(array, read_arrays(twin)[name], rtol=1e-12, atol=1e-12)
+
+
+def test_a_pickle_opens_on_its_own_backend_and_dtype():
+    pytest.importorskip("array_api_strict")
+    network = Network([Dense(3)], backend="array-api-strict", device="device2", dtype="float64", inputs=2)
+    twin = pickle.loads(pickle.dumps(network))
+    assert (twin.backend.name, str(twin.backend.device), twin.backend.dtype) == (
+        "array-api-strict",
+        str(network.backend.device),
+        "float64",
+    )
+
+
+def test_an_unbuilt_network_is_pickled_unbuilt():
+    assert not pickle.loads(pickle.dumps(Network(["relu", Dense(3)]))).built
+
+
+def test_a_pickle_from_a_missing_backend_goes_on_with_numpy(monkeypatch):
+    pytest.importorskip("array_api_strict")
+    network = trained("array-api-strict")
+    pickled, expected = pickle.dumps(network), network.backend.to_numpy(network.predict(X))
+    registered = xpnet.backend._registered
+    monkeypatch.setattr(xpnet.backend, "_registered", lambda: {"numpy": registered()["numpy"]})
+    with pytest.warns(UserWarning, match=r"'array-api-strict', and goes on with NumPy"):
+        twin = pickle.loads(pickled)
+    assert twin.backend.name == "numpy"
+    np.testing.assert_allclose(twin.predict(X), expected, rtol=1e-6)

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -49,7 +50,7 @@ def sweep(full: bool, quick: bool) -> dict[str, Any]:
     held_out = (x[TRAINING_ROWS:], y[TRAINING_ROWS:])
     x, y = x[:TRAINING_ROWS], y[:TRAINING_ROWS]
     units, trials, epochs = (UNITS, TRIALS, EPOCHS) if full else ((3, 35, 67, 99), 1, 1 if quick else 25)
-    normal = xpnet.Normal(0.0, 1.0)
+    normal = xpnet.Normal(deviation=1.0)
     accuracy = {}
     start = perf_counter()
     for hidden in units:
@@ -117,7 +118,7 @@ def mnist_by_torch(seed: int, most: int, fused: bool = False) -> list[float]:
     y, y_test = (read(f"{part}-labels-idx1-ubyte.gz", (1,)).long() for part in ("train", "t10k"))
     torch.manual_seed(seed)
     layers: list[torch.nn.Module] = []
-    for inputs, units in zip(MNIST_SIZES, MNIST_SIZES[1:], strict=False):
+    for inputs, units in pairwise(MNIST_SIZES):
         linear = torch.nn.Linear(inputs, units)
         # The same start as xpnet's: He's before a ReLU, Glorot's uniform one before the scores.
         if units == MNIST_SIZES[-1]:

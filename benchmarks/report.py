@@ -205,6 +205,7 @@ def _part(name: str, part: dict[str, Any]) -> str:
         elif name == "sweep":
             kind = "extrapolated" if found["extrapolated"] else "measured"
             line = f"{found['steps_a_second']:8.0f} steps a second; whole {found['whole_sweep_seconds']:.0f} s, {kind}"
+            line += f"; mean test accuracy {sum(found['accuracy'].values()) / len(found['accuracy']):.4f}"
         else:
             line = f"{found['median']:8.1f} s, epochs {found['epochs']}" + ("" if found["reached"] else ", not reached")
         lines.append(f"  {peer:14}{line}")

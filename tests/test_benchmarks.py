@@ -1,0 +1,182 @@
+"""The CPU benchmark's own logic: who is compared, that cheating would be seen, what is written. Never a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("resource", reason="peak memory is read where POSIX offers it")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import cpu, report, rounds, startup
+from benchmarks.end_to_end import two_moons
+from benchmarks.peers import PEERS, Peer
+from benchmarks.processes import Worker, WorkerFailed, environment
+from benchmarks.work import TRAINING, Work, first_weights, loss_of, make_pool
+from benchmarks.worker import make_trainer, repetitions_for
+
+TINY = {
+    "plain": Work("tiny", (4, 6, 3), 20, "sgd", 0.1, "sigmoid", pool=4),
+    "adam": Work("tiny", (4, 6, 3), 20, "adam", 1e-3, "relu", pool=4),
+    "batch norm": Work("tiny", (4, 6, 5, 3), 20, "adam", 1e-3, "relu", pool=4, batch_norm=True),
+}
+TRAINERS = [name for name in PEERS if name not in ("limit", "keras", "torch-compile")]
+"""Keras keeps global state, and compiling needs a C++ compiler and its time: the harness itself runs them apart."""
+
+
+def trainer_of(name: str, work: Work, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if missing := PEERS[name].missing():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    for variable, value in PEERS[name].environment.items():
+        monkeypatch.setenv(variable, value)
+    return make_trainer(name, work, first_weights(work), make_pool(work))
+
+
+@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("name", [name for name in TRAINERS if name != "source"])
+def test_every_peer_does_the_same_mathematics(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = TINY[kind]
+    if work.batch_norm and name == "sklearn":
+        pytest.skip("scikit-learn has no batch normalization")
+    pool = make_pool(work)
+    peer, plain = (trainer_of(each, work, monkeypatch) for each in (name, "source"))
+    assert peer.train(1, False) > 0
+    plain.train(1, False)
+    before = loss_of(work, first_weights(work), pool)
+    decrease = before - loss_of(work, plain.weights(), pool)
+    assert decrease > 0
+    # scikit-learn adds Adam's epsilon elsewhere, which is 1e-8 against slopes of some 1e-2.
+    assert before - loss_of(work, peer.weights(), pool) == pytest.approx(decrease, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINERS if PEERS[name].predicts])
+def test_every_peer_predicts_what_its_weights_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = TINY["adam"]
+    x = np.random.default_rng(0).standard_normal((7, 4)).astype(np.float32)
+    found = trainer_of(name, work, monkeypatch).predict(x)
+    np.testing.assert_allclose(found, trainer_of("source", work, monkeypatch).predict(x), atol=1e-5)
+
+
+def test_pool_has_fresh_batches_and_labels_that_can_be_learned() -> None:
+    for work in TINY.values():
+        pool = make_pool(work)
+        batches = list(pool.batches())
+        assert len(batches) == len(pool) == work.pool
+        assert len(np.unique(pool.x, axis=0)) == work.pool * work.batch
+        assert pool.x.dtype == np.float32
+    assert all(work.pool > 1 or work.batch == 60_000 for work in TRAINING.values())
+
+
+def test_names_of_peers_and_works_fit_together() -> None:
+    assert set(report.OURS) | set(report.RIVALS) <= set(PEERS)
+    assert set(report.OVER_TORCH) <= set(TRAINING)
+    assert set(startup.COLD) <= set(PEERS)
+    assert set(cpu.PART_FUNCTIONS) == set(cpu.PARTS)
+    assert all(set(peer.works) <= set(TRAINING) for peer in PEERS.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"after": 1.2}, "loss went"),
+        ({"after": math.nan}, "loss went"),
+        ({"after_pass": 0.999}, "after one pass"),
+        ({"after": None}, None),
+    ],
+)
+def test_a_peer_that_did_not_learn_is_found_out(change: dict[str, float], said: str | None) -> None:
+    result = {"before": 1.0, "after_pass": 0.9, "after": 0.5} | change
+    found = rounds.fault("clouds", "torch", result, reference=0.9)
+    assert found is None if said is None else said in str(found)
+
+
+def test_wrong_probabilities_are_found_out() -> None:
+    assert rounds.fault("predict-1", "torch", {"deviation": 1e-6}, None) is None
+    assert "probabilities" in str(rounds.fault("predict-1", "torch", {"deviation": 1e-2}, None))
+
+
+def test_rounds_last_as_long_as_asked() -> None:
+    class Fake:
+        def run(self, repetitions: int) -> float:
+            return 0.003 * repetitions
+
+    assert repetitions_for(Fake(), 0.6) == 200  # type: ignore[arg-type]
+
+
+def test_threads_are_set_for_the_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert environment(3)["OMP_NUM_THREADS"] == "3"
+    assert "OMP_NUM_THREADS" not in environment(None)
+    assert "OMP_NUM_THREADS" not in cpu.os.environ
+
+
+def test_a_worker_that_fails_says_why() -> None:
+    worker = Worker(["benchmarks.worker", json.dumps({"peer": "nobody", "work": "clouds", "threads": None})], None)
+    with pytest.raises(WorkerFailed, match="nobody"):
+        worker.answer()
+    worker.errors.close()
+
+
+def test_aims_are_judged_by_the_figures() -> None:
+    peers = {"xpnet": {"median": 10.0}, "torch": {"median": 60.0}, "jax-step": {"median": 8.0}}
+    found = report.reach({"works": {"moons": {"peers": peers}}, "parts": {}})
+    assert {(row["aim"], row["met"]) for row in found} == {
+        ("moons: xpnet / fastest rival (jax-step)", False),
+        ("moons: xpnet / torch", True),
+    }
+
+
+def test_installed_size_counts_what_is_needed() -> None:
+    found = startup.installed_sizes()["xpnet"]
+    assert {"xpnet", "numpy", "safetensors"} <= set(found["parts"])
+    assert 50_000 < found["parts"]["xpnet"] < found["parts"]["numpy"]
+    assert found["bytes"] == sum(found["parts"].values())
+
+
+def test_two_moons_are_balanced_and_where_they_belong() -> None:
+    x, y = two_moons(1000, 0.0, seed=0)
+    assert y.mean() == 0.5
+    np.testing.assert_allclose(np.hypot(*x[y == 0].T), 1.0)
+    np.testing.assert_allclose(np.hypot(*(x[y == 1] - [1.0, 0.5]).T), 1.0)
+
+
+def test_the_command_writes_a_table_a_file_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PEERS, "jax-step", Peer("absent", "nothing", needs=("no_such_library",)))
+    arguments = ["--quick", "--only", "clouds", "size", "--peers", "xpnet", "xpnet-fit", "jax-step", "source"]
+    assert cpu.main([*arguments, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "plain NumPy, float64" in printed
+    assert "not installed: no_such_library" in printed
+    (written,) = tmp_path.glob("*-cpu.json")
+    results = json.loads(written.read_text())
+    assert set(results["works"]["clouds"]["peers"]) == {"xpnet", "xpnet-fit", "source"}
+    assert results["machine"]["versions"]["numpy"] == np.__version__
+    assert results["works"]["clouds"]["left_out"] == {"jax-step": "not installed: no_such_library"}
+    for result in results["works"]["clouds"]["peers"].values():
+        assert len(result["rounds"]) == 1
+        assert result["after"] < result["before"]
+
+
+def test_the_picture_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    peers = {name: {"median": float(n), "spread": [n * 0.9, n * 1.1]} for n, name in enumerate(("xpnet", "torch"), 1)}
+    machine = {"rounds": 1, "processor": "some", "cores": 2, "date": "2000-01-01"}
+    path = tmp_path / "picture.png"
+    assert report.picture({"works": {"clouds": {"peers": peers}}, "machine": machine}, path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments", [["--only", "nothing"], ["--rounds", "0"], ["--peers", "nobody"]])
+def test_bad_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cpu.parse(arguments)
+    assert arguments[-1] in capsys.readouterr().err

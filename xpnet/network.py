@@ -151,9 +151,17 @@ class Network:
         built = self.model.build(shape)
         self.layout = Layout(built.params)
         self.state_layout = Layout(built.state)
-        xp = self.backend.xp
+        backend = self.backend
         self.program = Program(
-            self.model, self.loss, self.optimizer, self.metrics, self.layout, built.out_shape, self.backend.float, xp
+            self.model,
+            self.loss,
+            self.optimizer,
+            self.metrics,
+            self.layout,
+            built.out_shape,
+            backend.float,
+            backend.xp,
+            place=(backend.name, str(backend.device), backend.dtype, id(backend.nn)),
         )
         layers = {name: self.from_host(value) for name, value in self._first_state().items()}
         self._start(self.from_host(self.layout.initialize(self.seed)), unflatten(layers))

@@ -7,7 +7,7 @@ Python number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpnet.layers.base import Context
@@ -49,7 +49,11 @@ class Batch(NamedTuple):
 
 
 class Program:
-    """The pure functions of a network: its layers, loss, metrics and optimizer over one namespace."""
+    """The pure functions of a network: its layers, loss, metrics and optimizer over one namespace.
+
+    Programs of equal records over the same library, device and dtype are equal, so that a backend can use what it
+    compiled for one network in the next. *place* is what tells one library, device and dtype from another.
+    """
 
     def __init__(
         self,
@@ -61,9 +65,20 @@ class Program:
         out_shape: Shape,
         dtype: Any,
         xp: Any,
+        place: Hashable,
     ) -> None:
         self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, metrics
         self.layout, self.out_shape, self.dtype, self.xp = layout, out_shape, dtype, xp
+        shapes = tuple((slot.name, slot.shape) for slot in layout.slots)
+        self._identity = (model, loss, optimizer, metrics, shapes, out_shape, place)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what decides the functions."""
+        return isinstance(other, Program) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        """Hash what decides the functions; a record of the user's own may refuse."""
+        return hash(self._identity)
 
     def start(self, params: Array, layers: Tree, words: Array) -> State:
         """Return the state before the first step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import wraps
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,12 @@ from xpnet.backend import Backend
 from xpnet.errors import BackendError
 
 INSTALL = "pip install 'xpnet[jax]'"
+
+KEPT = 256
+"""Compiled functions that are kept for networks to come."""
+
+NN: dict[str, Callable[..., Any]] = {}
+"""No function of xp.nn is replaced; one object, so that networks know that they share it."""
 
 
 def open(device: object, dtype: str) -> Backend:
@@ -35,13 +41,10 @@ def open(device: object, dtype: str) -> Backend:
             return jax.device_put(jnp.asarray(values, dtype=dtype), place)
 
     def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
-        return _within(scope, jax.jit(function))
+        return _within(scope, _shared(_jitted, function))
 
     def loop(step: Callable[..., Any]) -> Callable[..., Any]:
-        def run(carry: Any, data: Any, order: Any) -> Any:
-            return jax.lax.scan(lambda carry, row: (step(carry, data, row), None), carry, order)[0]
-
-        return _within(scope, jax.jit(run))
+        return _within(scope, _shared(_jitted_loop, step))
 
     def synchronize() -> None:
         (jax.device_put(np.zeros(()), place) + 0).block_until_ready()
@@ -56,6 +59,7 @@ def open(device: object, dtype: str) -> Backend:
         compile=compile,
         loop=loop,
         synchronize=synchronize,
+        nn=NN,
     )
 
 
@@ -71,6 +75,42 @@ def _device(jax: Any, device: object) -> Any:
             f"backend 'jax' cannot use device={device!r}: {reason}. Found: {', '.join(devices())}. "
             "Leave device out for the default, or run: pip install 'jax[cuda12]'"
         ) from error
+
+
+def _jitted(function: Callable[..., Any]) -> Callable[..., Any]:
+    import jax
+
+    compiled: Callable[..., Any] = jax.jit(function)
+    return compiled
+
+
+def _jitted_loop(step: Callable[..., Any]) -> Callable[..., Any]:
+    import jax
+
+    def run(carry: Any, data: Any, order: Any) -> Any:
+        return jax.lax.scan(lambda carry, row: (step(carry, data, row), None), carry, order)[0]
+
+    compiled: Callable[..., Any] = jax.jit(run)
+    return compiled
+
+
+@lru_cache(maxsize=KEPT)
+def _compiled_method(make: Any, method: Callable[..., Any], owner: Any) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = make(partial(method, owner))
+    return compiled
+
+
+def _shared(make: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what was compiled for the same method of an equal object, as of an equal network; else compile anew."""
+    owner = getattr(function, "__self__", None)
+    try:
+        hash(owner)
+    except TypeError:  # a layer of the user's own that cannot be hashed
+        owner = None
+    compiled: Callable[..., Any] = (
+        make(function) if owner is None else _compiled_method(make, function.__func__, owner)  # type: ignore[attr-defined]
+    )
+    return compiled
 
 
 def _wide_scope(jax: Any) -> Callable[[], AbstractContextManager[Any]]:

@@ -1,0 +1,65 @@
+"""The JAX backend: what is compiled for one network serves every equal one, and no other."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from xpnet import SGD, Dense, Network, Tanh
+from xpnet.layers.base import Built
+
+pytest.importorskip("jax")
+
+X = np.random.default_rng(0).normal(size=(12, 3))
+Y = np.arange(12) % 2
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An identity that counts how often it is traced, and cannot be hashed if it is given a list."""
+
+    mark: object
+    traces: list = field(default_factory=list, compare=False)
+
+    def build(self, in_shape):
+        return Built(in_shape)
+
+    def forward(self, params, x, context):
+        self.traces.append(1)
+        return x, None
+
+    def backward(self, params, residuals, dy, context):
+        return dy, {}
+
+
+def trained(layer, dtype="float32", optimizer=None, seed=0):
+    layers = [Dense(4), layer, Tanh(), Dense(2)]
+    network = Network(layers, backend="jax", dtype=dtype, optimizer=optimizer or SGD(0.1), seed=seed)
+    network.fit(X, Y, epochs=2, batch_size=5, verbose=0)
+    return network
+
+
+def test_an_equal_network_is_not_compiled_again():
+    first, second = Counted("equal"), Counted("equal")
+    trained(first)
+    network = trained(second, seed=1)
+    assert first.traces
+    assert not second.traces
+    plain = Network([Dense(4), Counted("numpy"), Tanh(), Dense(2)], optimizer=SGD(0.1), seed=1)
+    plain.fit(X, Y, epochs=2, batch_size=5, verbose=0)
+    np.testing.assert_allclose(np.asarray(network.predict(X)), plain.predict(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("difference", [{"dtype": "float64"}, {"optimizer": SGD(0.2)}], ids=["dtype", "optimizer"])
+def test_a_network_that_differs_is_compiled_for_itself(difference):
+    first, second = Counted(str(difference)), Counted(str(difference))
+    trained(first)
+    trained(second, **difference)
+    assert second.traces
+
+
+def test_a_layer_that_cannot_be_hashed_trains():
+    first, second = Counted(["a list"]), Counted(["a list"])
+    assert np.isfinite(trained(first).history["loss"]).all()
+    trained(second)
+    assert second.traces

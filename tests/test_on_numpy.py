@@ -217,6 +217,106 @@ def test_an_error_inside_is_the_functions_own():
             compiled(np.ones(3))
 
 
+def _into_new(x):
+    y = np.empty_like(x)
+    np.multiply(x, 2.0, out=y)
+    return y
+
+
+def _through_a_view(x):
+    y = x * 1.0
+    part = y[:, :2]
+    part *= 2.0
+    return y
+
+
+def _through_a_second_name(x):
+    y = x * 1.0
+    z = y
+    z += 1.0
+    return y
+
+
+def _view_of_what_changes(x):
+    y = x * 1.0
+    part = y[:, :2]
+    y += 1.0
+    return part
+
+
+def _into_a_constant(x):
+    total = np.zeros(x.shape)
+    same = total
+    total += x
+    return same
+
+
+def _reshaped_transpose(x):
+    flat = np.reshape(np.matrix_transpose(x) * 2.0, (-1,))
+    other = x * 3.0
+    return np.reshape(flat, x.shape) + other * x
+
+
+def _view_by_a_function(x):
+    doubled = x * 2.0
+    turned = np.einsum("ij->ji", doubled)
+    other = x * 3.0
+    return np.matrix_transpose(turned) + other * x
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        _into_new,
+        _through_a_view,
+        _through_a_second_name,
+        _view_of_what_changes,
+        _into_a_constant,
+        _reshaped_transpose,
+        _view_by_a_function,
+        lambda x: np.hstack((x[:, :2], x[:, 2:] * 2.0)),
+        lambda x: np.roll(x * 2.0, 1, axis=1) + np.cumulative_sum(x, axis=1),
+        lambda x: x * np.float64(0.1) / np.float64(3),
+        lambda x: np.clip(x, -0.5, 0.5) - np.std(x),
+    ],
+    ids=lambda function: function.__name__,
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_whatever_a_layer_does_with_memory_comes_out_right(function, order, dtype):
+    x = np.asarray(np.random.default_rng(0).normal(size=(4, 3)), dtype=dtype, order=order)
+    compiled = Compiled(function)
+    for i in range(4):
+        result, expected = compiled(x + np.float32(i)), function(x + np.float32(i))
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("layers", [[BatchNorm()], [LayerNorm()], [Dense(3), LayerNorm()], [Dropout(0.3)]], ids=str)
+def test_examples_in_another_memory_order_train_alike(layers):
+    channels_first = np.random.default_rng(0).normal(size=(8, 4, 3))
+    strided, labels = channels_first.transpose(0, 2, 1), np.arange(8) % 2
+    trained_on = []
+    for x in (strided, np.ascontiguousarray(strided)):
+        network = Network([*layers, xpnet.Flatten(), Dense(2)], optimizer=xpnet.SGD(0.5), dtype="float64")
+        network.fit(x, labels, epochs=10, batch_size=None, verbose=0)
+        for _ in range(3):
+            network.train_step(x, labels)
+        trained_on.append(read_arrays(network))
+    for name, array in trained_on[0].items():
+        np.testing.assert_allclose(array, trained_on[1][name], rtol=1e-12, atol=1e-12)
+
+
+def test_a_donated_array_that_is_also_returned_is_returned_as_it_was():
+    compiled = Compiled(lambda total: (total + 1.0, total, total * 2.0), donated=True)
+    total = np.ones(3)
+    for i in range(1, 5):
+        total, before, doubled = compiled(total)
+        np.testing.assert_array_equal(total, np.full(3, i + 1.0))
+        np.testing.assert_array_equal(before, np.full(3, float(i)))
+        np.testing.assert_array_equal(doubled, np.full(3, 2.0 * i))
+
+
 def test_old_plans_make_room():
     compiled = Compiled(lambda x: x + 1.0)
     for size in range(1, 60):

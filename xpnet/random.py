@@ -76,8 +76,8 @@ def bits16(key: Key, count: int, xp: Any) -> Array:
 
     Word i is ``mix(i ^ first, + second)``; its low and high halves give two numbers.
     """
-    words = xp.arange((count + 1) // 2, dtype=key.first.dtype)
-    words ^= key.first
+    counter = xp.arange((count + 1) // 2, dtype=key.first.dtype)
+    words = xp.bitwise_xor(counter, key.first)
     words = _mix(words, key.multipliers, xp, between=key.second)
     return xp.concat([words & 0xFFFF, words >> 16])[:count]
 

@@ -25,7 +25,7 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], donated: bool = False) -> None:
         self.function, self.donated = function, donated
-        self.plain = False
+        self.plain: set[Any] = set()
         self._local = threading.local()
 
     def __call__(self, *arguments: Any) -> Any:
@@ -47,7 +47,7 @@ class Compiled:
         first = self._first_signature(arguments) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
         plan: Plan | None = plans.get(key)
-        if plan is not None or self.plain:
+        if plan is not None or key in self.plain:
             if self.donated and plan is not None:
                 self._local.kept = (plan.kept, first)
             return plan
@@ -60,7 +60,7 @@ class Compiled:
         try:
             made = Plan(self.function, arguments, self.donated, homes.get(first))
         except Exception:  # a function that cannot be recorded still runs, and raises its own errors then
-            self.plain = True
+            self.plain.add(key)
             return None
         plans[key] = made
         if self.donated:

@@ -56,8 +56,9 @@ def fusable(node: Node) -> bool:
 
 def _fits(arg: Any, value: np.ndarray[Any, Any]) -> bool:
     if not isinstance(arg, Node):
-        arg = np.asarray(arg)
-        return arg.ndim == 0 and arg.dtype.kind in "iuf"
+        if isinstance(arg, np.ndarray | np.generic):
+            return arg.ndim == 0 and arg.dtype == value.dtype
+        return type(arg) is int or (type(arg) is float and value.dtype.kind == "f")
     if arg.value.dtype != value.dtype:
         return False
     whole = arg.value.shape == value.shape and arg.kind != "view" and arg.kind != "call"

@@ -8,23 +8,21 @@ import numpy as np
 
 from xpnet_backends.on_numpy.tracing import Host, Node
 
-__all__ = ["is_whole", "last_uses", "needed", "operands", "parts", "root", "successors"]
+__all__ = ["is_whole", "last_uses", "needed", "operands", "operands_of", "parts", "root", "successors"]
 
 
 def operands(node: Node) -> list[Node]:
     """Return the nodes among a node's arguments, nested lists and options included."""
-    found: list[Node] = []
+    return operands_of([node.args, list(node.options.values())])
 
-    def visit(item: Any) -> None:
-        if isinstance(item, Node):
-            found.append(item)
-        elif isinstance(item, list | tuple):
-            for part in item:
-                visit(part)
 
-    visit(node.args)
-    visit(list(node.options.values()))
-    return found
+def operands_of(tree: Any) -> list[Node]:
+    """Return the nodes in nested lists and tuples."""
+    if isinstance(tree, Node):
+        return [tree]
+    if isinstance(tree, list | tuple):
+        return [node for part in tree for node in operands_of(part)]
+    return []
 
 
 def needed(nodes: list[Node], results: list[Any]) -> list[Node]:
@@ -49,11 +47,21 @@ def last_uses(nodes: list[Node], results: list[Any]) -> dict[int, int]:
     for i, node in enumerate(nodes):
         last.setdefault(id(root(node)), i)
         for operand in operands(node):
-            last[id(root(operand))] = i
+            for memory in _memories(operand):
+                last[id(memory)] = i
     for result in results:
         if isinstance(result, Node):
-            last[id(root(result))] = len(nodes)
+            for memory in _memories(result):
+                last[id(memory)] = len(nodes)
     return last
+
+
+def _memories(node: Node) -> set[Node]:
+    """Return the nodes whose memory a value may be in: NumPy's functions may hand on that of any argument."""
+    base = root(node)
+    if base.kind != "call":
+        return {base}
+    return {base}.union(*(_memories(operand) for operand in operands(base)))
 
 
 def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], position: dict[int, int]) -> dict[int, int]:

@@ -2,8 +2,9 @@
 
 A :class:`Traced` array carries a real one, so every shape, type and value of the record is NumPy's own. NumPy
 hands each operation to it through ``__array_ufunc__`` and ``__array_function__``; what comes out is a list of
-:class:`Node` in the order of execution. Writing in place (``a += b``) is recorded as a new value: the plan
-decides about memory.
+:class:`Node` in the order of execution. Writing in place (``a += b``) is recorded as a new value that the
+array has from then on: the plan decides about memory. Whatever else would be seen through a second name of the
+same memory is refused, and the function then runs as it stands.
 """
 
 from __future__ import annotations
@@ -38,14 +39,32 @@ class Node:
         self.value: Host = value
 
 
+class Tape:
+    """What is recorded: the nodes in order, and which of them no longer hold as their memory was written to."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.overwritten: set[int] = set()
+
+
 class Traced(NDArrayOperatorsMixin):
-    """An array that notes in ``nodes`` what is done with it."""
+    """An array that notes in ``tape`` what is done with it."""
 
-    __slots__ = ("node", "nodes")
+    __slots__ = ("_node", "tape")
 
-    def __init__(self, node: Node, nodes: list[Node]) -> None:
-        self.node: Node = node
-        self.nodes: list[Node] = nodes
+    def __init__(self, node: Node, tape: Tape) -> None:
+        self._node: Node = node
+        self.tape: Tape = tape
+
+    @property
+    def node(self) -> Node:
+        """The value that the array has now."""
+        node = self._node
+        while node.kind == "view":
+            node = node.args[0]
+        if id(node) in self.tape.overwritten:
+            raise NotTraceable("a view is used after its array was written to")
+        return self._node
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,18 +126,26 @@ class Traced(NDArrayOperatorsMixin):
     __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _look
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
-        """Note a ufunc; an in-place one gives a new value of the written array's type."""
+        """Note a ufunc; one in place gives the written array a new value of its type."""
         if method == "reduce" and out is None and not options.keys() - {"axis", "keepdims"}:
             options = {"axis": 0, "keepdims": False, **options}
             return self._apply("reduce", ufunc, inputs, options)
         if method != "__call__" or ufunc.nout != 1 or options:
             raise NotTraceable(f"{ufunc.__name__}.{method} with {options}")
+        written = None if out is None else out[0]
+        own = isinstance(written, Traced) and written is inputs[0] and written.node.kind != "view"
+        if written is not None and not own:
+            raise NotTraceable(f"{ufunc.__name__} writes into memory that other names may share")
         result = self._apply("ufunc", ufunc, inputs, {})
-        if out is not None and result.dtype != out[0].dtype:
-            if not np.can_cast(result.dtype, out[0].dtype, "same_kind"):
-                raise NotTraceable("an in-place operation would change the kind of number")
-            return np.astype(result, out[0].dtype)
-        return result
+        if written is None:
+            return result
+        if result.shape != written.shape or not np.can_cast(result.dtype, written.dtype, "same_kind"):
+            raise NotTraceable("an operation in place would change the array's form")
+        if result.dtype != written.dtype:
+            result = np.astype(result, written.dtype)
+        self.tape.overwritten.add(id(written.node))
+        written._node = result.node
+        return written
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         """Note a function of NumPy's, broken down where that lets the plan reuse memory."""
@@ -130,9 +157,11 @@ class Traced(NDArrayOperatorsMixin):
     def _apply(self, kind: str, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Run the operation on the real arrays and note it."""
         call = function.reduce if kind == "reduce" else function
+        if "out" in options:
+            raise NotTraceable(f"{function} writes into an array")
         value = call(*_values(arguments), **_values(options))
-        if isinstance(value, tuple | list):
-            raise NotTraceable(f"{function} gives several arrays")
+        if value is None or (isinstance(value, tuple | list) and any(isinstance(item, np.ndarray) for item in value)):
+            raise NotTraceable(f"{function} gives no array, or several")
         if not isinstance(value, np.ndarray | np.generic):
             return value
         value = np.asarray(value)
@@ -142,22 +171,24 @@ class Traced(NDArrayOperatorsMixin):
         return self._note(kind, function, arguments, options, value)
 
     def _note(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
+        # The plan's buffers are in row-major order. So must the record be, or what is a view there is a copy here.
+        value = value if kind in ("view", "call") else np.asarray(value, order="C")
         node = Node(kind, function, _nodes(tuple(arguments)), _nodes(options), value)
-        self.nodes.append(node)
-        return Traced(node, self.nodes)
+        self.tape.nodes.append(node)
+        return Traced(node, self.tape)
 
 
 def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], Any]:
     """Run *function* on recording copies of its arrays; return the nodes, inputs first, and its result."""
-    nodes: list[Node] = []
+    tape = Tape()
 
     def wrap(value: Host) -> Traced:
-        node = Node("input", None, (), {}, value)
-        nodes.append(node)
-        return Traced(node, nodes)
+        node = Node("input", None, (), {}, np.asarray(value))
+        tape.nodes.append(node)
+        return Traced(node, tape)
 
     wrapped = map_leaves(wrap, arguments)
-    return nodes, function(*wrapped)
+    return tape.nodes, function(*wrapped)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import fusing
-from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
+from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, operands_of, parts, root, successors
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
 
@@ -64,8 +64,8 @@ class Writer:
             elif not group and node.kind != "input":
                 getattr(self, f"_write_{node.kind}")(node)
                 self._release(node)
+        results = ", ".join([self._result(i, leaf) for i, leaf in enumerate(self.rest)])
         self._write_back()
-        results = ", ".join(self._result(leaf) for leaf in self.rest)
         head = f"def run({', '.join(f'x{i}' for i in range(len(parameters)))}):"
         return "\n    ".join([head, *self.lines, f"return ({results}{',' if results else ''})"]) + "\n"
 
@@ -205,12 +205,14 @@ class Writer:
                 moves.append((self._constant(self.home[i]), self.names[id(leaf)]))
         self.lines += [f"copyto({home}, {name})" for home, name in moves]
 
-    def _result(self, leaf: Any) -> str:
-        """Return a result that shares no memory with the plan."""
+    def _result(self, i: int, leaf: Any) -> str:
+        """Return the name of a result that shares no memory with the plan, nor with donated arrays to be changed."""
         if not isinstance(leaf, Node):
             return f"{self._constant(np.asarray(leaf))}.copy()"
-        name = self.names[id(leaf)]
-        return name if self.stores[id(leaf)].array is None else f"{name}.copy()"
+        if root(leaf).kind == "input" and self.stores[id(leaf)].array is None:
+            return self.names[id(leaf)]
+        self.lines.append(f"r{i} = {self.names[id(leaf)]}.copy()")
+        return f"r{i}"
 
     # Memory
 
@@ -299,7 +301,7 @@ class Writer:
         """Return an argument's name; a number becomes a 0-d array of the others' type, which is faster."""
         if isinstance(arg, Node):
             return self.names[id(arg)]
-        if isinstance(arg, bool | int | float) and len(dtypes) == 1:
+        if isinstance(arg, int | float) and not isinstance(arg, np.generic) and len(dtypes) == 1:
             dtype = next(iter(dtypes))
             if dtype.kind == "f" and not isinstance(arg, bool):
                 arg = np.asarray(arg, dtype=dtype)
@@ -320,8 +322,10 @@ class Writer:
     def _expression(self, arg: Any) -> str:
         if isinstance(arg, Node):
             return self.names[id(arg)]
-        if isinstance(arg, list) and any(isinstance(item, Node) for item in arg):
-            return f"[{', '.join(self._expression(item) for item in arg)}]"
+        if isinstance(arg, list | tuple):
+            return f"[{', '.join(self._expression(item) for item in arg)}]" if operands_of(arg) else self._constant(arg)
+        if isinstance(arg, dict):
+            raise NotTraceable("a function takes a mapping")
         return self._constant(arg)
 
 

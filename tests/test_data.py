@@ -78,7 +78,7 @@ def test_one_hot_dtype_of_another_library(library: Library) -> None:
         (["cat"], None, DtypeError, "real numbers"),
         ([None], None, DtypeError, "real numbers"),
         ([1j], None, DtypeError, "real numbers"),
-        ([0], 0, ConfigurationError, "classes must be a positive integer, got 0"),
+        ([0], 0, ConfigurationError, "classes must be an integer of at least 1; got 0"),
         ([0], True, ConfigurationError, "got True"),
         ([0], 2.0, ConfigurationError, "got 2.0"),
     ],

@@ -74,7 +74,7 @@ def test_generated_sets_are_defined_by_their_seed(make: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "options", "error", "message"),
     [
-        (spiral, {"points": 0}, ConfigurationError, "points must be a positive integer, got 0"),
+        (spiral, {"points": 0}, ConfigurationError, "points must be an integer of at least 1; got 0"),
         (spiral, {"arms": 1.5}, ConfigurationError, "arms must be .* got 1.5"),
         (spiral, {"noise": -1}, ConfigurationError, "noise must be"),
         (spiral, {"noise": "much"}, ConfigurationError, "noise must be"),

@@ -1,9 +1,13 @@
-"""Numbers that are given as arguments: what they must be, or a clear error."""
+"""Numbers that are given as arguments: plain Python numbers of them, or a clear error.
+
+NumPy's scalars are taken too, and made ``float`` or ``int``: left as they are, a float64 scalar would turn a
+float32 network into a float64 one on NumPy, and be refused by stricter libraries. Arrays are no numbers here.
+"""
 
 from __future__ import annotations
 
-import operator
 from math import inf, isfinite
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import ConfigurationError
@@ -11,31 +15,35 @@ from xpnet.errors import ConfigurationError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["check_real", "positive_integer", "seeded_generator"]
+__all__ = ["check_integer", "check_real", "hold_integers", "hold_reals", "seeded_generator"]
 
 
-def positive_integer(name: str, value: Any) -> int:
-    """Return *value* as an integer from 1 on, or raise `ConfigurationError` about the argument *name*."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be a positive integer, got {value!r}.")
-    return number
+def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
+    """Return *value* as an ``int``, or raise `ConfigurationError` unless it is an integer in least..most."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        number = int(value)
+        if least <= number and (most is None or number <= most):
+            return number
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise ConfigurationError(f"{name} must be an integer {limits}; got {value!r}")
 
 
 def check_real(
     name: str,
-    value: object,
+    value: Any,
     *,
     least: float = -inf,
     above: float = -inf,
     below: float = inf,
-) -> None:
-    """Raise `ConfigurationError` unless *value* is a finite number in the range."""
-    if _is_finite(value) and value >= least and above < value < below:  # type: ignore[operator]
-        return
+) -> float:
+    """Return *value* as a ``float``, or raise `ConfigurationError` unless it is a finite number in the range."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond every float
+            number = inf
+        if isfinite(number) and number >= least and above < number < below:
+            return number
     limits = [
         f"{word} {limit:g}"
         for word, limit in (("of at least", least), ("above", above), ("below", below))
@@ -45,20 +53,28 @@ def check_real(
     raise ConfigurationError(f"{name} {expected}; got {value!r}")
 
 
-def _is_finite(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return isfinite(value)
-    except OverflowError:  # an integer beyond every float
-        return False
+def hold_integers(record: Any, *fields: str, **limits: Any) -> None:
+    """Check fields of a frozen dataclass by :func:`check_integer`, and hold what it returns in their place."""
+    for field in fields:
+        _hold(record, field, check_integer(_argument(record, field), getattr(record, field), **limits))
+
+
+def hold_reals(record: Any, *fields: str, **limits: float) -> None:
+    """Check fields of a frozen dataclass by :func:`check_real`, and hold what it returns in their place."""
+    for field in fields:
+        _hold(record, field, check_real(_argument(record, field), getattr(record, field), **limits))
+
+
+def _argument(record: Any, field: str) -> str:
+    return f"{type(record).__name__}.{field}"
+
+
+def _hold(record: Any, field: str, value: object) -> None:
+    object.__setattr__(record, field, value)
 
 
 def seeded_generator(seed: Any) -> np.random.Generator:
     """Return a new generator for an integer *seed*, or raise `ConfigurationError`."""
     from numpy.random import default_rng
 
-    try:
-        return default_rng(operator.index(seed))
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"seed must be an integer that is not negative, got {seed!r}.") from error
+    return default_rng(check_integer("seed", seed, least=0))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
-from xpnet.checks import positive_integer, seeded_generator
+from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError, unknown_name
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def one_hot(labels: Any, classes: int | None = None, *, dtype: Any = "float32") 
     """
     array, xp, device = open_array(labels, "labels")
     array, largest = _labels(array, xp, device)
-    count = largest + 1 if classes is None else positive_integer("classes", classes)
+    count = largest + 1 if classes is None else check_integer("classes", classes)
     if largest >= count:
         raise DataError(f"labels must lie in 0..{count - 1} for classes={count}, but the largest is {largest}.")
     columns = xp.arange(count, dtype=array.dtype, device=device)

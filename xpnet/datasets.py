@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.arrays import to_host
-from xpnet.checks import positive_integer, seeded_generator
+from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, ShapeError
 from xpnet.idx import read_idx
 from xpnet.mnist_files import mnist
@@ -68,7 +68,7 @@ def spiral(points: int = 100, arms: int = 3, *, noise: float = 0.2, seed: int = 
     >>> x.shape, y.shape, np.bincount(y).tolist()
     ((300, 2), (300,), [100, 100, 100])
     """
-    points, arms = positive_integer("points", points), positive_integer("arms", arms)
+    points, arms = check_integer("points", points), check_integer("arms", arms)
     noise = _spread("noise", noise)
     generator = seeded_generator(seed)
     radius = np.linspace(0.0, 1.0, points)
@@ -108,7 +108,7 @@ def clouds(
     >>> x.shape, np.bincount(y).tolist()
     ((1500, 2), [500, 500, 500])
     """
-    points, deviation = positive_integer("points", points), _spread("deviation", deviation)
+    points, deviation = check_integer("points", points), _spread("deviation", deviation)
     middle = to_host(centers, "centers", real=True)
     if middle.ndim != 2:
         raise ShapeError(f"centers must be a table (classes, features), got shape {middle.shape}.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xpnet.checks import check_real
+from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class Constant:
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        check_real("Constant.value", self.value)
+        hold_reals(self, "value")
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Return the constant; *stream* is not touched."""
         import numpy as np
 
-        return np.full(shape, float(self.value))
+        return np.full(shape, self.value)
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Normal:
     mean: float = 0.0
 
     def __post_init__(self) -> None:
-        check_real("Normal.deviation", self.deviation, least=0)
-        check_real("Normal.mean", self.mean)
+        hold_reals(self, "deviation", least=0)
+        hold_reals(self, "mean")
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw from N(mean, deviation²)."""
@@ -98,8 +98,7 @@ class Uniform:
     high: float = 0.05
 
     def __post_init__(self) -> None:
-        check_real("Uniform.low", self.low)
-        check_real("Uniform.high", self.high)
+        hold_reals(self, "low", "high")
         if self.low > self.high:
             raise ConfigurationError(f"Uniform.low must not exceed Uniform.high; got low={self.low}, high={self.high}")
 
@@ -179,7 +178,7 @@ class Orthogonal:
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        check_real("Orthogonal.gain", self.gain)
+        hold_reals(self, "gain")
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw a matrix of shape ``(prod(shape[:-1]), shape[-1])`` and give it *shape*."""

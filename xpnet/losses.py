@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from xpnet.checks import check_real
+from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.targets import Host, binary_rows, class_targets, real_rows, sign_rows
 
@@ -86,7 +86,7 @@ class CrossEntropy:
 
     def __post_init__(self) -> None:
         _check_reduction(self.reduction)
-        check_real("CrossEntropy.label_smoothing", self.label_smoothing, least=0, below=1)
+        hold_reals(self, "label_smoothing", least=0, below=1)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes (N, classes)."""
@@ -260,7 +260,7 @@ class Huber:
 
     def __post_init__(self) -> None:
         _check_reduction(self.reduction)
-        check_real("Huber.delta", self.delta, above=0)
+        hold_reals(self, "delta", above=0)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import log, pi
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xpnet.checks import check_real
+from xpnet.checks import check_integer, check_real, hold_integers, hold_reals
 from xpnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ConstantRate:
     rate: float
 
     def __post_init__(self) -> None:
-        _check_rate("ConstantRate", "rate", self.rate)
+        hold_reals(self, "rate", above=0)
 
     def __call__(self, step: Array, xp: Any) -> float:
         """Return ``rate``."""
@@ -62,9 +62,9 @@ class InverseTimeDecay:
     every: int = 1
 
     def __post_init__(self) -> None:
-        _check_rate("InverseTimeDecay", "rate", self.rate)
-        _check_rate("InverseTimeDecay", "decay", self.decay, zero=True)
-        _check_steps("InverseTimeDecay", "every", self.every)
+        hold_reals(self, "rate", above=0)
+        hold_reals(self, "decay", least=0)
+        hold_integers(self, "every", most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -80,9 +80,8 @@ class StepDecay:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_rate("StepDecay", "rate", self.rate)
-        _check_rate("StepDecay", "factor", self.factor)
-        _check_steps("StepDecay", "every", self.every)
+        hold_reals(self, "rate", "factor", above=0)
+        hold_integers(self, "every", most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -98,9 +97,8 @@ class ExponentialDecay:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_rate("ExponentialDecay", "rate", self.rate)
-        _check_rate("ExponentialDecay", "factor", self.factor)
-        _check_steps("ExponentialDecay", "every", self.every)
+        hold_reals(self, "rate", "factor", above=0)
+        hold_integers(self, "every", most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -137,10 +135,10 @@ class CosineDecay:
     restarts: bool = False
 
     def __post_init__(self) -> None:
-        _check_rate("CosineDecay", "rate", self.rate)
-        _check_rate("CosineDecay", "final", self.final, zero=True)
-        _check_steps("CosineDecay", "steps", self.steps)
-        _check_steps("CosineDecay", "warmup", self.warmup, zero=True)
+        hold_reals(self, "rate", above=0)
+        hold_reals(self, "final", least=0)
+        hold_integers(self, "steps", most=MOST_STEPS)
+        hold_integers(self, "warmup", least=0, most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -177,11 +175,9 @@ class OneCycle:
     end_divisor: float = 1e4
 
     def __post_init__(self) -> None:
-        _check_rate("OneCycle", "rate", self.rate)
-        _check_steps("OneCycle", "steps", self.steps)
-        _check_rate("OneCycle", "start_divisor", self.start_divisor)
-        _check_rate("OneCycle", "end_divisor", self.end_divisor)
-        check_real("OneCycle.rise", self.rise, above=0, below=1)
+        hold_reals(self, "rate", "start_divisor", "end_divisor", above=0)
+        hold_integers(self, "steps", most=MOST_STEPS)
+        hold_reals(self, "rise", above=0, below=1)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -211,9 +207,9 @@ class PiecewiseConstant:
             given = getattr(self, name)
             if not isinstance(given, tuple | list):
                 raise ConfigurationError(f"PiecewiseConstant.{name} must be a list of numbers; got {given!r}")
-            object.__setattr__(self, name, tuple(given))
-        for boundary in self.boundaries:
-            _check_steps("PiecewiseConstant", "boundaries", boundary)
+        boundaries = tuple(check_integer("PiecewiseConstant.boundaries", n, most=MOST_STEPS) for n in self.boundaries)
+        object.__setattr__(self, "boundaries", boundaries)
+        object.__setattr__(self, "rates", tuple(check_real("PiecewiseConstant.rates", n, least=0) for n in self.rates))
         if len(self.rates) != len(self.boundaries) + 1:
             raise ConfigurationError(
                 f"PiecewiseConstant needs one rate more than boundaries; got {len(self.rates)} rates and "
@@ -221,8 +217,6 @@ class PiecewiseConstant:
             )
         if list(self.boundaries) != sorted(set(self.boundaries)):
             raise ConfigurationError(f"PiecewiseConstant.boundaries must rise; got {self.boundaries}")
-        for rate in self.rates:
-            _check_rate("PiecewiseConstant", "rates", rate, zero=True)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -234,17 +228,3 @@ class PiecewiseConstant:
 
 def _anneal(start: float, end: float, share: Array, xp: Any) -> Array:
     return end + (start - end) * 0.5 * (1.0 + xp.cos(pi * share))
-
-
-def _check_rate(schedule: str, name: str, value: object, zero: bool = False) -> None:
-    if zero:
-        check_real(f"{schedule}.{name}", value, least=0)
-    else:
-        check_real(f"{schedule}.{name}", value, above=0)
-
-
-def _check_steps(schedule: str, name: str, value: object, zero: bool = False) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not (0 if zero else 1) <= value <= MOST_STEPS:
-        raise ConfigurationError(
-            f"{schedule}.{name} must be an integer from {0 if zero else 1} to 2**53; got {value!r}"
-        )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import pi, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
-from xpnet.layers.base import Built, Context, Elementwise, check_finite, check_rank
+from xpnet.checks import hold_reals
+from xpnet.layers.base import Built, Context, Elementwise, check_rank
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -104,7 +105,7 @@ class LeakyReLU(Elementwise):
     initializer: ClassVar[str] = "he_normal"
 
     def __post_init__(self) -> None:
-        check_finite("LeakyReLU", "slope", self.slope)
+        hold_reals(self, "slope")
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Array]:
         """Return y; keep x."""
@@ -123,7 +124,7 @@ class ELU(Elementwise):
     initializer: ClassVar[str] = "he_normal"
 
     def __post_init__(self) -> None:
-        check_finite("ELU", "alpha", self.alpha)
+        hold_reals(self, "alpha")
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, tuple[Array, Array]]:
         """Return y; keep x and the exponential part."""

@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from xpnet.errors import ConfigurationError, ShapeError
+from xpnet.errors import ShapeError
 from xpnet.random import Key, fold_in
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
     from xpnet.parameters import Shape, Tree
 
-__all__ = ["Built", "Context", "Elementwise", "Layer", "check_finite", "check_positive", "check_rank"]
+__all__ = ["Built", "Context", "Elementwise", "Layer", "check_rank"]
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,3 @@ def check_rank(layer: Layer, in_shape: Shape) -> None:
     """Raise :class:`ShapeError` unless *in_shape* has at least one axis."""
     if not in_shape:
         raise ShapeError(f"{layer} needs inputs of shape (features,) or higher rank; got one number per example")
-
-
-def check_positive(layer: str, name: str, value: object) -> None:
-    """Raise :class:`ConfigurationError` unless *value* is an integer above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{layer}.{name} must be an integer of at least 1; got {value!r}")
-
-
-def check_finite(layer: str, name: str, value: object) -> None:
-    """Raise :class:`ConfigurationError` unless *value* is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
-        raise ConfigurationError(f"{layer}.{name} must be a finite number; got {value!r}")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xpnet import initializers
+from xpnet.checks import hold_integers
 from xpnet.initializers import Initializer
-from xpnet.layers.base import Built, Context, check_positive, check_rank
+from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param
 from xpnet.registry import resolve
 
@@ -56,7 +57,7 @@ class Dense:
     bias_initializer: Initializer | str = "zeros"
 
     def __post_init__(self) -> None:
-        check_positive("Dense", "units", self.units)
+        hold_integers(self, "units")
         _resolve(self.weight_initializer)
         _resolve(self.bias_initializer)
 

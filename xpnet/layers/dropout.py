@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.layers.base import Context, Elementwise
 
@@ -39,10 +40,7 @@ class Dropout(Elementwise):
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 <= self.rate < 1:
-            raise ConfigurationError(
-                f"Dropout.rate is the probability of dropping and must be in [0, 1); got {self.rate!r}"
-            )
+        hold_reals(self, "rate", least=0, below=1)
         if round((1 - self.rate) * 65536) < 1:
             raise ConfigurationError(f"Dropout.rate must be at most 1 - 2**-16, or nothing is kept; got {self.rate!r}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xpnet.checks import check_real
+from xpnet.checks import hold_reals
 from xpnet.initializers import Ones, Zeros
 from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param
@@ -55,8 +55,8 @@ class BatchNorm:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        check_real("BatchNorm.momentum", self.momentum, least=0, below=1)
-        check_real("BatchNorm.epsilon", self.epsilon, above=0)
+        hold_reals(self, "momentum", least=0, below=1)
+        hold_reals(self, "epsilon", above=0)
 
     def build(self, in_shape: Shape) -> Built:
         """Declare gamma, beta and the running mean and variance."""
@@ -126,7 +126,7 @@ class LayerNorm:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        check_real("LayerNorm.epsilon", self.epsilon, above=0)
+        hold_reals(self, "epsilon", above=0)
 
     def build(self, in_shape: Shape) -> Built:
         """Declare gamma and beta."""

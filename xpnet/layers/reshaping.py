@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from xpnet.errors import ConfigurationError, ShapeError
@@ -63,11 +64,12 @@ class Reshape:
 
     def __post_init__(self) -> None:
         shape = tuple(self.shape) if isinstance(self.shape, list | tuple) else (self.shape,)
-        if any(not isinstance(n, int) or (n < 1 and n != -1) for n in shape) or shape.count(-1) > 1:
+        integers = all(isinstance(n, Integral) and not isinstance(n, bool) for n in shape)
+        if not integers or any(n < 1 and n != -1 for n in shape) or shape.count(-1) > 1:
             raise ConfigurationError(
                 f"Reshape.shape must be positive integers with at most one -1 among them; got {self.shape!r}"
             )
-        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
 
     def build(self, in_shape: Shape) -> Built:
         """Check that the sizes agree."""

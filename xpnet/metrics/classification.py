@@ -12,7 +12,8 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, overlo
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.errors import ConfigurationError, DataError, unknown_name
+from xpnet.checks import check_integer
+from xpnet.errors import DataError, unknown_name
 from xpnet.metrics.inputs import (
     Reals,
     class_count,
@@ -100,8 +101,7 @@ def top_k_accuracy(y_true: Any, scores: Any, k: int, *, sample_weight: Any = Non
     table = score_table(scores, len(true))
     classes = table.shape[1]
     require_range(true, "y_true", classes, f"the {classes} columns of scores")
-    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 1 <= k <= classes:
-        raise ConfigurationError(f"k must be an integer in 1..{classes}, the number of classes, got {k!r}.")
+    k = check_integer("k", k, most=classes)
     own = np.take_along_axis(table, true[:, None], axis=1)
     earlier = np.arange(classes) < true[:, None]
     rank = np.sum((table > own) | ((table == own) & earlier), axis=1)
@@ -235,8 +235,7 @@ def classification_report(
        macro avg       0.75    0.83  0.73        4
     weighted avg       0.88    0.75  0.77        4
     """
-    if not isinstance(digits, (int, np.integer)) or isinstance(digits, bool) or digits < 0:
-        raise ConfigurationError(f"digits must be an integer from 0 on, got {digits!r}.")
+    digits = check_integer("digits", digits, least=0)
     labels = None if names is None else [str(name) for name in names]
     counts = _count(y_true, y_pred, None if labels is None else len(labels), sample_weight)
     figures = _figures(counts)

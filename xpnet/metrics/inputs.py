@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.arrays import to_host
-from xpnet.checks import positive_integer
+from xpnet.checks import check_integer
 from xpnet.errors import DataError, ShapeError
 
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -58,7 +58,7 @@ def class_count(true: Labels, predicted: Labels, classes: Any) -> int:
         count = int(max(true.max(), predicted.max())) + 1
         allowed = "classes numbered from 0"
     else:
-        count = positive_integer("classes", classes)
+        count = check_integer("classes", classes)
         allowed = f"{count} classes"
     for labels, name in ((true, "y_true"), (predicted, "y_pred")):
         require_range(labels, name, max(count, 1), allowed)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from xpnet.checks import hold_integers
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.losses import BinaryCrossEntropy
 from xpnet.metrics.classification import Counts, averaged_figures
@@ -87,8 +88,7 @@ class TopKAccuracy:
     k: int = 5
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
-            raise ConfigurationError(f"TopKAccuracy.k must be an integer of at least 1; got {self.k!r}")
+        hold_integers(self, "k")
 
     @property
     def name(self) -> str:

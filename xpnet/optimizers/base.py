@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from xpnet.checks import check_real
+from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.schedules import ConstantRate, Schedule
 
@@ -51,34 +51,18 @@ def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | fl
     return schedule(step, xp)
 
 
-def check_learning_rate(optimizer: str, rate: object) -> None:
-    """Raise ConfigurationError unless *rate* is a schedule or a finite number above 0."""
+def hold_learning_rate(optimizer: Any) -> None:
+    """Check and hold the optimizer's learning rate: a schedule, or a finite number above 0."""
+    rate = optimizer.learning_rate
     if callable(rate) and not isinstance(rate, type):
         return
     try:
-        check_real(f"{optimizer}.learning_rate", rate, above=0)
+        hold_reals(optimizer, "learning_rate", above=0)
     except ConfigurationError as error:
         raise ConfigurationError(f"{error}. A schedule is taken, too") from None
 
 
-def check_moments(optimizer: str, rate: object, beta1: float, beta2: float, epsilon: float) -> None:
-    """Check what Adam and its kin have in common."""
-    check_learning_rate(optimizer, rate)
-    check_share(optimizer, "beta1", beta1)
-    check_share(optimizer, "beta2", beta2)
-    check_size(optimizer, "epsilon", epsilon)
-
-
-def check_share(optimizer: str, name: str, value: float) -> None:
-    """Raise ConfigurationError unless *value* is in [0, 1)."""
-    check_real(f"{optimizer}.{name}", value, least=0, below=1)
-
-
-def check_size(optimizer: str, name: str, value: float) -> None:
-    """Raise ConfigurationError unless *value* is a finite number of at least 0."""
-    check_real(f"{optimizer}.{name}", value, least=0)
-
-
-def check_limit(link: str, value: float) -> None:
-    """Raise ConfigurationError unless *value* is a finite number above 0."""
-    check_real(f"{link}.limit", value, above=0)
+def hold_moments(optimizer: Any) -> None:
+    """Check and hold what Adam and its kin have in common."""
+    hold_learning_rate(optimizer)
+    hold_reals(optimizer, "beta1", "beta2", least=0, below=1)

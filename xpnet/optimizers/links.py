@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xpnet.optimizers.base import check_limit, check_share, check_size
+from xpnet.checks import hold_reals
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -33,7 +33,7 @@ class ClipByValue:
     limit: float = 1.0
 
     def __post_init__(self) -> None:
-        check_limit("ClipByValue", self.limit)
+        hold_reals(self, "limit", above=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Need no state."""
@@ -54,7 +54,7 @@ class ClipByNorm:
     limit: float = 1.0
 
     def __post_init__(self) -> None:
-        check_limit("ClipByNorm", self.limit)
+        hold_reals(self, "limit", above=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Need no state."""
@@ -77,7 +77,7 @@ class L1:
     rate: float = 1e-5
 
     def __post_init__(self) -> None:
-        check_size("L1", "rate", self.rate)
+        hold_reals(self, "rate", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the mask of what is penalized."""
@@ -99,7 +99,7 @@ class L2:
     rate: float = 1e-4
 
     def __post_init__(self) -> None:
-        check_size("L2", "rate", self.rate)
+        hold_reals(self, "rate", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the mask of what is penalized."""
@@ -121,7 +121,7 @@ class DecoupledWeightDecay:
     rate: float = 0.01
 
     def __post_init__(self) -> None:
-        check_size("DecoupledWeightDecay", "rate", self.rate)
+        hold_reals(self, "rate", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the mask of what decays."""
@@ -143,7 +143,7 @@ class MaxNorm:
     limit: float = 3.0
 
     def __post_init__(self) -> None:
-        check_limit("MaxNorm", self.limit)
+        hold_reals(self, "limit", above=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Need no state."""
@@ -173,7 +173,7 @@ class ExponentialMovingAverage:
     decay: float = 0.999
 
     def __post_init__(self) -> None:
-        check_share("ExponentialMovingAverage", "decay", self.decay)
+        hold_reals(self, "decay", least=0, below=1)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the average, equal to the parameters before the first step."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from xpnet.checks import check_real
+from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
-from xpnet.optimizers.base import check_learning_rate, check_moments, check_share, check_size
+from xpnet.optimizers.base import hold_learning_rate, hold_moments
 from xpnet.optimizers.links import DecoupledWeightDecay
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        check_learning_rate("SGD", self.learning_rate)
-        check_share("SGD", "momentum", self.momentum)
+        hold_learning_rate(self)
+        hold_reals(self, "momentum", least=0, below=1)
         if self.nesterov and not self.momentum:
             raise ConfigurationError("SGD.nesterov needs momentum above 0, such as 0.9; got 0")
 
@@ -80,7 +80,8 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        check_moments("Adam", self.learning_rate, self.beta1, self.beta2, self.epsilon)
+        hold_moments(self)
+        hold_reals(self, "epsilon", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the moments m and v."""
@@ -107,8 +108,8 @@ class AdamW:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        check_moments("AdamW", self.learning_rate, self.beta1, self.beta2, self.epsilon)
-        check_size("AdamW", "weight_decay", self.weight_decay)
+        hold_moments(self)
+        hold_reals(self, "epsilon", "weight_decay", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the moments and the mask of what decays."""
@@ -141,8 +142,8 @@ class Nadam:
     momentum_decay: float = 4e-3
 
     def __post_init__(self) -> None:
-        check_moments("Nadam", self.learning_rate, self.beta1, self.beta2, self.epsilon)
-        check_size("Nadam", "momentum_decay", self.momentum_decay)
+        hold_moments(self)
+        hold_reals(self, "epsilon", "momentum_decay", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the moments and the product of the momenta so far."""
@@ -179,9 +180,9 @@ class RMSProp:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        check_learning_rate("RMSProp", self.learning_rate)
-        check_share("RMSProp", "rho", self.rho)
-        check_size("RMSProp", "epsilon", self.epsilon)
+        hold_learning_rate(self)
+        hold_reals(self, "rho", least=0, below=1)
+        hold_reals(self, "epsilon", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the running square v."""
@@ -207,8 +208,8 @@ class Adagrad:
     epsilon: float = 1e-10
 
     def __post_init__(self) -> None:
-        check_learning_rate("Adagrad", self.learning_rate)
-        check_size("Adagrad", "epsilon", self.epsilon)
+        hold_learning_rate(self)
+        hold_reals(self, "epsilon", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the sum of squares v."""
@@ -236,9 +237,9 @@ class Adadelta:
     epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
-        check_learning_rate("Adadelta", self.learning_rate)
-        check_share("Adadelta", "rho", self.rho)
-        check_real("Adadelta.epsilon", self.epsilon, above=0)  # with 0 no first step is made
+        hold_learning_rate(self)
+        hold_reals(self, "rho", least=0, below=1)
+        hold_reals(self, "epsilon", above=0)  # with 0 no first step is made
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the running squares of gradients (v) and of steps (u)."""
@@ -271,7 +272,7 @@ class Lion:
     beta2: float = 0.99
 
     def __post_init__(self) -> None:
-        check_moments("Lion", self.learning_rate, self.beta1, self.beta2, 0.0)
+        hold_moments(self)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the momentum m."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import nn
+from xpnet import Sigmoid, SiLU, Softplus, nn
+from xpnet.layers import Context
 
 RNG = np.random.default_rng(3)
 Z = RNG.normal(scale=3.0, size=(4, 3))
@@ -135,6 +136,49 @@ def test_operation_is_its_formula_in_float32(case, backend32):
         if right is not None:
             assert got.dtype == np.float32
             np.testing.assert_allclose(got, right, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_sigmoid_and_what_is_made_of_it_keep_their_digits_in_the_lower_tail(dtype, backend_name, open_backend):
+    """Below z = -40, 1 + exp(z) is 1 even in float64, so that sigmoid(z) and softplus(z) are exp(z)."""
+    backend = open_backend(backend_name, dtype)
+    z = np.linspace(-85.0, -40.0, 31) if dtype == "float32" else np.linspace(-700.0, -40.0, 31)
+    z = z.astype(dtype).astype(np.float64)
+    exact, ones, xp = np.exp(z), np.ones_like(z), backend.xp
+    assert len(np.unique(exact)) == len(z)
+    context = Context(xp=xp)
+
+    def slope(layer):
+        return lambda z, dy: layer.backward({}, layer.forward({}, z, context)[1], dy, context)[0]
+
+    results = {
+        "sigmoid": (call(backend, xp.nn.sigmoid, (z,))[0], exact),
+        "the slope of Sigmoid": (call(backend, slope(Sigmoid()), (z, ones))[0], exact),
+        "the slope of SiLU": (call(backend, slope(SiLU()), (z, ones))[0], exact * (1 + z)),
+        "the slope of Softplus": (call(backend, slope(Softplus()), (z, ones))[0], exact),
+    }
+    for target, sign in ((0.0, 1), (1.0, -1)):
+        losses, slopes = call(backend, xp.nn.sigmoid_cross_entropy, (sign * z, target * ones))
+        results[f"the loss of target {target}"] = (losses, exact)
+        if not target:
+            results["the slope of the loss"] = (slopes, exact)
+    for name, (found, wanted) in results.items():
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wanted, rtol=2e-6 if dtype == "float32" else 1e-14, err_msg=name)
+
+
+def test_the_sigmoid_ends_in_0_and_1_without_a_warning(backend, backend32):
+    ends = np.array([-np.inf, -1e30, -1000.0, 0.0, 1000.0, 1e30, np.inf])
+    for place in (backend, backend32):
+        np.testing.assert_array_equal(call(place, place.xp.nn.sigmoid, (ends,))[0], [0, 0, 0, 0.5, 1, 1, 1])
+
+
+def test_where_takes_a_python_number_and_keeps_the_dtype(backend, backend32):
+    for place in (backend, backend32):
+        xp = place.xp
+        found = call(place, lambda x, xp=xp: xp.where(x > 0.0, 1.0, x), (np.array([-0.5, 3.0]),))[0]
+        assert found.dtype == place.dtype
+        np.testing.assert_array_equal(found, [-0.5, 1.0])
 
 
 def test_bias_correction_keeps_its_digits_in_float32(backend32):

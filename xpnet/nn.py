@@ -56,10 +56,14 @@ def linear_backward(
 
 
 def sigmoid(xp: Any, x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)) as (1 + tanh(x/2)) / 2, which neither overflows nor branches."""
-    y = xp.tanh(x * 0.5)
-    y += 1.0
-    y *= 0.5
+    """Return 1 / (1 + exp(-x)) from exp(-|x|), which does not overflow and keeps its digits in both tails."""
+    return _logistic(xp, x, xp.exp(-xp.abs(x)))
+
+
+def _logistic(xp: Any, x: Array, decay: Array) -> Array:
+    """Return the sigmoid of x, where *decay* is exp(-|x|): 1 / (1 + decay), or decay / (1 + decay) for x below 0."""
+    y = xp.maximum(decay, xp.astype(x >= 0.0, x.dtype))  # no where(): NumPy's takes as long as all the rest
+    y /= 1.0 + decay
     return y
 
 
@@ -106,8 +110,14 @@ def softmax_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array
 
 
 def sigmoid_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array, Array]:
-    """Return elementwise -t log s(z) - (1-t) log(1-s(z)) and its slope s(z) - t, with s the sigmoid."""
-    return softplus(xp, logits) - logits * targets, sigmoid(xp, logits) - targets
+    """Return elementwise -t log s(z) - (1-t) log(1-s(z)) and its slope s(z) - t, with s the sigmoid.
+
+    Computed as (max(z, 0) - t z) + log1p(exp(-|z|)), whose first part is 0 where the answer is right and sure.
+    """
+    decay = xp.exp(-xp.abs(logits))
+    losses = xp.maximum(logits, 0.0) - logits * targets
+    losses += xp.log1p(decay)
+    return losses, _logistic(xp, logits, decay) - targets
 
 
 def normalize(xp: Any, x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,17 @@ from safetensors.numpy import load as from_bytes
 from safetensors.numpy import save as to_bytes
 
 import xpnet
-from xpnet import BackendError, BatchNorm, CheckpointError, Dense, Dropout, LayerNorm, Network, Residual
+from xpnet import (
+    BackendError,
+    BatchNorm,
+    CheckpointError,
+    ConfigurationError,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Network,
+    Residual,
+)
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(4)
@@ -194,6 +204,51 @@ def test_a_file_has_the_rights_that_the_umask_leaves(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "net").stat().st_mode) == 0o640
 
 
+def test_the_process_s_umask_is_never_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to all threads: another one's files would be open to everybody meanwhile."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("os.umask was called"))
+    make(inputs=4).save(tmp_path / "net")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o666, 0o440])
+def test_a_file_that_is_replaced_keeps_its_rights(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    path.touch()
+    path.chmod(mode)
+    make(inputs=4).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert not xpnet.load(path).steps
+
+
+def test_a_missing_folder_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot write .*net: there is no folder .*missing.*mkdir"):
+        make(inputs=4).save(tmp_path / "missing" / "net")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    with pytest.raises(CheckpointError, match=r"cannot write .*net: Is a directory"):
+        make(inputs=4).save(tmp_path / "net")
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+    with pytest.raises(CheckpointError, match=r"cannot read .*net: Is a directory"):
+        xpnet.load(tmp_path / "net")
+
+
+@pytest.mark.parametrize("path", [None, 5, b"net", ["net"]])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"path must be text or a pathlib.Path; got"):
+        make(inputs=4).save(path)
+    with pytest.raises(ConfigurationError, match=r"path must be text or a pathlib.Path; got"):
+        xpnet.load(path)
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"cannot write .*null"):
+        make(inputs=4).save("a\0b")
+    with pytest.raises(CheckpointError, match=r"cannot read .*null"):
+        xpnet.load("a\0b")
+
+
 def test_a_save_that_fails_keeps_the_old_file_and_leaves_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,12 +304,75 @@ def test_your_own_layer_is_loaded_only_where_you_pass_it(tmp_path: Path) -> None
     assert_same(net, loaded)
 
 
-def test_what_is_no_record_cannot_be_saved(tmp_path: Path) -> None:
-    def rate(step: Any, xp: Any) -> Any:
-        return 0.1 + 0 * step
+@dataclass(frozen=True)
+class ReLU(Doubled):
+    """A class with the name of one of xpnet's, which does something else."""
 
-    net = Network([Dense(2)], inputs=4, optimizer=xpnet.SGD(rate))
-    with pytest.raises(CheckpointError, match="cannot be saved"):
+
+def test_a_class_with_the_name_of_one_of_ours_is_never_taken_for_it(tmp_path: Path) -> None:
+    net = Network([ReLU(3.0), "relu", Dense(2)], inputs=4)
+    net.save(tmp_path / "net")
+    with pytest.raises(CheckpointError, match=r"'ReLU' that is not known; pass custom=\[ReLU\]"):
+        xpnet.load(tmp_path / "net")
+    loaded = xpnet.load(tmp_path / "net", custom=[ReLU])
+    assert [type(layer) for layer in loaded.model.layers] == [ReLU, xpnet.ReLU, Dense]
+    assert_same(net, loaded)
+
+
+@dataclass(frozen=True)
+class Told(Doubled):
+    type: str = "Dense"
+    count: Any = 1
+    seen: int = field(default=0, init=False)
+
+
+def test_a_field_may_have_any_name_and_numpy_s_numbers(tmp_path: Path) -> None:
+    Network([Told(2.0, "ReLU", np.int64(3)), Dense(2)], inputs=4).save(tmp_path / "net")
+    layer = xpnet.load(tmp_path / "net", custom=[Told]).model.layers[0]
+    assert layer == Told(2.0, "ReLU", 3)
+    assert type(layer.count) is int  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("custom", "fragment"),
+    [
+        (Doubled, r"write custom=\[Doubled\]"),
+        ("Doubled", "got 'Doubled'"),
+        (["Doubled"], r"got \['Doubled'\]"),
+        ([Doubled(2.0)], "got "),
+        (None, "got None"),
+        ([ReLU, xpnet.ReLU], "different names"),
+    ],
+)
+def test_custom_is_a_list_of_classes(custom: Any, fragment: str, tmp_path: Path) -> None:
+    make(inputs=4).save(tmp_path / "net")
+    with pytest.raises(ConfigurationError, match=f"custom must be a list of classes.*{fragment}"):
+        xpnet.load(tmp_path / "net", custom=custom)
+
+
+def test_an_iterator_of_classes_will_do(tmp_path: Path) -> None:
+    Network([Doubled(3.0), Dense(2)], inputs=4).save(tmp_path / "net")
+    assert xpnet.load(tmp_path / "net", custom=iter([Doubled])).model.layers[0] == Doubled(3.0)
+
+
+def half(step: Any, xp: Any) -> Any:
+    return 0.5 + 0 * step
+
+
+@pytest.mark.parametrize(
+    ("layer", "rate", "name"),
+    [
+        (Doubled(2.0), half, "SGD.learning_rate is <function half"),
+        (Doubled(2.0), lambda step, xp: 0.5 + 0 * step, "SGD.learning_rate is <function <lambda>"),
+        (Doubled(float("inf")), 0.1, "Doubled.factor is inf"),
+        (Doubled(np.float32("nan")), 0.1, r"Doubled.factor is .*nan"),  # type: ignore[arg-type]
+        (Doubled(np.ones(2)), 0.1, r"Doubled.factor is array"),  # type: ignore[arg-type]
+        (Doubled({"a": 1}), 0.1, r"Doubled.factor is {'a': 1}"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_record_cannot_be_saved(layer: Any, rate: Any, name: str, tmp_path: Path) -> None:
+    net = Network([layer, Dense(2)], inputs=4, optimizer=xpnet.SGD(rate))
+    with pytest.raises(CheckpointError, match=rf"{name}.* cannot be saved: .*frozen dataclass.*custom=\["):
         net.save(tmp_path / "net")
     assert list(tmp_path.iterdir()) == []
 
@@ -321,7 +439,18 @@ HOSTILE = st.one_of(
     st.booleans(),
     st.sampled_from([-1, 0, 10**6, 10**12, 2**31, 2**63, 10**400, 0.5, float("nan"), float("inf"), -0.0]),
     st.sampled_from(["", "relu", "../../etc/passwd", "os.system", "__class__", "nan"]),
-    st.sampled_from([[], {}, [1], {"type": "Dense", "units": 10**12}, {"type": "Path"}, {"type": []}, {"a": 1}]),
+    st.sampled_from(
+        [
+            [],
+            {},
+            [1],
+            {"class": "Dense", "units": 10**12},
+            {"class": "Path"},
+            {"class": "custom:Path"},
+            {"class": []},
+            {"a": 1},
+        ]
+    ),
 )
 
 
@@ -359,8 +488,8 @@ def test_a_hostile_description_gives_a_network_or_an_error(data: st.DataObject, 
         (lambda d, a: d.update(epochs="many"), "epochs"),
         (lambda d, a: d.update(scale=float("nan")), "scale"),
         (lambda d, a: d.update(history={"loss": 5}), "not iterable"),
-        (lambda d, a: d["network"].update(loss={"type": "Popen", "args": "id"}), "'Popen' that is not known"),
-        (lambda d, a: d["network"].update(loss={"type": "Dense", "units": 2}), "a loss must be"),
+        (lambda d, a: d["network"].update(loss={"class": "Popen", "args": "id"}), "'Popen' that is not known"),
+        (lambda d, a: d["network"].update(loss={"class": "Dense", "units": 2}), "a loss must be"),
         (lambda d, a: a.pop("weights.0.weight"), r"weights.0.weight must have shape.*none"),
         (lambda d, a: a.update({"weights.0.weight": np.zeros((2, 2))}), r"shape \(4, 6\); got shape \(2, 2\)"),
         (lambda d, a: a.update({"weights.9.weight": np.zeros(2)}), "do not belong.*weights.9.weight"),

@@ -44,6 +44,21 @@ def test_a_slip_of_the_pen_gets_a_suggestion(kind: str, name: str) -> None:
     assert all(known in message for known in names)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "call"),
+    [
+        ("layer", "dense", "Dense(units)"),
+        ("layer", "reshape", "Reshape(shape)"),
+        ("callback", "model_checkpoint", "ModelCheckpoint(path)"),
+        ("callback", "LearningRateScheduler", "LearningRateScheduler(schedule)"),
+    ],
+)
+def test_the_name_of_a_class_that_needs_arguments_says_how_to_write_it(kind: str, name: str, call: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(kind, name, *TABLES[kind])
+    assert str(caught.value) == f"unknown {kind} {name!r}; write {call}, the object itself"
+
+
 @given(st.text(max_size=20))
 def test_no_text_is_more_than_unknown(text: str) -> None:
     names, method = TABLES["loss"]
@@ -56,7 +71,7 @@ def test_no_text_is_more_than_unknown(text: str) -> None:
 @pytest.mark.parametrize("value", [None, 5, 2.5, [], {}, object(), b"relu"])
 def test_what_is_no_such_object_is_refused(kind: str, value: Any) -> None:
     names, method = TABLES[kind]
-    with pytest.raises(ConfigurationError, match=f"{kind} must be a name or an object with {method}") as caught:
+    with pytest.raises(ConfigurationError, match=f"^an? {kind} must be a name or an object with {method}") as caught:
         resolve(kind, value, names, method)
     assert repr(value) in str(caught.value)
 
@@ -65,5 +80,7 @@ def test_what_is_no_such_object_is_refused(kind: str, value: Any) -> None:
 def test_a_class_is_told_from_its_object(kind: str) -> None:
     names, method = TABLES[kind]
     cls = next(iter(names.values()))
-    with pytest.raises(ConfigurationError, match=rf"got the class {cls.__name__}: write {cls.__name__}\(\.\.\.\)"):
+    article = "an" if kind in ("optimizer", "initializer") else "a"
+    expected = rf"^{article} {kind} must be.*got the class {cls.__name__}: write {cls.__name__}\(\.\.\.\)"
+    with pytest.raises(ConfigurationError, match=expected):
         resolve(kind, cls, names, method)

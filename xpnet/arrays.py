@@ -6,6 +6,7 @@ Nothing behind this module converts, and nothing here changes what it was given.
 from __future__ import annotations
 
 from math import prod
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,13 +38,13 @@ CHUNK = 1 << 24
 """Elements of a memory-mapped array that are looked at in one go."""
 
 
-def take_in(values: Any, backend: Backend, argument: str) -> Array:
+def take_in(values: Any, backend: Backend, argument: str, *, rows: bool = True) -> Array:
     """Return *values* as a NumPy array, or as the backend's own where another library holds them.
 
     Raises
     ------
     ShapeError
-        They are ragged, or a single number.
+        They are ragged, or, where there must be *rows*, a single number.
     DataError
         They are masked, or an array that no library but its own can read.
     DtypeError
@@ -62,7 +63,7 @@ def take_in(values: Any, backend: Backend, argument: str) -> Array:
         require_real(array, backend.xp, argument)
     else:
         array = to_host(values, argument, real=True)
-    if not array.shape:
+    if rows and not array.shape:
         raise ShapeError(f"{argument} must be an array with one row for each example; got a single number")
     return array
 
@@ -132,14 +133,27 @@ def _through_dlpack(values: Any) -> Any:
 
 def _numbers(host: Host, argument: str) -> Host:
     """Return *host* with a dtype of real numbers."""
+    if host.dtype.kind == "O" and not host.ndim and not isinstance(host.item(), Number):
+        raise DtypeError(
+            f"{argument} must be an array of real numbers; got {_kind(host.item())}. Give an array, a list or a frame; "
+            "for batches from an iterator, make this call for each batch in a loop of your own"
+        )
     # NumPy would read None as NaN and the text "1" as 1.
     if host.dtype.kind == "O" and not any(item is None or isinstance(item, str | bytes) for item in host.flat):
         try:
             host = host.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise DtypeError(f"{argument} must hold real numbers; got objects that are none ({error})") from error
+        except OverflowError as error:
+            raise DataError(
+                f"{argument} holds a number that is beyond float64 ({error}); scale the data, or drop those rows"
+            ) from error
     require_real(host, np, argument)
     return host
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"an object of type {type(value).__name__}"
 
 
 def portable(array: Array) -> Array:
@@ -224,8 +238,13 @@ def check_lengths(x: Array, other: Array, argument: str) -> None:
         )
 
 
-def check_finite(values: Array, backend: Backend, argument: str) -> None:
-    """Raise DataError where *values* hold NaN, infinity or what is infinite in the backend's dtype.
+def check_finite(
+    values: Array,
+    backend: Backend,
+    argument: str,
+    remedy: str = "drop or fill those rows, or pass check_finite=False to Network to train on them anyway",
+) -> None:
+    """Raise DataError, with the *remedy*, where *values* hold NaN, infinity or what is infinite in the backend's dtype.
 
     Waits for the device.
     """
@@ -239,10 +258,7 @@ def check_finite(values: Array, backend: Backend, argument: str) -> None:
     else:
         fine = True
     if not fine:
-        raise DataError(
-            f"{argument} holds NaN or infinity (or what is infinite in {backend.dtype}); drop or fill those rows, or "
-            "pass check_finite=False to Network to train on them anyway"
-        )
+        raise DataError(f"{argument} holds NaN or infinity (or what is infinite in {backend.dtype}); {remedy}")
 
 
 def _all_within(values: Host, limit: float) -> bool:

@@ -32,12 +32,27 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], metho
     """
     if isinstance(value, str):
         if value not in names:
-            raise unknown_name(kind, value, names)
+            raise _unknown(kind, value, names, method)
         return names[value]()
+    article = "an" if kind[0] in "aeiou" else "a"
     if inspect.isclass(value):
         raise ConfigurationError(
-            f"a {kind} must be an object; got the class {value.__name__}: write {value.__name__}(...)"
+            f"{article} {kind} must be an object; got the class {value.__name__}: write {value.__name__}(...)"
         )
     if not hasattr(value, method):
-        raise ConfigurationError(f"a {kind} must be a name or an object with {method}(); got {value!r}")
+        raise ConfigurationError(f"{article} {kind} must be a name or an object with {method}(); got {value!r}")
     return value
+
+
+def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]], method: str) -> ConfigurationError:
+    """Return the error for a name that stands for nothing; it may be that of a class that needs arguments."""
+    import xpnet
+
+    plain = value.replace("_", "").lower()
+    for name in xpnet.__all__:
+        found = getattr(xpnet, name) if name.lower() == plain else None
+        if inspect.isclass(found) and hasattr(found, method) and found not in names.values():
+            parameters = inspect.signature(found).parameters.values()
+            needed = ", ".join(p.name for p in parameters if p.default is p.empty)
+            return ConfigurationError(f"unknown {kind} {value!r}; write {name}({needed}), the object itself")
+    return unknown_name(kind, value, names)

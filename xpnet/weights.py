@@ -49,12 +49,12 @@ def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
     for name, value in values.items():
         if name not in weights:
             raise unknown_name("weight", name, weights)
-        array = take_in(value, network.backend, f"weight {name!r}")
+        array = take_in(value, network.backend, f"weight {name!r}", rows=False)
         array = array if isinstance(array, np.ndarray) else network.backend.to_numpy(array)
         if array.shape != weights[name].shape:
             raise ShapeError(f"weight {name!r} must have shape {weights[name].shape}; got {array.shape}")
         if network.check_finite:
-            check_finite(array, network.backend, f"weight {name!r}")
+            check_finite(array, network.backend, f"weight {name!r}", "set `network.check_finite = False` to allow that")
         weights[name] = array
     return weights
 

@@ -160,6 +160,16 @@ def one_hot(classes: int) -> Callable[[Any], Any]:
 
 TEXT = np.full((ROWS, FEATURES), "a")
 
+
+class Loader:
+    """A user's own iterable of batches."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([X])
+
+
+LOADER = Loader()
+
 FEATURES_TABLE = [
     *bad_x("too-few-features", lambda: X[:, :3], ShapeError, "(N, 4)", "(12, 3)", unbuilt=False),
     *bad_x("too-many-features", lambda: np.hstack([X, X]), ShapeError, "(N, 4)", "(12, 8)", unbuilt=False),
@@ -180,8 +190,10 @@ FEATURES_TABLE = [
     *bad_x("numbers-in-text", lambda: np.full((ROWS, FEATURES), "1", object), DtypeError, "real numbers"),
     *bad_x("list-of-text", lambda: [["a"] * FEATURES] * ROWS, DtypeError, "real numbers"),
     *bad_x("mapping", lambda: {"a": 1}, DtypeError, "real numbers", "dict"),
-    *bad_x("none", lambda: None, DtypeError, "real numbers", "object", methods=("predict", "evaluate", "train_step")),
-    *bad_x("generator", lambda: (row for row in X), DtypeError, "real numbers", "generator"),
+    *bad_x("none", lambda: None, DtypeError, "real numbers", "None", methods=("predict", "evaluate", "train_step")),
+    *bad_x("generator", lambda: (row for row in X), DtypeError, "array of real numbers", "generator", "loop"),
+    *bad_x("loader", lambda: LOADER, DtypeError, "array of real numbers", "Loader", "each batch in a loop"),
+    *bad_x("integer-beyond-float64", lambda: [[10**400] * FEATURES] * ROWS, DataError, "beyond float64", "scale"),
     *bad_x("complex", lambda: X + 1j, DtypeError, "real numbers", "complex128", "real part"),
     *bad_x("ragged", lambda: [[1.0, 2.0], [1.0]], ShapeError, "not a rectangular array", "one length"),
     *bad_x("masked", lambda: np.ma.masked_less(X, 0), DataError, "masked", "fill"),
@@ -259,6 +271,8 @@ WEIGHTS_TABLE = [
     ),
 ]
 
+Y3 = TARGETS["classes"]
+
 ARGUMENTS_TABLE = [
     *bad_fit("epochs-negative", {"epochs": -1}, ConfigurationError, "epochs", "at least 0", "-1"),
     *bad_fit("epochs-fraction", {"epochs": 1.5}, ConfigurationError, "epochs", "integer", "1.5"),
@@ -268,6 +282,10 @@ ARGUMENTS_TABLE = [
     *bad_fit("batch_size-text", {"batch_size": "32"}, ConfigurationError, "batch_size", "'32'"),
     *bad_fit("verbose-unknown", {"verbose": "loud"}, ConfigurationError, "verbose", "auto", "'loud'"),
     *bad_fit("verbose-number", {"verbose": 7}, ConfigurationError, "verbose", "auto", "7"),
+    *bad_fit("verbose-array", {"verbose": np.ones(2)}, ConfigurationError, "verbose", "auto", "array"),
+    *bad_fit("verbose-none", {"verbose": None}, ConfigurationError, "verbose", "auto", "None"),
+    *bad_fit("shuffle-text", {"shuffle": "batch"}, ConfigurationError, "shuffle", "True", "False", "'batch'"),
+    *bad_fit("shuffle-none", {"shuffle": None}, ConfigurationError, "shuffle", "True", "False", "None"),
     *bad_fit("split-above-1", {"validation_split": 1.5}, ConfigurationError, "validation_split", "[0, 1)", "1.5"),
     *bad_fit("split-1", {"validation_split": 1.0}, ConfigurationError, "validation_split", "[0, 1)", "1.0"),
     *bad_fit("split-negative", {"validation_split": -0.1}, ConfigurationError, "validation_split", "-0.1"),
@@ -296,6 +314,28 @@ ARGUMENTS_TABLE = [
     *bad_fit("validation-labels", {"validation_data": (X, [9] * ROWS)}, DataError, "validation_data", "0..2", "9"),
     *bad_fit("validation-array", {"validation_data": X}, DataError, "validation_data", "(x, y)"),
     *bad_fit("validation-number", {"validation_data": 5}, DataError, "validation_data", "(x, y)", "int"),
+    *(
+        bad_validation
+        for name, data, fragment in (
+            ("one", (X,), "tuple of 1"),
+            ("four", (X, Y3, Y3, Y3), "tuple of 4"),
+            ("nothing", [], "list of 0"),
+            ("list-of-one", [X], "got ndarray"),
+            ("batches-of-one", [(X,), (X,)], "got tuple"),
+            ("later-batch-of-one", [(X, Y3), (X,)], "got tuple"),
+        )
+        for bad_validation in bad_fit(
+            f"validation-{name}", {"validation_data": data}, DataError, "validation_data", "(x, y)", fragment
+        )
+    ),
+    *bad_fit(
+        "validation-batch-features",
+        {"validation_data": [(X[:, :2], Y3), (X, Y3)]},
+        ShapeError,
+        "validation_data",
+        "(N, 4)",
+        "(12, 2)",
+    ),
     *bad_fit("callbacks-unknown", {"callbacks": ["early_stoping"]}, ConfigurationError, "callback", "'early_stopping'"),
     *bad_fit("callbacks-class", {"callbacks": [xpnet.EarlyStopping]}, ConfigurationError, "callback", "EarlyStopping("),
     *bad_fit("callbacks-number", {"callbacks": [5]}, ConfigurationError, "callback", "5"),
@@ -386,7 +426,13 @@ def set_weights(name: str, value: Any) -> Call:
 STATE_TABLE = [
     Row("weights-unknown", set_weights("0.wieght", 1), ConfigurationError, ("weight", "'0.wieght'", "'0.weight'")),
     Row("weights-shape", set_weights("0.weight", np.ones((6, 4))), ShapeError, ("0.weight", "(4, 6)", "(6, 4)")),
-    Row("weights-nan", set_weights("0.weight", np.full((4, 6), np.nan)), DataError, ("0.weight", "NaN")),
+    Row(
+        "weights-nan",
+        set_weights("0.weight", np.full((4, 6), np.nan)),
+        DataError,
+        ("0.weight", "NaN", "network.check_finite"),
+    ),
+    Row("weights-number", set_weights("0.weight", 0.5), ShapeError, ("0.weight", "(4, 6)", "got ()")),
     Row("weights-text", set_weights("0.weight", TEXT), DtypeError, ("0.weight", "real numbers", "<U1")),
     Row("weights-list", lambda net, x, y: net.set_weights([1]), ConfigurationError, ("weights", "mapping", "list")),
 ]

@@ -74,8 +74,14 @@ def test_each_step_is_announced_and_yielded_where_somebody_listens(kind: str, ba
     events: list[Any] = []
     stream = Stream([(X[:5], Y[:5]), (X[5:10], Y[5:10]), (X[10:], Y[10:])], place_on(backend))
     source = (sources(backend) | {"stream": stream})[kind]
-    for carry, done in source.train(Recorder(backend), [], None, 5, lambda i: events.append(("before", i))):
-        events.append(("after", len(carry), done))
+
+    def before(batch: int, carry: list[Any]) -> list[Any]:
+        events.append(("before", batch))
+        return [*carry, "changed"]
+
+    for carry, done in source.train(Recorder(backend), [], None, 5, before):
+        assert carry[-2] == "changed", "what it returns is gone on with"
+        events.append(("after", len(carry) // 2, done))
     expected = [(("before", i), ("after", i + 1, 1)) for i in range(3)]
     assert events == [event for pair in expected for event in pair]
 
@@ -129,7 +135,15 @@ def test_a_used_up_generator_is_named_with_its_pass(backend: xpnet.Backend) -> N
         list(source.batches(1))
 
 
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_list_is_looked_at_before_anything_is_trained_on(position: int, backend: xpnet.Backend) -> None:
+    items: list[Any] = [(X, Y), (X, Y)]
+    items[position] = (X,)
+    with pytest.raises(DataError, match=r"must give \(x, y\) or \(x, y, sample_weight\); got tuple"):
+        Stream(items, place_on(backend))
+
+
 @pytest.mark.parametrize("item", [X, (X,), (X, Y, Y, Y), {"x": X}, "xy", None])
 def test_what_is_no_batch_is_refused(item: Any, backend: xpnet.Backend) -> None:
     with pytest.raises(DataError, match=r"must give \(x, y\) or \(x, y, sample_weight\); got "):
-        list(Stream([item], place_on(backend)).batches(1))
+        list(Stream(iter([item]), place_on(backend)).batches(1))

@@ -126,15 +126,131 @@ def test_your_own_may_change_the_network(backend: xpnet.Backend) -> None:
     np.testing.assert_array_equal(net.get_weights()["0.bias"], np.zeros(5))
 
 
-def test_stop_training_ends_after_the_epoch_and_is_forgotten(backend: xpnet.Backend) -> None:
+@pytest.mark.parametrize(("hook", "steps"), [("on_epoch_end", 3), ("on_train_batch_end", 1)])
+def test_stop_training_acts_after_the_hook_and_is_forgotten(hook: str, steps: int, backend: xpnet.Backend) -> None:
     class Stops(Callback):
+        pass
+
+    def stop(self: Callback, *arguments: Any) -> None:
+        self.network.stop_training = True
+
+    setattr(Stops, hook, stop)
+    net = make(backend)
+    history = net.fit(X, Y, epochs=5, batch_size=8, validation_data=(X, Y), callbacks=[Stops()], verbose=0)
+    assert (history.epochs, net.epochs, net.steps) == (1, 1, steps)
+    assert sorted(history) == WITH_VALIDATION
+    assert net.fit(X, Y, epochs=2, verbose=0).epochs == 2
+
+
+SOURCES = ["arrays", "mapped", "batches"]
+
+
+def fit_from(source: str, net: Network, folder: Path, callback: Callback, **arguments: Any) -> xpnet.History:
+    """Train on X and Y in batches of 8, in their order."""
+    if source == "batches":
+        return net.fit(batches(8), callbacks=[callback], verbose=0, **arguments)
+    np.save(folder / "x.npy", X)
+    x = np.load(folder / "x.npy", mmap_mode="r") if source == "mapped" else X
+    return net.fit(x, Y, batch_size=8, shuffle=False, callbacks=[callback], verbose=0, **arguments)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end"])
+def test_a_rate_set_between_batches_acts_from_the_next_step(
+    hook: str, source: str, backend: xpnet.Backend, tmp_path: Path
+) -> None:
+    class Sets(Callback):
+        shown: list[float] = []
+
+    def step(self: Any, batch: int, logs: Any) -> None:
+        self.network.learning_rate = 0.1 * 0.5**self.network.steps
+        self.shown.append(self.network.learning_rate)
+
+    setattr(Sets, hook, step)
+    net, by_hand = (make(backend, optimizer=xpnet.SGD(0.1), inputs=3) for _ in range(2))
+    history = fit_from(source, net, tmp_path, Sets(), epochs=2)
+    for x, y in 2 * batches(8):
+        by_hand.learning_rate = 0.1 * 0.5**by_hand.steps
+        by_hand.train_step(x, y)
+    for name, array in by_hand.get_weights().items():
+        np.testing.assert_allclose(net.get_weights()[name], array, rtol=1e-12, atol=1e-15)
+    first = hook == "on_train_batch_end"
+    assert Sets.shown == pytest.approx([0.1 * 0.5 ** (i + first) for i in range(6)])
+    assert history["learning_rate"] == pytest.approx([0.1 * 0.5**2, 0.1 * 0.5**5]), "the rate of the last step"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end"])
+def test_weights_set_between_batches_are_trained_on(
+    hook: str, source: str, backend: xpnet.Backend, tmp_path: Path
+) -> None:
+    class Sets(Callback):
+        pass
+
+    weights = {"0.weight": np.full((3, 5), 0.25), "2.bias": np.ones(2)}
+
+    def put(self: Any, batch: int, logs: Any) -> None:
+        if batch == 1:
+            self.network.set_weights(weights)
+
+    setattr(Sets, hook, put)
+    net, by_hand = (make(backend, optimizer=xpnet.SGD(0.1), inputs=3) for _ in range(2))
+    fit_from(source, net, tmp_path, Sets())
+    for number, (x, y) in enumerate(batches(8)):
+        if number == (1 if hook == "on_train_batch_begin" else 2):
+            by_hand.set_weights(weights)
+        by_hand.train_step(x, y)
+    for name, array in by_hand.get_weights().items():
+        np.testing.assert_allclose(net.get_weights()[name], array, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_step_of_your_own_between_batches_counts(source: str, backend: xpnet.Backend, tmp_path: Path) -> None:
+    class Steps(Callback):
         def on_train_batch_end(self, batch: int, logs: Any) -> None:
-            self.network.stop_training = True
+            self.network.train_step(X, Y)
+
+    net, by_hand = (make(backend, inputs=3) for _ in range(2))
+    fit_from(source, net, tmp_path, Steps())
+    for x, y in batches(8):
+        by_hand.train_step(x, y)
+        by_hand.train_step(X, Y)
+    assert int(backend.to_numpy(net.state.step)) == net.steps == 6
+    for name, array in by_hand.get_weights().items():
+        np.testing.assert_allclose(net.get_weights()[name], array, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("note", "text"), ("note", "1"), ("note", None), ("note", [1, 2]), (5, 1.0)]
+)
+def test_what_is_no_number_in_the_logs_is_named(name: Any, value: Any, backend: xpnet.Backend) -> None:
+    class Notes(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            logs["fine"] = 2
+            logs[name] = value
 
     net = make(backend)
-    assert net.fit(X, Y, epochs=5, batch_size=8, callbacks=[Stops()], verbose=0).epochs == 1
-    assert net.steps == 3
-    assert net.fit(X, Y, epochs=2, verbose=0).epochs == 2
+    with pytest.raises(ConfigurationError, match=r"logs must hold a number.*Notes.on_epoch_end left") as caught:
+        net.fit(X, Y, epochs=2, callbacks=[Notes()], verbose=0)
+    assert repr(name) in str(caught.value)
+    assert repr(value) in str(caught.value)
+    assert net.history.epochs == net.epochs == 1
+    assert sorted(net.copy().history) == RESULTS
+    net.fit(X, Y, verbose=0)
+    assert {len(values) for values in net.history.values()} == {2}
+
+
+def test_numbers_of_any_kind_in_the_logs_are_pythons(backend: xpnet.Backend, tmp_path: Path) -> None:
+    class Notes(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            logs |= {"a": np.float32(0.5), "b": backend.asarray(np.asarray(0.25)), "c": 2}
+
+    logger = xpnet.JSONLinesLogger(tmp_path / "history.jsonl")
+    net = make(backend)
+    history = net.fit(X, Y, callbacks=[Notes(), logger], verbose=0)
+    assert (history["a"], history["b"], history["c"]) == ([0.5], [0.25], [2.0])
+    assert all(type(values[0]) is float for values in net.history.values())
+    assert json.loads((tmp_path / "history.jsonl").read_text())["a"] == 0.5
 
 
 # Early stopping
@@ -262,6 +378,14 @@ def test_a_scheduler_that_gives_nonsense_is_named(backend: xpnet.Backend) -> Non
         net.fit(X, Y, callbacks=[xpnet.LearningRateScheduler(lambda epoch, rate: -1.0)], verbose=0)
 
 
+@pytest.mark.parametrize("given", [None, "fast", [0.1]])
+def test_a_scheduler_that_returns_no_number_is_told_to(given: Any, backend: xpnet.Backend) -> None:
+    net = make(backend)
+    with pytest.raises(ConfigurationError, match=r"LearningRateScheduler.*must return.*for epoch 0.*`return rate`"):
+        net.fit(X, Y, callbacks=[xpnet.LearningRateScheduler(lambda epoch, rate: given)], verbose=0)
+    assert (net.steps, net.epochs) == (0, 0)
+
+
 def test_nan_ends_training(backend: xpnet.Backend) -> None:
     net = make(backend, loss="mse", metrics=[], optimizer=xpnet.SGD(1e300))
     targets = np.stack([Y, Y], axis=1)
@@ -281,7 +405,10 @@ def test_a_checkpoint_an_epoch(backend: xpnet.Backend, tmp_path: Path) -> None:
     net.fit(X, Y, epochs=5, callbacks=[saver], verbose=0)
     expected = [f"{epoch}-{net.history['loss'][epoch]:.3f}.safetensors" for epoch in (1, 3)]
     assert sorted(path.name for path in tmp_path.iterdir()) == expected
-    assert xpnet.load(tmp_path / expected[1], backend=backend).epochs == 4
+    for epoch in (1, 3):
+        saved = xpnet.load(tmp_path / expected[epoch // 2], backend=backend)
+        assert saved.epochs == saved.history.epochs == epoch + 1
+        assert saved.history == {name: values[: epoch + 1] for name, values in net.history.items()}
 
 
 def test_a_checkpoint_of_the_best(backend: xpnet.Backend, tmp_path: Path) -> None:
@@ -290,6 +417,44 @@ def test_a_checkpoint_of_the_best(backend: xpnet.Backend, tmp_path: Path) -> Non
     best = xpnet.load(path, backend=backend)
     np.testing.assert_array_equal(best.get_weights()["0.weight"], script.weights[1]["0.weight"])
     assert (best.epochs, net.epochs) == (2, 3)
+
+
+def test_a_checkpoint_holds_what_callbacks_before_it_added(backend: xpnet.Backend, tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    net, _ = run(backend, [3.0, 1.0], xpnet.ModelCheckpoint(path))
+    assert xpnet.load(path, backend=backend).history["watched"] == net.history["watched"] == [3.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", [xpnet.ModelCheckpoint, xpnet.JSONLinesLogger, xpnet.CSVLogger])
+def test_a_missing_folder_is_named_before_training(kind: Any, backend: xpnet.Backend, tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "file"
+    net = make(backend)
+    with pytest.raises(
+        ConfigurationError, match=rf"{kind.__name__}.path='.*': there is no folder .*mkdir -p"
+    ) as caught:
+        net.fit(X, Y, callbacks=[kind(path)], verbose=0)
+    assert str(path.parent) in str(caught.value)
+    assert (net.steps, net.epochs) == (0, 0)
+    path.parent.mkdir()
+    net.fit(X, Y, callbacks=[kind(path)], verbose=0)
+    assert path.stat().st_size > 0
+
+
+def test_a_folder_whose_name_is_filled_in_may_come_later(backend: xpnet.Backend, tmp_path: Path) -> None:
+    class Makes(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            (tmp_path / str(epoch)).mkdir()
+
+    saver = xpnet.ModelCheckpoint(tmp_path / "{epoch}" / "net.safetensors")
+    make(backend).fit(X, Y, epochs=2, callbacks=[Makes(), saver], verbose=0)
+    assert (tmp_path / "1" / "net.safetensors").exists()
+
+
+@pytest.mark.parametrize("kind", [xpnet.JSONLinesLogger, xpnet.CSVLogger])
+def test_a_log_that_cannot_be_written_is_refused_before_training(kind: Any, tmp_path: Path) -> None:
+    for append in (False, True):
+        with pytest.raises(ConfigurationError, match=rf"{kind.__name__}.path='.*' cannot be written.*another file"):
+            kind(tmp_path, append=append).on_train_begin({})
 
 
 def test_json_lines(backend: xpnet.Backend, tmp_path: Path) -> None:
@@ -359,8 +524,32 @@ def test_ctrl_c_within_an_epoch_leaves_a_usable_network(backend: xpnet.Backend) 
     with pytest.raises(KeyboardInterrupt):
         net.fit(x, y, epochs=10_000, batch_size=4, verbose=0)
     timer.join()
+    assert int(backend.to_numpy(net.state.step)) == net.steps
     assert net.history.epochs == net.epochs >= epochs
     assert all(np.isfinite(array).all() for array in net.get_weights().values())
     assert np.isfinite(net.evaluate(X, Y)["loss"])
     net.fit(X, Y, verbose=0)
     assert np.isfinite(net.history["loss"][-1])
+
+
+@pytest.mark.parametrize("call", ["fit", "train_step"])
+def test_an_interrupted_call_leaves_both_counts_of_steps_alike(
+    call: str, backend: xpnet.Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device is ahead of the host where steps are done in place: so they are counted on the device."""
+    net = make(backend, inputs=3)
+    net.fit(X, Y, batch_size=8, verbose=0)
+
+    def interrupted(*arguments: Any) -> Any:
+        net.state = net.state._replace(step=backend.asarray(np.asarray(5, np.int32), dtype=backend.xp.int32))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(net.train_functions, "on_rows", interrupted)
+    monkeypatch.setitem(net._functions, "step_loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        if call == "fit":
+            net.fit(X, Y, batch_size=8, verbose=0)
+        else:
+            net.train_step(X, Y)
+    assert net.steps == 5
+    assert int(backend.to_numpy(net.copy().state.step)) == 5

@@ -485,6 +485,37 @@ def test_a_generator_lasts_for_one_epoch_and_says_so(backend: xpnet.Backend) -> 
     assert net.epochs == 3
 
 
+@pytest.mark.parametrize("class_weight", [None, {0: 2.0}])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_batch_of_padding_alone_adds_nothing(position: int, class_weight: Any, backend: xpnet.Backend) -> None:
+    ones, batches = np.ones(11), [(X[:11], Y[:11]), (X[11:], Y[11:])]
+    weighed: list[Any] = [(x, y, ones) for x, y in batches]
+    weighed.insert(position, (X[:4] * 100, Y[:4], np.zeros(4)))
+    padded, plain = (make(backend, inputs=3, optimizer=xpnet.SGD(0.1)) for _ in range(2))
+    padded.fit(weighed, validation_data=weighed, class_weight=class_weight, verbose=0)
+    plain.fit(batches, validation_data=batches, class_weight=class_weight, verbose=0)
+    assert_close(padded, plain)
+    for name, values in plain.history.items():
+        assert padded.history[name] == pytest.approx(values, rel=1e-12)
+
+
+def test_a_later_bad_batch_is_refused_when_it_comes(backend: xpnet.Backend) -> None:
+    net, by_hand = (make(backend, inputs=3) for _ in range(2))
+    with pytest.raises(xpnet.ShapeError, match="expected 11, got 10"):
+        net.fit([(X[:11], Y[:11]), (X[11:], Y[12:])], verbose=0)
+    by_hand.train_step(X[:11], Y[:11])
+    assert_close(net, by_hand)
+    assert (net.steps, net.epochs, net.history.epochs) == (1, 0, 0)
+
+
+def test_rows_that_are_tuples_are_validated_on(backend: xpnet.Backend) -> None:
+    rows = tuple(tuple(row) for row in X.tolist())
+    net, other = make(backend), make(backend)
+    net.fit(X, Y, validation_data=(rows, Y), verbose=0)
+    other.fit(X, Y, validation_data=(X, Y), verbose=0)
+    assert_same(net, other)
+
+
 def test_a_streams_first_batch_is_looked_at_for_nan(backend: xpnet.Backend) -> None:
     net = make(backend, inputs=3)
     bad = X.copy()

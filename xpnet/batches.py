@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["HostRows", "Resident", "Source", "Stream", "TrainFunctions"]
 
 PIECES = 10
-"""Parts into which a long epoch is cut, so that progress shows and Ctrl-C is heeded between them."""
+"""Parts into which a long epoch is cut, so that progress shows, and Ctrl-C is heeded where a part is one call."""
 
 LONG = 100
 """Steps of an epoch from which on it is cut."""
 
 Carry = Any
 
-Before = Callable[[int], None]
-"""Told the number of each batch of an epoch before its step."""
+Before = Callable[[int, Carry], Carry]
+"""Told the number of each batch of an epoch before its step, and the carry; returns the carry to go on with."""
 
 
 class TrainFunctions:
@@ -52,8 +52,7 @@ class Source(Protocol):
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch in this *order* of rows; yield the carry and the number of steps done since.
 
-        With *before*, which is told each batch before its step, every step is yielded, else a piece of the epoch
-        at a time.
+        With *before*, which is asked before each step, every step is yielded, else a piece of the epoch at a time.
         """
 
     def batches(self, size: int) -> Iterator[Batch]:
@@ -74,7 +73,7 @@ class Resident:
         rows: int = self.data.x.shape[0]
         if size >= rows:
             if before:
-                before(0)
+                carry = before(0, carry)
             yield functions.on_batch(carry, self.data), 1
             return
         order = np.arange(rows) if order is None else order
@@ -83,13 +82,13 @@ class Resident:
         piece = 1 if before else steps if steps <= LONG else -(-steps // PIECES)
         for start in range(0, steps, piece):
             if before:
-                before(start)
+                carry = before(start, carry)
             part = plan[start : min(start + piece, steps), :] if piece < steps else plan
             carry = functions.on_rows(carry, self.data, part)
             yield carry, part.shape[0]
         if steps * size < rows:
             if before:
-                before(steps)
+                carry = before(steps, carry)
             rest = self.backend.asarray(order[steps * size :].reshape(1, -1))
             yield functions.on_rows(carry, self.data, rest), 1
 
@@ -120,7 +119,7 @@ class HostRows:
         order = np.arange(rows) if order is None or size >= rows else order
         for number, start in enumerate(range(0, rows, size)):
             if before:
-                before(number)
+                carry = before(number, carry)
             carry = functions.on_batch(carry, self._take(order[start : start + size]))
             yield carry, 1
 
@@ -143,6 +142,9 @@ class Stream:
     def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], place: Callable[..., Batch]) -> None:
         self.given, self.place = batches, place
         self.epochs = 0
+        if isinstance(batches, tuple | list):
+            for item in batches:
+                _check_batch(item)
 
     def train(
         self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
@@ -150,7 +152,7 @@ class Stream:
         """Train on the batches as they come; *order* and *size* are theirs."""
         for number, batch in enumerate(self.batches(size)):
             if before:
-                before(number)
+                carry = before(number, carry)
             carry = functions.on_batch(carry, batch)
             yield carry, 1
 
@@ -165,10 +167,7 @@ class Stream:
         self.epochs += 1
         empty = True
         for item in self.given() if callable(self.given) else self.given:
-            if not isinstance(item, tuple | list) or len(item) not in (2, 3):
-                raise DataError(
-                    f"an iterable of batches must give (x, y) or (x, y, sample_weight); got {type(item).__name__}"
-                )
+            _check_batch(item)
             empty = False
             yield self.place(*item)
         if empty:
@@ -176,3 +175,8 @@ class Stream:
                 f"the iterable of batches gave none in pass {self.epochs}; a generator is used up after one: pass a "
                 "list, an object whose __iter__ starts anew, or a function that returns a fresh generator"
             )
+
+
+def _check_batch(item: Any) -> None:
+    if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+        raise DataError(f"an iterable of batches must give (x, y) or (x, y, sample_weight); got {type(item).__name__}")

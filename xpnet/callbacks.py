@@ -41,8 +41,9 @@ RISING = ("accuracy", "precision", "recall", "f1", "r2", "auc")
 class Callback:
     """Base of all callbacks: every hook does nothing. ``self.network`` is the network in training.
 
-    Set ``self.network.stop_training = True`` to end training after the current epoch. ``logs`` holds the epoch's
-    results, such as ``{"loss": 0.3, "accuracy": 0.9, "val_loss": 0.4}``.
+    Set ``self.network.stop_training = True`` to end training with the current epoch, which a callback with a hook
+    for batches ends at once. ``logs`` holds the epoch's results, such as ``{"loss": 0.3, "accuracy": 0.9, "val_loss":
+    0.4}``, and is empty in hooks for batches. A learning rate or weights that a hook sets act from the next step on.
     """
 
     network: Network
@@ -61,7 +62,7 @@ class Callback:
         """Epoch *epoch* (from 0, counted over all of the network's training) starts."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Epoch *epoch* is over; *logs* may be added to."""
+        """Epoch *epoch* is over; *logs*, the history's last entry, may be given more numbers."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
         """Batch *batch* of the epoch starts."""
@@ -86,17 +87,15 @@ class CallbackList:
                     f"callbacks must be objects of subclasses of xpnet.Callback; got {callback!r}"
                     + (": write it with ()" if isinstance(callback, type) else "")
                 )
-        self.callbacks = list(callbacks)
+        self.callbacks, self.network = list(callbacks), network
         for callback in self.callbacks:
             callback.set_network(network)
 
     @property
-    def before_batch(self) -> Callable[[int], None] | None:
-        """What to call before each batch; None where none of them has a hook of its own for batches."""
+    def watch_batches(self) -> bool:
+        """Whether one of them has a hook of its own for batches."""
         hooks = ("on_train_batch_begin", "on_train_batch_end")
-        if all(getattr(type(c), hook) is getattr(Callback, hook) for c in self.callbacks for hook in hooks):
-            return None
-        return lambda batch: self.call("on_train_batch_begin", batch, {})
+        return any(getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in hooks)
 
     def check(self, results: Sequence[str]) -> None:
         """Refuse, before training, what needs a result that no epoch will have; a callback of yours may add one."""
@@ -110,6 +109,20 @@ class CallbackList:
         """Call *hook* of each."""
         for callback in self.callbacks:
             getattr(callback, hook)(*arguments)
+
+    def end_epoch(self, epoch: int, logs: Logs, revise: Callable[[Logs], None]) -> None:
+        """Call ``on_epoch_end`` of each, and *revise* the history by what it left in the logs.
+
+        Raises
+        ------
+        ConfigurationError
+            It left what is no number.
+        """
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+            for name, value in logs.items():
+                logs[name] = _number(callback, name, value)
+            revise(logs)
 
 
 class _Watcher:
@@ -261,7 +274,15 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Ask for the rate and set it."""
-        self.network.learning_rate = float(self.schedule(epoch, self.network.learning_rate))
+        given = self.schedule(epoch, self.network.learning_rate)
+        try:
+            rate = float(given)
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"LearningRateScheduler's function must return the learning rate; it returned {given!r} for epoch "
+                f"{epoch}: end it with `return rate`"
+            ) from None
+        self.network.learning_rate = rate
 
 
 class TerminateOnNaN(Callback):
@@ -308,8 +329,9 @@ class ModelCheckpoint(Callback):
         self._fill_in(0, dict.fromkeys(results, 0.0))
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget earlier training."""
+        """Forget earlier training, and see to it that the file will have a folder."""
         self._watcher.reset()
+        _check_folder("ModelCheckpoint.path", Path(self.path))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Save where it is time."""
@@ -334,8 +356,7 @@ class JSONLinesLogger(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Start the file."""
-        if not self.append:
-            self.path.write_text("", encoding="utf-8")
+        _start_file("JSONLinesLogger.path", self.path, self.append)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Add a line; a result that is not finite becomes null, as JSON has no NaN."""
@@ -352,8 +373,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Start the file."""
-        if not self.append:
-            self.path.write_text("", encoding="utf-8")
+        _start_file("CSVLogger.path", self.path, self.append)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Add a row."""
@@ -370,6 +390,35 @@ NAMES: dict[str, type[Callback]] = {
     "reduce_lr_on_plateau": ReduceLROnPlateau,
     "terminate_on_nan": TerminateOnNaN,
 }
+
+
+def _start_file(name: str, path: Path, append: bool) -> None:
+    """Make the file, empty unless it is to be continued."""
+    _check_folder(name, path)
+    try:
+        path.open("a" if append else "w", encoding="utf-8").close()
+    except OSError as error:
+        raise ConfigurationError(f"{name}='{path}' cannot be written ({error.strerror}); name another file") from error
+
+
+def _check_folder(name: str, path: Path) -> None:
+    """Raise ConfigurationError where the file's folder is missing; one whose name is to be filled in may come later."""
+    folder = path.parent
+    if "{" not in str(folder) and not folder.is_dir():
+        raise ConfigurationError(f"{name}='{path}': there is no folder '{folder}'; make it first: mkdir -p '{folder}'")
+
+
+def _number(callback: Callback, name: object, value: Any) -> float:
+    """Return a result that a callback left in the logs as a Python number."""
+    try:
+        if isinstance(name, str) and not isinstance(value, str | bytes):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ConfigurationError(
+        f"logs must hold a number for each name; {type(callback).__name__}.on_epoch_end left {value!r} under {name!r}: "
+        "keep it in the callback itself"
+    )
 
 
 def _check_epochs(name: str, value: object, least: int = 0) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import callbacks as known_callbacks
-from xpnet.batches import Source
+from xpnet.batches import Before, Source
 from xpnet.callbacks import Callback, CallbackList
 from xpnet.errors import ConfigurationError
 from xpnet.intake import Intake
@@ -41,6 +41,11 @@ class History(dict[str, list[float]]):
         for name, values in self.items():
             values.append(float(logs.get(name, float("nan"))))
 
+    def revise(self, logs: Mapping[str, float]) -> None:
+        """Put these results in the last epoch's places."""
+        for name, value in logs.items():
+            self.setdefault(name, [float("nan")] * self.epochs)[-1] = float(value)
+
     @property
     def epochs(self) -> int:
         """Number of epochs."""
@@ -64,6 +69,8 @@ def fit(
 ) -> History:
     """Train; see :meth:`xpnet.Network.fit`, whose arguments these are."""
     check_count("epochs", epochs, least=0)
+    if not isinstance(shuffle, bool | np.bool_):
+        raise ConfigurationError(f"shuffle must be True (new batches every epoch) or False; got {shuffle!r}")
     progress = choose_progress(epochs, verbose)
     given = _resolve_callbacks(callbacks)
     intake = Intake(network, class_weight)
@@ -72,8 +79,13 @@ def fit(
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
     hooks.check(_result_names(network, validation is not None))
     network.build(intake.in_shape)
-    functions, before = network.train_functions, hooks.before_batch
+    functions, before = network.train_functions, _before_batch(hooks) if hooks.watch_batches else None
     history, logs = History(), {}
+
+    def revise(logs: Mapping[str, float]) -> None:
+        history.revise(logs)
+        network.history.revise(logs)
+
     network.stop_training = False
     hooks.call("on_train_begin", {})
     try:
@@ -87,26 +99,30 @@ def fit(
             for reached, more in source.train(functions, carry, order, size, before):
                 carry = reached
                 network.take_state(carry[0], more)
+                rate = network.last_learning_rate
                 done += more
                 if before:
                     hooks.call("on_train_batch_end", done - 1, {})
                 if progress:
                     progress.advance(done, steps)
+                if before and network.stop_training:
+                    break
             logs = network.results(carry[1])
             if validation is not None:
                 hooks.call("on_test_begin", {})
                 measured = evaluate(network, validation, max(size, EVALUATION_ROWS))
                 hooks.call("on_test_end", measured)
                 logs |= {f"val_{name}": value for name, value in measured.items()}
-            logs["learning_rate"] = network.last_learning_rate
+            logs["learning_rate"] = rate
             network.epochs = epoch + 1
-            hooks.call("on_epoch_end", epoch, logs)
             history.append(logs)
             network.history.append(logs)
+            hooks.end_epoch(epoch, logs, revise)
             if network.stop_training:
                 break
         hooks.call("on_train_end", logs)
     except BaseException:
+        network.recount()
         if progress:
             progress.on_train_end(logs)
         raise
@@ -147,6 +163,18 @@ def _sources(
         return intake.open_split(x, y, sample_weight, split)
     source = intake.open(x, y, sample_weight)
     return source, None if validation_data is None else intake.open_validation(validation_data)
+
+
+def _before_batch(hooks: CallbackList) -> Before:
+    """Return what calls the hooks before a step, and goes on with the state that hooks have left."""
+    network = hooks.network
+
+    def before(batch: int, carry: Any) -> Any:
+        hooks.call("on_train_batch_begin", batch, {})
+        # A backend knows its own carry by identity, so a new one is made only where a hook made a new state.
+        return carry if carry[0] is network.state else (network.state, carry[1])
+
+    return before
 
 
 def _resolve_callbacks(callbacks: Any) -> list[Callback]:

@@ -66,22 +66,34 @@ class Intake:
         return training, self._place(x, targets[held_out], others, held_out)
 
     def open_validation(self, data: Any) -> Source:
-        """Return where (x, y), (x, y, weights) or an iterable of batches come from; classes are not weighed."""
-        pair = isinstance(data, tuple | list) and len(data) in (2, 3) and not isinstance(data[0], tuple)
+        """Return where (x, y), (x, y, weights) or an iterable of batches come from; classes are not weighed.
+
+        A list may hold arrays or batches, which are tuples; the first batch of a list is looked at.
+        """
+        if (isinstance(data, tuple) and len(data) not in (2, 3)) or (isinstance(data, list) and not data):
+            raise DataError(
+                "validation_data must be (x, y) or (x, y, sample_weight), or an iterable of such batches; got a "
+                f"{type(data).__name__} of {len(data)}"
+            )
+        batches = isinstance(data, list) and (len(data) not in (2, 3) or isinstance(data[0], tuple))
         unweighted = Intake(self.network)
         unweighted.in_shape = self.in_shape
         try:
-            return unweighted.open(*(data if pair else (data, None)))
+            if batches:
+                source = unweighted.open(data, None)
+                unweighted._check(*data[0], padding=True)
+                return source
+            return unweighted.open(*(data if isinstance(data, tuple | list) else (data, None)))
         except XpnetError as error:
             raise type(error)(f"validation_data: {error}") from None
 
-    def batch(self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool = False) -> Batch:
-        """Check one batch, for NaN only if *finite*, and move it to the device."""
-        x, targets, weights = self._check(x, y, sample_weight, finite=finite)
-        return self._move(x, targets, self._weigh(targets, weights))
+    def batch(self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool = False, padding: bool = False) -> Batch:
+        """Check one batch, for NaN only if *finite*, and move it; it may weigh nothing only if *padding*."""
+        x, targets, weights = self._check(x, y, sample_weight, finite=finite, padding=padding)
+        return self._move(x, targets, self._weigh(targets, weights, padding=padding))
 
     def _check(
-        self, x: Any, y: Any, sample_weight: Any, *, finite: bool | None = None
+        self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool | None = None, padding: bool = False
     ) -> tuple[Any, Host, Host | None]:
         """Return x (host or device), y and weights (host) in the form that the loss takes."""
         network = self.network
@@ -101,11 +113,11 @@ class Intake:
         if sample_weight is not None:
             weights = self._on_host(sample_weight, "sample_weight")
             check_lengths(x, weights, "sample_weight")
-            _check_weights(weights)
+            _check_weights(weights, padding)
         self.in_shape = in_shape
         return x, targets, weights
 
-    def _weigh(self, targets: Host, weights: Host | None) -> Host | None:
+    def _weigh(self, targets: Host, weights: Host | None, *, padding: bool = False) -> Host | None:
         """Return the examples' weights times those of their classes."""
         if self.class_weight is None:
             return weights
@@ -113,7 +125,7 @@ class Intake:
             self.class_weight, targets, self.network.loss, self.network.out_shape_for(self.in_shape)
         )
         weights = by_class if weights is None else by_class * weights
-        if len(weights) and not weights.any():
+        if len(weights) and not weights.any() and not padding:
             raise DataError("class_weight (times sample_weight) is 0 for every example; at least one must be above 0")
         return weights
 
@@ -154,7 +166,7 @@ class Intake:
             nonlocal looked_at
             finite = self.network.check_finite and not looked_at
             looked_at = True
-            return self.batch(x, y, weights, finite=finite)
+            return self.batch(x, y, weights, finite=finite, padding=True)
 
         return Stream(batches, place)
 
@@ -173,8 +185,8 @@ class Intake:
         return array if isinstance(array, np.ndarray) else self.network.backend.to_numpy(array)
 
 
-def _check_weights(weights: Host) -> None:
-    """Raise ShapeError or DataError unless these are weights (N,): finite, none negative, not all 0."""
+def _check_weights(weights: Host, padding: bool) -> None:
+    """Raise ShapeError or DataError unless these are weights (N,): finite, none negative, all 0 only as *padding*."""
     if weights.ndim != 1:
         raise ShapeError(f"sample_weight must have shape (N,), one number for each example; got {weights.shape}")
     wrong = ~np.isfinite(weights) | (weights < 0)
@@ -182,7 +194,7 @@ def _check_weights(weights: Host) -> None:
         raise DataError(
             f"sample_weight must be finite and not negative; got {weights[wrong][0]}. Drop an example by weight 0"
         )
-    if not weights.any():
+    if not padding and not weights.any():
         raise DataError("sample_weight is 0 for every example; at least one must be above 0")
 
 

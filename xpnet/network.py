@@ -258,7 +258,11 @@ class Network:
         For loops of your own. Shapes and labels are checked, finiteness is not.
         """
         batch = fitting.place_batch(self, x, y, sample_weight)
-        state, loss = self._compiled("step_loss")(self.state, batch)
+        try:
+            state, loss = self._compiled("step_loss")(self.state, batch)
+        except BaseException:
+            self.recount()
+            raise
         self.take_state(state, 1)
         return loss
 
@@ -428,6 +432,10 @@ class Network:
         """Hold the state after so many more steps."""
         self.state = state
         self.steps += steps
+
+    def recount(self) -> None:
+        """Take the count of steps from the device, where a call that was interrupted may have done some."""
+        self.steps = int(self.backend.to_numpy(self.state.step))
 
     def zero_sums(self) -> Sums:
         """Return what an epoch's sums start from."""

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
+
 from xpnet.callbacks import Callback, Logs
 from xpnet.errors import ConfigurationError
 
@@ -77,7 +79,7 @@ def choose_progress(epochs: int, verbose: int | str) -> Progress | None:
 
     Without rich there are plain lines instead of a bar.
     """
-    if verbose not in (0, 1, 2, "auto"):
+    if not isinstance(verbose, int | np.integer | str) or verbose not in (0, 1, 2, "auto"):
         raise ConfigurationError(f"verbose must be 0 (silent), 1 (lines), 2 (a live bar) or 'auto'; got {verbose!r}")
     if not verbose:
         return None

@@ -49,10 +49,10 @@ class Diary(Callback):
 
 class BatchDiary(Diary):
     def on_train_batch_begin(self, batch: int, logs: Any) -> None:
-        self.lines.append(("batch begin", batch, self.network.steps))
+        self.lines.append(("batch begin", batch, self.network.steps, dict(logs)))
 
     def on_train_batch_end(self, batch: int, logs: Any) -> None:
-        self.lines.append(("batch end", batch, self.network.steps))
+        self.lines.append(("batch end", batch, self.network.steps, dict(logs)))
 
 
 RESULTS = ["accuracy", "learning_rate", "loss"]
@@ -98,7 +98,7 @@ def test_batch_hooks_surround_every_step(source: str, backend: xpnet.Backend, tm
         expected.append(("epoch begin", epoch))
         for batch in range(steps):
             done = epoch * steps + batch
-            expected += [("batch begin", batch, done), ("batch end", batch, done + 1)]
+            expected += [("batch begin", batch, done, {}), ("batch end", batch, done + 1, {})]
         expected.append(("epoch end", epoch, RESULTS))
     assert diary.lines == [*expected, ("train end", RESULTS)]
 
@@ -160,11 +160,13 @@ def test_a_rate_set_between_batches_acts_from_the_next_step(
     hook: str, source: str, backend: xpnet.Backend, tmp_path: Path
 ) -> None:
     class Sets(Callback):
-        shown: list[float] = []
+        pass
+
+    shown: list[float] = []
 
     def step(self: Any, batch: int, logs: Any) -> None:
         self.network.learning_rate = 0.1 * 0.5**self.network.steps
-        self.shown.append(self.network.learning_rate)
+        shown.append(self.network.learning_rate)
 
     setattr(Sets, hook, step)
     net, by_hand = (make(backend, optimizer=xpnet.SGD(0.1), inputs=3) for _ in range(2))
@@ -175,7 +177,7 @@ def test_a_rate_set_between_batches_acts_from_the_next_step(
     for name, array in by_hand.get_weights().items():
         np.testing.assert_allclose(net.get_weights()[name], array, rtol=1e-12, atol=1e-15)
     first = hook == "on_train_batch_end"
-    assert Sets.shown == pytest.approx([0.1 * 0.5 ** (i + first) for i in range(6)])
+    assert shown == pytest.approx([0.1 * 0.5 ** (i + first) for i in range(6)])
     assert history["learning_rate"] == pytest.approx([0.1 * 0.5**2, 0.1 * 0.5**5]), "the rate of the last step"
 
 
@@ -546,10 +548,8 @@ def test_an_interrupted_call_leaves_both_counts_of_steps_alike(
 
     monkeypatch.setattr(net.train_functions, "on_rows", interrupted)
     monkeypatch.setitem(net._functions, "step_loss", interrupted)
+    calls = {"fit": lambda: net.fit(X, Y, batch_size=8, verbose=0), "train_step": lambda: net.train_step(X, Y)}
     with pytest.raises(KeyboardInterrupt):
-        if call == "fit":
-            net.fit(X, Y, batch_size=8, verbose=0)
-        else:
-            net.train_step(X, Y)
+        calls[call]()
     assert net.steps == 5
     assert int(backend.to_numpy(net.copy().state.step)) == 5

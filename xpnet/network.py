@@ -56,8 +56,8 @@ class Network:
         The array library: ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"``, ``"auto"``, ...
     device : object, optional
         Where, in the library's terms.
-    dtype : str
-        ``"float32"`` or ``"float64"``.
+    dtype : str, optional
+        ``"float32"`` or ``"float64"``. Default: float32, or what an open backend has.
     seed : int
         Decides first weights, batch order, validation split and dropout masks.
     inputs : int or tuple of int, optional
@@ -68,7 +68,7 @@ class Network:
     Raises
     ------
     ConfigurationError
-        A name is unknown, or layers, loss and metrics do not go together.
+        A name is unknown, or layers, loss and metrics, or an open backend and device or dtype, do not go together.
     BackendError
         The array library or device cannot be had.
     ShapeError
@@ -93,7 +93,7 @@ class Network:
         metrics: Sequence[Metric | str] | None = None,
         backend: str | Backend = "numpy",
         device: object = None,
-        dtype: object = "float32",
+        dtype: object = None,
         seed: int = 0,
         inputs: int | Shape | None = None,
         check_finite: bool = True,
@@ -217,7 +217,7 @@ class Network:
         validation_split : float
             Share of the examples, drawn by the seed, that is held out and measured after every epoch.
         validation_data : (x, y), (x, y, weights), or iterable of batches
-            Held-out examples of your own.
+            Held-out examples of your own; a tuple is always arrays, a list of tuples batches.
         sample_weight : array (N,)
             Weight of each example in the loss; 2 counts as the example twice.
         class_weight : mapping, sequence or "balanced"
@@ -235,7 +235,13 @@ class Network:
         Raises
         ------
         ShapeError, DataError, DtypeError, ConfigurationError
-            The data or an argument is unusable; the network is as it was.
+            The data or an argument is unusable; the network is as it was. Of an iterable, a bad batch is refused when
+            it comes: the batches before it have been trained on, and the epoch does not count.
+
+        Notes
+        -----
+        After Ctrl-C, or an exception in a callback, the network can be used, saved and trained on. Steps that were
+        finished count, as far as they have reached it; the one that was interrupted may be half done.
         """
         return fitting.fit(
             self,
@@ -371,14 +377,11 @@ class Network:
 
     def to(self, backend: str | Backend, *, device: object = None, dtype: object = None) -> Network:
         """Return a copy on another backend, device or dtype, with its training state; this one stays."""
-        name = (
-            backend
-            if isinstance(backend, Backend)
-            else open_backend(backend, device=device, dtype=dtype or self.backend.dtype)
-        )
         from xpnet.assembly import copy_network
 
-        return copy_network(self, name)
+        if dtype is None and not isinstance(backend, Backend):
+            dtype = self.backend.dtype
+        return copy_network(self, open_backend(backend, device=device, dtype=dtype))
 
     def copy(self) -> Network:
         """Return an independent copy on the same backend."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,8 +19,8 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import BackendError
-from xpnet.backend import CREATION, STANDARD, Backend
+from xpnet import BackendError, ConfigurationError
+from xpnet.backend import CREATION, STANDARD, Backend, Namespace
 
 LIBRARIES = {"numpy": "numpy", "torch": "torch", "jax": "jax", "array-api-strict": "array_api_strict"}
 
@@ -67,7 +70,7 @@ def test_a_dtype_in_any_spelling(dtype: Any, backend: Backend) -> None:
     assert xpnet.open_backend(backend.name, dtype=backend.float).dtype == "float64"
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "double", "", None, int, float, 64])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "double", "", int, float, 64])
 def test_another_dtype_is_refused(dtype: Any, backend: Backend) -> None:
     with pytest.raises(BackendError, match="dtype must be one of float32, float64; got"):
         xpnet.open_backend(backend.name, dtype=dtype)
@@ -120,6 +123,84 @@ def test_a_missing_library_is_named_with_the_command(name: str, monkeypatch: pyt
     info = xpnet.available_backends()[name]
     assert not info.available
     assert f"pip install 'xpnet[{extra}]'" in info.problem
+
+
+LIBRARY = """
+def raise_it():
+    raise {error}
+
+raise_it()
+"""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "OSError('libcudart.so.13: cannot open shared object file')",
+        "RuntimeError('built for NumPy 1')",
+        "KeyError('HOME')",
+    ],
+)
+def test_a_library_that_breaks_while_it_is_imported(
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "array_api_compat").mkdir()
+    (tmp_path / "array_api_compat" / "__init__.py").write_text(LIBRARY.format(error=error))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "array_api_compat"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    kind, _, reason = error.rstrip("')").partition("('")
+    fault = rf"backend 'cupy' cannot be opened \({kind}: .*{re.escape(reason)}.*\); run: pip install 'xpnet"
+    with pytest.raises(BackendError, match=fault):
+        xpnet.open_backend("cupy")
+    assert xpnet.open_backend("auto").name == "numpy"
+    assert "cannot be opened" in capsys.readouterr().err
+
+
+def test_a_backends_module_that_breaks_while_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "breaking.py").write_text(LIBRARY.format(error="OSError('no such library')"))
+    monkeypatch.syspath_prepend(tmp_path)
+    entries(monkeypatch, ("breaking", "breaking"), ("numpy", "xpnet_backends.on_numpy"))
+    with pytest.raises(BackendError, match=r"'breaking' \(breaking\) cannot be imported: OSError: no such library"):
+        xpnet.open_backend("breaking")
+    found = xpnet.available_backends()
+    assert "OSError: no such library" in found["breaking"].problem
+    assert found["numpy"].available
+
+
+def test_an_open_backend_takes_no_other_device_or_dtype(backend: Backend) -> None:
+    assert xpnet.open_backend(backend, device=str(backend.device), dtype=np.float64) is backend
+    net = xpnet.Network([xpnet.Dense(2)], backend=backend, device=backend.device, dtype="float64", inputs=3)
+    assert net.backend is backend
+    for wrong in ({"dtype": "float32"}, {"device": "elsewhere"}):
+        ((argument, value),) = wrong.items()
+        message = re.escape(f"{argument}={value!r} is given beside Backend({backend.name!r}")
+        with pytest.raises(ConfigurationError, match=f"{message}.*leave it out"):
+            xpnet.open_backend(backend, **wrong)
+        with pytest.raises(ConfigurationError, match=message):
+            xpnet.Network([xpnet.Dense(2)], backend=backend, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match=message):
+            net.to(backend, **wrong)
+
+
+def test_a_dtype_that_is_left_out_is_float32_or_the_open_backends(backend: Backend) -> None:
+    assert xpnet.open_backend(backend.name).dtype == "float32"
+    assert xpnet.Network([xpnet.Dense(2)], backend=backend.name).backend.dtype == "float32"
+    assert xpnet.Network([xpnet.Dense(2)], backend=backend).backend.dtype == "float64"
+    assert xpnet.Network([xpnet.Dense(2)], backend=backend).to(backend.name).backend.dtype == "float64"
+
+
+def test_a_backend_is_its_own_copy_and_no_pickle(backend: Backend) -> None:
+    assert copy.copy(backend) is backend
+    assert copy.deepcopy({"on": backend})["on"] is backend
+    with pytest.raises(BackendError, match=rf"Backend\({backend.name!r}.* cannot be pickled; pickle the network"):
+        pickle.dumps(backend)
+
+
+def test_a_namespace_can_be_asked_before_it_is_filled() -> None:
+    """Copying and pickling ask an object without attributes for methods of theirs."""
+    with pytest.raises(AttributeError, match="'__deepcopy__'"):
+        Namespace.__new__(Namespace).__deepcopy__  # noqa: B018
 
 
 def test_auto_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -543,3 +543,10 @@ def test_a_backend_that_cannot_be_had_says_so(content: bytes, tmp_path: Path) ->
     path.write_bytes(content)
     with pytest.raises(BackendError, match="'numpyy'"):
         xpnet.load(path, backend="numpyy")
+
+
+def test_a_device_beside_an_open_backend_is_not_blamed_on_the_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="device='gpu' is given beside"):
+        xpnet.load(path, backend=xpnet.open_backend("numpy"), device="gpu")

@@ -65,7 +65,9 @@ def test_a_backend_that_breaks_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
     original = backend._load
     monkeypatch.setattr(backend, "_load", lambda name: Broken() if name == "cupy" else original(name))
     found = xpnet.available_backends()
-    assert found["cupy"] == BackendInfo("cupy", problem="driver too old")
+    assert found["cupy"] == BackendInfo(
+        "cupy", problem="backend 'cupy' cannot be opened (RuntimeError: driver too old); run: pip install nothing"
+    )
     assert found["numpy"].available
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend import DTYPES
+from xpnet.backend import DTYPES, Backend
 from xpnet.checks import check_real
 from xpnet.errors import BackendError, CheckpointError
 from xpnet.parameters import flatten
 from xpnet.weights import read_arrays, write_arrays
 
 if TYPE_CHECKING:
-    from xpnet.backend import Backend
     from xpnet.network import Network
 
 __all__ = ["SCHEMA", "copy_network", "put_together", "take_apart", "unpickle"]
@@ -29,7 +28,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 def copy_network(network: Network, backend: Backend) -> Network:
     """Return an independent copy on *backend*, with all training state."""
     description, arrays = take_apart(network)
-    return put_together(description | {"dtype": backend.dtype}, arrays, backend)
+    return put_together(description, arrays, backend)
 
 
 def unpickle(description: dict[str, Any], arrays: Arrays, backend: str, device: object) -> Network:
@@ -69,7 +68,7 @@ def put_together(
     backend: str | Backend,
     device: object = None,
 ) -> Network:
-    """Return the network that :func:`take_apart` took apart."""
+    """Return the network that :func:`take_apart` took apart, in the dtype of an open backend or else its own."""
     from xpnet.network import Network
 
     if description["dtype"] not in DTYPES:
@@ -82,7 +81,7 @@ def put_together(
         metrics=parts["metrics"],
         backend=backend,
         device=device,
-        dtype=description["dtype"],
+        dtype=None if isinstance(backend, Backend) else description["dtype"],
         seed=description["seed"],
         check_finite=description["check_finite"],
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xpnet.errors import BackendError, unknown_name
+from xpnet.errors import BackendError, ConfigurationError, XpnetError, unknown_name
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -68,7 +68,8 @@ class Namespace:
         self.__dict__["__name__"] = name
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"the Array API namespace of {self.__dict__['__name__']} has no {name!r}")
+        owner = self.__dict__.get("__name__", "a library")  # empty while it is being copied
+        raise AttributeError(f"the Array API namespace of {owner} has no {name!r}")
 
     def __repr__(self) -> str:
         return f"<Array API namespace of {self.__dict__['__name__']}>"
@@ -130,24 +131,42 @@ class Backend:
         """The namespace's own object for ``dtype``."""
         return getattr(self.xp, self.dtype)
 
+    def __copy__(self) -> Backend:
+        """Return itself: there is nothing in it that changes."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Backend:
+        """Return itself."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Refuse to be pickled, as it holds a library's own functions and device."""
+        raise BackendError(
+            f"{self!r} cannot be pickled; pickle the network instead, or open_backend's arguments: "
+            f"name {self.name!r}, device, dtype {self.dtype!r}"
+        )
+
     def __repr__(self) -> str:
         return f"Backend({self.name!r}, device={str(self.device)!r}, dtype={self.dtype!r})"
 
 
 class BackendModule(Protocol):
-    """What the entry point of a backend leads to: usually a module, with these four names."""
+    """What the entry point of a backend leads to: usually a module, with these four names.
+
+    Any exception but BackendError, such as an ImportError, becomes one that names the reason and ``INSTALL``.
+    """
 
     INSTALL: str
     """The command that installs the array library, quoted in errors."""
 
     def open(self, device: object, dtype: str) -> Backend:
-        """Open the library on *device* (``None``: its default). May raise ImportError or BackendError."""
+        """Open the library on *device* (``None``: its default)."""
 
     def version(self) -> str:
-        """Return the array library's version. May raise ImportError."""
+        """Return the array library's version."""
 
     def devices(self) -> list[str]:
-        """Describe each device in a line, with its memory where known. May raise BackendError."""
+        """Describe each device in a line, with its memory where known."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +184,7 @@ class BackendInfo:
         return not self.problem
 
 
-def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype: object = "float32") -> Backend:
+def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype: object = None) -> Backend:
     """Open an array library for computing.
 
     Parameters
@@ -173,14 +192,16 @@ def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype:
     name : str or Backend
         ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"``, ``"array-api-strict"``, a third party's name, or
         ``"auto"``: CuPy where a GPU answers, else NumPy; the choice is printed to standard error.
-        A :class:`Backend` is returned as it is.
+        A :class:`Backend` is returned as it is; ``device`` and ``dtype``, where given, must be its own.
     device : object, optional
         In the library's terms: ``0`` (CuPy), ``"cuda:1"`` (torch), ``"gpu"`` (JAX). Default: the library's.
-    dtype : str
+    dtype : str, optional
         ``"float32"`` (default) or ``"float64"``.
 
     Raises
     ------
+    ConfigurationError
+        A :class:`Backend` is given beside another device or dtype than its own.
     BackendError
         The name is unknown, the library is not installed, or there is no such device. The message holds
         what was asked, what was found, and the command that mends it.
@@ -191,14 +212,17 @@ def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype:
     Backend('numpy', device='cpu', dtype='float64')
     """
     if isinstance(name, Backend):
-        return name
+        return _same(name, device, dtype)
+    dtype = "float32" if dtype is None else dtype
     if name == "auto":
         return _open_best(device, dtype)
     module = _load(name)
     precision = _dtype_name(dtype)
     try:
         backend = module.open(device, precision)
-    except ImportError as error:
+    except XpnetError:
+        raise
+    except Exception as error:  # a broken library fails in its own way while it is imported
         raise BackendError(_absence(name, module, error)) from error
     return _bind(backend)
 
@@ -217,9 +241,11 @@ def _inspect(name: str) -> BackendInfo:
         module = _load(name)
         try:
             return BackendInfo(name, module.version(), tuple(module.devices()))
-        except ImportError as error:
+        except XpnetError:
+            raise
+        except Exception as error:
             return BackendInfo(name, problem=_absence(name, module, error))
-    except Exception as error:  # a library or a third party's module that fails in its own way is one line here
+    except Exception as error:  # a third party's module that lacks a name is one line here, too
         return BackendInfo(name, problem=str(error) or repr(error))
 
 
@@ -258,13 +284,27 @@ def _load(name: str) -> BackendModule:
     ((value, entry),) = registered[name].items()
     try:
         module: BackendModule = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise BackendError(f"backend {name!r} ({value}) cannot be imported: {error}") from error
+    except Exception as error:
+        raise BackendError(f"backend {name!r} ({value}) cannot be imported: {_reason(error)}") from error
     return module
 
 
-def _absence(name: str, module: BackendModule, error: ImportError) -> str:
-    return f"backend {name!r} needs a library that cannot be imported ({error}); run: {module.INSTALL}"
+def _same(backend: Backend, device: object, dtype: object) -> Backend:
+    """Return an open backend, if it is on this device and of this dtype, where they are given."""
+    if dtype is not None and _dtype_name(dtype) != backend.dtype:
+        raise ConfigurationError(f"dtype={dtype!r} is given beside {backend!r}; leave it out, or give the name alone")
+    if device is not None and str(device) != str(backend.device):
+        raise ConfigurationError(f"device={device!r} is given beside {backend!r}; leave it out, or give the name alone")
+    return backend
+
+
+def _absence(name: str, module: BackendModule, error: Exception) -> str:
+    fault = "needs a library that cannot be imported" if isinstance(error, ImportError) else "cannot be opened"
+    return f"backend {name!r} {fault} ({_reason(error)}); run: {module.INSTALL}"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
 
 
 def _dtype_name(dtype: object) -> str:

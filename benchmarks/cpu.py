@@ -135,7 +135,7 @@ def revision() -> str | None:
 
 
 def startup_runs(options: argparse.Namespace) -> int:
-    return 1 if options.quick else 2 * options.rounds - 1
+    return 1 if options.quick else options.rounds + 2
 
 
 def memory(options: argparse.Namespace) -> dict[str, Any]:

@@ -34,9 +34,6 @@ from benchmarks.work import (
     probabilities,
 )
 
-WARM_UP = 0.1
-"""Seconds below which a round is preceded by an untimed pass, so that caches are filled after the other peers."""
-
 
 class Runner(Protocol):
     """What a round repeats."""
@@ -118,7 +115,8 @@ def make_runner(name: str, work: str) -> Runner:
 def repetitions_for(runner: Runner, seconds: float) -> int:
     """Warm up, until a run lasts at least half of a round; return how many repetitions fill one."""
     repetitions = 1
-    runner.run(repetitions)
+    if runner.run(repetitions) >= 2 * seconds:
+        return 1
     while True:
         taken = runner.run(repetitions)
         if taken >= seconds / 2:
@@ -130,12 +128,11 @@ def measure(config: dict[str, Any], answers: IO[str]) -> None:
     runner = make_runner(config["peer"], config["work"])
     repetitions = repetitions_for(runner, config["seconds"])
     say(answers, {**runner.ready(), "steps_a_round": repetitions * runner.units})
-    taken = math.inf
     for order in sys.stdin:
         if order.strip() != "go":
             break
-        if taken / repetitions < WARM_UP:
-            runner.run(1)
+        if repetitions > 1:  # the other peers have had the caches since
+            runner.run(max(1, repetitions // 10))
         taken = runner.run(repetitions)
         say(answers, {"microseconds": taken / (repetitions * runner.units) * 1e6})
     say(answers, runner.end())

@@ -172,7 +172,11 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     machine = {"rounds": 1, "processor": "some", "cores": 2, "date": "2000-01-01"}
     path = tmp_path / "picture.png"
     assert report.picture({"works": {"clouds": {"peers": peers}}, "machine": machine}, path)
-    assert path.read_bytes().startswith(b"\x89PNG")
+    from matplotlib.image import imread
+
+    red, green, blue = (imread(path)[..., channel] for channel in range(3))
+    assert np.sum((blue > 0.6) & (red < 0.3)) > 1000  # xpnet's bar
+    assert np.sum((red > 0.8) & (green > 0.4) & (blue < 0.4)) > 1000  # the other's
 
 
 @pytest.mark.parametrize("arguments", [["--only", "nothing"], ["--rounds", "0"], ["--peers", "nobody"]])

@@ -72,6 +72,12 @@ def test_each_name_is_there_and_documented(name: str) -> None:
                 assert method.__doc__, f"{name}.{member} has no docstring"
 
 
+def test_every_metric_is_a_public_name() -> None:
+    from xpnet import metrics
+
+    assert set(metrics.__all__) - {"Metric", "NAMES"} <= set(xpnet.__all__)
+
+
 def test_each_name_is_listed() -> None:
     assert set(xpnet.__all__) <= set(dir(xpnet))
 

@@ -240,16 +240,31 @@ if TYPE_CHECKING:
         TopKAccuracy as TopKAccuracy,
     )
     from xpnet.metrics import (
+        accuracy as accuracy,
+    )
+    from xpnet.metrics import (
         classification_report as classification_report,
     )
     from xpnet.metrics import (
         confusion_matrix as confusion_matrix,
     )
     from xpnet.metrics import (
+        mean_absolute_error as mean_absolute_error,
+    )
+    from xpnet.metrics import (
+        mean_squared_error as mean_squared_error,
+    )
+    from xpnet.metrics import (
         precision_recall_f1 as precision_recall_f1,
     )
     from xpnet.metrics import (
+        r2 as r2,
+    )
+    from xpnet.metrics import (
         roc_auc as roc_auc,
+    )
+    from xpnet.metrics import (
+        top_k_accuracy as top_k_accuracy,
     )
     from xpnet.network import (
         Network as Network,
@@ -405,10 +420,15 @@ _HOMES = {
         "Recall",
         "SquaredError",
         "TopKAccuracy",
+        "accuracy",
         "classification_report",
         "confusion_matrix",
+        "mean_absolute_error",
+        "mean_squared_error",
         "precision_recall_f1",
+        "r2",
         "roc_auc",
+        "top_k_accuracy",
     ),
     "network": ("Network",),
     "optimizers": (

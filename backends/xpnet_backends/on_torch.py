@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
+from xpnet_backends.machine import cpu_memory
 
 INSTALL = "pip install 'xpnet[torch]'"
 
@@ -95,10 +96,10 @@ def version() -> str:
 
 
 def devices() -> list[str]:
-    """Name the CPU, every CUDA GPU with its memory, and Apple's GPU."""
+    """Name the CPU and every CUDA GPU, with their memory, and Apple's GPU."""
     import torch
 
-    found = [f"cpu: {torch.get_num_threads()} threads"]
+    found = [f"cpu: {torch.get_num_threads()} threads{cpu_memory()}"]
     for i in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(i)
         found.append(f"cuda:{i}: {card.name}, {card.total_memory / 2**30:.1f} GiB")

@@ -310,3 +310,10 @@ def test_the_text_of_a_network_names_its_parts(backend: xpnet.Backend) -> None:
     assert text == (
         f"Network([Dense(6), ReLU(), Dense(3)], loss=CrossEntropy(), optimizer=Adam(), backend={backend.name!r})"
     )
+
+
+def test_numpys_numbers_are_a_seed_and_a_learning_rate():
+    net = Network([Dense(2)], seed=np.int64(3), inputs=2)
+    net.learning_rate = np.float32(0.25)
+    assert type(net.seed) is int
+    assert (net.seed, net.learning_rate, type(net.scale)) == (3, 0.25, float)

@@ -13,6 +13,7 @@ from xpnet import fitting, losses
 from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
+from xpnet.checks import check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import ConfigurationError, NotBuiltError, ShapeError
 from xpnet.fitting import EVALUATION_ROWS, History
@@ -103,9 +104,7 @@ class Network:
         self.optimizer: Link = resolve_optimizer(optimizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise ConfigurationError(f"seed must be an integer of at least 0; got {seed!r}")
-        self.seed = int(seed)
+        self.seed = check_integer("seed", seed, least=0)
         self.check_finite = bool(check_finite)
         self.backend = open_backend(backend, device=device, dtype=dtype)
         self._device = device
@@ -357,8 +356,7 @@ class Network:
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < float("inf"):
-            raise ConfigurationError(f"learning_rate must be a finite number of at least 0; got {rate!r}")
+        rate = check_real("learning_rate", rate, least=0)
         self._need_built("learning_rate")
         scheduled = self._scheduled(self.steps)
         if rate and not scheduled:

@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
+from xpnet_backends.machine import cpu_memory
 
 INSTALL = "pip install 'xpnet[jax]'"
 
@@ -140,7 +141,14 @@ def version() -> str:
 
 
 def devices() -> list[str]:
-    """Name every device of JAX's default platform."""
+    """Name every device of JAX's default platform, with its memory where JAX knows it."""
     import jax
 
-    return [f"{device.platform}:{device.id}: {device.device_kind}" for device in jax.devices()]
+    return [f"{device.platform}:{device.id}: {device.device_kind}{_memory(device)}" for device in jax.devices()]
+
+
+def _memory(device: Any) -> str:
+    if device.platform == "cpu":
+        return cpu_memory()
+    size = (device.memory_stats() or {}).get("bytes_limit")
+    return f", {size / 2**30:.1f} GiB" if size else ""

@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
+from xpnet_backends.machine import cpu_memory
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
@@ -49,4 +50,4 @@ def devices() -> list[str]:
     import os
     import platform
 
-    return [f"cpu: {platform.machine()}, {os.cpu_count()} cores"]
+    return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}"]

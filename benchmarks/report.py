@@ -115,6 +115,7 @@ def picture(results: Results, path: Path) -> bool:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import NullFormatter
     except ImportError:
         return False
     works = {name: found["peers"] for name, found in results["works"].items() if found["peers"]}
@@ -135,8 +136,14 @@ def picture(results: Results, path: Path) -> bool:
             [most - m for m, most in zip(medians, high, strict=True)],
         ]
         colors = ["#1f6fb4" if p in OURS else "#999999" if p in ("limit", "source") else "#e09040" for p in order]
-        axes.barh([title_of(peer, name) for peer in order], medians, xerr=errors, color=colors, height=0.7)
+        # Dots: on a logarithmic axis the length of a bar says nothing.
+        for place, (peer, median) in enumerate(zip(order, medians, strict=True)):
+            error = [[errors[0][place]], [errors[1][place]]]
+            axes.errorbar(median, place, xerr=error, fmt="o", markersize=8, color=colors[place])
+        labels = (f"{title_of(peer, name)}: {_significant(m)}" for peer, m in zip(order, medians, strict=True))
+        axes.set_yticks(range(len(order)), labels)
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(name, fontsize=10)
         axes.tick_params(labelsize=7)
         axes.grid(axis="x", alpha=0.3)

@@ -128,7 +128,8 @@ class BinaryCrossEntropy:
 
     .. math:: l = \frac1K \sum_k -t_k \log s(z_k) - (1 - t_k) \log(1 - s(z_k)), \quad s(z) = 1/(1 + e^{-z})
 
-    Shapes: scores z (N, K); targets (N, K) in [0, 1], or (N,) for K = 1. Computed as (max(z, 0) - t z) + log1p(exp(-|z|)).
+    Shapes: scores z (N, K); targets (N, K) in [0, 1], or (N,) for K = 1. Computed as
+    (max(z, 0) - t z) + log1p(exp(-|z|)).
 
     Raises
     ------

@@ -137,7 +137,7 @@ def picture(results: Results, path: Path) -> bool:
         ]
         colors = ["#1f6fb4" if p in OURS else "#999999" if p in ("limit", "source") else "#e09040" for p in order]
         # Dots: on a logarithmic axis the length of a bar says nothing.
-        for place, (peer, median) in enumerate(zip(order, medians, strict=True)):
+        for place, median in enumerate(medians):
             error = [[errors[0][place]], [errors[1][place]]]
             axes.errorbar(median, place, xerr=error, fmt="o", markersize=8, color=colors[place])
         labels = (f"{title_of(peer, name)}: {_significant(m)}" for peer, m in zip(order, medians, strict=True))

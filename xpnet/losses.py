@@ -130,6 +130,7 @@ class BinaryCrossEntropy:
 
     Shapes: scores z (N, K); targets (N, K) in [0, 1], or (N,) for K = 1. Computed as
     (max(z, 0) - t z) + log1p(exp(-|z|)).
+    (max(z, 0) - t z) + log1p(exp(-|z|)).
 
     Raises
     ------

@@ -39,8 +39,9 @@ def open(device: object, dtype: str) -> Backend:
         with scope():
             if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = jnp.from_dlpack(values)
-            # A copy: JAX computes later, and the caller may have written to a shared array by then.
-            return jax.device_put(jnp.array(values, dtype=dtype, copy=isinstance(values, np.ndarray)), place)
+            # A copy of our own: JAX reads it later, when the caller may have written to the original.
+            values = np.array(values) if isinstance(values, np.ndarray) else values
+            return jax.device_put(jnp.asarray(values, dtype=dtype), place)
 
     def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
         return _within(scope, _shared(_jitted, function))

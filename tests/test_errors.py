@@ -54,3 +54,18 @@ def test_nothing_near_gives_the_list_alone() -> None:
 @given(st.one_of(st.text(), st.integers(), st.none(), st.floats(), st.lists(st.integers())))
 def test_anything_can_be_unknown(name: object) -> None:
     assert repr(name) in str(unknown_name("layer", name, ["relu", "tanh"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("bce", "binary_cross_entropy"),
+        ("sparse_categorical_crossentropy", "cross_entropy"),
+        ("categorical_crossentropy", "cross_entropy"),
+        ("MSE", "mse"),
+        ("CrossEntropy", "cross_entropy"),
+    ],
+)
+def test_a_name_of_another_library_leads_to_ours(name: str, meant: str) -> None:
+    with pytest.raises(xpnet.ConfigurationError, match=f"did you mean '{meant}'"):
+        xpnet.Network([xpnet.Dense(2)], loss=name)

@@ -23,6 +23,20 @@ __all__ = [
 ]
 
 
+ELSEWHERE = {
+    "bce": "binary_cross_entropy",
+    "bcewithlogitsloss": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "crossentropyloss": "cross_entropy",
+    "log_loss": "cross_entropy",
+    "nll": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "squared_error": "mse",
+}
+"""Names that Keras, PyTorch and scikit-learn have for what goes by another name here."""
+
+
 class XpnetError(Exception):
     """Base of every exception that xpnet raises on purpose."""
 
@@ -68,6 +82,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     import difflib
 
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    plain = str(name).lower()
+    near = [ELSEWHERE.get(plain, "")] if ELSEWHERE.get(plain) in known else []
+    near = near or difflib.get_close_matches(plain, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")

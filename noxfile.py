@@ -135,6 +135,13 @@ def packaging(session: nox.Session) -> None:
                 session.run(python, "-I", str(bench), "--limit", str(SLOWEST_IMPORT), external=True)
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """xpnet beside its peers on this processor; ``nox -s bench -- --only moons`` for a part."""
+    install(session, "-e.[jax,sklearn,plot,fast]", LIBRARIES["torch"][0], "keras")
+    session.run("python", "-m", "benchmarks.cpu", *(session.posargs or ["--out"]))
+
+
 def fresh_python(session: nox.Session, name: str) -> str:
     """Make an empty virtual environment and return its interpreter."""
     folder = Path(session.create_tmp()).resolve() / name

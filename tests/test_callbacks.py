@@ -553,3 +553,9 @@ def test_an_interrupted_call_leaves_both_counts_of_steps_alike(
         calls[call]()
     assert net.steps == 5
     assert int(backend.to_numpy(net.copy().state.step)) == 5
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert xpnet.EarlyStopping(patience=np.int64(3), min_delta=np.float32(0.5)).patience == 3
+    assert xpnet.ReduceLROnPlateau(factor=np.float32(0.5), patience=np.int8(2)).factor == 0.5
+    assert xpnet.ModelCheckpoint("a", every=np.int32(2)).every == 2

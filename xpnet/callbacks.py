@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xpnet.checks import check_integer, check_real
 from xpnet.errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class _Watcher:
             raise ConfigurationError(f"monitor must be the name of a result, such as 'val_loss'; got {monitor!r}")
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
-        _check_number("min_delta", min_delta)
+        min_delta = check_real("min_delta", min_delta, least=0)
         rising = mode == "max" or (mode == "auto" and any(monitor.endswith(name) for name in RISING))
         self.monitor, self.sign, self.min_delta = monitor, (1.0 if rising else -1.0), min_delta
         self.reset()
@@ -186,7 +187,7 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best_weights: bool = True,
     ) -> None:
-        _check_epochs("EarlyStopping.patience", patience)
+        patience = check_integer("EarlyStopping.patience", patience, least=0)
         self.patience, self.restore_best_weights = patience, restore_best_weights
         self._watcher = _Watcher(monitor, mode, min_delta)
         self.best_epoch: int | None = None
@@ -242,11 +243,9 @@ class ReduceLROnPlateau(Callback):
         mode: str = "auto",
         min_learning_rate: float = 0.0,
     ) -> None:
-        _check_epochs("ReduceLROnPlateau.patience", patience)
-        if not isinstance(factor, float) or not 0 < factor < 1:
-            raise ConfigurationError(f"ReduceLROnPlateau.factor must be in (0, 1); got {factor!r}")
-        _check_number("ReduceLROnPlateau.min_learning_rate", min_learning_rate)
-        self.factor, self.patience, self.min_learning_rate = factor, patience, min_learning_rate
+        self.factor = check_real("ReduceLROnPlateau.factor", factor, above=0, below=1)
+        self.patience = check_integer("ReduceLROnPlateau.patience", patience, least=0)
+        self.min_learning_rate = check_real("ReduceLROnPlateau.min_learning_rate", min_learning_rate, least=0)
         self._watcher = _Watcher(monitor, mode, min_delta)
 
     def check(self, results: Iterable[str]) -> None:
@@ -318,8 +317,8 @@ class ModelCheckpoint(Callback):
         mode: str = "auto",
         every: int = 1,
     ) -> None:
-        _check_epochs("ModelCheckpoint.every", every, least=1)
-        self.path, self.save_best_only, self.every = str(path), save_best_only, every
+        self.path, self.save_best_only = str(path), save_best_only
+        self.every = check_integer("ModelCheckpoint.every", every)
         self._watcher = _Watcher(monitor, mode, 0.0)
 
     def check(self, results: Iterable[str]) -> None:
@@ -419,13 +418,3 @@ def _number(callback: Callback, name: object, value: Any) -> float:
         f"logs must hold a number for each name; {type(callback).__name__}.on_epoch_end left {value!r} under {name!r}: "
         "keep it in the callback itself"
     )
-
-
-def _check_epochs(name: str, value: object, least: int = 0) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be an integer of at least {least}; got {value!r}")
-
-
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ConfigurationError(f"{name} must be a finite number of at least 0; got {value!r}")

@@ -10,6 +10,7 @@ import numpy as np
 from xpnet import callbacks as known_callbacks
 from xpnet.batches import Before, Source
 from xpnet.callbacks import Callback, CallbackList
+from xpnet.checks import check_integer
 from xpnet.errors import ConfigurationError
 from xpnet.intake import Intake
 from xpnet.progress import choose_progress
@@ -20,7 +21,7 @@ from xpnet.training import Batch
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["History", "check_count", "evaluate", "fit", "place_batch"]
+__all__ = ["History", "evaluate", "fit", "place_batch"]
 
 EVALUATION_ROWS = 4096
 """Examples in a batch of prediction or evaluation when the caller does not say: large enough to be fast."""
@@ -68,7 +69,7 @@ def fit(
     verbose: int | str,
 ) -> History:
     """Train; see :meth:`xpnet.Network.fit`, whose arguments these are."""
-    check_count("epochs", epochs, least=0)
+    epochs = check_integer("epochs", epochs, least=0)
     if not isinstance(shuffle, bool | np.bool_):
         raise ConfigurationError(f"shuffle must be True (new batches every epoch) or False; got {shuffle!r}")
     progress = choose_progress(epochs, verbose)
@@ -145,12 +146,6 @@ def place_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -> 
     return batch
 
 
-def check_count(name: str, value: object, least: int = 1) -> None:
-    """Raise ConfigurationError unless *value* is an integer of at least *least*."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ConfigurationError(f"{name} must be an integer of at least {least}; got {value!r}")
-
-
 def _sources(
     intake: Intake, x: Any, y: Any, sample_weight: Any, split: float, validation_data: Any
 ) -> tuple[Source, Source | None]:
@@ -192,5 +187,4 @@ def _result_names(network: Network, validation: bool) -> list[str]:
 def _batch_size(batch_size: int | None, source: Source) -> int:
     if batch_size is None:
         return source.rows or 1
-    check_count("batch_size", batch_size)
-    return int(batch_size)
+    return check_integer("batch_size", batch_size)

@@ -326,7 +326,7 @@ class Network:
         Takes what :meth:`fit` takes for x, y and sample_weight, and raises what it raises.
         """
         self._need_built("evaluate")
-        fitting.check_count("batch_size", batch_size)
+        batch_size = check_integer("batch_size", batch_size)
         return fitting.evaluate(self, Intake(self).open(x, y, sample_weight), batch_size)
 
     # Weights and learning rate
@@ -482,7 +482,7 @@ class Network:
 
     def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         self._need_built(method)
-        fitting.check_count("batch_size", batch_size)
+        batch_size = check_integer("batch_size", batch_size)
         x = take_in(x, self.backend, "x")
         check_features(x, self.in_shape or ())
         if self.check_finite:

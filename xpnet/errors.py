@@ -82,8 +82,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     import difflib
 
     known = sorted(known)
-    plain = str(name).lower()
-    near = [ELSEWHERE.get(plain, "")] if ELSEWHERE.get(plain) in known else []
-    near = near or difflib.get_close_matches(plain, known, n=1, cutoff=0.5)
+    plain, spelling = str(name).lower(), {item.lower(): item for item in known}
+    near = [ELSEWHERE[plain]] if ELSEWHERE.get(plain) in known else []
+    near = near or [spelling[item] for item in difflib.get_close_matches(plain, spelling, n=1, cutoff=0.5)]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")

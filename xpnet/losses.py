@@ -58,6 +58,23 @@ class Loss(Protocol):
         """Return predictions: probabilities for classes, the scores themselves otherwise."""
 
 
+class RealTargets:
+    """Base of the losses of real targets: any output shape, and scores that are the predictions."""
+
+    metrics: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, out_shape: Shape) -> None:
+        """Take any outputs."""
+
+    def targets(self, y: Host, out_shape: Shape) -> Host:
+        """Take real values shaped as the outputs."""
+        return real_rows(y, out_shape)
+
+    def link(self, scores: Array, xp: Any) -> Array:
+        """Return the scores."""
+        return scores
+
+
 @dataclass(frozen=True)
 class CrossEntropy:
     r"""Softmax cross-entropy from logits, for one class of several.
@@ -171,7 +188,7 @@ class BinaryCrossEntropy:
 
 
 @dataclass(frozen=True)
-class MeanSquaredError:
+class MeanSquaredError(RealTargets):
     r"""Squared error :math:`l = \frac1K \sum_k (z_k - t_k)^2`, any output shape of K values.
 
     Raises
@@ -181,7 +198,6 @@ class MeanSquaredError:
     """
 
     reduction: str = "mean"
-    metrics: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         _check_reduction(self.reduction)
@@ -191,20 +207,9 @@ class MeanSquaredError:
         error = scores - targets
         return _mean_of_outputs(error * error, 2.0 * error, xp)
 
-    def check(self, out_shape: Shape) -> None:
-        """Take any outputs."""
-
-    def targets(self, y: Host, out_shape: Shape) -> Host:
-        """Take real values shaped as the outputs."""
-        return real_rows(y, out_shape)
-
-    def link(self, scores: Array, xp: Any) -> Array:
-        """Return the scores."""
-        return scores
-
 
 @dataclass(frozen=True)
-class MeanAbsoluteError:
+class MeanAbsoluteError(RealTargets):
     r"""Absolute error :math:`l = \frac1K \sum_k |z_k - t_k|`, any output shape of K values; slope 0 at 0.
 
     Raises
@@ -214,7 +219,6 @@ class MeanAbsoluteError:
     """
 
     reduction: str = "mean"
-    metrics: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         _check_reduction(self.reduction)
@@ -224,20 +228,9 @@ class MeanAbsoluteError:
         error = scores - targets
         return _mean_of_outputs(xp.abs(error), xp.sign(error), xp)
 
-    def check(self, out_shape: Shape) -> None:
-        """Take any outputs."""
-
-    def targets(self, y: Host, out_shape: Shape) -> Host:
-        """Take real values shaped as the outputs."""
-        return real_rows(y, out_shape)
-
-    def link(self, scores: Array, xp: Any) -> Array:
-        """Return the scores."""
-        return scores
-
 
 @dataclass(frozen=True)
-class Huber:
+class Huber(RealTargets):
     r"""Squared error near 0 and absolute error beyond ``delta`` (Huber 1964), any output shape of K values.
 
     .. math:: l = \frac1K \sum_k \begin{cases} e_k^2 / 2 & |e_k| \le \delta \\
@@ -258,7 +251,6 @@ class Huber:
 
     delta: float = 1.0
     reduction: str = "mean"
-    metrics: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         _check_reduction(self.reduction)
@@ -270,17 +262,6 @@ class Huber:
         near = xp.minimum(xp.abs(error), self.delta)
         losses = near * (xp.abs(error) - 0.5 * near)
         return _mean_of_outputs(losses, xp.sign(error) * near, xp)
-
-    def check(self, out_shape: Shape) -> None:
-        """Take any outputs."""
-
-    def targets(self, y: Host, out_shape: Shape) -> Host:
-        """Take real values shaped as the outputs."""
-        return real_rows(y, out_shape)
-
-    def link(self, scores: Array, xp: Any) -> Array:
-        """Return the scores."""
-        return scores
 
 
 @dataclass(frozen=True)

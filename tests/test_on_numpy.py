@@ -1,11 +1,13 @@
 """The NumPy backend's plans: the numbers of the plain function bit for bit, and no memory shared with anybody."""
 
+import gc
 import threading
 
 import numpy as np
 import pytest
 from xpnet_backends.on_numpy import fusing
 from xpnet_backends.on_numpy.compiling import Compiled, loop
+from xpnet_backends.on_numpy.tracing import Traced
 
 import xpnet
 from xpnet import BatchNorm, Dense, Dropout, LayerNorm, Network, Residual
@@ -315,6 +317,15 @@ def test_a_donated_array_that_is_also_returned_is_returned_as_it_was():
         np.testing.assert_array_equal(total, np.full(3, i + 1.0))
         np.testing.assert_array_equal(before, np.full(3, float(i)))
         np.testing.assert_array_equal(doubled, np.full(3, 2.0 * i))
+
+
+def test_a_plan_lets_go_of_its_recording():
+    compiled = [Compiled(lambda x: {"sum": np.sum(x * 2.0)}), Compiled(lambda x: (x + 1.0, x * 2.0), donated=True)]
+    for function in compiled:
+        function(np.ones(3)), function(np.ones(3))
+        assert function._local.plans
+    gc.collect()
+    assert not [item for item in gc.get_objects() if isinstance(item, Traced)]
 
 
 def test_old_plans_make_room():

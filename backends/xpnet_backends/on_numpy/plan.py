@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.tracing import Host, NotTraceable, Traced, map_leaves, record
+from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import Writer
 
 __all__ = ["Plan"]
+
+LEAF = np.empty(0)
+"""What stands for an array in a structure."""
 
 
 class Plan:
@@ -42,15 +45,15 @@ class Plan:
         inputs = [node for node in nodes if node.kind == "input"]
         owned = inputs[: len(leaves(arguments[0]))] if donated else []
         self.home = home if home is not None else [np.empty_like(node.value, order="C") for node in owned]
-        kept, self._rest = _split(result, arguments[0]) if donated else ((), result)
-        writer = Writer(nodes, owned, self.home, leaves(kept), leaves(self._rest))
+        kept, rest = _split(result, arguments[0]) if donated else ((), result)
+        writer = Writer(nodes, owned, self.home, leaves(kept), leaves(rest))
         self.source = writer.write(inputs[len(owned) :])
         scope = writer.scope
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
         self.kept = _rebuild(kept, iter(self.home)) if donated else None
-        self._single = donated and self._rest == ()
-        self._rest_is_leaf = isinstance(self._rest, Traced | np.ndarray | np.generic)
+        # The structure alone: the recorded arrays would hold every value of the recording in memory.
+        self._rest = map_leaves(lambda item: LEAF, rest)
 
     def load(self, first: Any) -> None:
         """Bring the donated argument into the plan's memory, if it is not there."""
@@ -62,9 +65,9 @@ class Plan:
 
     def finish(self, outputs: tuple[Any, ...]) -> Any:
         """Give the function's result its structure."""
-        if self._single:
+        if self.kept is not None and self._rest == ():
             return self.kept
-        rest = outputs[0] if self._rest_is_leaf else _rebuild(self._rest, iter(outputs))
+        rest = outputs[0] if self._rest is LEAF else _rebuild(self._rest, iter(outputs))
         return rest if self.kept is None else (self.kept, *rest)
 
 

@@ -36,7 +36,7 @@ class Writer:
         self.last_use = last_uses(self.nodes, [*self.kept, *self.rest])
         self.target = successors(self.kept, home, self.last_use, self.position)
         self.slots: dict[int, Host] = {}
-        self.scope: dict[str, Any] = {"empty": np.empty, "copyto": np.copyto}
+        self.scope: dict[str, Any] = {"copyto": np.copyto}
         self.names: dict[int, str] = {}
         self.stores: dict[int, Store] = {}
         self.lines: list[str] = []

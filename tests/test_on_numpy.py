@@ -5,7 +5,6 @@ import threading
 
 import numpy as np
 import pytest
-from xpnet_backends.on_numpy import fusing
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 from xpnet_backends.on_numpy.tracing import Traced
 
@@ -85,21 +84,6 @@ def test_optimizers_are_replayed_bit_for_bit(plain_numpy, optimizer):
     check_equal(
         trained("numpy", layers, optimizer, "float32"), trained(plain_numpy("float32"), layers, optimizer, "float32")
     )
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    "optimizer", [OPTIMIZERS[i] for i in (1, 2, 3, 8)], ids=lambda optimizer: type(optimizer).__name__
-)
-def test_fused_passes_are_bit_for_bit_those_of_numpy(plain_numpy, monkeypatch, optimizer, dtype):
-    pytest.importorskip("numba")
-    monkeypatch.setattr(fusing, "MIN_SIZE", 16)
-    compiled, kernel = [], fusing.kernel
-    monkeypatch.setattr(fusing, "kernel", lambda *given: compiled.append(given[0]) or kernel(*given))
-    layers = [Dense(7), "relu", Dropout(0.3), Dense(3)]
-    fused = trained("numpy", layers, optimizer, dtype)
-    assert compiled
-    check_equal(fused, trained(plain_numpy(dtype), layers, optimizer, dtype))
 
 
 def check_equal(planned, plain):

@@ -183,7 +183,10 @@ def adam(
     m += (1.0 - beta1) * gradient
     v *= beta2
     v += (1.0 - beta2) * (gradient * gradient)
-    denominator = xp.sqrt(v / bias_correction(xp, beta2, step))
+    denominator = xp.sqrt(v)
+    if beta2:
+        # sqrt(v / c) as sqrt(v) (1 / sqrt(c)), as a division takes longer than all the rest of an element.
+        denominator *= 1.0 / xp.sqrt(bias_correction(xp, beta2, step))
     denominator += epsilon
     params -= (learning_rate / bias_correction(xp, beta1, step)) * m / denominator
     return params, m, v

@@ -1,9 +1,14 @@
-"""``compile`` and ``loop`` of the NumPy backend: record a function at its second call, replay it from then on."""
+"""``compile`` and ``loop`` of the NumPy backend: record a function at its second call, replay it from then on.
+
+Where numba is installed, a plan that has been running for a while is written again with compiled kernels. They give
+the same numbers to the bit, so it does not matter to a result when that happens, or whether.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,6 +16,13 @@ import numpy as np
 from xpnet_backends.on_numpy.plan import Plan
 
 __all__ = ["Compiled", "loop"]
+
+PATIENCE = 1.0
+"""Seconds that a plan runs before its kernels are compiled, which takes about as long: at worst, a job that ends just
+then takes twice its time."""
+
+PIECE = 64
+"""Steps of a loop between two looks at the clock, while a plan waits for kernels."""
 
 MAX_PLANS = 16
 """Plans that a function keeps for different shapes, in each thread; the oldest goes first."""
@@ -36,7 +48,12 @@ class Compiled:
             return self.function(*arguments)
         if self.donated:
             plan.load(arguments[0])
-        return plan.finish(plan.run(*flat))
+        if not plan.waiting:
+            return plan.finish(plan.run(*flat))
+        begin = perf_counter()
+        outputs = plan.run(*flat)
+        plan.spent += perf_counter() - begin
+        return plan.finish(outputs)
 
     def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
         """Return the plan for these shapes, made at the second call; None where there is none yet.
@@ -47,6 +64,8 @@ class Compiled:
         first = self._first_signature(arguments) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
         plan: Plan | None = plans.get(key)
+        if plan is not None and plan.waiting and plan.spent > PATIENCE:
+            plan = plans[key] = self._with_kernels(plan, arguments)
         if plan is not None or key in self.plain:
             if self.donated and plan is not None:
                 self._local.kept = (plan.kept, first)
@@ -66,6 +85,14 @@ class Compiled:
         if self.donated:
             homes[first] = made.home
         return made
+
+    def _with_kernels(self, plan: Plan, arguments: tuple[Any, ...]) -> Plan:
+        """Return the plan with compiled kernels; itself where that fails."""
+        try:
+            return Plan(self.function, arguments, self.donated, plan.home, compile_now=True)
+        except Exception:  # the numbers are the same without
+            plan.waiting = False
+            return plan
 
     def _first_signature(self, arguments: tuple[Any, ...]) -> Any:
         """Return the donated argument's signature; what a plan has just given back is known by its identity."""
@@ -90,10 +117,13 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
                 i += 1
                 continue
             plan.load(carry)
-            call, fixed = plan.run, flat[:-1]
-            for row in order[i:]:
+            call, fixed, carry = plan.run, flat[:-1], plan.kept
+            piece = order[i : i + PIECE] if plan.waiting else order[i:]
+            begin = perf_counter()
+            for row in piece:
                 call(*fixed, row)
-            return plan.kept
+            plan.spent += perf_counter() - begin
+            i += len(piece)
         return carry
 
     return run

@@ -1,16 +1,15 @@
-"""Long runs of elementwise operations over large vectors in one pass, where numba is installed.
+"""Which recorded operations may run together in one compiled pass over the rows of an array.
 
-An optimizer's update is a dozen NumPy passes over vectors that do not fit the cache; one compiled loop reads and
-writes each number once. It applies the same IEEE operations in the same order, without fused multiply-add or
-reassociation, so the numbers are those of NumPy, bit for bit. Functions whose last bit depends on the library (exp,
-tanh, ...) are left to NumPy.
+A group is a run of operations on arrays of one shape, read as a table of *rows* and *columns*. Beside the table's own
+elements, an operation may take numbers, one value a column (a bias), or one value a row (a row's maximum); it may sum
+or maximise along a row, whose result later operations of the group can use, or sum down the columns, whose result
+leaves the group. :mod:`kernels` writes the loops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,7 @@ import numpy as np
 from xpnet_backends.on_numpy.graph import operands, root
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["expression", "fusable", "groups", "kernel"]
-
-MIN_SIZE = 32768
-"""Elements from which a vector leaves the first cache; below, NumPy's own passes are as fast."""
-
-MIN_OPERATIONS = 4
-"""Operations from which a kernel is worth the half second that compiling it takes."""
+__all__ = ["EXPRESSIONS", "Group", "groups", "hoisted", "is_column_sum", "is_row_reduction", "role"]
 
 EXPRESSIONS = {
     np.add: "{} + {}",
@@ -32,91 +25,221 @@ EXPRESSIONS = {
     np.multiply: "{} * {}",
     np.divide: "{} / {}",
     np.negative: "-{}",
+    np.absolute: "abs({})",
     np.sqrt: "sqrt({})",
+    np.maximum: "maximum({}, {})",
+    np.minimum: "minimum({}, {})",
+    np.greater: "{} > {}",
+    np.greater_equal: "{} >= {}",
+    np.less: "{} < {}",
+    np.less_equal: "{} <= {}",
+    np.equal: "{} == {}",
     np.bitwise_xor: "{} ^ {}",
     np.bitwise_and: "{} & {}",
     np.right_shift: "{} >> {}",
 }
-TYPES = ("float32", "float64", "uint32")
+"""Operations that IEEE 754 or integer arithmetic define to the last bit. exp, tanh, ... are left to NumPy."""
+
+FLOATS = ("float32", "float64")
+TYPES = (*FLOATS, "uint32", "int32", "int64", "bool")
+
+CALL, ELEMENT, STRIP, KERNEL_CALL, KERNEL_ELEMENT = 400, 0.15, 13, 1200, 0.1
+"""Rough costs in ns: a NumPy operation, each element of it, each short inner loop of it; a kernel, each element of an
+operation in it. Measured on an AVX-512 processor; they decide only whether fusing pays."""
+
+MIN_GAIN = 1000
+"""ns that a group has to save."""
+
+WIDE = 64
+"""Columns from which NumPy's inner loop along a row is no longer short."""
 
 
-@cache
-def available() -> bool:
-    """Say whether numba can be had, without importing it."""
-    return find_spec("numba") is not None
+class Group:
+    """Operations that one kernel will do, in order, on tables of one shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.members: list[Node] = []
+        self.inside: set[int] = set()
+        self.column_sums: set[int] = set()
+
+    def add(self, node: Node) -> None:
+        """Take an operation in."""
+        self.members.append(node)
+        self.inside.add(id(node))
+        if is_column_sum(node, self.shape):
+            self.column_sums.add(id(node))
+
+    @property
+    def pays(self) -> bool:
+        """Whether one kernel is likely to take less time than NumPy's operations one by one."""
+        separate = sum(_cost(node) for node in self.members)
+        together = KERNEL_CALL + sum(KERNEL_ELEMENT * prod(_widest(node)) for node in self.members)
+        return len(self.members) > 1 and separate - together > MIN_GAIN
 
 
-def fusable(node: Node) -> bool:
-    """Say whether a node is an exact elementwise operation over a large vector and numbers."""
-    value = node.value
-    if node.kind != "ufunc" or node.function not in EXPRESSIONS or value.size < MIN_SIZE:
+def _widest(node: Node) -> tuple[int, ...]:
+    """Return the shape that an operation goes through."""
+    shapes: list[tuple[int, ...]] = [part.value.shape for part in (node, *operands(node))]
+    return max(shapes, key=prod)
+
+
+def _cost(node: Node) -> float:
+    """Estimate what NumPy takes for one operation, in ns."""
+    shape = _widest(node)
+    uneven = any(part.value.size > 1 and part.value.shape != shape for part in (node, *operands(node)))
+    strips = prod(shape[:-1]) if shape[-1] < WIDE and (uneven or node.kind == "reduce") else 0
+    return CALL + ELEMENT * prod(shape) + STRIP * strips
+
+
+def role(value: np.ndarray[Any, Any], shape: tuple[int, ...]) -> str | None:
+    """Return how an array goes with tables of this shape: "table", "number", "row value", "column value", or None.
+
+    >>> role(np.zeros((5, 3)), (5, 3)), role(np.zeros(3), (5, 3)), role(np.zeros((5, 1)), (5, 3))
+    ('table', 'column value', 'row value')
+    """
+    if value.shape == shape and value.size > 1:
+        return "table"
+    if value.size == 1:
+        return "number"
+    if len(shape) > 1 and value.shape == (*shape[:-1], 1):
+        return "row value"
+    if len(shape) > 1 and value.shape in (shape[-1:], (*(1 for _ in shape[:-1]), shape[-1])):
+        return "column value"
+    return None
+
+
+def is_row_reduction(node: Node, shape: tuple[int, ...]) -> bool:
+    """Say whether a node reduces each row of a table to a value."""
+    if node.kind != "reduce" or node.function not in (np.add, np.maximum) or len(shape) < 2:
         return False
-    return value.dtype.name in TYPES and all(_fits(arg, value) for arg in node.args)
+    return node.args[0].value.shape == shape and node.options["axis"] in (-1, len(shape) - 1, (-1,), (len(shape) - 1,))
 
 
-def _fits(arg: Any, value: np.ndarray[Any, Any]) -> bool:
+def is_column_sum(node: Node, shape: tuple[int, ...]) -> bool:
+    """Say whether a node sums each column of a table of several columns: NumPy adds the rows one after the other."""
+    if node.kind != "reduce" or node.function is not np.add or len(shape) != 2 or shape[1] < 2:
+        return False
+    return node.args[0].value.shape == shape and node.options["axis"] in (0, (0,))
+
+
+def fits(node: Node, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> bool:
+    """Say whether a node can be computed in a pass over tables of this shape."""
+    if shape[1:] and shape[-1] == 1:
+        return False  # tables of one column, whose values a row are tables themselves
+    if any(part.dtype.name not in TYPES for part in _parts(node)):
+        return False
+    if is_row_reduction(node, shape) or is_column_sum(node, shape):
+        return node.value.dtype.name in FLOATS and _reachable(node.args[0], shape, fixed)
+    if role(node.value, shape) not in ("table", "row value") or not _is_exact(node):
+        return False
+    return all(_reachable(arg, shape, fixed) for arg in node.args)
+
+
+def _is_exact(node: Node) -> bool:
+    """Say whether a kernel computes the operation to the bit."""
+    if node.kind == "ufunc":
+        kinds = {part.dtype.name for part in _parts(node) if part.dtype.name != "bool"}
+        return node.function in EXPRESSIONS and len(kinds) <= 1
+    if node.kind == "astype":
+        return node.value.dtype.name in FLOATS
+    return node.kind == "where"
+
+
+def _parts(node: Node) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield the arrays of an operation: its result, its operands, its constants but for plain numbers."""
+    yield node.value
+    for arg in node.args:
+        if isinstance(arg, Node):
+            yield arg.value
+        elif not isinstance(arg, int | float) or isinstance(arg, np.generic):
+            yield np.asarray(arg)
+
+
+def _reachable(arg: Any, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> bool:
+    """Say whether a kernel can read an argument: tables have to lie in memory that is known, values can be copied."""
     if not isinstance(arg, Node):
-        if isinstance(arg, np.ndarray | np.generic):
-            return arg.ndim == 0 and arg.dtype == value.dtype
-        return type(arg) is int or (type(arg) is float and value.dtype.kind == "f")
-    if arg.value.dtype != value.dtype:
-        return False
-    whole = arg.value.shape == value.shape and arg.kind != "view" and arg.kind != "call"
-    return whole or arg.value.size == 1
+        return type(arg) in (int, float) or role(np.asarray(arg), shape) is not None
+    found = role(arg.value, shape)
+    if found == "table":
+        return fixed(arg) and arg.value.flags.c_contiguous
+    return found is not None
 
 
-def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node], list[list[Node]]]:
-    """Gather fusable nodes of one size: return the nodes in an order that keeps each group together, and the groups.
+def hoisted(nodes: list[Node]) -> list[Node]:
+    """Move each sum or maximum of a table to where the table has just been made, so that one pass can do both."""
+    made = {id(node) for node in nodes if node.kind != "input"}
+    followers: dict[int, list[Node]] = {}
+    for node in nodes:
+        if node.kind == "reduce" and id(node.args[0]) in made and node.args[0] is root(node.args[0]):
+            shape = node.args[0].value.shape
+            if is_column_sum(node, shape) or is_row_reduction(node, shape):
+                followers.setdefault(id(node.args[0]), []).append(node)
+    moved = {id(node) for nodes in followers.values() for node in nodes}
+    order: list[Node] = []
+    for node in nodes:
+        if id(node) not in moved:
+            order += [node, *followers.get(id(node), ())]
+    return order
 
-    A group runs where its last member stood, or earlier, just before something else needs one of its values.
-    *fixed* says whether a node's memory is known when the plan is written.
+
+def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node], list[Group]]:
+    """Gather operations into groups that pay: return the nodes in an order that keeps each group together, and them.
+
+    What needs a value of the open group, and cannot join it, is put off until the group is closed. That is when a
+    table needs what was put off, or when another table could begin a group. *fixed* says whether a node's memory is
+    known when the plan is written.
     """
     order: list[Node] = []
-    found: list[list[Node]] = []
-    group: list[Node] = []
-    inside: set[int] = set()
+    found: list[Group] = []
+    group: Group | None = None
+    put_off: list[Node] = []
+    waiting: set[int] = set()
 
-    def close() -> None:
-        if len(group) >= MIN_OPERATIONS:
-            found.append(list(group))
-        order.extend(group)
-        group.clear()
-        inside.clear()
-
-    for node in nodes:
-        joins = fusable(node) and all(fixed(operand) for operand in operands(node))
-        if joins and group and group[0].value.shape != node.value.shape:
-            close()
-        if joins:
-            group.append(node)
-            inside.add(id(node))
+    for node in hoisted(nodes):
+        reads = {id(root(operand)) for operand in operands(node)}
+        late = bool(reads & waiting)
+        if group is not None and not late and _joins(node, group, fixed) and (not put_off or reads & group.inside):
+            group.add(node)
             continue
-        if inside & _reads(node):
-            close()
-        order.append(node)
-    close()
+        start = _start(node, fixed)
+        if group is not None and start is not None and (len(start) > 1 or prod(start) >= prod(group.shape)):
+            found, order = _closed(group, found, [*order, *group.members, *put_off])
+            group, put_off, waiting = None, [], set()
+        if group is None and start is not None:
+            group = Group(start)
+            group.add(node)
+        elif group is not None and (late or reads & group.inside):
+            put_off.append(node)
+            waiting.add(id(root(node)))
+        else:
+            order.append(node)
+    if group is not None:
+        found, order = _closed(group, found, [*order, *group.members, *put_off])
     return order, found
 
 
-def _reads(node: Node) -> set[int]:
-    """Return the memory that a node reads, through views."""
-    return {id(root(operand)) for operand in operands(node)}
+def _closed(group: Group, found: list[Group], order: list[Node]) -> tuple[list[Group], list[Node]]:
+    return ([*found, group] if group.pays else found), order
 
 
-def expression(node: Node, names: list[str]) -> str:
-    """Return a node's operation on named numbers, rounded to its own type."""
-    return f"{node.value.dtype.name}({EXPRESSIONS[node.function].format(*names)})"
+def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
+    reads = operands(node)
+    if any(id(root(operand)) in group.column_sums for operand in reads):
+        return False
+    if any(id(root(operand)) in group.inside and id(operand) not in group.inside for operand in reads):
+        return False  # a view of what is being computed
+    table = role(node.value, group.shape) == "table" or node.kind == "reduce"
+    if not table and not any(id(operand) in group.inside for operand in reads):
+        return False
+
+    def known(operand: Node) -> bool:
+        return id(operand) in group.inside or fixed(operand)
+
+    return fits(node, group.shape, known)
 
 
-def kernel(lines: list[str], vectors: list[str], numbers: list[str]) -> Callable[..., Any]:
-    """Compile ``kernel(*vectors, *numbers)``, which runs *lines* for each element ``i``."""
-    from numba import njit
-
-    head = [f"def kernel({', '.join([*vectors, *numbers])}):"]
-    head += [f"    {name}_ = {name}[0]" for name in numbers]
-    body = [f"        {line}" for line in lines]
-    source = "\n".join([*head, f"    for i in range({vectors[0]}.size):", *body])
-    scope: dict[str, Any] = {"sqrt": np.sqrt, **{name: getattr(np, name) for name in TYPES}}
-    exec(compile(source, "<xpnet kernel>", "exec"), scope)
-    compiled: Callable[..., Any] = njit(error_model="numpy", nogil=True)(scope["kernel"])
-    return compiled
+def _start(node: Node, fixed: Callable[[Node], bool]) -> tuple[int, ...] | None:
+    """Return the shape of the tables of the group that a node can begin."""
+    shape: tuple[int, ...] = node.args[0].value.shape if node.kind == "reduce" else node.value.shape
+    return shape if node.kind != "input" and prod(shape) > 1 and fits(node, shape, fixed) else None

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy.memory import new_array
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
-from xpnet_backends.on_numpy.writer import Writer
+from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
 
 __all__ = ["Plan"]
 
@@ -36,18 +37,33 @@ class Plan:
         result (or the only one), which must have the same structure, is left there.
     home : list of array, optional
         Such memory of another plan for the same donated argument, to be shared.
+    compile_now : bool
+        Whether kernels that are not known yet are compiled. Without, a plan that needs one does without any, and
+        ``waiting`` says so.
     """
 
     def __init__(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], donated: bool, home: list[Host] | None = None
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        donated: bool,
+        home: list[Host] | None = None,
+        compile_now: bool = False,
     ) -> None:
         nodes, result = record(function, arguments)
         inputs = [node for node in nodes if node.kind == "input"]
         owned = inputs[: len(leaves(arguments[0]))] if donated else []
-        self.home = home if home is not None else [np.empty_like(node.value, order="C") for node in owned]
+        self.home = home if home is not None else [new_array(node.value) for node in owned]
         kept, rest = _split(result, arguments[0]) if donated else ((), result)
-        writer = Writer(nodes, owned, self.home, leaves(kept), leaves(rest))
-        self.source = writer.write(inputs[len(owned) :])
+        parts = (nodes, owned, self.home, leaves(kept), leaves(rest))
+        self.waiting, self.spent = False, 0.0
+        try:
+            writer = Writer(*parts, fuse="now" if compile_now else "known")
+            self.source = writer.write(inputs[len(owned) :])
+        except KernelsMissing:
+            self.waiting = True
+            writer = Writer(*parts, fuse="never")
+            self.source = writer.write(inputs[len(owned) :])
         scope = writer.scope
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]

@@ -7,31 +7,42 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import fusing
+from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, operands_of, parts, root, successors
+from xpnet_backends.on_numpy.kernels import Source, available, compiled
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
 
-__all__ = ["Writer"]
+__all__ = ["KernelsMissing", "Writer"]
 
 METHODS = (np.take, np.argmax, np.argmin, np.reshape)
 """Functions that are quicker as methods of their first argument, an array for certain."""
 
 
+class KernelsMissing(Exception):
+    """Kernels would have to be compiled, and may not yet."""
+
+
 class Writer:
-    """Writes the function line by line, and collects in ``scope`` the arrays and functions that it names."""
+    """Writes the function line by line, and collects in ``scope`` the arrays and functions that it names.
+
+    *fuse* says whether kernels are used "never", "known" ones alone (else :class:`KernelsMissing` is raised), or
+    compiled "now".
+    """
 
     def __init__(
-        self, nodes: list[Node], owned: list[Node], home: list[Host], kept: list[Any], rest: list[Any]
+        self, nodes: list[Node], owned: list[Node], home: list[Host], kept: list[Any], rest: list[Any], fuse: str
     ) -> None:
         self.owned, self.home = owned, home
         self.kept = [_node_of(leaf) for leaf in kept]
         self.rest = [_node_of(leaf) for leaf in rest]
         self.nodes = needed(nodes, [*self.kept, *self.rest])
-        self.groups: dict[int, list[Node]] = {}
-        if any(map(fusing.fusable, self.nodes)) and fusing.available():
-            self.nodes, found = fusing.groups(self.nodes, self._is_fixed)
-            self.groups = {id(node): group for group in found for node in group}
+        self.compile_now = fuse == "now"
+        self.groups: dict[int, Group] = {}
+        if fuse != "never" and available():
+            self.nodes, found = groups(self.nodes, self._is_fixed)
+            self.groups = {id(node): group for group in found for node in group.members}
         self.position = {id(node): i for i, node in enumerate(self.nodes)}
         self.last_use = last_uses(self.nodes, [*self.kept, *self.rest])
         self.target = successors(self.kept, home, self.last_use, self.position)
@@ -59,7 +70,7 @@ class Writer:
         self._reserve_joins()
         for node in self.nodes:
             group = self.groups.get(id(node))
-            if group and node is group[-1]:
+            if group and node is group.members[-1]:
                 self._write_group(group)
             elif not group and node.kind != "input":
                 getattr(self, f"_write_{node.kind}")(node)
@@ -85,85 +96,95 @@ class Writer:
         self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
 
     def _write_ufunc(self, node: Node) -> None:
+        if node.function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
+            self._write_product(node)
+            return
         dtypes = {operand.value.dtype for operand in operands(node)}
         names = [self._operand(arg, dtypes) for arg in node.args]
         into = self._destination(node, in_place=node.function is not np.matmul)
-        function = node.function
-        if function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
+        out = f"out={into}" if node.function in (np.maximum, np.minimum) else into
+        self.lines.append(f"{self._constant(node.function)}({', '.join([*names, out])})")
+
+    def _write_product(self, node: Node) -> None:
+        """Write a product of two matrices; a large one is MKL's, by addresses where all memory is known."""
+        names = [self._operand(arg, set()) for arg in node.args]
+        into = self._destination(node)
+        a, b, out = (self.scope.get(name) for name in (*names, into))
+        recorded = [arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args]
+        if not products.available() or not products.suits(*recorded):
             function = np.dot
-        out = f"out={into}" if function in (np.maximum, np.minimum) else into
-        self.lines.append(f"{self._constant(function)}({', '.join([*names, out])})")
+        elif out is not None and all(isinstance(m, np.ndarray) for m in (a, b)) and products.suits(a, b):
+            routine = self._constant(products.routine(out.dtype.char))
+            self.lines.append(f"{routine}{products.call(a, b, out)}  # {into} = {names[0]} @ {names[1]}")
+            return
+        else:
+            function = products.multiply
+        self.lines.append(f"{self._constant(function)}({', '.join([*names, into])})")
 
-    def _write_group(self, group: list[Node]) -> None:
+    def _write_group(self, group: Group) -> None:
         """Write one compiled pass over several operations; only what is read outside leaves it."""
-        inside = {id(node) for node in group}
-        start, end = self.position[id(group[0])], self.position[id(group[-1])]
-        names: dict[int, str] = {}
-        vectors: dict[str, str] = {}
-        numbers: dict[str, str] = {}
-        arrays: dict[str, Host] = {}
-        lines: list[str] = []
-
-        def take(arg: Any, dtype: Any) -> str:
-            if isinstance(arg, Node) and id(arg) in names:
-                return names[id(arg)]
-            vector = isinstance(arg, Node) and arg.value.size > 1
-            array = self._known(arg) if isinstance(arg, Node) else np.asarray(arg, dtype=dtype)
-            if array is None:
-                raise NotTraceable("a fused operation reads memory that is not known")
-            places = vectors if vector else numbers
-            short = f"{'v' if vector else 'n'}{len(places)}"
-            places[short] = self._constant(array.reshape(-1))
-            if vector:
-                arrays[short] = array
-            name = f"{short}[i]" if vector else f"{short}_"
-            if isinstance(arg, Node):
-                names[id(arg)] = name
-            return name
-
-        for k, node in enumerate(group):
-            lines.append(f"t{k} = {fusing.expression(node, [take(arg, node.value.dtype) for arg in node.args])}")
-            names[id(node)] = f"t{k}"
+        end = self.position[id(group.members[-1])]
+        source = Source(group, lambda node: self.last_use[id(node)] > end)
+        arrays = [self._group_operand(arg, found, source) for arg, found in source.reads]
         claimed: set[int] = set()
-        for k, node in enumerate(group):
-            if self.last_use[id(node)] > end:
-                into = self._group_destination(node, group, inside, range(start, end + 1), claimed)
-                # One name for one memory: a compiler that sees two has to fear that they overlap.
-                same = [short for short, array in arrays.items() if np.may_share_memory(array, into)]
-                short = same[0] if same else f"v{len(vectors)}"
-                arrays[short] = into.reshape(-1)
-                vectors[short] = self._constant(arrays[short])
-                lines.append(f"{short}[i] = t{k}")
-        kernel = fusing.kernel(lines, list(vectors), list(numbers))
-        self.lines.append(f"{self._constant(kernel)}({', '.join([*vectors.values(), *numbers.values()])})")
-        for key in {id(root(operand)) for node in group for operand in operands(node)} - inside:
-            store = self.stores[key]
-            if store.pooled and id(store) not in claimed and self.last_use[key] <= end:
+        results = []
+        for k, (node, found) in enumerate(source.writes):
+            into, over = self._group_destination(node, group, source, end, claimed)
+            if over is None:
+                results.append(_formed(into, found, source))
+            else:
+                source.merge(k, over)
+        scratch = [np.empty((1, source.columns), dtype) for dtype in source.scratch]
+        kernel = compiled(source, [*arrays, *results, *scratch], self.compile_now)
+        if kernel is None:
+            raise KernelsMissing
+        names = [self._constant(array) for array in (*arrays, *results, *scratch)]
+        self.lines.append(f"{self._constant(kernel)}({source.rows}, {source.columns}, {', '.join(names)})")
+        for key in {id(root(operand)) for node in group.members for operand in operands(node)} - group.inside:
+            store = self.stores.get(key)
+            if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
 
+    def _group_operand(self, arg: Any, found: str, source: Source) -> Host:
+        """Return the memory in which a kernel finds an operand; small values of unknown place are copied to one."""
+        array = self._known(arg) if isinstance(arg, Node) else np.asarray(arg)
+        formed = None if array is None else _formed(array, found, source)
+        if array is None or formed is None or not np.may_share_memory(array, formed):
+            if found == "table":
+                raise NotTraceable("a fused operation reads memory that is not known")
+            buffer = new_array(arg.value)
+            self.lines.append(f"copyto({self._constant(buffer)}, {self.names[id(arg)]})")
+            formed = _formed(buffer, found, source)
+        return formed
+
     def _group_destination(
-        self, node: Node, group: list[Node], inside: set[int], span: range, claimed: set[int]
-    ) -> Host:
-        """Choose where a group's result is written: over an operand that ends in the group, or into a buffer."""
+        self, node: Node, group: Group, source: Source, end: int, claimed: set[int]
+    ) -> tuple[Host, int | None]:
+        """Choose where a group's result is written, and say over which of its operands.
+
+        That is an operand that ends in the group, and that no pass over a row reads after the result is written.
+        """
         slot = self.slots.get(id(node))
         if slot is not None:
             self._place(node, Store(self._constant(slot), slot))
-            return slot
-        for member in group:
-            for operand in operands(member):
-                store = self.stores.get(id(operand))
-                if id(operand) in inside or store is None or store.array is None or id(store) in claimed:
-                    continue
-                if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
-                    continue
-                owned = store.owner is not None and self.target.get(id(node)) == store.owner
-                if (owned or store.pooled) and self.last_use[id(operand)] in span:
-                    claimed.add(id(store))
-                    self._place(node, store)
-                    return store.array
+            return slot, None
+        for k, (operand, found) in enumerate(source.reads):
+            if found != "table" or not isinstance(operand, Node) or operand is not root(operand):
+                continue
+            store = self.stores[id(operand)]
+            if store.array is None or id(store) in claimed or id(node) not in source.written:
+                continue
+            if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
+                continue
+            owned = store.owner is not None and self.target.get(id(node)) == store.owner
+            ends = self.last_use[id(operand)] <= end
+            if (owned or store.pooled) and ends and source.last_read[id(operand)] <= source.written[id(node)]:
+                claimed.add(id(store))
+                self._place(node, store)
+                return store.array, k
         array = self.pool.take(node.value)
         self._place(node, Store(self._constant(array), array, pooled=True))
-        return array
+        return array, None
 
     def _write_reduce(self, node: Node) -> None:
         into = self._destination(node)
@@ -327,6 +348,11 @@ class Writer:
         if isinstance(arg, dict):
             raise NotTraceable("a function takes a mapping")
         return self._constant(arg)
+
+
+def _formed(array: Host, found: str, source: Source) -> Host:
+    """Return an array as a kernel takes it: tables with rows and columns, all else as a vector."""
+    return array.reshape(-1) if found != "table" or source.flat else array.reshape(-1, source.columns)
 
 
 def _node_of(leaf: Any) -> Any:

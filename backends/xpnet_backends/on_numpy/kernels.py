@@ -1,0 +1,317 @@
+"""The loops of a group of operations, written as Python and compiled by numba.
+
+Each kernel is one pass over the rows of a table. It applies the same IEEE operations in the same order as NumPy,
+without fused multiply-add or reassociation, and sums a row in NumPy's own order, so the numbers are NumPy's to the
+bit; only the sign of a zero may differ. A row that is reduced is gone through again for what needs the result, while
+it is in the first cache. Kernels know no sizes but small numbers of columns, so networks of other sizes use them again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy.fusing import EXPRESSIONS, Group, is_column_sum, is_row_reduction, role
+from xpnet_backends.on_numpy.graph import operands
+from xpnet_backends.on_numpy.tracing import Host, Node
+
+__all__ = ["Source", "available", "compiled"]
+
+SMALL = 16
+"""Columns up to which their number is part of the source, so that the compiler unrolls the loop over them."""
+
+STRAIGHT = 8
+"""Elements that NumPy's pairwise sum adds one after the other (``pairwise_sum`` in NumPy's loops)."""
+
+
+@cache
+def available() -> bool:
+    """Say whether numba can be had, without importing it."""
+    return find_spec("numba") is not None
+
+
+class Source:
+    """The loops of one group as text, and what they read and write.
+
+    Attributes
+    ----------
+    text : str
+        ``kernel(rows, columns, *arrays)``; a vector has its elements for rows.
+    reads : list of (argument, role)
+        Nodes and constants in the order of their arrays.
+    writes : list of (Node, role)
+        Results that are read outside the group, whose arrays follow.
+    last_read, written : dict
+        By node, the pass over a row in which its table is last read, or is written.
+    scratch : list of dtype
+        Rows of memory for values that a later pass over the same row needs; their arrays end the list.
+    """
+
+    def __init__(self, group: Group, leaves_group: Callable[[Node], bool]) -> None:
+        self.shape = group.shape
+        self.flat = len(group.shape) == 1
+        self.reads: list[tuple[Any, str]] = []
+        self.writes: list[tuple[Node, str]] = []
+        self.scratch: list[Any] = []
+        self.last_read: dict[int, int] = {}
+        self.written: dict[int, int] = {}
+        self._group, self._leaves = group, leaves_group
+        self._phase: dict[int, int] = {}
+        self._loops: list[list[str]] = [[]]
+        self._before: list[list[str]] = [[]]
+        self._after: list[list[str]] = [[]]
+        self._stores: list[list[str]] = [[]]  # after all that a loop reads: a result may replace an operand
+        self._names: dict[Any, str] = {}
+        self._head: list[str] = []
+        self._held: dict[int, str] = {}
+        for node in group.members:
+            self._assign(node)
+        self._needed_later = self._find_needed_later()
+        for k, node in enumerate(group.members):
+            self._write(k, node)
+        self.text = self._assemble()
+
+    def merge(self, result: int, read: int) -> None:
+        """Use one name for a result and an operand in one place: of two, a compiler has to fear that they overlap."""
+        text = re.sub(rf"\br{result}\b", f"a{read}", self.text)
+        head, _, body = text.partition("\n")
+        names = dict.fromkeys(re.findall(r"\w+", head)[2:])
+        self.text = f"def kernel({', '.join(names)}):\n{body}"
+
+    # Passes over a row
+
+    def _ready(self, arg: Any) -> int:
+        """Return the pass in which an argument can first be read."""
+        return self._phase.get(id(arg), 0)
+
+    def _assign(self, node: Node) -> None:
+        """Find the first pass in which a node can be computed; a reduction's result is there in the next."""
+        first = max((self._ready(operand) for operand in operands(node)), default=0)
+        self._phase[id(node)] = first + 1 if is_row_reduction(node, self.shape) else first
+        while len(self._loops) <= self._phase[id(node)]:
+            for lines in (self._before, self._loops, self._stores, self._after):
+                lines.append([])
+
+    def _find_needed_later(self) -> set[int]:
+        """Return the tables of the group that a later pass reads, or a pairwise sum."""
+        found: set[int] = set()
+        for node in self._group.members:
+            now = self._phase[id(node)] - is_row_reduction(node, self.shape)
+            for operand in operands(node):
+                late = self._phase.get(id(operand), now) < now or self._sums_pairwise(node)
+                if late and id(operand) in self._group.inside and role(operand.value, self.shape) == "table":
+                    found.add(id(operand))
+        return found
+
+    def _sums_pairwise(self, node: Node) -> bool:
+        return is_row_reduction(node, self.shape) and node.function is np.add and self.shape[-1] >= STRAIGHT
+
+    # One operation
+
+    def _write(self, k: int, node: Node) -> None:
+        phase = self._phase[id(node)]
+        if is_row_reduction(node, self.shape):
+            self._write_row_reduction(k, node, phase - 1)
+            if self._leaves(node):
+                self._after[phase - 1].append(f"{self._new_result(node, 'row value')}[i] = t{k}")
+        elif is_column_sum(node, self.shape):
+            into = self._new_result(node, "column value")
+            self._head += ["for j in range(columns):", f"    {into}[j] = 0"]
+            self._loops[phase].append(f"{into}[j] += {self._read(node.args[0], phase)}")
+        elif role(node.value, self.shape) == "table":
+            self._loops[phase].append(f"t{k} = {self._expression(node, phase)}")
+            self._names[id(node)] = f"t{k}"
+            if self._leaves(node):
+                into = self._new_result(node, "table")
+                self.written[id(node)] = phase
+                self._held[id(node)] = into
+                self._stores[phase].append(f"{into}[{self._index()}] = t{k}")
+            elif id(node) in self._needed_later:
+                name = f"s{len(self.scratch)}"
+                self.scratch.append(node.value.dtype)
+                self._held[id(node)] = name
+                self._loops[phase].append(f"{name}[0, j] = t{k}")
+        else:
+            self._before[phase].append(f"t{k} = {self._expression(node, phase)}")
+            self._names[id(node)] = f"t{k}"
+            if self._leaves(node):
+                self._before[phase].append(f"{self._new_result(node, 'row value')}[i] = t{k}")
+
+    def _write_row_reduction(self, k: int, node: Node, phase: int) -> None:
+        """Write a row's maximum or sum; a longer sum goes pairwise, as NumPy's does."""
+        self._names[id(node)] = f"t{k}"
+        operand = node.args[0]
+        if self._sums_pairwise(node):
+            read = self._read(operand, phase)
+            held = self._held.get(id(operand)) or read.partition("[")[0]
+            row = "0" if held.startswith("s") else "i"
+            small = self.columns <= SMALL
+            total = _unrolled_sum(held, row, self.columns) if small else f"pairwise_sum({held}, {row}, 0, columns)"
+            # A table from outside is summed before the loop, which may write over it.
+            place = self._after if id(operand) in self._group.inside else self._before
+            place[phase].append(f"t{k} = {total}")
+            return
+        start, step = ("-inf", "maximum(t{k}, {})") if node.function is np.maximum else ("0", "t{k} + {}")
+        kind = node.value.dtype.name
+        self._before[phase].append(f"t{k} = {kind}({start})")
+        self._loops[phase].append(f"t{k} = {kind}({step.format(self._read(operand, phase), k=k)})")
+
+    def _expression(self, node: Node, phase: int) -> str:
+        kind = node.value.dtype.name
+        names = [self._read(arg, phase, self._kind_of_number(node)) for arg in node.args]
+        if node.kind == "where":
+            return f"{kind}({names[1]}) if {names[0]} else {kind}({names[2]})"
+        if node.kind == "astype":
+            return f"{kind}({names[0]})"
+        body = EXPRESSIONS[node.function].format(*names)
+        return body if kind == "bool" else f"{kind}({body})"
+
+    def _kind_of_number(self, node: Node) -> Any:
+        """Return the type that plain numbers take beside an operation's arrays."""
+        kinds = [operand.value.dtype for operand in operands(node) if operand.value.dtype.kind != "b"]
+        return node.value.dtype if node.kind == "where" or not kinds else kinds[0]
+
+    # Names
+
+    def _index(self) -> str:
+        return "j" if self.flat else "i, j"
+
+    def _read(self, arg: Any, phase: int, dtype: Any = None) -> str:
+        """Return the name of an argument in this pass."""
+        if isinstance(arg, Node) and id(arg) in self._group.inside:
+            if role(arg.value, self.shape) == "table" and self._phase[id(arg)] < phase:
+                held = self._held[id(arg)]
+                return f"{held}[0, j]" if held.startswith("s") else f"{held}[{self._index()}]"
+            return self._names[id(arg)]
+        key = id(arg) if isinstance(arg, Node) else (type(arg).__name__, repr(arg), str(dtype))
+        if key not in self._names:
+            value = arg.value if isinstance(arg, Node) else np.asarray(arg, dtype=dtype)
+            found = role(value, self.shape) or "number"
+            self._names[key] = self._new_operand(arg if isinstance(arg, Node) else value, found)
+        if isinstance(arg, Node):
+            self.last_read[id(arg)] = max(phase, self.last_read.get(id(arg), 0))
+        return self._names[key]
+
+    def _new_operand(self, arg: Any, found: str) -> str:
+        name = f"a{len(self.reads)}"
+        self.reads.append((arg, found))
+        if found == "number":
+            self._head.append(f"{name}_ = {name}[0]")
+            return f"{name}_"
+        return {"table": f"{name}[{self._index()}]", "row value": f"{name}[i]", "column value": f"{name}[j]"}[found]
+
+    def _new_result(self, node: Node, found: str) -> str:
+        name = f"r{len(self.writes)}"
+        self.writes.append((node, found))
+        return name
+
+    # The whole
+
+    @property
+    def columns(self) -> int:
+        """Elements of a row."""
+        return self.shape[-1]
+
+    @property
+    def rows(self) -> int:
+        """Rows of a table; a vector's elements are divided among threads as rows are."""
+        return self.shape[0] if self.flat else int(np.prod(self.shape[:-1]))
+
+    def _assemble(self) -> str:
+        arrays = [f"a{k}" for k in range(len(self.reads))] + [f"r{k}" for k in range(len(self.writes))]
+        arrays += [f"s{k}" for k in range(len(self.scratch))]
+        lines = [f"def kernel(rows, columns, {', '.join(arrays)}):"]
+        lines += [f"    {line}" for line in self._head]
+        if self.flat:
+            lines.append("    for j in range(rows):")
+            lines += [f"        {line}" for line in (*self._loops[0], *self._stores[0])]
+            return "\n".join(lines) + "\n"
+        width = str(self.columns) if self.columns <= SMALL else "columns"
+        lines.append("    for i in range(rows):")
+        passes = zip(self._before, self._loops, self._stores, self._after, strict=True)
+        for before, loop, stores, after in passes:
+            lines += [f"        {line}" for line in before]
+            if loop:
+                lines.append(f"        for j in range({width}):")
+                lines += [f"            {line}" for line in (*loop, *stores)]
+            lines += [f"        {line}" for line in after]
+        return "\n".join(lines) + "\n"
+
+
+_compiled: dict[Any, Callable[..., None]] = {}
+
+
+def compiled(source: Source, arrays: list[Host], compile_now: bool) -> Callable[..., None] | None:
+    """Return the kernel of a source for arrays of these forms; None where it would have to be compiled and may not."""
+    key = source.text, tuple((array.ndim, array.dtype.char) for array in arrays)
+    if key not in _compiled and compile_now:
+        _compiled[key] = _compile(source, arrays)
+    return _compiled.get(key)
+
+
+def _compile(source: Source, arrays: list[Host]) -> Any:
+    import numba
+
+    scope: dict[str, Any] = {"sqrt": np.sqrt, "inf": np.inf, **_functions()}
+    scope |= {name: getattr(np, name) for name in ("float32", "float64", "uint32", "int32", "int64")}
+    exec(compile(source.text, "<xpnet kernel>", "exec"), scope)
+    function = numba.njit(error_model="numpy", nogil=True)(scope["kernel"])
+    function.compile((numba.intp, numba.intp, *(numba.typeof(array) for array in arrays)))
+    return function
+
+
+def _unrolled_sum(table: str, row: str, count: int) -> str:
+    """Write NumPy's pairwise sum of 8 to 16 elements: eight sums that are added in pairs, then what is left over."""
+    sums = [" + ".join(f"{table}[{row}, {j}]" for j in range(k, count - count % 8, 8)) for k in range(8)]
+    while len(sums) > 1:
+        sums = [f"({a}) + ({b})" for a, b in zip(sums[::2], sums[1::2], strict=True)]
+    rest = [f"{table}[{row}, {j}]" for j in range(count - count % 8, count)]
+    return " + ".join([f"({sums[0]})", *rest])
+
+
+@cache
+def _functions() -> dict[str, Any]:
+    """Return what the loops call, compiled."""
+    import numba
+
+    inline = numba.njit(error_model="numpy", inline="always")
+    scope: dict[str, Any] = {"maximum": inline(_maximum), "minimum": inline(_minimum)}
+    scope["pairwise_sum"] = numba.njit(error_model="numpy")(pairwise_sum)
+    return scope
+
+
+def _maximum(a: Any, b: Any) -> Any:
+    return a if a > b or a != a else b  # NaN where either is
+
+
+def _minimum(a: Any, b: Any) -> Any:
+    return a if a < b or a != a else b
+
+
+def pairwise_sum(table: Any, i: int, start: int, count: int) -> Any:
+    """Return the sum of *count* elements of row *i*, at least :data:`STRAIGHT`, in NumPy's order."""
+    if count <= 128:
+        r0, r1, r2, r3 = table[i, start], table[i, start + 1], table[i, start + 2], table[i, start + 3]
+        r4, r5, r6, r7 = table[i, start + 4], table[i, start + 5], table[i, start + 6], table[i, start + 7]
+        end = start + count - count % 8
+        for j in range(start + 8, end, 8):
+            r0 += table[i, j]
+            r1 += table[i, j + 1]
+            r2 += table[i, j + 2]
+            r3 += table[i, j + 3]
+            r4 += table[i, j + 4]
+            r5 += table[i, j + 5]
+            r6 += table[i, j + 6]
+            r7 += table[i, j + 7]
+        total = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
+        for j in range(end, start + count):
+            total += table[i, j]
+        return total
+    half = count // 2
+    half -= half % 8
+    return pairwise_sum(table, i, start, half) + pairwise_sum(table, i, start + half, count - half)

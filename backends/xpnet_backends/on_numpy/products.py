@@ -1,0 +1,87 @@
+"""Products of large matrices by Intel's MKL, where the extra ``mkl`` has installed it beside NumPy.
+
+NumPy's wheels bring OpenBLAS, whose products of middle size are a third slower on many processors. MKL is called
+through the C interface that all BLAS libraries share. The same shapes give the same bits, wherever the matrices lie,
+but other bits than OpenBLAS's: each is within n epsilon |a| |b| of the exact product, n the number of terms of a sum
+(Higham 2002, section 3.5).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy.tracing import Host
+
+__all__ = ["available", "call", "matmul", "multiply", "suits"]
+
+MIN_TERMS = 1 << 19
+"""Multiplications from which MKL is asked: a product of some 10 us, of which calling a C function from Python is a
+small part."""
+
+ROWS, PLAIN, TRANSPOSED = 101, 111, 112
+"""CblasRowMajor, CblasNoTrans and CblasTrans in cblas.h."""
+
+
+@cache
+def library() -> Path | None:
+    """Return MKL's file in this Python's environment, without loading it."""
+    folder, pattern = ("Library/bin", "mkl_rt*.dll") if sys.platform == "win32" else ("lib", "libmkl_rt.so*")
+    return max(Path(sys.prefix, folder).glob(pattern), default=None)
+
+
+def available() -> bool:
+    """Say whether MKL is there."""
+    return library() is not None
+
+
+@cache
+def routine(kind: str) -> Callable[..., None]:
+    """Return ``cblas_sgemm`` (kind "f") or ``cblas_dgemm`` ("d")."""
+    found = ctypes.CDLL(str(library()))[{"f": "cblas_sgemm", "d": "cblas_dgemm"}[kind]]
+    number = {"f": ctypes.c_float, "d": ctypes.c_double}[kind]
+    whole, place = ctypes.c_int, ctypes.c_void_p
+    found.restype = None
+    found.argtypes = [*[whole] * 6, number, place, whole, place, whole, number, place, whole]
+    return found
+
+
+def suits(a: Host, b: Host) -> bool:
+    """Say whether MKL multiplies these two: large matrices of one floating type, each contiguous or transposed."""
+    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd":
+        return False
+    if a.shape[0] * b.size < MIN_TERMS or a.shape[1] != b.shape[0]:
+        return False
+    return all(m.flags.c_contiguous or m.flags.f_contiguous for m in (a, b))
+
+
+def call(a: Host, b: Host, out: Host) -> tuple[Any, ...]:
+    """Return the arguments of the routine for ``out = a @ b``."""
+    (rows, terms), columns = a.shape, b.shape[1]
+    forms, places = [], []
+    for matrix in (a, b):
+        plain = matrix.flags.c_contiguous
+        forms.append(PLAIN if plain else TRANSPOSED)
+        places += [matrix.ctypes.data, matrix.shape[1] if plain else matrix.shape[0]]
+    return (ROWS, *forms, rows, columns, terms, 1.0, *places, 0.0, out.ctypes.data, columns)
+
+
+def multiply(a: Host, b: Host, out: Host) -> Host:
+    """Write ``a @ b`` into *out*."""
+    if suits(a, b):
+        routine(a.dtype.char)(*call(a, b, out))
+        return out
+    return np.dot(a, b, out)
+
+
+def matmul(a: Any, b: Any, /) -> Any:
+    """Return ``a @ b``, the Array API's ``matmul``."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and suits(a, b):
+        return multiply(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
+    return np.matmul(a, b)

@@ -1,0 +1,189 @@
+"""Compiled passes of the NumPy backend: the numbers of NumPy's own operations, bit for bit."""
+
+import numpy as np
+import pytest
+from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
+from xpnet_backends.on_numpy import compiling, fusing, kernels
+from xpnet_backends.on_numpy.compiling import Compiled
+
+import xpnet
+from xpnet import Dense, Dropout, LayerNorm, Network
+
+pytest.importorskip("numba")
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Fuse whatever can be fused, at once; return the sources of all kernels that are used."""
+    found = []
+    original = kernels.Source.__init__
+
+    def note(self, *arguments):
+        original(self, *arguments)
+        found.append(self)
+
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(kernels.Source, "__init__", note)
+    return found
+
+
+def run_both(function, *arguments):
+    """Call a function plainly and by a plan with kernels; return both results as lists."""
+    compiled = Compiled(function)
+    for _ in range(4):
+        found = compiled(*arguments)
+    (plan,) = compiled._local.plans.values()
+    assert not plan.waiting
+    return found, function(*arguments)
+
+
+def draw(*shape, dtype="float32"):
+    stream = np.random.default_rng(sum(shape))
+    return (stream.normal(size=shape) * 10.0 ** stream.integers(-3, 3, size=shape)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layers", LAYERS, ids=lambda layers: f"{len(layers)} layers")
+def test_layers_are_fused_bit_for_bit(plain_numpy, made, layers, dtype):  # noqa: F811
+    fused = trained("numpy", layers, xpnet.Adam(0.01), dtype)
+    assert made
+    check_equal(fused, trained(plain_numpy(dtype), layers, xpnet.Adam(0.01), dtype))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
+def test_optimizers_are_fused_bit_for_bit(plain_numpy, made, optimizer):  # noqa: F811
+    layers = [Dense(7), "relu", Dropout(0.3), Dense(12), LayerNorm(), "sigmoid", Dense(3)]
+    fused = trained("numpy", layers, optimizer, "float32")
+    assert made
+    check_equal(fused, trained(plain_numpy("float32"), layers, optimizer, "float32"))
+
+
+@pytest.mark.parametrize("columns", [2, 3, 7, 8, 9, 10, 15, 16, 17, 64, 127, 128, 129, 300])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_are_summed_in_numpys_order(made, columns, dtype):
+    def normalized(z, b):
+        z = z + b
+        y = z - np.max(z, axis=-1, keepdims=True)
+        total = np.sum(y, axis=-1, keepdims=True)
+        y = y / total
+        return y, total, np.sum(y, axis=0), np.sum(y * z, axis=-1)
+
+    found, wanted = run_both(normalized, draw(31, columns, dtype=dtype), draw(columns, dtype=dtype))
+    assert made
+    for array, plain in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(array, plain)
+
+
+VALUES = np.array([[0.0, -0.0, 1.0], [np.inf, -np.inf, np.nan], [1e-45, 3e38, -2.0]], dtype="float32")
+
+
+@pytest.mark.parametrize("function", fusing.EXPRESSIONS, ids=lambda function: function.__name__)
+@pytest.mark.filterwarnings("ignore:(divide|overflow|invalid|underflow):RuntimeWarning")
+def test_each_operation_on_special_values(made, function):
+    kinds = ["uint32"] if function in (np.bitwise_and, np.bitwise_xor, np.right_shift) else ["float32", "float64"]
+    for kind in kinds:
+        x = np.arange(9, dtype=kind).reshape(3, 3) if kind == "uint32" else VALUES.astype(kind)
+        others = [np.roll(x, 1, axis=1), x[:1], x[:, :1]] if function.nin == 2 else [None]
+        for other in others:
+
+            def twice(x, y, function=function):
+                first = function(x + x, y) if y is not None else function(x + x)
+                return first, np.where(first > 0, x, y if y is not None else -x)
+
+            found, wanted = run_both(twice, x, other)
+            for array, plain in zip(found, wanted, strict=True):
+                assert array.dtype == plain.dtype
+                np.testing.assert_array_equal(array, plain)
+    assert made
+
+
+def random_program(seed, rows, columns):
+    """Return a function (state, x, row values, column values, labels) -> (state, ...) of random operations."""
+
+    def program(state, x, row, column, labels):
+        stream = np.random.default_rng(seed)
+        tables, rows_, columns_ = [state, x], [row], [column]
+        for _ in range(14):
+            a, b = (tables[stream.integers(len(tables))] for _ in range(2))
+            r, c = rows_[stream.integers(len(rows_))], columns_[stream.integers(len(columns_))]
+            kind = stream.integers(10)
+            if kind == 0:
+                tables.append(a + c)
+            elif kind == 1:
+                tables.append(a * r)
+            elif kind == 2:
+                tables.append(np.maximum(a - b, 0.25))
+            elif kind == 3:
+                rows_.append(np.sum(a, axis=-1, keepdims=True))
+            elif kind == 4:
+                rows_.append(np.max(a, axis=1, keepdims=True))
+            elif kind == 5:
+                columns_.append(np.sum(a, axis=0) * 0.01)
+            elif kind == 6:
+                tables.append(a - np.astype(labels[:, None] == np.arange(columns)[None, :], a.dtype))
+            elif kind == 7:
+                a = a + 1.0
+                a *= 0.5
+                a -= b
+                tables.append(a)
+            elif kind == 8:
+                tables.append(np.tanh(a) @ np.eye(columns, dtype=a.dtype))
+            else:
+                rows_.append(np.sqrt(np.abs(r) + 1.0) * 0.5)
+        return np.tanh(tables[-1] + 0.1 * state), tables[-2], rows_[-1], columns_[-1]
+
+    return program
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_programs_are_fused_bit_for_bit(made, seed):
+    rows, columns = [(13, 3), (40, 10), (5, 24)][seed % 3]
+    program = random_program(seed, rows, columns)
+    x, row, column = draw(rows, columns), draw(rows, 1), draw(columns)
+    labels = np.arange(rows) % columns
+    compiled = Compiled(program, donated=True)
+    state = plain = np.zeros((rows, columns), dtype="float32")
+    for step in range(6):
+        given = x * (1.0 + step), row, column, labels
+        state, *found = compiled(state, *given)
+        plain, *wanted = program(plain, *given)
+        for array, expected in zip([state, *found], [plain, *wanted], strict=True):
+            np.testing.assert_array_equal(array, expected)
+
+
+def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch):
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    kernels._compiled.clear()
+    x, y = draw(64, 4), np.arange(64) % 3
+
+    def train(units):
+        network = Network([Dense(units), "relu", Dense(3)], seed=0)
+        for _ in range(4):
+            network.train_step(x, y)
+        return network
+
+    train(20)
+    assert not kernels._compiled
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    train(20)
+    known = len(kernels._compiled)
+    assert known
+    train(33)
+    assert len(kernels._compiled) == known
+    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    network = train(33)  # what is known is used at once
+    (plan,) = network._compiled("step_loss")._local.plans.values()
+    assert not plan.waiting
+    assert "kernel" in plan.source
+
+
+def test_without_numba_plans_do_without(monkeypatch):
+    monkeypatch.setattr("xpnet_backends.on_numpy.writer.available", lambda: False)
+    compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0))
+    for _ in range(3):
+        compiled(draw(500, 100))
+    (plan,) = compiled._local.plans.values()
+    assert not plan.waiting
+    assert "kernel" not in plan.source

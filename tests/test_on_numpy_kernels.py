@@ -67,7 +67,7 @@ def test_rows_are_summed_in_numpys_order(made, columns, dtype):
         y = z - np.max(z, axis=-1, keepdims=True)
         total = np.sum(y, axis=-1, keepdims=True)
         y = y / total
-        return y, total, np.sum(y, axis=0), np.sum(y * z, axis=-1)
+        return y, total, np.sum(y, axis=0), np.sum(y * z, axis=-1), np.argmax(z, axis=1)
 
     found, wanted = run_both(normalized, draw(31, columns, dtype=dtype), draw(columns, dtype=dtype))
     assert made
@@ -96,6 +96,15 @@ def test_each_operation_on_special_values(made, function):
                 assert array.dtype == plain.dtype
                 np.testing.assert_array_equal(array, plain)
     assert made
+
+
+@pytest.mark.filterwarnings("ignore:invalid:RuntimeWarning")
+def test_the_first_of_the_largest_is_found_among_special_values(made):
+    x = np.array([[1, 2, 2], [np.nan, 3, 4], [1, np.nan, np.nan], [-np.inf] * 3, [5, np.inf, 1]], dtype="float32")
+    found, wanted = run_both(lambda x: (np.argmax(x * 2.0, axis=-1), np.max(x * 2.0, axis=-1)), x)
+    assert made
+    for array, plain in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(array, plain)
 
 
 def random_program(seed, rows, columns):

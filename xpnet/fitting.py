@@ -142,7 +142,8 @@ def place_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -> 
     """Check one batch, but for NaN, and move it to the device; the network is built if it was not."""
     intake = Intake(network)
     batch = intake.batch(x, y, sample_weight)
-    network.build(intake.in_shape)
+    if not network.built:
+        network.build(intake.in_shape)
     return batch
 
 

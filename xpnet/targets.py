@@ -68,6 +68,11 @@ def _labels(y: Host, classes: int) -> Host:
             raise DataError(
                 f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
             )
+    if y.dtype.kind == "i" and y.dtype.isnative:
+        # Seen without its sign, a negative label is larger than any other: one look instead of two.
+        fine = int(np.maximum.reduce(y.view(f"u{y.dtype.itemsize}"))) < classes
+        if fine:
+            return y.astype(np.int32, copy=False)
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= classes:
         raise DataError(

@@ -50,6 +50,9 @@ operation in it. Measured on an AVX-512 processor; they decide only whether fusi
 MIN_GAIN = 1000
 """ns that a group has to save."""
 
+SMALL = 16
+"""Columns up to which their number is part of a kernel's source, so that the compiler unrolls the loop over them."""
+
 WIDE = 64
 """Columns from which NumPy's inner loop along a row is no longer short."""
 
@@ -110,10 +113,18 @@ def role(value: np.ndarray[Any, Any], shape: tuple[int, ...]) -> str | None:
 
 
 def is_row_reduction(node: Node, shape: tuple[int, ...]) -> bool:
-    """Say whether a node reduces each row of a table to a value."""
-    if node.kind != "reduce" or node.function not in (np.add, np.maximum) or len(shape) < 2:
+    """Say whether a node reduces each row of a table to a value: its sum, maximum or, of few, the first largest."""
+    known = node.function in (np.add, np.maximum) if node.kind == "reduce" else is_argmax(node)
+    if not known or len(shape) < 2 or node.args[0].value.shape != shape:
         return False
-    return node.args[0].value.shape == shape and node.options["axis"] in (-1, len(shape) - 1, (-1,), (len(shape) - 1,))
+    return node.options.get("axis") in (-1, len(shape) - 1, (-1,), (len(shape) - 1,))
+
+
+def is_argmax(node: Node) -> bool:
+    """Say whether a node finds the column of each row's first largest value, in rows of a few columns."""
+    if node.kind != "call" or node.function is not np.argmax or len(node.args) != 1:
+        return False
+    return isinstance(node.args[0], Node) and node.args[0].value.shape[-1:] <= (SMALL,)
 
 
 def is_column_sum(node: Node, shape: tuple[int, ...]) -> bool:
@@ -130,7 +141,7 @@ def fits(node: Node, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> b
     if any(part.dtype.name not in TYPES for part in _parts(node)):
         return False
     if is_row_reduction(node, shape) or is_column_sum(node, shape):
-        return node.value.dtype.name in FLOATS and _reachable(node.args[0], shape, fixed)
+        return node.args[0].value.dtype.name in FLOATS and _reachable(node.args[0], shape, fixed)
     if role(node.value, shape) not in ("table", "row value") or not _is_exact(node):
         return False
     return all(_reachable(arg, shape, fixed) for arg in node.args)
@@ -171,10 +182,11 @@ def hoisted(nodes: list[Node]) -> list[Node]:
     made = {id(node) for node in nodes if node.kind != "input"}
     followers: dict[int, list[Node]] = {}
     for node in nodes:
-        if node.kind == "reduce" and id(node.args[0]) in made and node.args[0] is root(node.args[0]):
-            shape = node.args[0].value.shape
+        maker = node.args[0] if node.args else None
+        if isinstance(maker, Node) and id(maker) in made and maker is root(maker):
+            shape = maker.value.shape
             if is_column_sum(node, shape) or is_row_reduction(node, shape):
-                followers.setdefault(id(node.args[0]), []).append(node)
+                followers.setdefault(id(maker), []).append(node)
     moved = {id(node) for nodes in followers.values() for node in nodes}
     order: list[Node] = []
     for node in nodes:
@@ -229,7 +241,7 @@ def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
         return False
     if any(id(root(operand)) in group.inside and id(operand) not in group.inside for operand in reads):
         return False  # a view of what is being computed
-    table = role(node.value, group.shape) == "table" or node.kind == "reduce"
+    table = role(node.value, group.shape) == "table" or node.kind in ("reduce", "call")
     if not table and not any(id(operand) in group.inside for operand in reads):
         return False
 
@@ -241,5 +253,7 @@ def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
 
 def _start(node: Node, fixed: Callable[[Node], bool]) -> tuple[int, ...] | None:
     """Return the shape of the tables of the group that a node can begin."""
-    shape: tuple[int, ...] = node.args[0].value.shape if node.kind == "reduce" else node.value.shape
-    return shape if node.kind != "input" and prod(shape) > 1 and fits(node, shape, fixed) else None
+    if node.kind == "input":
+        return None
+    shape: tuple[int, ...] = node.args[0].value.shape if node.kind == "reduce" or is_argmax(node) else node.value.shape
+    return shape if prod(shape) > 1 and fits(node, shape, fixed) else None

@@ -16,14 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.fusing import EXPRESSIONS, Group, is_column_sum, is_row_reduction, role
+from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
 from xpnet_backends.on_numpy.graph import operands
 from xpnet_backends.on_numpy.tracing import Host, Node
 
 __all__ = ["Source", "available", "compiled"]
-
-SMALL = 16
-"""Columns up to which their number is part of the source, so that the compiler unrolls the loop over them."""
 
 STRAIGHT = 8
 """Elements that NumPy's pairwise sum adds one after the other (``pairwise_sum`` in NumPy's loops)."""
@@ -155,6 +152,15 @@ class Source:
             # A table from outside is summed before the loop, which may write over it.
             place = self._after if id(operand) in self._group.inside else self._before
             place[phase].append(f"t{k} = {total}")
+            return
+        if is_argmax(node):
+            read, kind = self._read(operand, phase), operand.value.dtype.name
+            self._before[phase] += [f"t{k} = 0", f"largest{k} = {kind}(-inf)"]
+            self._loops[phase] += [
+                f"if {read} > largest{k} or ({read} != {read} and largest{k} == largest{k}):",
+                f"    largest{k} = {read}",
+                f"    t{k} = j",
+            ]
             return
         start, step = ("-inf", "maximum(t{k}, {})") if node.function is np.maximum else ("0", "t{k} + {}")
         kind = node.value.dtype.name

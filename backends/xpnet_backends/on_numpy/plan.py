@@ -70,6 +70,7 @@ class Plan:
         self.kept = _rebuild(kept, iter(self.home)) if donated else None
         # The structure alone: the recorded arrays would hold every value of the recording in memory.
         self._rest = map_leaves(lambda item: LEAF, rest)
+        self._pair = donated and isinstance(rest, tuple) and len(rest) == 1 and self._rest[0] is LEAF
 
     def load(self, first: Any) -> None:
         """Bring the donated argument into the plan's memory, if it is not there."""
@@ -81,6 +82,8 @@ class Plan:
 
     def finish(self, outputs: tuple[Any, ...]) -> Any:
         """Give the function's result its structure."""
+        if self._pair:
+            return self.kept, outputs[0]
         if self.kept is not None and self._rest == ():
             return self.kept
         rest = outputs[0] if self._rest is LEAF else _rebuild(self._rest, iter(outputs))

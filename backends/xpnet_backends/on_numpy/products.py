@@ -21,8 +21,8 @@ from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["available", "call", "matmul", "multiply", "suits"]
 
-MIN_TERMS = 1 << 19
-"""Multiplications from which MKL is asked: a product of some 10 us, of which calling a C function from Python is a
+MIN_TERMS = 1 << 18
+"""Multiplications from which MKL is asked: a product of some 5 us, of which calling a C function from Python is a
 small part."""
 
 ROWS, PLAIN, TRANSPOSED = 101, 111, 112

@@ -109,16 +109,15 @@ class Writer:
         """Write a product of two matrices; a large one is MKL's, by addresses where all memory is known."""
         names = [self._operand(arg, set()) for arg in node.args]
         into = self._destination(node)
-        a, b, out = (self.scope.get(name) for name in (*names, into))
+        known = [place for name in (*names, into) if isinstance(place := self.scope.get(name), np.ndarray)]
         recorded = [arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args]
-        if not products.available() or not products.suits(*recorded):
-            function = np.dot
-        elif out is not None and all(isinstance(m, np.ndarray) for m in (a, b)) and products.suits(a, b):
-            routine = self._constant(products.routine(out.dtype.char))
-            self.lines.append(f"{routine}{products.call(a, b, out)}  # {into} = {names[0]} @ {names[1]}")
-            return
-        else:
+        function: Any = np.dot
+        if products.available() and products.suits(*recorded):
             function = products.multiply
+            if len(known) == 3 and products.suits(known[0], known[1]):
+                routine = self._constant(products.routine(known[0].dtype.char))
+                self.lines.append(f"{routine}{products.call(*known)}  # {into} = {names[0]} @ {names[1]}")
+                return
         self.lines.append(f"{self._constant(function)}({', '.join([*names, into])})")
 
     def _write_group(self, group: Group) -> None:

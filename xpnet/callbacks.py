@@ -95,7 +95,14 @@ class CallbackList:
     @property
     def watch_batches(self) -> bool:
         """Whether one of them has a hook of its own for batches."""
-        hooks = ("on_train_batch_begin", "on_train_batch_end")
+        return self._have("on_train_batch_begin", "on_train_batch_end")
+
+    @property
+    def watch_epochs(self) -> bool:
+        """Whether one of them has a hook of its own for what happens during training."""
+        return self.watch_batches or self._have("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
+
+    def _have(self, *hooks: str) -> bool:
         return any(getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in hooks)
 
     def check(self, results: Sequence[str]) -> None:

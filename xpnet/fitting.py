@@ -16,7 +16,7 @@ from xpnet.intake import Intake
 from xpnet.progress import choose_progress
 from xpnet.random import host_stream
 from xpnet.registry import resolve
-from xpnet.training import Batch
+from xpnet.training import Batch, Sums
 
 if TYPE_CHECKING:
     from xpnet.network import Network
@@ -87,13 +87,34 @@ def fit(
         history.revise(logs)
         network.history.revise(logs)
 
+    ended: list[tuple[int, Sums, float]] = []
+
+    def close() -> dict[str, float]:
+        """Wait for the results of the first epoch that has ended, and tell them."""
+        epoch, sums, rate = ended[0]
+        logs = network.results(sums)
+        if validation is not None:
+            hooks.call("on_test_begin", {})
+            measured = evaluate(network, validation, max(size, EVALUATION_ROWS))
+            hooks.call("on_test_end", measured)
+            logs |= {f"val_{name}": value for name, value in measured.items()}
+        logs["learning_rate"] = rate
+        del ended[0]
+        network.epochs = epoch + 1
+        history.append(logs)
+        network.history.append(logs)
+        hooks.end_epoch(epoch, logs, revise)
+        return logs
+
+    # Where nobody looks at the end of an epoch, its results are waited for while the device does the next one.
+    looked_at = validation is not None or hooks.watch_epochs
     network.stop_training = False
     hooks.call("on_train_begin", {})
     try:
         for epoch in range(network.epochs, network.epochs + epochs):
             hooks.call("on_epoch_begin", epoch, {})
             order = None
-            if shuffle and source.rows is not None:
+            if shuffle and source.rows is not None and size < source.rows:
                 order = host_stream(network.seed, "batches", epoch).permutation(source.rows)
             steps = None if source.rows is None else -(-source.rows // size)
             carry, done = (network.state, network.zero_sums()), 0
@@ -108,21 +129,17 @@ def fit(
                     progress.advance(done, steps)
                 if before and network.stop_training:
                     break
-            logs = network.results(carry[1])
-            if validation is not None:
-                hooks.call("on_test_begin", {})
-                measured = evaluate(network, validation, max(size, EVALUATION_ROWS))
-                hooks.call("on_test_end", measured)
-                logs |= {f"val_{name}": value for name, value in measured.items()}
-            logs["learning_rate"] = rate
-            network.epochs = epoch + 1
-            history.append(logs)
-            network.history.append(logs)
-            hooks.end_epoch(epoch, logs, revise)
+            ended.append((epoch, carry[1], rate))
+            if looked_at or len(ended) > 1:
+                logs = close()
             if network.stop_training:
                 break
+        if ended:
+            logs = close()
         hooks.call("on_train_end", logs)
     except BaseException:
+        while ended and not looked_at:
+            close()
         network.recount()
         if progress:
             progress.on_train_end(logs)

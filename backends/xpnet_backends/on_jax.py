@@ -39,8 +39,10 @@ def open(device: object, dtype: str) -> Backend:
         with scope():
             if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = jnp.from_dlpack(values)
-            # A copy of our own: JAX reads it later, when the caller may have written to the original.
-            values = np.array(values) if isinstance(values, np.ndarray) else values
+            if isinstance(values, np.ndarray):
+                # A copy of our own: JAX reads it later, when the caller may have written to the original.
+                kind = jax.dtypes.canonicalize_dtype(values.dtype if dtype is None else dtype)
+                return jax.device_put(np.array(values, dtype=kind), place)
             return jax.device_put(jnp.asarray(values, dtype=dtype), place)
 
     def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:

@@ -12,14 +12,12 @@ import numpy as np
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
+from xpnet_backends.on_jax.nn import NN
 
 INSTALL = "pip install 'xpnet[jax]'"
 
 KEPT = 256
 """Compiled functions that are kept for networks to come."""
-
-NN: dict[str, Callable[..., Any]] = {}
-"""No function of xp.nn is replaced; one object, so that networks know that they share it."""
 
 
 def open(device: object, dtype: str) -> Backend:
@@ -92,8 +90,10 @@ def _jitted(function: Callable[..., Any]) -> Callable[..., Any]:
 def _jitted_loop(step: Callable[..., Any]) -> Callable[..., Any]:
     import jax
 
+    from xpnet_backends.on_jax.pieces import scan
+
     def run(carry: Any, data: Any, order: Any) -> Any:
-        return jax.lax.scan(lambda carry, row: (step(carry, data, row), None), carry, order)[0]
+        return scan(lambda carry, row: step(carry, data, row), carry, order)
 
     compiled: Callable[..., Any] = jax.jit(run)
     return compiled

@@ -6,12 +6,11 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from xpnet.backend import DTYPES, Backend
 from xpnet.checks import check_real
 from xpnet.errors import BackendError, CheckpointError
 from xpnet.parameters import flatten
+from xpnet.safefile import Arrays
 from xpnet.weights import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ __all__ = ["SCHEMA", "copy_network", "put_together", "take_apart", "unpickle"]
 
 SCHEMA = 1
 """Version of the description's form."""
-
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def copy_network(network: Network, backend: Backend) -> Network:
@@ -57,7 +54,7 @@ def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
         "epochs": network.epochs,
         "steps": network.steps,
         "scale": network.scale,
-        "history": {name: [_number(value) for value in values] for name, values in network.history.items()},
+        "history": {name: list(values) for name, values in network.history.items()},
     }
     return description, read_arrays(network) if network.built else {}
 
@@ -112,8 +109,3 @@ def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise CheckpointError(f"{name} must be a count; got {value!r}")
     return value
-
-
-def _number(value: float) -> float | str:
-    """Return a JSON number, or ``"nan"``, ``"inf"``, ``"-inf"``, for which JSON has none."""
-    return value if np.isfinite(value) else str(value)

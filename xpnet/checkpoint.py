@@ -133,7 +133,7 @@ def load(
     try:
         description["history"] = _history(description["history"], arrays)
         description["network"] = {name: from_config(value, known) for name, value in description["network"].items()}
-        with np.errstate(over="raise"):  # a number beyond the dtype is no network's
+        with np.errstate(over="raise", invalid="ignore"):  # a number beyond the dtype is an error, a NaN is none
             return put_together(description, arrays, backend, device)
     except BackendError:
         raise

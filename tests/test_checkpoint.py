@@ -28,6 +28,7 @@ from xpnet import (
     Network,
     Residual,
 )
+from xpnet.checkpoint import read_notes
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(4)
@@ -377,6 +378,46 @@ def test_what_is_no_record_cannot_be_saved(layer: Any, rate: Any, name: str, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+# Notes
+
+
+def test_notes_come_back_without_the_network(tmp_path: Path) -> None:
+    notes = {"table": '{"columns":["a","\u00e4"]}', "empty": ""}
+    xpnet.checkpoint.save(make(inputs=4), tmp_path / "net", notes=notes)
+    assert read_notes(tmp_path / "net") == notes
+    assert_same(make(inputs=4), xpnet.load(tmp_path / "net"))
+    xpnet.checkpoint.save(make(inputs=4), tmp_path / "again", notes=dict(reversed(notes.items())))
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "net").read_bytes()
+    make(inputs=4).save(tmp_path / "net")
+    assert read_notes(tmp_path / "net") == {}
+
+
+@pytest.mark.parametrize(
+    ("notes", "fragment"),
+    [("text", "map text to text"), ({"a": 1}, "map text to text"), ({1: "a"}, "map text"), ({"xpnet": ""}, "named")],
+)
+def test_notes_are_texts(notes: Any, fragment: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"notes .*{fragment}"):
+        xpnet.checkpoint.save(make(inputs=4), tmp_path / "net", notes=notes)
+
+
+@pytest.mark.parametrize(
+    ("notes", "fragment"), [({"a": "x" * 2**20}, "at most 1,048,576"), ({"a": "\ud800"}, "surrogates not allowed")]
+)
+def test_notes_that_could_not_be_read_are_not_written(notes: Any, fragment: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"cannot be saved, .*{fragment}"):
+        xpnet.checkpoint.save(make(inputs=4), tmp_path / "net", notes=notes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_notes_of_what_is_no_xpnet_file_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(to_bytes({"a": np.zeros(2)}, metadata={"note": "text"}))
+    (tmp_path / "cut").write_bytes(content[:-1])
+    for name in ("other", "cut", "missing"):
+        with pytest.raises(CheckpointError, match=name):
+            read_notes(tmp_path / name)
+
+
 # Damage and malice
 
 
@@ -486,15 +527,26 @@ def test_a_hostile_description_gives_a_network_or_an_error(data: st.DataObject, 
         (lambda d, a: d.update(steps=2**40), "steps"),
         (lambda d, a: d.update(steps=-1), "steps"),
         (lambda d, a: d.update(epochs="many"), "epochs"),
-        (lambda d, a: d.update(scale=float("nan")), "scale"),
-        (lambda d, a: d.update(history={"loss": 5}), "not iterable"),
+        (lambda d, a: d.update(scale=float("nan")), "NaN is no JSON number"),
+        (lambda d, a: d.update(scale="half"), "scale must be"),
+        (lambda d, a: d.update(scale=1e300), "overflow"),
+        (lambda d, a: d.update(history={"loss": 5}), "history must be a list of names"),
+        (lambda d, a: d.update(history=["loss", "joy"]), "history.joy must be there"),
+        (lambda d, a: a.update({"history.loss": np.zeros((2, 2))}), "history.loss must be there, float64"),
         (lambda d, a: d["network"].update(loss={"class": "Popen", "args": "id"}), "'Popen' that is not known"),
         (lambda d, a: d["network"].update(loss={"class": "Dense", "units": 2}), "a loss must be"),
         (lambda d, a: a.pop("weights.0.weight"), r"weights.0.weight must have shape.*none"),
-        (lambda d, a: a.update({"weights.0.weight": np.zeros((2, 2))}), r"shape \(4, 6\); got shape \(2, 2\)"),
+        (
+            lambda d, a: a.update({"weights.0.weight": np.zeros((2, 2), np.float64)}),
+            r"shape \(4, 6\), float32; got shape \(2, 2\), float64",
+        ),
         (lambda d, a: a.update({"weights.9.weight": np.zeros(2)}), "do not belong.*weights.9.weight"),
-        (lambda d, a: a.pop("optimizer.2.m"), "do not belong.*optimizer.2.m"),
-        (lambda d, a: a.update({"optimizer.2.m": np.zeros(2)}), r"'optimizer.2.m' must have shape"),
+        (lambda d, a: a.pop("optimizer.2.m"), "optimizer.2.m must have shape .*none"),
+        (lambda d, a: a.update({"optimizer.9.m": np.zeros(2)}), "do not belong.*optimizer.9.m"),
+        (lambda d, a: d.update(dtype="float64"), "must have shape .*float64; got .*float32"),
+        (lambda d, a: d.update(inputs=[1] * 64), "at most 63"),
+        (lambda d, a: d.update(inputs=[]), "at most 63|positive|rank"),
+        (lambda d, a: a.update({"optimizer.2.m": np.zeros(2)}), r"optimizer.2.m must have shape"),
     ],
 )
 def test_what_does_not_fit_is_named(change: Any, fragment: str, content: bytes, tmp_path: Path) -> None:

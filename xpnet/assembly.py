@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet import optimizers
 from xpnet.backend import DTYPES, Backend
 from xpnet.checks import check_real
+from xpnet.configuration import as_shape
 from xpnet.errors import BackendError, CheckpointError
-from xpnet.parameters import flatten
-from xpnet.weights import read_arrays, write_arrays
+from xpnet.initializers import Zeros
+from xpnet.optimizers import Chain
+from xpnet.parameters import Layout, Param, flatten
+from xpnet.safefile import Arrays
+from xpnet.weights import read_arrays, write_optimizer
 
 if TYPE_CHECKING:
     from xpnet.network import Network
+    from xpnet.optimizers import Link
+    from xpnet.parameters import Shape
 
 __all__ = ["SCHEMA", "copy_network", "put_together", "take_apart", "unpickle"]
 
 SCHEMA = 1
 """Version of the description's form."""
-
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def copy_network(network: Network, backend: Backend) -> Network:
@@ -57,7 +63,7 @@ def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
         "epochs": network.epochs,
         "steps": network.steps,
         "scale": network.scale,
-        "history": {name: [_number(value) for value in values] for name, values in network.history.items()},
+        "history": {name: list(values) for name, values in network.history.items()},
     }
     return description, read_arrays(network) if network.built else {}
 
@@ -89,31 +95,50 @@ def put_together(
     for name, values in description["history"].items():
         network.history[name] = [float(value) for value in values]
     if description["inputs"] is not None:
-        in_shape = tuple(description["inputs"])
-        _check_weights(network, in_shape, arrays)
+        in_shape = as_shape(description["inputs"])
+        weights = _checked_weights(network, in_shape, description["dtype"], arrays)
         check_real("scale", description["scale"], least=0)
-        network.build(in_shape)
-        write_arrays(network, arrays)
+        network.build_from(in_shape, weights)
+        write_optimizer(network, arrays)
         network.set_scale(float(description["scale"]))
     return network
 
 
-def _check_weights(network: Network, in_shape: tuple[int, ...], arrays: Arrays) -> None:
-    """Compare the layers' shapes with the arrays, so that no description makes us reserve more than it brings."""
+def _checked_weights(network: Network, in_shape: Shape, dtype: str, arrays: Arrays) -> Arrays:
+    """Return the weights by their own names, if all that is to be built is among the arrays.
+
+    Nothing of a description's sizes is reserved before that, so none makes us reserve more than it brings.
+    """
+    network.check_buildable(in_shape)
     built = network.model.build(in_shape)
+    weights = {}
     for name, param in (*flatten(built.params), *flatten(built.state)):
-        given = arrays.get(f"weights.{name}")
-        if given is None or given.shape != param.shape:
-            found = "none" if given is None else f"shape {given.shape}"
-            raise CheckpointError(f"the array weights.{name} must have shape {param.shape}; got {found}")
+        weights[name] = _checked(f"weights.{name}", param.shape, dtype, arrays)
+    size = sum(prod(param.shape) for _, param in flatten(built.params))
+    _check_kept(network.optimizer, "optimizer.", size, dtype, arrays)
+    return weights
+
+
+def _check_kept(link: Link, prefix: str, size: int, dtype: str, arrays: Arrays) -> None:
+    """Look for what our optimizers keep of *size* parameters: what they keep of one, with that size."""
+    if isinstance(link, Chain):
+        for i, inner in enumerate(link.links):
+            _check_kept(inner, f"{prefix}{i}.", size, dtype, arrays)
+    elif type(link).__name__ in optimizers.__all__ and type(link) is getattr(optimizers, type(link).__name__):
+        one = Layout({"0": Param((1,), Zeros())})
+        for name, array in link.init(np.zeros(1), one, np).items():
+            _checked(prefix + name, (size,) if array.shape == (1,) else array.shape, dtype, arrays)
+
+
+def _checked(name: str, shape: Shape, dtype: str, arrays: Arrays) -> np.ndarray[Any, Any]:
+    given = arrays.get(name)
+    if given is None or given.shape != shape or given.dtype != dtype:
+        found = "none" if given is None else f"shape {given.shape}, {given.dtype}"
+        raise CheckpointError(f"the array {name} must have shape {shape}, {dtype}; got {found}")
+    return given
 
 
 def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise CheckpointError(f"{name} must be a count; got {value!r}")
     return value
-
-
-def _number(value: float) -> float | str:
-    """Return a JSON number, or ``"nan"``, ``"inf"``, ``"-inf"``, for which JSON has none."""
-    return value if np.isfinite(value) else str(value)

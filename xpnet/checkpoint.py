@@ -8,10 +8,6 @@ name of one of xpnet's never stands in for it, nor the other way round.
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import secrets
-import stat
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from numbers import Integral, Real
@@ -21,18 +17,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import initializers, layers, losses, metrics, optimizers, schedules
-from xpnet.assembly import SCHEMA, Arrays, put_together, take_apart
+from xpnet.assembly import SCHEMA, put_together, take_apart
 from xpnet.backend import Backend, open_backend
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, XpnetError
+from xpnet.safefile import Arrays, read_file, read_texts, write_file
+from xpnet.strict_json import read_json, write_json
 
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read_notes", "save"]
 
 ENTRY = "xpnet"
-MAX_HEADER = 1 << 20
-"""Bytes of header that are read at most: a network of thousands of layers stays below, an attack does not."""
+
+HISTORY = "history."
+"""What stands before the names of the history's arrays: ten thousand epochs do not fit into a header."""
 
 KNOWN: dict[str, type] = {
     name: getattr(module, name)
@@ -44,20 +43,59 @@ KNOWN: dict[str, type] = {
 OWN = "custom:"
 """What stands before the name of a class that is not xpnet's."""
 
+LONGEST = 500
+"""Characters of a reason that are shown: a file may make it as long as itself."""
+
 UNUSABLE = (XpnetError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a description that means nothing raises somewhere."""
 
 
-def save(network: Network, path: str | Path) -> None:
-    """Write *network* to *path*; the file is replaced in one move, so a reader sees the old one or the new one."""
-    from safetensors.numpy import save as to_bytes
+def save(network: Network, path: str | Path, *, notes: Mapping[str, str] | None = None) -> None:
+    """Write *network* to *path*, durably; the file is replaced in one move, so a reader sees the old or the new one.
 
-    place = _path(path)
+    Parameters
+    ----------
+    network : Network
+        Built or not.
+    path : str or Path
+        The file; its folder exists.
+    notes : mapping of str to str, optional
+        Texts that go along by name, such as what was done to the data; see :func:`read_notes`.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be written, or the network has something that no file holds.
+    ConfigurationError
+        An argument is of another kind.
+    """
+    place, texts = _path(path), _notes(notes)
     description, arrays = take_apart(network)
     description["network"] = {name: to_config(value, name) for name, value in description["network"].items()}
-    text = json.dumps(description, separators=(",", ":"), allow_nan=False)
-    contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
-    _replace(place, to_bytes(contiguous, metadata={ENTRY: text}))
+    for name, values in description["history"].items():
+        arrays[HISTORY + name] = np.asarray(values, dtype=np.float64)
+    description["history"] = list(description["history"])
+    try:
+        texts[ENTRY] = write_json(description)
+        read_json(texts[ENTRY])
+    except ValueError as error:
+        raise CheckpointError(f"the network cannot be saved: {error}") from error
+    write_file(place, arrays, texts)
+
+
+def read_notes(path: str | Path) -> dict[str, str]:
+    """Return the notes that :func:`save` was given, without loading the network.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged or not xpnet's.
+    ConfigurationError
+        ``path`` is of another kind.
+    """
+    texts = read_texts(_path(path))
+    _description(texts, path)
+    return {name: text for name, text in texts.items() if name != ENTRY}
 
 
 def load(
@@ -90,15 +128,18 @@ def load(
     known = KNOWN | _own(custom)
     if isinstance(backend, Backend):
         open_backend(backend, device=device)  # the file has no part in this conflict
-    description, arrays = _read(_path(path))
+    texts, arrays = read_file(_path(path))
+    description = _description(texts, path)
     try:
+        description["history"] = _history(description["history"], arrays)
         description["network"] = {name: from_config(value, known) for name, value in description["network"].items()}
-        return put_together(description, arrays, backend, device)
+        with np.errstate(over="raise", invalid="ignore"):  # a number beyond the dtype is an error, a NaN is none
+            return put_together(description, arrays, backend, device)
     except BackendError:
         raise
     except UNUSABLE as error:
-        reason = error if isinstance(error, XpnetError) else repr(error)
-        raise CheckpointError(f"{path} does not describe a network that can be built: {reason}") from error
+        reason = str(error) if isinstance(error, XpnetError) else repr(error)
+        raise CheckpointError(f"{path} does not describe a network that can be built: {reason[:LONGEST]}") from error
 
 
 def to_config(value: Any, name: str) -> Any:
@@ -140,6 +181,19 @@ def from_config(config: Any, known: Mapping[str, type]) -> Any:
     return known[name](**{key: from_config(value, known) for key, value in config.items() if key != "class"})
 
 
+def _history(names: Any, arrays: Arrays) -> dict[str, list[float]]:
+    """Take the results of the epochs out of the arrays."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"history must be a list of names; got {names!r}")
+    found: dict[str, list[float]] = {}
+    for name in names:
+        values = arrays.pop(HISTORY + name, None)
+        if values is None or values.dtype != np.float64 or values.ndim != 1:
+            raise CheckpointError(f"the array {HISTORY}{name} must be there, float64 and of one axis")
+        found[name] = values.tolist()
+    return found
+
+
 def _own(custom: Iterable[type]) -> dict[str, type]:
     """Return the caller's classes by the names that files give them."""
     if isinstance(custom, type):
@@ -160,51 +214,23 @@ def _path(path: Any) -> Path:
         raise ConfigurationError(f"path must be text or a pathlib.Path; got {path!r}") from None
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside *path*, make it durable, and move it in place, with the rights of the file that it replaces."""
-    temporary = path.parent / f".xpnet-{secrets.token_hex(8)}.tmp"
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else None
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-        handle = os.open(temporary, flags, 0o666 if mode is None else mode)  # less what the umask takes
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if mode is not None:
-                os.chmod(temporary, mode)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        if not path.parent.is_dir():
-            reason = f"there is no folder {path.parent}; make it first, with pathlib.Path(...).mkdir(parents=True)"
-        raise CheckpointError(f"cannot write {path}: {reason}") from error
+def _notes(notes: Any) -> dict[str, str]:
+    if notes is None:
+        return {}
+    if not isinstance(notes, Mapping) or not all(isinstance(part, str) for item in notes.items() for part in item):
+        raise ConfigurationError(f"notes must map text to text; got {notes!r}")
+    if ENTRY in notes:
+        raise ConfigurationError(f"notes cannot be named {ENTRY!r}: that entry describes the network")
+    return dict(notes)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """Return description and arrays, the header's size checked before anything is parsed."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
-
+def _description(texts: Mapping[str, str], path: Any) -> dict[str, Any]:
+    """Return the description of the network in a file's texts."""
     try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    size = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or not 2 <= size <= min(MAX_HEADER, len(content) - 8):
-        raise CheckpointError(f"{path} is not an xpnet file (safetensors with an entry {ENTRY!r}), or it is cut short")
-    try:
-        description = json.loads(json.loads(content[8 : 8 + size])["__metadata__"][ENTRY])
-        if description["schema"] != SCHEMA:
-            raise CheckpointError(
-                f"{path} has schema {description['schema']!r}; this xpnet reads {SCHEMA}: upgrade xpnet"
-            )
-        return description, from_bytes(content)
-    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+        description: dict[str, Any] = read_json(texts[ENTRY])
+        schema = description["schema"]
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not an xpnet file, or it is damaged: {error!r}") from error
+    if type(schema) is not int or schema != SCHEMA:
+        raise CheckpointError(f"{path} has schema {schema!r}; this xpnet reads {SCHEMA}: upgrade xpnet")
+    return description

@@ -10,6 +10,7 @@ import numpy as np
 from xpnet import losses, metrics, optimizers
 from xpnet.errors import ConfigurationError
 from xpnet.layers import Sequential, Sigmoid, Softmax
+from xpnet.layers.reshaping import MOST_AXES
 from xpnet.registry import resolve
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def check_last_layer(model: Sequential, loss: Loss) -> None:
 def as_shape(inputs: Any) -> Shape:
     """Return the shape of one input from a number of features or a tuple."""
     shape = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
-        raise ConfigurationError(f"inputs must be a positive integer or a tuple of them; got {inputs!r}")
+    if len(shape) > MOST_AXES or any(
+        isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape
+    ):
+        raise ConfigurationError(
+            f"inputs must be a positive integer or a tuple of at most {MOST_AXES} of them; got {inputs!r}"
+        )
     return tuple(int(n) for n in shape)

@@ -24,7 +24,7 @@ from xpnet.parameters import Layout, flatten, unflatten
 from xpnet.random import key_words
 from xpnet.registry import resolve
 from xpnet.training import Batch, Program, State, Sums
-from xpnet.weights import merged, read_weights, write_weights
+from xpnet.weights import joined, merged, read_weights, write_weights
 
 if TYPE_CHECKING:
     from xpnet.callbacks import Callback
@@ -147,6 +147,11 @@ class Network:
                 )
             return self
         self.check_buildable(shape)
+        self.build_from(shape, None)
+        return self
+
+    def build_from(self, shape: Shape, weights: Mapping[str, Host] | None) -> None:
+        """Start with these weights of :func:`xpnet.weights.read_weights`, names and shapes right; None draws them."""
         built = self.model.build(shape)
         self.layout = Layout(built.params)
         self.state_layout = Layout(built.state)
@@ -162,10 +167,11 @@ class Network:
             backend.xp,
             place=(backend.name, str(backend.device), backend.dtype, id(backend.nn)),
         )
-        layers = {name: self.from_host(value) for name, value in self._first_state().items()}
-        self._start(self.from_host(self.layout.initialize(self.seed)), unflatten(layers))
+        flat = self.layout.initialize(self.seed) if weights is None else joined(self.layout, weights)
+        statistics = self._first_state() if weights is None else weights
+        layers = {slot.name: self.from_host(statistics[slot.name]) for slot in self.state_layout.slots}
+        self._start(self.from_host(flat), unflatten(layers))
         self.in_shape, self.out_shape = shape, built.out_shape
-        return self
 
     def check_buildable(self, in_shape: Shape) -> None:
         """Raise what :meth:`build` would raise for inputs of this shape, and change nothing."""

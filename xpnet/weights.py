@@ -9,13 +9,13 @@ import numpy as np
 
 from xpnet.arrays import Host, check_finite, take_in
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
-from xpnet.parameters import flatten, unflatten
+from xpnet.parameters import Layout, flatten, unflatten
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
     from xpnet.network import Network
 
-__all__ = ["merged", "read_arrays", "read_weights", "write_arrays", "write_weights"]
+__all__ = ["joined", "merged", "read_arrays", "read_weights", "write_optimizer", "write_weights"]
 
 
 def read_weights(network: Network) -> dict[str, Host]:
@@ -28,9 +28,14 @@ def read_weights(network: Network) -> dict[str, Host]:
 
 def write_weights(network: Network, weights: Mapping[str, Host]) -> None:
     """Put all of :func:`read_weights` in place; names and shapes are right."""
-    flat = np.concatenate([weights[slot.name].reshape(-1) for slot in network.layout.slots])
+    flat = joined(network.layout, weights)
     layers = {slot.name: network.from_host(weights[slot.name]) for slot in network.state_layout.slots}
     network.state = network.state._replace(params=network.from_host(flat), layers=unflatten(layers))
+
+
+def joined(layout: Layout, weights: Mapping[str, Host]) -> Host:
+    """Return the flat vector of all parameters."""
+    return np.concatenate([weights[slot.name].reshape(-1) for slot in layout.slots])
 
 
 def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
@@ -67,25 +72,26 @@ def read_arrays(network: Network) -> dict[str, Host]:
     return arrays
 
 
-def write_arrays(network: Network, arrays: Mapping[str, Host]) -> None:
-    """Put back what :func:`read_arrays` returned, with the network's count of steps.
+def write_optimizer(network: Network, arrays: Mapping[str, Host]) -> None:
+    """Put back the optimizer's arrays of :func:`read_arrays`, with the network's count of steps.
 
     Raises
     ------
     DataError, ShapeError
         A name is missing or too many, or an array has another shape.
     """
-    expected = read_arrays(network)
-    if set(arrays) != set(expected):
-        odd = sorted(set(arrays) ^ set(expected))
+    own = {f"weights.{slot.name}" for layout in (network.layout, network.state_layout) for slot in layout.slots}
+    given = {name: array for name, array in arrays.items() if name not in own}
+    expected = {f"optimizer.{name}": tuple(array.shape) for name, array in flatten(network.state.optimizer)}
+    if set(given) != set(expected):
+        odd = sorted(set(given) ^ set(expected))
         raise DataError(f"the arrays do not belong to this network: {odd[:3]} missing or too many")
-    for name, array in expected.items():
-        if arrays[name].shape != array.shape:
-            raise ShapeError(f"array {name!r} must have shape {array.shape}; got {arrays[name].shape}")
-    write_weights(network, {name[8:]: array for name, array in arrays.items() if name.startswith("weights.")})
+    for name, shape in expected.items():
+        if given[name].shape != shape:
+            raise ShapeError(f"array {name!r} must have shape {shape}; got {given[name].shape}")
     backend = network.backend
     network.state = network.state._replace(
-        optimizer=_filled(network.state.optimizer, arrays, "optimizer.", network),
+        optimizer=_filled(network.state.optimizer, given, "optimizer.", network),
         step=backend.asarray(np.asarray(network.steps, dtype=np.int32), dtype=backend.xp.int32),
     )
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Flatten", "Reshape"]
 
+MOST_AXES = 63
+"""NumPy and PyTorch have 64, one of them for the batch."""
+
 
 @dataclass(frozen=True)
 class Flatten:
@@ -50,7 +53,7 @@ class Reshape:
     Raises
     ------
     ConfigurationError
-        An axis is neither positive nor -1, or there are two of -1.
+        An axis is neither positive nor -1, there are two of -1, or more than 63 axes.
     ShapeError
         At build: the sizes differ.
 
@@ -64,6 +67,8 @@ class Reshape:
 
     def __post_init__(self) -> None:
         shape = tuple(self.shape) if isinstance(self.shape, list | tuple) else (self.shape,)
+        if len(shape) > MOST_AXES:
+            raise ConfigurationError(f"Reshape.shape must have at most {MOST_AXES} axes; got {len(shape)}")
         integers = all(isinstance(n, Integral) and not isinstance(n, bool) for n in shape)
         if not integers or any(n < 1 and n != -1 for n in shape) or shape.count(-1) > 1:
             raise ConfigurationError(

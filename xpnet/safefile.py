@@ -1,0 +1,212 @@
+"""Arrays in files: the safetensors format, written canonically and read with suspicion.
+
+A file is the length of its header (8 bytes), the header (JSON: for each array its dtype, shape and place, and a mapping
+of text to text), and the arrays' bytes. Every limit is checked before the work that it limits: the header's length
+before the header is read, the number of arrays before it is parsed, the places against the file's length before memory
+is reserved. Written are contiguous little-endian copies in one order, so the same arrays give the same bytes.
+
+The format: https://github.com/huggingface/safetensors#format. That library reads these files, and these functions
+read its; it is not used here, because it does not bound what it parses and does not always write the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet.durable import replace_file
+from xpnet.errors import CheckpointError
+from xpnet.strict_json import read_json
+
+__all__ = ["Arrays", "read_file", "read_texts", "write_file"]
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+Header = dict[str, Any]
+
+MAX_HEADER = 1 << 20
+"""Bytes of header at most: a network of thousands of layers stays below, an attack does not."""
+
+MAX_ARRAYS = 10_000
+MAX_AXES = 32
+
+TEXTS = "__metadata__"
+
+TYPES = {
+    name: np.dtype(kind)
+    for name, kind in {
+        "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4",
+        "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "C64": "<c8",
+    }.items()
+}  # fmt: skip
+"""The format's dtypes that NumPy has too."""
+
+NAMES = {dtype: name for name, dtype in TYPES.items()}
+
+
+class Place(NamedTuple):
+    """Where an array lies among the data: bytes ``start`` to ``stop``."""
+
+    start: int
+    stop: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+# Writing
+
+
+def write_file(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str]) -> None:
+    """Replace the file at *path* by one with these arrays and texts, durably (:mod:`xpnet.durable`).
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be written, a dtype has no place in it, or there is more than :func:`read_file` takes.
+    """
+    replace_file(path, _parts(arrays, texts), CheckpointError)
+
+
+def _parts(arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str]) -> list[bytes | memoryview]:
+    """Return the header, texts by name and arrays by size of an element and name, and each array's bytes."""
+    copies = {name: _contiguous(name, array) for name, array in arrays.items()}
+    order = sorted(copies, key=lambda name: (-copies[name].itemsize, name))
+    header: Header = {TEXTS: dict(sorted(texts.items()))}
+    start = 0
+    for name in order:
+        array = copies[name]
+        stop = start + array.nbytes
+        header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [start, stop]}
+        start = stop
+    try:
+        encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        encoded += b" " * (-len(encoded) % 8)  # so that each element lies at a multiple of its size
+        _check_header_size(len(encoded))
+        _places(_parsed(encoded), start)
+    except ValueError as error:
+        raise CheckpointError(f"this cannot be saved, for no file with it would be read: {error}") from error
+    data = (copies[name].reshape(-1).view(np.uint8).data for name in order)
+    return [len(encoded).to_bytes(8, "little"), encoded, *data]
+
+
+def _contiguous(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    little = array.dtype.newbyteorder("<")
+    if little not in NAMES or name == TEXTS:
+        raise CheckpointError(
+            f"the array {name!r} of {array.dtype} cannot be saved; a file takes the dtypes {', '.join(TYPES)}"
+        )
+    return np.asarray(array, dtype=little, order="C")
+
+
+# Reading
+
+
+def read_file(path: Path) -> tuple[dict[str, str], Arrays]:
+    """Return texts and arrays of a file, or raise CheckpointError; see the head of this module."""
+    with _opened(path) as (file, header, size):
+        places = _places(header, size)
+        data = np.empty(size, dtype=np.uint8)
+        if file.readinto(data.data) != size:
+            raise ValueError("it is cut short")
+        arrays = {name: _array(data, place) for name, place in places.items()}
+        return header.get(TEXTS, {}), arrays
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Return the texts of a file without reading its arrays; the whole header is checked all the same."""
+    with _opened(path) as (_, header, size):
+        _places(header, size)
+        texts: dict[str, str] = header.get(TEXTS, {})
+        return texts
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BufferedReader, Header, int]]:
+    """Open a file and read its header; give its handle, header and size of the data, and every refusal one type."""
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("it is no regular file")
+            length = int.from_bytes(file.read(8), "little")
+            size = status.st_size - 8 - length
+            if size < 0:
+                raise ValueError("it is cut short, or begins with something else than the length of a header")
+            _check_header_size(length)
+            yield file, _parsed(file.read(length)), size
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        reason = f"{path} is not an xpnet file, or it is damaged: {error}"
+        raise CheckpointError(f"cannot read {path}: {error}" if "\0" in str(path) else reason) from error
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open *path*; a pipe would otherwise be waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_header_size(length: int) -> None:
+    if length > MAX_HEADER:
+        raise ValueError(f"a header of {length:,} bytes; at most {MAX_HEADER:,} are read")
+
+
+def _parsed(encoded: bytes) -> Header:
+    """Return the header, its number of arrays bounded before it is parsed."""
+    if encoded.count(b'"data_offsets"') > MAX_ARRAYS:
+        raise ValueError(f"more than {MAX_ARRAYS:,} arrays")
+    if not encoded.startswith(b"{"):
+        raise ValueError("its header is no JSON object")
+    header: Header = read_json(encoded.decode())
+    texts = header.get(TEXTS, {})
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError(f"{TEXTS} must map text to text")
+    if len(header) - (TEXTS in header) > MAX_ARRAYS:  # names may be spelt so that they were not counted
+        raise ValueError(f"more than {MAX_ARRAYS:,} arrays")
+    return header
+
+
+def _places(header: Header, size: int) -> dict[str, Place]:
+    """Return where each array lies, if they fill *size* bytes without gap or overlap."""
+    places = {name: _place(name, entry) for name, entry in header.items() if name != TEXTS}
+    end = 0
+    for name, place in sorted(places.items(), key=lambda item: item[1][:2]):
+        if place.start != end:
+            raise ValueError(f"the array {name!r} must begin at byte {end} of the data, not at {place.start}")
+        end = place.stop
+    if end != size:
+        raise ValueError(f"the arrays take {end:,} bytes, and the file has {size:,} for them")
+    return places
+
+
+def _place(name: str, entry: Any) -> Place:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"the array {name!r} must be described by dtype, shape and data_offsets")
+    dtype, shape, offsets = (entry[key] for key in ("dtype", "shape", "data_offsets"))
+    if not isinstance(dtype, str) or dtype not in TYPES:
+        raise ValueError(f"the array {name!r} has a dtype that is not read; known are {', '.join(TYPES)}")
+    if not _sizes(shape) or not _sizes(offsets) or len(shape) > MAX_AXES or len(offsets) != 2:
+        raise ValueError(f"the array {name!r} has an impossible shape or place")
+    start, stop = offsets
+    if stop - start != prod(shape) * TYPES[dtype].itemsize:
+        raise ValueError(f"the array {name!r} of shape {tuple(shape)} cannot lie in {stop - start} bytes")
+    return Place(start, stop, TYPES[dtype], tuple(shape))
+
+
+def _sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(n) is int and 0 <= n < 2**63 for n in values)
+
+
+def _array(data: np.ndarray[Any, Any], place: Place) -> np.ndarray[Any, Any]:
+    array = data[place.start : place.stop].view(place.dtype).reshape(place.shape)
+    if place.dtype == bool and data[place.start : place.stop].max(initial=0) > 1:
+        raise ValueError("it has truth values beyond 0 and 1")
+    return array

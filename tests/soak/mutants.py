@@ -51,16 +51,17 @@ WRAPPERS = {"matrix_transpose", "sign", "abs", "sqrt"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake: where it is, what it is, and the module's tree with it."""
+    """One mistake: where it is, in which class or function, what it is, and the module's tree with it."""
 
     line: int
+    owner: str
     what: str
     tree: ast.Module
 
 
 def unchanged(source: str) -> Mutant:
     """Return the module without a mistake: planted, it must be noticed by no test."""
-    return Mutant(0, "nothing", ast.parse(source))
+    return Mutant(0, "", "nothing", ast.parse(source))
 
 
 def mutants(source: str) -> Iterator[Mutant]:
@@ -72,7 +73,14 @@ def mutants(source: str) -> Iterator[Mutant]:
             _put(tree, place, change)
             after = _at(tree, place)
             text = f"{_text(node)}  ->  {_text(after) if after is not None else 'nothing'}"
-            yield Mutant(getattr(node, "lineno", 0), f"{what}: {text}", ast.fix_missing_locations(tree))
+            line = getattr(node, "lineno", 0)
+            yield Mutant(line, _owner(plain, line), f"{what}: {text}", ast.fix_missing_locations(tree))
+
+
+def _owner(tree: ast.Module, line: int) -> str:
+    """Return the name of the class or function of the module that *line* belongs to."""
+    around = [node for node in tree.body if node.lineno <= line <= (node.end_lineno or line)]
+    return getattr(around[0], "name", "") if around else ""
 
 
 def _text(node: ast.AST) -> str:

@@ -33,6 +33,8 @@ LIBRARIES = {
 TOGETHER = ("tests/test_assembly.py", "tests/test_checkpoint.py", "tests/test_network.py", "tests/test_torch_parity.py")
 # Tests with a session of their own.
 ELSEWHERE = ("--ignore=tests/test_examples.py", "--ignore=tests/test_readme.py")
+# The core's dependencies, in the versions that this release was made with.
+PINNED = ("numpy==2.4.6", "array-api-compat==1.16.0", "safetensors==0.8.0")
 LARGEST_WHEEL = 200_000  # bytes
 SLOWEST_IMPORT = 2.0  # times `import numpy`; the aim is 1.5, the rest is the noise of a shared machine
 
@@ -90,11 +92,33 @@ def other_pythons(session: nox.Session, library: str) -> None:
 
 
 @nox.session
-def minimums(session: nox.Session) -> None:
+def minimal(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the package claims to work with."""
     oldest = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
     install(session, *oldest)
     pytest(session, "--backend", "numpy", *ELSEWHERE)
+
+
+@nox.session(default=False)
+def pinned(session: nox.Session) -> None:
+    """The tests with the dependencies that the figures in docs/reliability.md were measured with."""
+    install(session, *PINNED)
+    pytest(session, "--backend", "numpy", *ELSEWHERE)
+
+
+@nox.session(default=False)
+def newest(session: nox.Session) -> None:
+    """The tests with the newest releases of the dependencies, pre-releases among them where they install."""
+    install(session)
+    session.install("--upgrade", "--pre", "--only-binary", ":all:", *PROJECT["project"]["dependencies"])
+    pytest(session, "--backend", "numpy", *ELSEWHERE)
+
+
+@nox.session(default=False)
+def mutation(session: nox.Session) -> None:
+    """Mistakes planted in layers, losses, optimizers, schedules and nn: at least 95 % must be noticed (an hour)."""
+    install(session, *LIBRARIES["strict"])
+    session.run("python", "tests/soak/mutation.py", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tomllib
 import zipfile
 from email import message_from_string
+from hashlib import sha256
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -18,17 +20,24 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LARGEST = 200_000  # bytes
 
 
+MOST_DEPENDENCIES = 4
+
+
+def built(root: Path, folder: Path, kind: str = "wheel") -> Path:
+    """Build a wheel, or an sdist, of the checkout at *root* into *folder*."""
+    build = pytest.importorskip("hatchling.build")
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        return folder / getattr(build, f"build_{kind}")(str(folder))
+    finally:
+        os.chdir(before)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a wheel of the checkout."""
-    build = pytest.importorskip("hatchling.build")
-    folder = tmp_path_factory.mktemp("wheel")
-    before = Path.cwd()
-    os.chdir(ROOT)
-    try:
-        return folder / build.build_wheel(str(folder))
-    finally:
-        os.chdir(before)
+    return built(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 def sources() -> set[str]:
@@ -70,3 +79,30 @@ def test_every_entry_point_leads_to_a_backend(name: str, value: str) -> None:
     module = EntryPoint(name, value, "xpnet.backends").load()
     assert isinstance(module.INSTALL, str)
     assert all(callable(getattr(module, function)) for function in ("open", "version", "devices"))
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_two_builds_are_equal_to_the_last_byte(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another folder, at another time, under another umask: what is built depends on the sources alone."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    other = tmp_path / "elsewhere"
+    ignored = shutil.ignore_patterns(".git", ".*_cache", ".nox", ".venv", "__pycache__", ".hypothesis", "out", "build", "dist")
+    before = os.umask(0o077)
+    try:
+        shutil.copytree(ROOT, other, ignore=ignored, copy_function=shutil.copyfile)
+        for path in other.rglob("*"):
+            os.utime(path, (0, 1_000_000_000))
+        (tmp_path / "first").mkdir()
+        (tmp_path / "second").mkdir()
+        second = built(other, tmp_path / "second", kind)
+    finally:
+        os.umask(before)
+    first = built(ROOT, tmp_path / "first", kind)
+    assert first.name == second.name
+    assert sha256(first.read_bytes()).hexdigest() == sha256(second.read_bytes()).hexdigest()
+
+
+def test_the_core_needs_few_packages_and_says_from_which_version_on() -> None:
+    needed = PROJECT["dependencies"]
+    assert len(needed) <= MOST_DEPENDENCIES
+    assert all(">=" in requirement and ";" not in requirement for requirement in needed)

@@ -18,9 +18,9 @@ EAGER = replace(xpnet.open_backend("numpy", dtype="float64"), compile=lambda fun
 """Without any compilation, as only code that runs as it stands can write where it must not."""
 
 
+@dataclass(frozen=True)
 class Dense(layers.Dense):
-    def __init__(self, units=3):
-        super().__init__(units)
+    units: int = 3
 
 
 class WrongSign(Dense):
@@ -172,7 +172,7 @@ class ShortcutForgotten(layers.Residual):
 )
 def test_mistakes_in_layers_are_caught(layer, message, backend):
     with pytest.raises(CheckError, match=message):
-        check_layer(layer, (3,), backend=backend)
+        check_layer(layer, (3,), backend=backend, beside=())
 
 
 class WritesToInput(layers.ReLU):
@@ -234,7 +234,7 @@ class Remembers(layers.Tanh):
 )
 def test_layers_that_write_or_remember_are_caught(layer, message):
     with pytest.raises(CheckError, match=message):
-        check_layer(layer, (3,), backend=EAGER)
+        check_layer(layer, (3,), backend=EAGER, beside=())
 
 
 def test_a_kink_is_reported_rather_than_averaged_over():
@@ -248,7 +248,8 @@ def test_gradients_need_float64():
 
 
 def test_a_layer_of_your_own_passes(backend):
-    class Scale(layers.base.Elementwise):
+    @dataclass(frozen=True)
+    class Scale:
         def build(self, in_shape):
             return Built(in_shape, {"scale": Param(in_shape, None)})
 
@@ -258,7 +259,7 @@ def test_a_layer_of_your_own_passes(backend):
         def backward(self, params, x, dy, context):
             return dy * params["scale"], {"scale": context.xp.sum(dy * x, axis=0)}
 
-    check_layer(Scale(), (2, 3), backend=backend)
+    check_layer(Scale(), (2, 3), backend=backend, beside=())
 
 
 class Squared(losses.MeanSquaredError):
@@ -310,7 +311,7 @@ class Naive(losses.CrossEntropy):
 )
 def test_mistakes_in_losses_are_caught(loss, message, backend):
     with pytest.raises(CheckError, match=message):
-        check_loss(loss, [[0.25, 0.75], [1.0, 0.0]], backend=backend)
+        check_loss(loss, [[0.25, 0.75], [1.0, 0.0]], backend=backend, beside=())
 
 
 class WritesToScores(Squared):
@@ -342,7 +343,7 @@ class WritesToLabels(Squared):
 )
 def test_losses_that_write_are_caught(loss, message):
     with pytest.raises(CheckError, match=message):
-        check_loss(loss, [[0.25, 0.75], [1.0, 0.0]], backend=EAGER)
+        check_loss(loss, [[0.25, 0.75], [1.0, 0.0]], backend=EAGER, beside=())
 
 
 class Uphill(optimizers.SGD):
@@ -387,7 +388,7 @@ def adam(gradients, params, rates):
 def test_mistakes_in_optimizers_are_caught(optimizer, message, backend):
     expected = adam if isinstance(optimizer, optimizers.Adam) else None
     with pytest.raises(CheckError, match=message):
-        check_optimizer(optimizer, backend=backend, expected=expected)
+        check_optimizer(optimizer, backend=backend, beside=(), expected=expected)
 
 
 @dataclass(frozen=True)
@@ -414,7 +415,135 @@ class WritesToStep(optimizers.SGD):
 )
 def test_optimizers_that_hide_state_or_write_are_caught(optimizer, message):
     with pytest.raises(CheckError, match=message):
-        check_optimizer(optimizer, backend=EAGER)
+        check_optimizer(optimizer, backend=EAGER, beside=())
+
+
+@dataclass(frozen=True)
+class Overflows:
+    """Right where values are small: exp(x) is infinite beyond 710."""
+
+    def build(self, in_shape):
+        return Built(in_shape)
+
+    def forward(self, params, x, context):
+        y = context.xp.log(1.0 + context.xp.exp(x))
+        return y, x
+
+    def backward(self, params, x, dy, context):
+        return dy * context.xp.nn.sigmoid(x), {}
+
+
+class Mutable(layers.base.Elementwise):
+    def forward(self, params, x, context):
+        return x, None
+
+    def backward(self, params, residuals, dy, context):
+        return dy, {}
+
+
+@dataclass(frozen=True)
+class Rounds(layers.Tanh):
+    """Equal to Tanh, but for what it becomes on its way through a file."""
+
+    shift: float = 0.5
+
+    def __post_init__(self):
+        object.__setattr__(self, "shift", self.shift + 1.0)
+
+
+class Widens(layers.Tanh):
+    def forward(self, params, x, context):
+        y, kept = super().forward(params, x, context)
+        return context.xp.astype(y, context.xp.float64), kept
+
+
+class LeansOnNumPy(layers.Tanh):
+    def forward(self, params, x, context):
+        y = np.tanh(np.asarray(x))
+        return y, y
+
+
+class AsksForTheLibrary(layers.Tanh):
+    """As it should be on NumPy, and something else elsewhere."""
+
+    def forward(self, params, x, context):
+        y, kept = super().forward(params, x, context)
+        return (y if "numpy" in repr(context.xp) else 0.5 * y), kept
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Overflows(), r"in float64: output is not finite for inputs of 10000"),
+        (Mutable(), r"Mutable must be a dataclass\(frozen=True\)"),
+        (Rounds(), "comes back from a file as .*shift=2.5"),
+        (Widens(), "in float32: output must stay float32; got float64"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_layers_that_break_in_float32_on_extremes_or_in_files_are_caught(layer, message):
+    with pytest.raises(CheckError, match=message):
+        check_layer(layer, (3,), beside=())
+
+
+def test_a_layer_that_works_on_one_library_alone_is_caught(open_backend):
+    strict = open_backend("array-api-strict")
+    check_layer(layers.Tanh(), (3,), beside=[strict])
+    with pytest.raises(CheckError, match=r"AsksForTheLibrary.* on array-api-strict in float64: output is"):
+        check_layer(AsksForTheLibrary(), (3,), beside=[strict])
+    with pytest.raises(Exception, match=r"(?i)numpy|convert|array"):
+        check_layer(LeansOnNumPy(), (3,), beside=[strict])
+
+
+def test_beside_is_a_list_and_what_is_available_by_default(monkeypatch):
+    from xpnet.testing import places
+
+    with pytest.raises(xpnet.ConfigurationError, match=r"write beside=\['numpy'\]"):
+        check_layer(layers.Tanh(), (3,), beside="numpy")
+    monkeypatch.setattr(places, "available_backends", lambda: {"nothing": xpnet.backend.BackendInfo("nothing", "1")})
+    with pytest.raises(xpnet.BackendError, match="nothing"):
+        check_layer(layers.Tanh(), (3,))
+
+
+class LinkOfOneRow(losses.CrossEntropy):
+    def link(self, scores, xp):
+        return super().link(scores, xp)[0, :]
+
+
+class FloatingClasses(losses.CrossEntropy):
+    def classify(self, scores, xp):
+        return xp.astype(super().classify(scores, xp), scores.dtype)
+
+
+class OneClassTooFew(losses.CrossEntropy):
+    def classify(self, scores, xp):
+        return super().classify(scores, xp)[:1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (LinkOfOneRow(), r"link must have shape \(3, 3\); got \(3,\)"),
+        (FloatingClasses(), r"classify\(\) must give integers; got float64"),
+        (OneClassTooFew(), r"classify\(\) gives \(1,\), true_classes\(\) \(3,\)"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_links_and_classes_that_do_not_fit_are_caught(loss, message):
+    with pytest.raises(CheckError, match=message):
+        check_loss(loss, [0, 2, 1], out_shape=(3,), beside=())
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_optimizers_that_fail_on_extreme_gradients_are_caught():
+    @dataclass(frozen=True)
+    class Relative(optimizers.SGD):
+        def update(self, gradient, params, state, now):
+            return gradient, params - now.learning_rate * gradient / now.xp.exp(-now.xp.abs(gradient)), state
+
+    with pytest.raises(CheckError, match=r"not finite for gradients of 10000"):
+        check_optimizer(Relative(1e-3), beside=())
 
 
 def test_the_error_is_one_of_xpnets_and_a_failed_assertion():

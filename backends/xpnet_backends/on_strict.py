@@ -21,8 +21,8 @@ def open(device: object, dtype: str) -> Backend:
     """Open array-api-strict on ``"device1"`` (default), ``"device2"`` or ``"CPU_DEVICE"``."""
     import array_api_strict as strict
 
-    name = "device1" if device is None else str(device)
-    if name not in DEVICES:
+    name = "device1" if device is None else next((n for n in DEVICES if device in (n, strict.Device(n))), None)
+    if name is None:
         raise BackendError(f"backend 'array-api-strict' has the devices {', '.join(DEVICES)}; got device={device!r}")
     place = strict.Device(name)
     own = type(strict.zeros(1))

@@ -151,9 +151,11 @@ class GELU(Elementwise):
     initializer: ClassVar[str] = "he_normal"
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, tuple[Array, Array]]:
-        """Return y; keep x and tanh u."""
-        t = context.xp.tanh(_GELU_SCALE * (x + _GELU_CUBE * (x * x * x)))
-        return 0.5 * x * (1.0 + t), (x, t)
+        """Return y; keep tanh u, and x up to where tanh u is constant."""
+        xp = context.xp
+        near = xp.maximum(xp.minimum(x, _GELU_END), -_GELU_END)  # the cube of a huge number would be infinite
+        t = xp.tanh(_GELU_SCALE * (near + _GELU_CUBE * (near * near * near)))
+        return 0.5 * x * (1.0 + t), (near, t)
 
     def backward(self, params: Tree, residuals: tuple[Array, Array], dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy ((1 + t) / 2 + x (1 - t²) u' / 2)."""
@@ -164,6 +166,7 @@ class GELU(Elementwise):
 
 _GELU_SCALE = sqrt(2 / pi)
 _GELU_CUBE = 0.044715
+_GELU_END = 10.0  # from here on u is above 43, and tanh u is 1 to the last bit of float64
 
 
 @dataclass(frozen=True)

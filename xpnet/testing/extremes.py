@@ -1,0 +1,30 @@
+"""Inputs far from the usual, on which finite mathematics must give finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xpnet.parameters import Shape
+    from xpnet.testing.comparing import Host
+
+__all__ = ["LARGE", "extremes"]
+
+LARGE = 1e4
+"""Inputs that nothing may overflow on: exp(710) would be infinite in float64, exp(89) in float32."""
+
+
+def extremes(shape: Shape, dtype: str, largest: float) -> Iterator[tuple[str, Host]]:
+    """Yield arrays of *shape* that are finite in *dtype* and far from the usual, each with what it is."""
+    finfo = np.finfo(dtype)
+    signs = np.where(np.arange(int(np.prod(shape))) % 2, -1.0, 1.0).reshape(shape)
+    yield "inputs of 0", np.zeros(shape)
+    yield "inputs that are all equal", np.ones(shape)
+    yield f"inputs of {finfo.tiny:.1e}, the smallest normal number", signs * float(finfo.tiny)
+    yield f"inputs of {finfo.smallest_subnormal:.1e}, which is denormal", signs * float(finfo.smallest_subnormal)
+    yield f"inputs of {largest:g} and {-largest:g}", signs * largest
+    yield f"inputs of {largest:g}", np.full(shape, largest)
+    yield f"inputs of {-largest:g}", np.full(shape, -largest)

@@ -1,0 +1,226 @@
+"""The check of a layer: one pass forward and back, looked at from every side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend import Backend
+from xpnet.layers.base import Context
+from xpnet.parameters import flatten, unflatten
+from xpnet.random import host_stream, key_words, make_key
+from xpnet.testing.comparing import Host, check_close, check_finite, check_same, check_shapes, require
+from xpnet.testing.extremes import LARGE, extremes
+from xpnet.testing.numeric import TOLERANCE, away_from_zero, check_gradients, numeric_gradient
+from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place, placed
+from xpnet.testing.records import check_record
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.layers.base import Layer
+    from xpnet.parameters import Shape, Tree
+
+__all__ = ["check_layer"]
+
+
+def check_layer(
+    layer: Layer,
+    in_shape: Shape,
+    *,
+    backend: str | Backend = "numpy",
+    beside: Iterable[str | Backend] | None = None,
+    x: Any = None,
+    batch: int = 5,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    largest: float = LARGE,
+) -> None:
+    """Hold a layer to the contract of :mod:`xpnet.layers.base`, in training and out of it.
+
+    It is a frozen record that a file brings back equal. Shapes of outputs, gradients and state are those that
+    ``build`` declared; gradients of parameters and inputs equal numeric ones; the same arguments give the same
+    results; no argument, residual or dy is written to. float32 stays float32, near the same numbers, and so do
+    other backends. Inputs that are huge, tiny, denormal, 0 or all equal give finite outputs and gradients.
+
+    Parameters
+    ----------
+    layer : Layer
+        A container too.
+    in_shape : tuple of int
+        Shape of one input.
+    backend : str or Backend
+        Where gradients are checked. Must compute in float64, as it does when given by name.
+    beside : iterable of str or Backend, optional
+        Backends, in float64, whose results are compared. Default: all that are available.
+    x : array (batch, *in_shape), optional
+        Inputs away from the kinks of the layer. Default: random, of the order of 1, none nearer to 0 than 0.1.
+    batch : int
+        Number of random inputs.
+    seed : int
+        Of inputs, parameters and dropout masks.
+    tolerance : float
+        See :data:`TOLERANCE`.
+    largest : float
+        Size of the huge inputs. Give less for a layer whose mathematics overflows there, such as x³ in float32.
+
+    Raises
+    ------
+    CheckError
+        The layer breaks the contract; the message says which layer, in which mode, and where.
+    """
+    backend = open_wide(backend)
+    beside = others(backend, beside)
+    stream = host_stream(seed, "check")
+    built = layer.build(in_shape)
+    params = {name: stream.normal(size=param.shape) for name, param in flatten(built.params)}
+    state = {name: stream.uniform(0.5, 1.5, param.shape) for name, param in flatten(built.state)}
+    x = away_from_zero(stream.normal(size=(batch, *in_shape))) if x is None else np.array(x, dtype=np.float64)
+    dy = stream.normal(size=(len(x), *built.out_shape))
+    for training in (True, False):
+        where = f"{layer} in {'training' if training else 'prediction'}"
+        states = {f"{name}.advanced": values for name, values in state.items()} if training else {}
+        wanted = {"input.gradient": x, **{f"{name}.gradient": values for name, values in params.items()}, **states}
+        run = _LayerRun(layer, training, seed, params, state, x, dy, backend)
+        check_shapes(where, {"output": run.output()}, {"output": dy}, backend.dtype)
+        _check_pure(where, run)
+        found = run.results()
+        check_shapes(where, found, wanted, backend.dtype)
+        check_gradients(where, found, run.numeric(), tolerance)
+        seen = {"output": dy, **wanted}
+        narrowed, *compared = (
+            _LayerRun(layer, training, seed, params, state, x, dy, there) for there in (narrow(backend), *beside)
+        )
+        for other in (narrowed, *compared):
+            there = f"{where} on {other.backend.name} in {other.backend.dtype}"
+            again = other.results()
+            check_shapes(there, again, seen, other.backend.dtype)
+            check_gradients(there, again, {name: found[name] for name in seen}, PARITY[other.backend.dtype])
+        for each in (run, narrowed):
+            for what, values in extremes(x.shape, each.backend.dtype, largest):
+                check_finite(f"{where} in {each.backend.dtype}", each.results(values), what)
+    check_record(layer, f"{layer}")
+
+
+class _LayerRun:
+    """One pass forward and back, from host arrays and to host arrays by name."""
+
+    def __init__(
+        self,
+        layer: Layer,
+        training: bool,
+        seed: int,
+        params: dict[str, Host],
+        state: dict[str, Host],
+        x: Host,
+        dy: Host,
+        backend: Backend,
+    ) -> None:
+        self.layer, self.training, self.backend = layer, training, backend
+        self.params, self.x, self.dy = params, x, dy
+        self.given = {"x": x, "dy": dy}
+        self.given |= {f"parameter.{name}": values for name, values in params.items()}
+        self.given |= {f"state.{name}": values for name, values in state.items()}
+        xp = backend.xp
+        self.words = xp.nn.words(key_words(seed))
+        self.state = unflatten(placed(state, backend))
+        self.arguments = (unflatten(placed(params, backend)), self.state, place(x, backend), place(dy, backend))
+        self.forward = backend.compile(lambda params, x: self._forward(params, self.state, x)[0])
+        self.both = backend.compile(self._both)
+
+    def _forward(self, params: Tree, state: Tree, x: Array) -> tuple[Array, Any, Context]:
+        xp = self.backend.xp
+        key = make_key(self.words, xp.zeros((), dtype=xp.int32), xp) if self.training else None
+        context = Context(xp, training=self.training, key=key, state=state)
+        y, residuals = self.layer.forward(params, x, context)
+        return y, residuals, context._replace(key=None)
+
+    def _both(self, params: Tree, state: Tree, x: Array, dy: Array) -> dict[str, Array]:
+        """Run the layer as a network does: the residuals never leave the compiled function."""
+        xp = self.backend.xp
+        y, residuals, context = self._forward(params, state, x)
+        y = _copied(y, xp)
+        kept = [_copied(array, xp) for array in _arrays(residuals)]
+        dx, gradients = self.layer.backward(params, residuals, dy, context)
+        found = {"output": y, "input.gradient": _copied(dx, xp)}
+        found |= {f"{name}.gradient": _copied(array, xp) for name, array in flatten(gradients)}
+        for i, (before, after) in enumerate(zip(kept, _arrays(residuals), strict=True)):
+            found |= {f"residual {i}.before": before, f"residual {i}.after": _copied(after, xp)}
+        again, repeated = self.layer.backward(params, residuals, dy, context)
+        _, bare = self.layer.backward(params, residuals, dy, context._replace(input_gradient=False))
+        found["input.gradient.again"] = again
+        for name, array in flatten(repeated):
+            found[f"{name}.gradient.again"] = array
+        for name, array in flatten(bare):
+            found[f"{name}.gradient.alone"] = array
+        if self.training and state:
+            new = self.layer.advance(state, residuals)  # type: ignore[attr-defined]
+            found |= {f"{name}.advanced": array for name, array in flatten(new)}
+        return found
+
+    def results(self, x: Host | None = None) -> dict[str, Host]:
+        """Return every array of a pass by name, for other inputs if there are any."""
+        params, state, own, dy = self.arguments
+        return hosted(self.both(params, state, own if x is None else place(x, self.backend), dy), self.backend)
+
+    def output(self) -> Host:
+        """Return the output of a forward pass alone."""
+        return self._output(self.arguments[0], self.arguments[2])
+
+    def inputs(self) -> dict[str, Host]:
+        """Return copies of every argument by name."""
+        params, state, x, dy = self.arguments
+        named = {"parameter": params, "state": state, "x": x, "dy": dy}
+        return hosted(dict(flatten(named)), self.backend)
+
+    def numeric(self) -> dict[str, Host]:
+        """Return the gradients of sum(dy y) by central differences, by name."""
+        params, _, x, _ = self.arguments
+        found = {}
+        for name, values in self.params.items():
+            others = dict(flatten(params))
+
+            def of_parameter(changed: Host, name: str = name, others: dict[str, Array] = others) -> Host:
+                return self._output(unflatten({**others, name: place(changed, self.backend)}), x)
+
+            found[f"{name}.gradient"] = numeric_gradient(of_parameter, values, self.dy)
+        found["input.gradient"] = numeric_gradient(
+            lambda changed: self._output(params, place(changed, self.backend)), self.x, self.dy
+        )
+        return found
+
+    def _output(self, params: Tree, x: Array) -> Host:
+        return self.backend.to_numpy(self.forward(params, x))
+
+
+def _check_pure(where: str, run: _LayerRun) -> None:
+    first = run.results()
+    for name, values in run.inputs().items():
+        check_same(where, name, values, run.given[name])
+    second = run.results()
+    for name, values in first.items():
+        require(np.array_equal(values, second[name]), where, f"the same arguments give another {name} a second time")
+        if name.endswith(".before"):
+            kept = name.removesuffix(".before")
+            check_same(where, kept, first[f"{kept}.after"], values)
+        base, _, kind = name.rpartition(".")
+        if kind == "again":
+            require(np.array_equal(values, first[base]), where, f"a second backward pass gives another {base}")
+        if kind == "alone":
+            check_close(where, f"{base} without input_gradient", values, first[base], 1e-12)
+
+
+def _copied(array: Array, xp: Any) -> Array:
+    return xp.astype(array, array.dtype)
+
+
+def _arrays(tree: Any) -> Iterator[Array]:
+    """Yield the arrays among residuals, which may be nested and hold anything else."""
+    if isinstance(tree, Mapping):
+        tree = list(tree.values())
+    if isinstance(tree, list | tuple):
+        for item in tree:
+            yield from _arrays(item)
+    elif hasattr(tree, "shape") and hasattr(tree, "dtype"):
+        yield tree

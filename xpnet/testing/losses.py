@@ -1,0 +1,136 @@
+"""The check of a loss: a value for each example and its slope in that example's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend import Backend
+from xpnet.random import host_stream
+from xpnet.testing.comparing import Host, check_finite, check_same, check_shapes, require
+from xpnet.testing.extremes import LARGE, extremes
+from xpnet.testing.numeric import TOLERANCE, check_gradients, numeric_gradient
+from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place
+from xpnet.testing.records import check_record
+
+if TYPE_CHECKING:
+    from xpnet.backend import Array
+    from xpnet.losses import Loss
+    from xpnet.parameters import Shape
+
+__all__ = ["check_loss"]
+
+
+def check_loss(
+    loss: Loss,
+    y: Any,
+    *,
+    scores: Any = None,
+    out_shape: Shape | None = None,
+    backend: str | Backend = "numpy",
+    beside: Iterable[str | Backend] | None = None,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    largest: float = LARGE,
+) -> None:
+    """Hold a loss to its contract: a value for each example and its slope in that example's scores.
+
+    It is a frozen record that a file brings back equal. Shapes are right; slopes equal numeric ones, and no
+    example's loss depends on another's scores; the same arguments give the same results, and none is written to.
+    float32 stays float32, near the same numbers, and so do other backends. The link and, where a loss has them,
+    the classes fit the scores. Scores that are huge, tiny, denormal, 0 or all equal give finite losses and slopes.
+
+    Parameters
+    ----------
+    loss : Loss
+    y : array (N, ...)
+        Targets, as a user gives them.
+    scores : array (N, *out_shape), optional
+        Away from the kinks of the loss. Default: random, of the order of 1.
+    out_shape : tuple of int, optional
+        Shape of one output. Default: that of *scores*, else of y's rows.
+    backend, beside, seed, tolerance, largest
+        As for :func:`check_layer`.
+
+    Raises
+    ------
+    CheckError
+        The loss breaks the contract; the message says where.
+    """
+    backend = open_wide(backend)
+    beside = others(backend, beside)
+    where = f"{loss}"
+    y = np.asarray(y)
+    if scores is None:
+        shape = out_shape or y.shape[1:]
+        scores = host_stream(seed, "check").normal(size=(len(y), *shape))
+    scores = np.array(scores, dtype=np.float64)
+    given = np.array(y)
+    targets = np.array(loss.targets(y, scores.shape[1:]))
+    require(np.array_equal(y, given), where, "targets() writes to y")
+    run = _LossRun(loss, targets, backend)
+    first, again = run.results(scores), run.results(scores)
+    run.check_untouched(where, targets)
+    for name, values in first.items():
+        require(np.array_equal(values, again[name]), where, f"the same arguments give other {name} a second time")
+    like = {"losses": scores.reshape(len(scores), -1)[:, 0], "slopes": scores, "link": scores}
+    check_shapes(where, first, like, backend.dtype)
+    _check_classes(where, first, len(scores))
+    # Of different weight, so that no example can stand in for another.
+    weights = host_stream(seed, "weights").normal(size=len(scores))
+    slopes = weights.reshape(-1, *(1 for _ in scores.shape[1:])) * first["slopes"]
+    numeric = numeric_gradient(lambda values: run.results(values)["losses"], scores, weights)
+    check_gradients(where, {"slopes": slopes}, {"slopes": numeric}, tolerance)
+    narrowed = _LossRun(loss, targets, narrow(backend))
+    for other in (narrowed, *(_LossRun(loss, targets, there) for there in beside)):
+        there = f"{where} on {other.backend.name} in {other.backend.dtype}"
+        found = other.results(scores)
+        check_shapes(there, found, like, other.backend.dtype)
+        check_gradients(there, found, {name: first[name] for name in like}, PARITY[other.backend.dtype])
+    for each in (run, narrowed):
+        for what, values in extremes(scores.shape, each.backend.dtype, largest):
+            check_finite(f"{where} in {each.backend.dtype}", each.results(values), what)
+    check_record(loss, where)
+
+
+class _LossRun:
+    """A loss on one backend, from host scores and to host arrays by name."""
+
+    def __init__(self, loss: Loss, targets: Host, backend: Backend) -> None:
+        self.loss, self.backend = loss, backend
+        kind = backend.xp.int32 if targets.dtype.kind in "iu" else backend.float
+        self.targets = backend.asarray(targets.copy(), dtype=kind)
+        self.compiled = backend.compile(self._all)
+        self.scores: Array = None
+        self.before: Host = targets
+
+    def _all(self, scores: Array, targets: Array) -> dict[str, Array]:
+        xp = self.backend.xp
+        losses, slopes = self.loss(scores, targets, xp)
+        found = {"losses": losses, "slopes": slopes, "link": self.loss.link(scores, xp)}
+        if hasattr(self.loss, "classify"):
+            found["classes"] = self.loss.classify(scores, xp)
+            found["true classes"] = self.loss.true_classes(targets, xp)  # type: ignore[attr-defined]
+        return found
+
+    def results(self, scores: Host) -> dict[str, Host]:
+        self.before = scores
+        self.scores = place(scores, self.backend)
+        return hosted(self.compiled(self.scores, self.targets), self.backend)
+
+    def check_untouched(self, where: str, targets: Host) -> None:
+        """Hold the arguments of the last run to what they were."""
+        check_same(where, "scores", self.backend.to_numpy(self.scores), self.before)
+        check_same(where, "targets", self.backend.to_numpy(self.targets), targets)
+
+
+def _check_classes(where: str, found: dict[str, Host], rows: int) -> None:
+    if "classes" not in found:
+        return
+    classes, true = found["classes"], found["true classes"]
+    require(classes.shape == true.shape, where, f"classify() gives {classes.shape}, true_classes() {true.shape}")
+    require(len(classes) == rows, where, f"classify() must give one entry for each of {rows} rows; got {len(classes)}")
+    for name, values in (("classify", classes), ("true_classes", true)):
+        require(values.dtype.kind in "iu", where, f"{name}() must give integers; got {values.dtype}")

@@ -282,5 +282,6 @@ def _part_within(part: Host, limit: float) -> bool:
     if largest is None or largest > limit:
         return bool(-limit <= part.min() and part.max() <= limit)  # NaN is the minimum of what holds one
     flat = part.reshape(-1)
-    # A finite sum of squares settles it in one pass, in which no overflow is reported.
-    return isfinite(np.dot(flat, flat)) or bool(np.isfinite(part).all())
+    with np.errstate(over="ignore", invalid="ignore"):
+        settled = isfinite(np.dot(flat, flat))  # a finite sum of squares settles it in one pass
+    return settled or bool(np.isfinite(part).all())

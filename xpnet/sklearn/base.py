@@ -20,10 +20,9 @@ from xpnet.sklearn.labels import Labels
 if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.backend import Array
-    from xpnet.losses import Loss
     from xpnet.network import Network
 
-__all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts", "outputs_for"]
+__all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts"]
 
 
 class NetworkEstimator(BaseEstimator):
@@ -219,17 +218,6 @@ class RegressorParts(RegressorMixin):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def outputs_for(loss: Loss, labels: Labels) -> int:
-    """Return the network's number of outputs: one for two classes where the loss can do with one."""
-    if not labels.binary:
-        return len(labels.classes)
-    try:
-        loss.check((1,))
-    except ConfigurationError:
-        return 2
-    return 1
 
 
 def _host_weights(sample_weight: Any) -> Any:

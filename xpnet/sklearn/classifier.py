@@ -117,7 +117,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.preprocessing import scale
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = MLPClassifier((16,), dropout=0.1, max_iter=500, tol=1e-3, random_state=0).fit(scale(X), y)
+    >>> model = MLPClassifier((16,), dropout=0.1, learning_rate_init=0.02, tol=1e-3, random_state=0).fit(scale(X), y)
     >>> bool(model.score(scale(X), y) > 0.95)
     True
     """

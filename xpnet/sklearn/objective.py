@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xpnet import losses
+from xpnet.errors import ConfigurationError
 from xpnet.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, Poisson
 from xpnet.registry import resolve
-from xpnet.sklearn.base import outputs_for
 
 if TYPE_CHECKING:
     from xpnet.losses import Loss
     from xpnet.sklearn.labels import Labels
 
-__all__ = ["Objective", "classifier_objective", "out_activation", "regressor_objective"]
+__all__ = [
+    "Objective",
+    "class_loss",
+    "classifier_objective",
+    "out_activation",
+    "outputs_for",
+    "real_loss",
+    "regressor_objective",
+]
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Objective:
 def classifier_objective(loss: Loss | str, labels: Labels) -> Objective:
     """Return what ``"log_loss"``, a name of ours or a loss means for these labels."""
     if loss != "log_loss":
-        found: Loss = resolve("loss", loss, losses.NAMES, "targets")
+        found = class_loss(loss)
         return Objective(found, outputs_for(found, labels))
     classes = len(labels.classes)
     if labels.multilabel:
@@ -56,7 +64,34 @@ def regressor_objective(loss: Loss | str, outputs: int) -> Objective:
         return Objective(MeanSquaredError(), outputs, 0.5 * outputs, 0.5)
     if loss == "poisson":
         return Objective(Poisson(), outputs, float(outputs), float(outputs))
-    return Objective(resolve("loss", loss, losses.NAMES, "targets"), outputs)
+    return Objective(real_loss(loss), outputs)
+
+
+def class_loss(loss: Loss | str) -> Loss:
+    """Return the loss of the core that is meant, which must be one for classes."""
+    found: Loss = resolve("loss", loss, losses.NAMES, "targets")
+    if not hasattr(found, "classify"):
+        raise ConfigurationError(f"a classifier needs a loss for classes; got {found}: use a regressor")
+    return found
+
+
+def real_loss(loss: Loss | str) -> Loss:
+    """Return the loss of the core that is meant, which must be one for real targets."""
+    found: Loss = resolve("loss", loss, losses.NAMES, "targets")
+    if hasattr(found, "classify"):
+        raise ConfigurationError(f"a regressor needs a loss for real targets; got {found}: use a classifier")
+    return found
+
+
+def outputs_for(loss: Loss, labels: Labels) -> int:
+    """Return the network's number of outputs: one for two classes where the loss can do with one."""
+    if not labels.binary:
+        return len(labels.classes)
+    try:
+        loss.check((1,))
+    except ConfigurationError:
+        return 2
+    return 1
 
 
 def out_activation(loss: Any) -> str:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.utils import check_random_state
 
-from xpnet import losses
 from xpnet.errors import ConfigurationError
 from xpnet.layers import Dense
 from xpnet.network import Network
-from xpnet.registry import resolve
-from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts, outputs_for
+from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts
 from xpnet.sklearn.inputs import open_for, take_features
+from xpnet.sklearn.objective import class_loss, outputs_for, real_loss
 
 if TYPE_CHECKING:
     from xpnet.arrays import Host
@@ -108,9 +107,9 @@ class XPClassifier(ClassifierParts, _Wrapper):
 
     Examples
     --------
-    >>> from xpnet import Adam, Dense, spiral
-    >>> X, y = spiral(points=100, seed=0)
-    >>> model = XPClassifier([Dense(64), "relu", Dense(3)], optimizer=Adam(0.02), epochs=100, random_state=0)
+    >>> from xpnet import Adam, Dense, clouds
+    >>> X, y = clouds(points=300, seed=0)
+    >>> model = XPClassifier([Dense(16), "relu", Dense(3)], optimizer=Adam(0.02), epochs=20, random_state=0)
     >>> bool(model.fit(X, y).score(X, y) > 0.9)
     True
     """
@@ -167,9 +166,7 @@ class XPClassifier(ClassifierParts, _Wrapper):
 
     def _loss_and_outputs(self, targets: Host) -> tuple[Any, int]:
         suited = "binary_cross_entropy" if self._labels.multilabel else "cross_entropy"
-        loss = resolve("loss", suited if self.loss is None else self.loss, losses.NAMES, "targets")
-        if not hasattr(loss, "classify"):
-            raise ConfigurationError(f"XPClassifier needs a loss for classes; got {loss}: use XPRegressor")
+        loss = class_loss(suited if self.loss is None else self.loss)
         return loss, outputs_for(loss, self._labels)
 
 
@@ -248,4 +245,4 @@ class XPRegressor(RegressorParts, _Wrapper):
         return self
 
     def _loss_and_outputs(self, targets: Host) -> tuple[Any, int]:
-        return resolve("loss", self.loss, losses.NAMES, "targets"), targets.shape[1]
+        return real_loss(self.loss), targets.shape[1]

@@ -30,7 +30,10 @@ LIBRARIES = {
     "cupy": (os.environ.get("XPNET_CUPY", "-e.[cuda13x-ctk]"),),
 }
 # Tests that set one library beside another, and so need several at once.
-TOGETHER = ("tests/test_assembly.py", "tests/test_checkpoint.py", "tests/test_network.py", "tests/test_torch_parity.py")
+TOGETHER = (
+    *("tests/test_assembly.py", "tests/test_checkpoint.py", "tests/test_network.py", "tests/test_torch_parity.py"),
+    *("tests/test_sklearn_arrays.py", "tests/test_sklearn_checks.py"),
+)
 # Tests with a session of their own.
 ELSEWHERE = ("--ignore=tests/test_examples.py", "--ignore=tests/test_readme.py")
 # The core's dependencies, in the versions that this release was made with.
@@ -79,7 +82,7 @@ def tests(session: nox.Session, library: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """The tests that compare array libraries, with all of them installed."""
-    install(session, "-e.[strict,jax,fast]", *LIBRARIES["torch"])
+    install(session, "-e.[strict,jax,fast,sklearn]", *LIBRARIES["torch"])
     pytest(session, *TOGETHER)
 
 

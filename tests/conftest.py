@@ -8,6 +8,7 @@ with its reason, except for the libraries that every checkout can have: those, o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +16,9 @@ from importlib.util import find_spec
 import pytest
 
 import xpnet
+
+# Read by SciPy when it is first imported; scikit-learn's checks of other libraries' arrays are skipped without it.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 LIBRARIES = {
     "numpy": "numpy",

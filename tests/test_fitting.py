@@ -534,3 +534,25 @@ def test_an_array_on_the_device_stays_there(backend: xpnet.Backend) -> None:
     host.fit(X, Y, epochs=2, batch_size=8, validation_split=0.2, verbose=0)
     assert_same(net, host)
     np.testing.assert_array_equal(backend.to_numpy(x), X)
+
+
+def test_an_order_of_ones_own(backend: xpnet.Backend) -> None:
+    """A function is asked for each epoch's order, also of a single batch, and given the number of rows."""
+    asked: list[tuple[int, int]] = []
+
+    def backwards(epoch: int, rows: int) -> np.ndarray:
+        asked.append((epoch, rows))
+        return np.arange(rows)[::-1]
+
+    net, expected = make(backend), make(backend)
+    net.fit(X, Y, epochs=2, batch_size=8, shuffle=backwards, verbose=0)
+    expected.fit(X[::-1], Y[::-1], epochs=2, batch_size=8, shuffle=False, verbose=0)
+    assert_close(net, expected)
+    net.fit(X, Y, batch_size=None, shuffle=backwards, verbose=0)
+    assert asked == [(0, len(X)), (1, len(X)), (2, len(X))]
+
+
+@pytest.mark.parametrize("order", [[0, 1], np.zeros(22, int), np.arange(22.0), "backwards"])
+def test_an_order_that_is_none_is_refused(order: object) -> None:
+    with pytest.raises(xpnet.ConfigurationError, match=r"shuffle's function must return each of 0\.\.21 once"):
+        make(xpnet.open_backend("numpy")).fit(X, Y, shuffle=lambda epoch, rows: order, verbose=0)

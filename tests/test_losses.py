@@ -9,7 +9,16 @@ import pytest
 
 import xpnet
 from xpnet import losses
-from xpnet.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Huber, MeanAbsoluteError, MeanSquaredError
+from xpnet.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Hinge,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    Quantile,
+)
 from xpnet.testing import check_loss
 
 RNG = np.random.default_rng(7)
@@ -20,6 +29,7 @@ SCORES = RNG.normal(size=(4, 3))
 REAL = SCORES + np.where(RNG.random((4, 3)) < 0.5, -1, 1) * RNG.uniform(0.2, 3.0, (4, 3))
 WIDE = SCORES.reshape(2, 2, 3)
 BITS = (RNG.random((4, 3)) < 0.5).astype(float)
+COUNTS = np.array([[0, 1, 2], [3, 0, 7], [1, 1, 0], [0, 12, 4]])
 
 CASES = {
     "labels": (CrossEntropy(), LABELS, SCORES),
@@ -38,6 +48,12 @@ CASES = {
     "huber": (Huber(), REAL, SCORES),
     "huber near": (Huber(delta=10.0), REAL, SCORES),
     "huber far": (Huber(delta=0.1, reduction="sum"), REAL, SCORES),
+    "quantile": (Quantile(0.9), REAL, SCORES),
+    "quantile of matrices": (Quantile(0.2, reduction="sum"), REAL.reshape(2, 2, 3), WIDE),
+    "median of one": (Quantile(), REAL[:, 0], SCORES[:, :1]),
+    "poisson": (Poisson(), COUNTS, SCORES),
+    "poisson of matrices": (Poisson(reduction="sum"), COUNTS.reshape(2, 2, 3), WIDE),
+    "poisson of one": (Poisson(), COUNTS[:, 0], SCORES[:, :1]),
     "hinge labels": (Hinge(), LABELS, SCORES),
     "hinge one-hot": (Hinge(), ONE_HOT, SCORES),
     "hinge signs": (Hinge(), np.array([1, -1, -1, 1]), SCORES[:, :1]),
@@ -53,7 +69,9 @@ def test_loss_keeps_its_contract(case, backend):
 
 def test_every_loss_has_a_case():
     assert {type(loss) for loss, _, _ in CASES.values()} == set(losses.NAMES.values())
-    assert {getattr(losses, name) for name in losses.__all__} - {losses.Loss} == set(losses.NAMES.values())
+    assert {getattr(losses, name) for name in losses.__all__ if name != "NAMES"} - {losses.Loss} == set(
+        losses.NAMES.values()
+    )
 
 
 def value(loss, scores, y, backend):
@@ -65,12 +83,23 @@ def value(loss, scores, y, backend):
     return backend.to_numpy(run(backend.asarray(scores), backend.asarray(targets, dtype=kind)))
 
 
+def value32(loss, scores, y, backend):
+    """Return each example's loss in the backend's float32."""
+    scores, targets = (backend.asarray(np.asarray(a, dtype=np.float32)) for a in (scores, np.reshape(y, (-1, 1))))
+    return backend.to_numpy(backend.compile(lambda z, t: loss(z, t, backend.xp)[0])(scores, targets))
+
+
 def log_softmax(z):
     return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
+
+
+def log_power(counts):
+    """Return log(n**n), 0 for n = 0."""
+    return np.array([[n * np.log(n) if n else 0.0 for n in row] for row in counts])
 
 
 FORMULAS = {
@@ -84,6 +113,8 @@ FORMULAS = {
     "huber": lambda: np.where(np.abs(SCORES - REAL) <= 1, (SCORES - REAL) ** 2 / 2, np.abs(SCORES - REAL) - 0.5).mean(
         1
     ),
+    "quantile": lambda: np.maximum(0.9 * (REAL - SCORES), -0.1 * (REAL - SCORES)).mean(1),
+    "poisson": lambda: (np.exp(SCORES) - COUNTS * SCORES + log_power(COUNTS) - COUNTS).mean(1),
     "hinge labels": lambda: (
         (np.maximum(0, 1 + SCORES - SCORES[np.arange(4), LABELS][:, None]) * (1 - ONE_HOT)).sum(1) / 3
     ),
@@ -126,8 +157,41 @@ def test_links(backend):
         linked(CrossEntropy(), [[5, 1, 1]], backend), [[0.96466316, 0.01766842, 0.01766842]], atol=5e-9
     )
     np.testing.assert_allclose(linked(BinaryCrossEntropy(), SCORES, backend), sigmoid(SCORES), rtol=1e-14)
-    for loss in (MeanSquaredError(), MeanAbsoluteError(), Huber(), Hinge()):
+    for loss in (MeanSquaredError(), MeanAbsoluteError(), Huber(), Quantile(), Hinge()):
         assert np.array_equal(linked(loss, SCORES, backend), SCORES)
+
+
+def test_poisson_s_link_is_the_mean_and_its_loss_0_there(backend):
+    np.testing.assert_allclose(linked(Poisson(), SCORES, backend), np.exp(SCORES), rtol=1e-14)
+    means = np.array([[0.5], [3.0], [40.0]])
+    np.testing.assert_allclose(value(Poisson(), np.log(means), means, backend), 0.0, atol=1e-13)
+
+
+def test_poisson_goes_on_as_a_tangent_where_float32_would_overflow(backend32):
+    at = {z: float(value32(Poisson(), [[z]], [0.0], backend32)[0]) for z in (50.0, 51.0, 1e4)}
+    top = np.exp(50.0)
+    assert at == pytest.approx({50.0: top, 51.0: 2 * top, 1e4: (1e4 - 49) * top}, rel=1e-5)
+
+
+def test_poisson_refuses_negative_counts():
+    with pytest.raises(xpnet.DataError, match=r"y must not be negative for loss='poisson'; got -1\.0"):
+        Poisson().targets(np.array([0, -1]), (1,))
+
+
+@pytest.mark.parametrize("quantile", [0, 1, -0.1, "half"])
+def test_quantiles_lie_between_0_and_1(quantile):
+    with pytest.raises(
+        xpnet.ConfigurationError, match=r"Quantile\.quantile must be a finite number above 0 and below 1"
+    ):
+        Quantile(quantile)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.75])
+def test_the_quantile_of_the_targets_minimizes_its_loss(quantile):
+    y = np.random.default_rng(0).normal(size=400)
+    net = xpnet.Network([xpnet.Dense(1)], loss=Quantile(quantile), optimizer=xpnet.Adam(0.05), inputs=1)
+    net.fit(np.zeros((400, 1)), y, epochs=300, batch_size=None, verbose=0)
+    assert abs(np.mean(y < net.predict([[0.0]])[0, 0]) - quantile) < 0.02
 
 
 def test_classes(backend):

@@ -14,7 +14,10 @@ import pytest
 import xpnet
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/guide.md", "docs/step_by_step.md", "docs/own_loss_and_metric.md", "backends/README.md"]
+PAGES = [
+    *("README.md", "docs/guide.md", "docs/step_by_step.md", "docs/own_loss_and_metric.md", "docs/sklearn.md"),
+    "backends/README.md",
+]
 TEXTS = [*PAGES, "docs/differences.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -215,6 +215,12 @@ if TYPE_CHECKING:
     from xpnet.losses import (
         MeanSquaredError as MeanSquaredError,
     )
+    from xpnet.losses import (
+        Poisson as Poisson,
+    )
+    from xpnet.losses import (
+        Quantile as Quantile,
+    )
     from xpnet.metrics import (
         F1 as F1,
     )
@@ -410,7 +416,16 @@ _HOMES = {
         "Step",
         "Tanh",
     ),
-    "losses": ("BinaryCrossEntropy", "CrossEntropy", "Hinge", "Huber", "MeanAbsoluteError", "MeanSquaredError"),
+    "losses": (
+        "BinaryCrossEntropy",
+        "CrossEntropy",
+        "Hinge",
+        "Huber",
+        "MeanAbsoluteError",
+        "MeanSquaredError",
+        "Poisson",
+        "Quantile",
+    ),
     "metrics": (
         "F1",
         "R2",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from xpnet.registry import resolve
 from xpnet.training import Batch, Sums
 
 if TYPE_CHECKING:
+    from xpnet.arrays import Host
     from xpnet.network import Network
 
 __all__ = ["History", "evaluate", "fit", "place_batch"]
@@ -60,7 +61,7 @@ def fit(
     *,
     epochs: int,
     batch_size: int | None,
-    shuffle: bool,
+    shuffle: bool | Callable[[int, int], Any],
     validation_split: float,
     validation_data: Any,
     sample_weight: Any,
@@ -70,8 +71,10 @@ def fit(
 ) -> History:
     """Train; see :meth:`xpnet.Network.fit`, whose arguments these are."""
     epochs = check_integer("epochs", epochs, least=0)
-    if not isinstance(shuffle, bool | np.bool_):
-        raise ConfigurationError(f"shuffle must be True (new batches every epoch) or False; got {shuffle!r}")
+    if not isinstance(shuffle, bool | np.bool_) and not callable(shuffle):
+        raise ConfigurationError(
+            f"shuffle must be True (new batches every epoch), False or a function (epoch, rows); got {shuffle!r}"
+        )
     progress = choose_progress(epochs, verbose)
     given = _resolve_callbacks(callbacks)
     intake = Intake(network, class_weight)
@@ -113,9 +116,7 @@ def fit(
     try:
         for epoch in range(network.epochs, network.epochs + epochs):
             hooks.call("on_epoch_begin", epoch, {})
-            order = None
-            if shuffle and source.rows is not None and size < source.rows:
-                order = host_stream(network.seed, "batches", epoch).permutation(source.rows)
+            order = _order(shuffle, network.seed, epoch, source.rows, size)
             steps = None if source.rows is None else -(-source.rows // size)
             carry, done = (network.state, network.zero_sums()), 0
             for reached, more in source.train(functions, carry, order, size, before):
@@ -176,6 +177,23 @@ def _sources(
         return intake.open_split(x, y, sample_weight, split)
     source = intake.open(x, y, sample_weight)
     return source, None if validation_data is None else intake.open_validation(validation_data)
+
+
+def _order(
+    shuffle: bool | Callable[[int, int], Any], seed: int, epoch: int, rows: int | None, size: int
+) -> Host | None:
+    """Return the order of an epoch's rows, or None for their own, as where a batch takes all."""
+    if not shuffle or rows is None:
+        return None
+    if not callable(shuffle):
+        return None if size >= rows else host_stream(seed, "batches", epoch).permutation(rows)
+    order = np.asarray(shuffle(epoch, rows))
+    if order.dtype.kind not in "iu" or not np.array_equal(np.sort(order, axis=None), np.arange(rows)):
+        raise ConfigurationError(
+            f"shuffle's function must return each of 0..{rows - 1} once; it returned {order.dtype} of shape "
+            f"{order.shape} for epoch {epoch}"
+        )
+    return order.reshape(-1)
 
 
 def _before_batch(hooks: CallbackList) -> Before:

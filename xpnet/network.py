@@ -48,7 +48,8 @@ class Network:
         From the input to the scores. The last layer gives raw scores (logits): the losses apply softmax or
         sigmoid themselves.
     loss : Loss or str
-        ``"cross_entropy"``, ``"binary_cross_entropy"``, ``"mse"``, ``"mae"``, ``"huber"``, ``"hinge"``.
+        ``"cross_entropy"``, ``"binary_cross_entropy"``, ``"mse"``, ``"mae"``, ``"huber"``, ``"quantile"``,
+        ``"poisson"``, ``"hinge"``.
     optimizer : optimizer, chain or str
         Default: Adam.
     metrics : sequence of Metric or str, optional
@@ -195,7 +196,7 @@ class Network:
         *,
         epochs: int = 1,
         batch_size: int | None = 32,
-        shuffle: bool = True,
+        shuffle: bool | Callable[[int, int], Any] = True,
         validation_split: float = 0.0,
         validation_data: Any = None,
         sample_weight: Any = None,
@@ -217,8 +218,9 @@ class Network:
             Passes over the data.
         batch_size : int or None
             Examples in a step, the last one smaller where they do not divide; None takes all.
-        shuffle : bool
-            Whether batches are drawn in a new order every epoch.
+        shuffle : bool or callable
+            Whether batches are drawn in a new order every epoch; ``shuffle(epoch, rows)`` returns an order of your
+            own, each row's number once.
         validation_split : float
             Share of the examples, drawn by the seed, that is held out and measured after every epoch.
         validation_data : (x, y), (x, y, weights), or iterable of batches

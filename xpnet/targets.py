@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Host = np.ndarray[Any, Any]
 
-__all__ = ["binary_rows", "class_targets", "real_rows", "sign_rows"]
+__all__ = ["binary_rows", "class_targets", "count_rows", "real_rows", "sign_rows"]
 
 SUM_TOLERANCE = 1e-3
 """How far a row of class probabilities may be from summing to 1: float16 inputs still pass."""
@@ -96,6 +96,23 @@ def binary_rows(y: Host, outputs: int) -> Host:
     wrong = np.logical_or(y < 0, y > 1)
     if bool(np.any(wrong)):
         raise DataError(f"y must lie in 0..1 for loss='binary_cross_entropy'; got {_first(y, wrong)}")
+    return y
+
+
+def count_rows(y: Host, out_shape: Shape) -> Host:
+    """Return targets of at least 0 shaped (N, *out_shape).
+
+    Raises
+    ------
+    ShapeError
+        The shape is another.
+    DataError
+        A value is negative.
+    """
+    y = real_rows(y, out_shape)
+    wrong = y < 0
+    if bool(np.any(wrong)):
+        raise DataError(f"y must not be negative for loss='poisson'; got {_first(y, wrong)}")
     return y
 
 

@@ -106,7 +106,7 @@ class Program:
         gradient = self.layout.pack(gradients, xp)
         done = xp.astype(state.step, self.dtype)
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale  # type: ignore[attr-defined]
-        now = Now(rate, done + 1.0, self.layout, xp)
+        now = Now(rate, done + 1.0, self.layout, xp, sums["loss"][1])
         _, new_params, optimizer = self.optimizer.update(gradient, state.params, state.optimizer, now)
         layers = self.model.advance(state.layers, residuals)
         step = state.step

@@ -18,7 +18,7 @@ DEVICES = ("CPU_DEVICE", "device1", "device2")
 
 
 def open(device: object, dtype: str) -> Backend:
-    """Open array-api-strict on ``"device1"`` (default), ``"device2"`` or ``"CPU_DEVICE"``."""
+    """Open array-api-strict on ``"device1"`` (default), ``"device2"``, ``"CPU_DEVICE"`` or a ``Device`` of its own."""
     import array_api_strict as strict
 
     name = "device1" if device is None else next((n for n in DEVICES if device in (n, strict.Device(n))), None)

@@ -33,6 +33,7 @@ class Now(NamedTuple):
     step: Array  # 0-d, floating, counted from 1
     layout: Layout
     xp: Any
+    weight: Array | float = 1.0  # 0-d: the sum of the batch's weights, its number of examples where none are given
 
 
 class Link(Protocol):

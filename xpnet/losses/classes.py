@@ -1,78 +1,22 @@
-r"""Losses: a value for each example, and its slope in the network's scores.
-
-A loss is a frozen record, called with scores (N, ...) and targets: it returns the losses (N,) and the slopes
-(N, ...), the derivative of each example's loss. The training step weighs and reduces them:
-
-    mean:  L = sum(w l) / sum(w)          sum:  L = sum(w l)
-
-with w the sample weights (1 if none are given). So a weight of 2 equals the example given twice. Scores are raw
-(logits); the loss's ``link`` turns them into predictions.
-"""
+"""Losses of classes: cross-entropy of one class of several and of yes-or-no questions, and the hinge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from xpnet.checks import hold_reals
-from xpnet.errors import ConfigurationError, unknown_name
-from xpnet.targets import Host, binary_rows, class_targets, real_rows, sign_rows
+from xpnet.errors import ConfigurationError
+from xpnet.losses.base import check_reduction, mean_of_outputs
+from xpnet.targets import Host, binary_rows, class_targets, sign_rows
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
     from xpnet.parameters import Shape
 
-__all__ = [
-    "BinaryCrossEntropy",
-    "CrossEntropy",
-    "Hinge",
-    "Huber",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-]
-
-REDUCTIONS = ("mean", "sum")
-
-
-class Loss(Protocol):
-    """What a loss has. Losses for classes also have ``classify(scores, xp)`` and ``true_classes(targets, xp)``."""
-
-    reduction: str
-    metrics: ClassVar[tuple[str, ...]]
-    """Names of the metrics that are reported when none are asked for."""
-
-    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
-        """Return losses (N,) and slopes shaped as the scores."""
-
-    def check(self, out_shape: Shape) -> None:
-        """Raise ConfigurationError where a network with these outputs cannot have this loss."""
-
-    def targets(self, y: Host, out_shape: Shape) -> Host:
-        """Check the user's y, on the host, and bring it into the form that the call takes."""
-
-    def link(self, scores: Array, xp: Any) -> Array:
-        """Return predictions: probabilities for classes, the scores themselves otherwise."""
-
-
-class RealTargets:
-    """Base of the losses of real targets: any output shape, and scores that are the predictions."""
-
-    metrics: ClassVar[tuple[str, ...]] = ()
-
-    def check(self, out_shape: Shape) -> None:
-        """Take any outputs."""
-
-    def targets(self, y: Host, out_shape: Shape) -> Host:
-        """Take real values shaped as the outputs."""
-        return real_rows(y, out_shape)
-
-    def link(self, scores: Array, xp: Any) -> Array:
-        """Return the scores."""
-        return scores
+__all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +46,7 @@ class CrossEntropy:
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def __post_init__(self) -> None:
-        _check_reduction(self.reduction)
+        check_reduction(self.reduction)
         hold_reals(self, "label_smoothing", least=0, below=1)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
@@ -147,7 +91,6 @@ class BinaryCrossEntropy:
 
     Shapes: scores z (N, K); targets (N, K) in [0, 1], or (N,) for K = 1. Computed as
     (max(z, 0) - t z) + log1p(exp(-|z|)).
-    (max(z, 0) - t z) + log1p(exp(-|z|)).
 
     Raises
     ------
@@ -159,12 +102,12 @@ class BinaryCrossEntropy:
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def __post_init__(self) -> None:
-        _check_reduction(self.reduction)
+        check_reduction(self.reduction)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes (N, K)."""
         losses, slopes = xp.nn.sigmoid_cross_entropy(scores, targets)
-        return _mean_of_outputs(losses, slopes, xp)
+        return mean_of_outputs(losses, slopes, xp)
 
     def check(self, out_shape: Shape) -> None:
         """Need a vector of outputs."""
@@ -188,83 +131,6 @@ class BinaryCrossEntropy:
 
 
 @dataclass(frozen=True)
-class MeanSquaredError(RealTargets):
-    r"""Squared error :math:`l = \frac1K \sum_k (z_k - t_k)^2`, any output shape of K values.
-
-    Raises
-    ------
-    ConfigurationError
-        ``reduction`` is neither ``"mean"`` nor ``"sum"``.
-    """
-
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        _check_reduction(self.reduction)
-
-    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
-        """Return losses (N,) and slopes."""
-        error = scores - targets
-        return _mean_of_outputs(error * error, 2.0 * error, xp)
-
-
-@dataclass(frozen=True)
-class MeanAbsoluteError(RealTargets):
-    r"""Absolute error :math:`l = \frac1K \sum_k |z_k - t_k|`, any output shape of K values; slope 0 at 0.
-
-    Raises
-    ------
-    ConfigurationError
-        ``reduction`` is neither ``"mean"`` nor ``"sum"``.
-    """
-
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        _check_reduction(self.reduction)
-
-    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
-        """Return losses (N,) and slopes."""
-        error = scores - targets
-        return _mean_of_outputs(xp.abs(error), xp.sign(error), xp)
-
-
-@dataclass(frozen=True)
-class Huber(RealTargets):
-    r"""Squared error near 0 and absolute error beyond ``delta`` (Huber 1964), any output shape of K values.
-
-    .. math:: l = \frac1K \sum_k \begin{cases} e_k^2 / 2 & |e_k| \le \delta \\
-              \delta (|e_k| - \delta / 2) & \text{otherwise}\end{cases}, \quad e = z - t
-
-    Parameters
-    ----------
-    delta : float
-        Where the square becomes a line, in units of the target, above 0.
-    reduction : str
-        ``"mean"`` or ``"sum"``.
-
-    Raises
-    ------
-    ConfigurationError
-        ``delta`` or ``reduction`` is out of range.
-    """
-
-    delta: float = 1.0
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        _check_reduction(self.reduction)
-        hold_reals(self, "delta", above=0)
-
-    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
-        """Return losses (N,) and slopes."""
-        error = scores - targets
-        near = xp.minimum(xp.abs(error), self.delta)
-        losses = near * (xp.abs(error) - 0.5 * near)
-        return _mean_of_outputs(losses, xp.sign(error) * near, xp)
-
-
-@dataclass(frozen=True)
 class Hinge:
     r"""Margin loss of support vector machines.
 
@@ -284,7 +150,7 @@ class Hinge:
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def __post_init__(self) -> None:
-        _check_reduction(self.reduction)
+        check_reduction(self.reduction)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes."""
@@ -325,24 +191,6 @@ class Hinge:
         return targets if len(targets.shape) == 1 else xp.astype(targets[:, 0] > 0.0, xp.int32)
 
 
-NAMES = {
-    "cross_entropy": CrossEntropy,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "mse": MeanSquaredError,
-    "mean_squared_error": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "huber": Huber,
-    "hinge": Hinge,
-}
-
-
-def _mean_of_outputs(losses: Array, slopes: Array, xp: Any) -> tuple[Array, Array]:
-    """Average an elementwise loss over each example's K values."""
-    outputs = prod(losses.shape[1:])
-    return xp.sum(xp.reshape(losses, (losses.shape[0], outputs)), axis=1) / outputs, slopes / outputs
-
-
 def _column(classes: Array) -> Array:
     return classes[:, 0] if classes.shape[1] == 1 else classes
 
@@ -352,8 +200,3 @@ def _check_vector(loss: str, out_shape: Shape) -> None:
         raise ConfigurationError(
             f"loss {loss!r} needs outputs of shape (K,); the network gives {out_shape}: add Flatten()"
         )
-
-
-def _check_reduction(reduction: str) -> None:
-    if reduction not in REDUCTIONS:
-        raise unknown_name("reduction", reduction, REDUCTIONS)

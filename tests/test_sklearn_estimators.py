@@ -1,0 +1,336 @@
+"""What the perceptrons have beyond scikit-learn's: exact warm starts, dropout, losses, layers, curves, callbacks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_wine, make_regression
+from sklearn.preprocessing import scale
+
+import xpnet
+from xpnet import Adam, BinaryCrossEntropy, Dense, Dropout, Poisson, Quantile, Residual
+from xpnet.sklearn import MLPClassifier, MLPRegressor, XPClassifier, XPRegressor
+from xpnet.sklearn.solvers import BatchPenalty, EpsilonHatAdam, VelocitySGD
+from xpnet.testing import check_optimizer
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_wine(return_X_y=True)
+X = scale(X)
+NAMES = np.array(["a", "b", "c"])[Y]
+XR, YR = make_regression(200, 4, n_targets=2, noise=5.0, random_state=0)
+YR = YR / 50.0
+
+SGD = {"solver": "sgd", "learning_rate_init": 0.1}
+
+
+def weights(model):
+    return model.network_.get_weights()
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert np.array_equal(found[name], value), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        SGD,
+        SGD | {"learning_rate": "invscaling"},
+        SGD | {"learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 1},
+        {"dropout": 0.3, "batch_norm": True},
+        {"tol": 0.03, "n_iter_no_change": 2, "learning_rate_init": 0.01},
+        {"layers": [Dense(6), "tanh", Dropout(0.2)]},
+    ],
+)
+def test_two_warm_started_fits_are_one_of_their_length(options):
+    """To the last bit, and in all that is counted: also where the second fit ends by itself."""
+    options = {"hidden_layer_sizes": (8,), "batch_size": 50, "random_state": 2, "warm_start": True} | options
+    twice, once = MLPClassifier(max_iter=10, **options), MLPClassifier(max_iter=20, **options)
+    twice.fit(X, NAMES).fit(X, NAMES)
+    once.fit(X, NAMES)
+    assert_equal(weights(twice), weights(once))
+    assert twice.loss_curve_ == once.loss_curve_
+    assert (twice.t_, twice.best_loss_) == (once.t_, once.best_loss_)
+    assert dict(twice.history_) == dict(once.history_)
+
+
+@pytest.mark.parametrize("model", [XPClassifier(validation_fraction=0.2), XPRegressor([Dropout(0.2), Dense(1)])])
+def test_two_warm_started_fits_of_any_network_are_one(model):
+    twice = type(model)(**model.get_params()).set_params(epochs=3, warm_start=True, random_state=0)
+    once = type(model)(**model.get_params()).set_params(epochs=6, random_state=0)
+    twice.fit(X, Y).fit(X, Y)
+    assert_equal(weights(twice), weights(once.fit(X, Y)))
+    assert twice.n_iter_ == once.n_iter_ == 6
+    assert_equal(weights(once.fit(X, Y)), weights(twice))
+
+
+def test_a_warm_start_keeps_what_was_held_out():
+    model = MLPClassifier((8,), early_stopping=True, warm_start=True, max_iter=3, random_state=0).fit(X, Y)
+    held_out = model._split.held_out
+    assert np.array_equal(model.fit(X, Y)._split.held_out, held_out)
+
+
+@pytest.mark.parametrize("model", [MLPClassifier(warm_start=True, max_iter=2), XPClassifier(warm_start=True, epochs=1)])
+def test_a_warm_start_wants_the_same_classes(model):
+    model.fit(X, Y)
+    with pytest.raises(ValueError, match=r"`y` has classes not in|`y` has the same classes"):
+        model.fit(X, Y + 1)
+
+
+def test_partial_fits_go_on():
+    parts = MLPClassifier((8,), random_state=0, batch_size=50)
+    for _ in range(6):
+        parts.partial_fit(X, Y, classes=[0, 1, 2])
+    whole = MLPClassifier((8,), random_state=0, batch_size=50, max_iter=6, n_iter_no_change=100).fit(X, Y)
+    assert_equal(weights(parts), weights(whole))
+    xp = XPClassifier(random_state=0)
+    for _ in range(3):
+        xp.partial_fit(X, Y, classes=[0, 1, 2])
+    assert_equal(weights(xp), weights(XPClassifier(random_state=0, epochs=3).fit(X, Y)))
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_partial_fit_holds_the_classes(kind):
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        kind().partial_fit(X, Y)
+    model = kind().partial_fit(X[Y < 2], Y[Y < 2], classes=[0, 1, 2])
+    assert model.predict_proba(X).shape[1] == 3
+    model.partial_fit(X, Y)
+    with pytest.raises(ValueError, match="not the same as on last call"):
+        model.partial_fit(X, Y, classes=[0, 1])
+    with pytest.raises(ValueError, match="has classes not in"):
+        model.partial_fit(X, Y + 5)
+    with pytest.raises(xpnet.ConfigurationError, match="give partial_fit a dict"):
+        kind(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_partial_fit_is_absent_with_lbfgs_and_early_stopping():
+    assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")
+    assert not hasattr(MLPRegressor(solver="lbfgs"), "partial_fit")
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        MLPClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_dropout_and_batch_norm_make_their_layers():
+    model = MLPClassifier((6, 5), dropout=0.25, batch_norm=True, max_iter=2, random_state=0).fit(X, Y)
+    names = [type(layer).__name__ for layer in model.network_.model.layers]
+    assert names == [*(["Dense", "BatchNorm", "ReLU", "Dropout"] * 2), "Dense"]
+    assert model.network_.model.layers[3] == Dropout(0.25)
+    assert [w.shape for w in model.coefs_] == [(13, 6), (6, 5), (5, 3)]
+    assert np.array_equal(model.predict_proba(X), model.predict_proba(X)), "nothing is dropped in prediction"
+    for options in ({"dropout": 0.1}, {"batch_norm": True}):
+        with pytest.raises(xpnet.ConfigurationError, match="solver='lbfgs' needs a loss that is the same"):
+            MLPClassifier(solver="lbfgs", **options).fit(X, Y)
+    with pytest.raises(ValueError, match="'dropout' parameter of MLPClassifier must be a float in the range"):
+        MLPClassifier(dropout=1.0).fit(X, Y)
+
+
+def test_layers_of_ones_own():
+    layers = [Dense(6), "gelu", Residual([Dense(6), "tanh"])]
+    model = MLPClassifier(layers=layers, max_iter=60, learning_rate_init=0.01, random_state=0).fit(X, Y)
+    assert model.score(X, Y) > 0.97
+    assert [w.shape for w in model.coefs_] == [(13, 6), (6, 6), (6, 3)]
+    assert model.n_layers_ == 4
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_class_weights(kind):
+    """A weight for a class is that weight for each of its samples; "balanced" makes the classes' sums alike."""
+    options = {"random_state": 0} | ({"max_iter": 5} if kind is MLPClassifier else {"epochs": 5})
+    given = {"a": 0.5, "b": 3.0, "c": 1.0}
+    by_class = kind(class_weight=given, **options).fit(X, NAMES)
+    by_sample = kind(**options).fit(X, NAMES, sample_weight=[given[name] for name in NAMES])
+    assert_equal(weights(by_class), weights(by_sample))
+    balanced = kind(class_weight="balanced", **options).fit(X, NAMES)
+    counts = np.bincount(Y)
+    by_sample = kind(**options).fit(X, NAMES, sample_weight=(len(Y) / (3 * counts))[Y])
+    for name, value in weights(by_sample).items():
+        np.testing.assert_allclose(weights(balanced)[name], value, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [MLPRegressor, XPRegressor])
+@pytest.mark.parametrize("quantile", [0.1, 0.8])
+def test_quantiles(kind, quantile):
+    stream = np.random.default_rng(0)
+    x = stream.uniform(-1, 1, (1500, 1))
+    y = x[:, 0] + stream.normal(0, 0.5, 1500)
+    options = {"random_state": 0, "loss": Quantile(quantile)}
+    if kind is MLPRegressor:
+        model = MLPRegressor(**options, hidden_layer_sizes=(8,), learning_rate_init=0.02, max_iter=60)
+    else:
+        model = XPRegressor([Dense(8), "relu", Dense(1)], **options, optimizer=Adam(0.01), epochs=30)
+    assert abs(np.mean(y < model.fit(x, y).predict(x)) - quantile) < 0.05
+
+
+def test_counts_and_several_targets():
+    stream = np.random.default_rng(0)
+    x = stream.uniform(-1, 1, (1000, 2))
+    means = np.exp(np.column_stack([x[:, 0], 1.0 + x[:, 1]]))
+    y = stream.poisson(means)
+    for model in (
+        MLPRegressor("poisson", (), learning_rate_init=0.05, max_iter=60, random_state=0),
+        XPRegressor([Dense(2)], loss=Poisson(), optimizer=Adam(0.05), epochs=20, random_state=0),
+    ):
+        found = model.fit(x, y).predict(x)
+        assert found.shape == (1000, 2)
+        np.testing.assert_allclose(found, means, rtol=0.25)
+    with pytest.raises(xpnet.DataError, match="must not be negative"):
+        MLPRegressor("poisson").fit(x, y - 1)
+    assert MLPRegressor("quantile").fit(XR, YR).predict(XR).shape == (200, 2)
+
+
+def test_losses_of_ones_own():
+    for loss in ("cross_entropy", xpnet.CrossEntropy(label_smoothing=0.1), "hinge"):
+        model = MLPClassifier((8,), loss=loss, learning_rate_init=0.02, max_iter=60, random_state=0).fit(X, NAMES)
+        assert model.score(X, NAMES) > 0.97
+        two = MLPClassifier((8,), loss=loss, learning_rate_init=0.02, max_iter=60, random_state=0).fit(X, Y == 1)
+        assert two.score(X, Y == 1) > 0.97
+        assert two.n_outputs_ == (1 if loss == "hinge" else 2), "one output where the loss can do with one"
+    assert MLPRegressor("huber", (8,), max_iter=2, random_state=0).fit(XR, YR).out_activation_ == "identity"
+    with pytest.raises(xpnet.ConfigurationError, match="unknown loss 'squared_eror'"):
+        MLPRegressor("squared_eror").fit(XR, YR)
+    with pytest.raises(xpnet.ConfigurationError, match="a classifier needs a loss for classes"):
+        XPClassifier(loss="mse").fit(X, Y)
+    with pytest.raises(xpnet.ConfigurationError, match="a classifier needs a loss for classes"):
+        MLPClassifier(loss="mse").fit(X, Y)
+    with pytest.raises(xpnet.ConfigurationError, match="a regressor needs a loss for real targets"):
+        MLPRegressor("hinge").fit(XR, YR)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_margins_instead_of_probabilities(kind):
+    probable, hinge = kind(random_state=0), kind(loss="hinge", random_state=0)
+    assert hasattr(probable, "predict_proba")
+    assert not hasattr(probable, "decision_function")
+    for y, shape in ((Y, (178, 3)), (Y == 1, (178,))):
+        hinge.fit(X, y)
+        assert not hasattr(hinge, "predict_proba")
+        margins = hinge.decision_function(X)
+        assert margins.shape == shape
+        best = margins.argmax(axis=1) if margins.ndim == 2 else margins > 0
+        assert np.array_equal(hinge.predict(X), hinge.classes_[best.astype(int)])
+
+
+def test_curves_of_training_and_validation():
+    model = MLPClassifier((8,), early_stopping=True, max_iter=7, n_iter_no_change=50, random_state=0).fit(X, Y)
+    assert set(model.history_) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
+    assert model.history_["val_accuracy"] == pytest.approx(model.validation_scores_)
+    assert [len(curve) for curve in model.history_.values()] == [7] * 5
+    plain = MLPClassifier((8,), alpha=0.0, max_iter=7, random_state=0).fit(X, Y)
+    assert plain.history_["loss"] == pytest.approx(plain.loss_curve_), "without the penalty"
+
+
+def test_held_out_samples_of_ones_own():
+    """They are not trained on, and early stopping goes by them and keeps the best epoch's weights."""
+    options = {"max_iter": 30, "n_iter_no_change": 50, "learning_rate_init": 0.02, "random_state": 0}
+    own, held_out = np.arange(178) % 4 > 0, np.arange(178) % 4 == 0
+    held = {"X_val": X[held_out], "y_val": NAMES[held_out]}
+    beside = MLPClassifier((8,), **options).fit(X[own], NAMES[own], **held)
+    assert_equal(weights(beside), weights(MLPClassifier((8,), **options).fit(X[own], NAMES[own])))
+    stopped = MLPClassifier((8,), early_stopping=True, **options).fit(X[own], NAMES[own], **held)
+    assert stopped.validation_scores_ == pytest.approx(beside.history_["val_accuracy"])
+    assert stopped.score(X[held_out], NAMES[held_out]) == stopped.best_validation_score_
+    weighted = MLPClassifier((8,), early_stopping=True, **options)
+    weighted.fit(X[own], NAMES[own], **held, sample_weight_val=(NAMES[held_out] == "a") + 0.0)
+    assert weighted.history_["val_loss"] != stopped.history_["val_loss"]
+    with pytest.raises(xpnet.ConfigurationError, match="X_val is missing"):
+        MLPClassifier().fit(X, Y, y_val=Y)
+
+
+def test_callbacks():
+    class Count(xpnet.Callback):
+        epochs = 0
+
+        def on_epoch_end(self, epoch, logs):
+            self.epochs += 1
+            self.network.stop_training = epoch == 3
+
+    count = Count()
+    model = MLPClassifier((8,), callbacks=[count], random_state=0).fit(X, Y)
+    assert (count.epochs, model.n_iter_) == (4, 4)
+    assert XPClassifier(callbacks=[Count()], random_state=0).fit(X, Y).n_iter_ == 4
+    with pytest.raises(xpnet.ConfigurationError, match="callbacks must be a list"):
+        MLPClassifier(callbacks="early_stopping").fit(X, Y)
+
+
+def test_ctrl_c_keeps_what_was_learned():
+    class Interrupt(xpnet.Callback):
+        def on_epoch_begin(self, epoch, logs):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model = MLPClassifier((8,), callbacks=[Interrupt()], random_state=0).fit(X, Y)
+    assert model.n_iter_ == len(model.loss_curve_) == 2
+    assert model.predict(X).shape == Y.shape
+
+
+def test_weights_can_be_put_in_place():
+    model = MLPClassifier((8,), max_iter=2, random_state=0).fit(X, Y)
+    twin = MLPClassifier((8,), max_iter=2, random_state=1).fit(X, Y)
+    twin.coefs_, twin.intercepts_ = model.coefs_, model.intercepts_
+    assert np.array_equal(twin.predict_proba(X), model.predict_proba(X))
+    assert not hasattr(MLPClassifier(), "coefs_")
+    assert not hasattr(MLPClassifier(), "classes_")
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_training_that_diverges_is_refused():
+    with pytest.raises(xpnet.DataError, match="non-finite parameter weights"):
+        MLPRegressor(solver="sgd", learning_rate_init=1e6, max_iter=20, random_state=0).fit(XR * 1e6, YR)
+
+
+def test_the_wrapper_s_layers_fit_the_data():
+    model = XPClassifier(lambda inputs, outputs: [Dense(inputs), "tanh", Dense(outputs)], epochs=2).fit(X, Y)
+    assert [slot.shape for slot in model.network_.layout.slots] == [(13, 13), (13,), (13, 3), (3,)]
+    with pytest.raises(xpnet.ConfigurationError, match=r"layers must give outputs of shape \(3,\)"):
+        XPClassifier([Dense(2)]).fit(X, Y)
+    assert XPClassifier([Dense(1)], loss=BinaryCrossEntropy(), epochs=2).fit(X, Y == 1).predict(X).dtype == bool
+    several = np.column_stack([Y == 0, Y == 1]).astype(int)
+    model = XPClassifier(epochs=30, random_state=0).fit(X, several)
+    assert model.network_.loss == BinaryCrossEntropy()
+    assert model.score(X, several) > 0.95
+
+
+def test_the_wrapper_trains_as_the_network_does():
+    model = XPRegressor([Dense(5), "tanh", Dense(2)], optimizer="sgd", metrics=["r2"], epochs=4, random_state=3)
+    model.fit(XR, YR)
+    seed = model.network_.seed
+    layers = [Dense(5), "tanh", Dense(2)]
+    net = xpnet.Network(layers, loss="mse", optimizer="sgd", metrics=["r2"], dtype="float64", seed=seed)
+    history = net.fit(XR, YR, epochs=4, verbose=0)
+    assert dict(model.history_) == dict(history)
+    assert_equal(weights(model), net.get_weights())
+    assert np.array_equal(model.predict(XR), net.predict(XR))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [VelocitySGD(0.1, 0.9, True), VelocitySGD(0.1, 0.5, False), EpsilonHatAdam(0.01, 0.9, 0.999, 1e-8)],
+)
+def test_the_rules_are_optimizers(optimizer, backend):
+    check_optimizer(optimizer, backend=backend)
+
+
+def test_the_penalty_is_a_link(backend):
+    check_optimizer(xpnet.chain(BatchPenalty(0.1, 2.0), xpnet.SGD(0.1)), backend=backend)
+
+
+def test_without_scikit_learn_the_remedy_is_named():
+    script = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "try:\n    import xpnet.sklearn\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "xpnet.sklearn needs scikit-learn; run: pip install 'xpnet[sklearn]'"

@@ -1,0 +1,224 @@
+"""What all estimators here have in common: prediction, scores, and what they tell scikit-learn about themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from xpnet.errors import ConfigurationError, DataError
+from xpnet.losses import Hinge
+from xpnet.sklearn.inputs import check_same_library, give_back, host_values, take_features, take_targets, take_weights
+from xpnet.sklearn.labels import Labels
+
+if TYPE_CHECKING:
+    from xpnet.arrays import Host
+    from xpnet.backend import Array
+    from xpnet.network import Network
+
+__all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts"]
+
+
+class NetworkEstimator(BaseEstimator):
+    """An estimator whose fitted state is a :class:`xpnet.Network`, ``network_``."""
+
+    network_: Network
+
+    def _run(self, method: str, X: Any, called: str) -> tuple[Array, Array]:
+        """Return what a method of the network gives for X, on its backend, and X as it was taken in."""
+        check_is_fitted(self, "network_")
+        X = take_features(self, X, reset=False)
+        check_same_library(self, X, called)
+        return getattr(self.network_, method)(X), X
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Say whether there is a network."""
+        return hasattr(self, "network_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that arrays of other libraries and sparse matrices are taken."""
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _gives_probabilities(estimator: Any) -> bool:
+    network = getattr(estimator, "network_", None)
+    loss = estimator.loss if network is None else network.loss
+    if isinstance(loss, Hinge) or loss == "hinge":
+        raise AttributeError("loss 'hinge' gives margins, not probabilities: use decision_function")
+    return True
+
+
+def _gives_margins(estimator: Any) -> bool:
+    try:
+        _gives_probabilities(estimator)
+    except AttributeError:
+        return True
+    raise AttributeError("this loss gives probabilities: use predict_proba")
+
+
+class ClassifierParts(ClassifierMixin):
+    """Labels in and out, probabilities and accuracy."""
+
+    _labels: Labels
+    network_: Network
+
+    @property
+    def classes_(self) -> Host:
+        """Class labels, sorted, as NumPy array."""
+        if not hasattr(self, "_labels"):
+            raise AttributeError(f"{type(self).__name__} has no classes_ before it is fitted")
+        return self._labels.classes
+
+    def predict(self, X: Any) -> Array:
+        """Return the predicted labels (N,), or an indicator matrix (N, labels).
+
+        Parameters
+        ----------
+        X : array (N, features)
+            A list, frame, sparse matrix, or an array of any library.
+
+        Returns
+        -------
+        array
+            In the library and on the device of X; text as NumPy array.
+        """
+        found, X = self._run("classify", X, "predict")
+        backend = self.network_.backend
+        labels = self._labels.decode(np.asarray(backend.to_numpy(found)))
+        return give_back(backend.asarray(labels), backend, X) if labels.dtype.kind in "iufb" else labels
+
+    @available_if(_gives_probabilities)
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, (N, classes), in the library and on the device of X."""
+        return self._probabilities(X, "predict_proba")
+
+    @available_if(_gives_probabilities)
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithm of :meth:`predict_proba`."""
+        probabilities = self._probabilities(X, "predict_log_proba")
+        with np.errstate(divide="ignore"):
+            return array_namespace(probabilities).log(probabilities)
+
+    @available_if(_gives_margins)
+    def decision_function(self, X: Any) -> Array:
+        """Return the raw scores: (N,) for two classes, above 0 for the second one, else (N, classes)."""
+        found, X = self._run("forward", X, "decision_function")
+        scores = give_back(found, self.network_.backend, X)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy, of several labels the share of samples with all of them right."""
+        found = host_values(self.predict(X), "predictions")
+        return float(accuracy_score(host_values(y, "y"), found, sample_weight=_host_weights(sample_weight)))
+
+    def _probabilities(self, X: Any, called: str) -> Array:
+        found, X = self._run("predict", X, called)
+        backend = self.network_.backend
+        if self._labels.binary and found.shape[1] == 1:
+            xp, single = backend.xp, len(self.classes_) == 1
+            found = backend.compile(lambda p: 1.0 - p if single else xp.concat([1.0 - p, p], axis=1))(found)
+        return give_back(found, backend, X)
+
+    def _encode(self, y: Any, rows: int, *, fresh: bool, same: bool = False) -> tuple[Host, Host]:
+        """Return y's labels and class numbers; *fresh* learns the classes, *same* wants all of them."""
+        y = take_targets(self, y, rows, numeric=False)
+        if fresh:
+            self._labels = Labels.of(y)
+        elif same and not self._labels.multilabel and not self._labels.same(y):
+            raise DataError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {np.unique(y)}"
+            )
+        return y, self._labels.encode(y)
+
+    def _declare(self, classes: Any, y: Any) -> None:
+        """Hold the classes of the first ``partial_fit``, and the later ones against them."""
+        if not hasattr(self, "_labels"):
+            if classes is None:
+                raise ConfigurationError("classes must be passed on the first call to partial_fit.")
+            declared = Labels.of(np.asarray(host_values(y, "y")))
+            classes = np.asarray(host_values(classes, "classes"))
+            self._labels = declared if declared.multilabel else Labels.of(classes)
+        elif classes is not None and not self._labels.same(host_values(classes, "classes")):
+            raise ConfigurationError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+            )
+
+    def _weights(self, sample_weight: Any, y: Host, rows: int) -> Host | None:
+        """Return the samples' weights times those of their classes."""
+        weights = take_weights(sample_weight, rows)
+        if self.class_weight is None:
+            return weights
+        by_class: Host = compute_sample_weight(self.class_weight, y)
+        return by_class if weights is None else weights * by_class
+
+    def _score_encoded(self, X: Array, y: Host, sample_weight: Host | None) -> float:
+        """Return the accuracy against class numbers."""
+        found = np.asarray(self.network_.backend.to_numpy(self.network_.classify(X)))
+        return float(accuracy_score(y, found.reshape(y.shape), sample_weight=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that samples may have several labels."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class RegressorParts(RegressorMixin):
+    """Real targets, one or several, and the coefficient of determination."""
+
+    network_: Network
+
+    def predict(self, X: Any) -> Array:
+        """Return the predictions: (N,) for one output, else (N, outputs).
+
+        Parameters
+        ----------
+        X : array (N, features)
+            A list, frame, sparse matrix, or an array of any library.
+
+        Returns
+        -------
+        array
+            In the library and on the device of X.
+        """
+        found, X = self._run("predict", X, "predict")
+        found = give_back(found, self.network_.backend, X)
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, averaged over outputs."""
+        found = host_values(self.predict(X), "predictions")
+        return float(r2_score(host_values(y, "y"), found, sample_weight=_host_weights(sample_weight)))
+
+    def _encode(self, y: Any, rows: int, *, fresh: bool, same: bool = False) -> tuple[Host, Host]:
+        """Return y twice, the second time with a column for each output."""
+        y = take_targets(self, y, rows, numeric=True)
+        return y, y.reshape(rows, -1)
+
+    def _weights(self, sample_weight: Any, y: Host, rows: int) -> Host | None:
+        return take_weights(sample_weight, rows)
+
+    def _score_encoded(self, X: Array, y: Host, sample_weight: Host | None) -> float:
+        """Return the coefficient of determination, NaN where predictions are not finite."""
+        found = np.asarray(self.network_.backend.to_numpy(self.network_.predict(X)))
+        return float(r2_score(y, found, sample_weight=sample_weight)) if np.isfinite(found).all() else float("nan")
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that there may be several targets."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _host_weights(sample_weight: Any) -> Any:
+    return None if sample_weight is None else host_values(sample_weight, "sample_weight")

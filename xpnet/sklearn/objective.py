@@ -1,0 +1,100 @@
+"""A loss by scikit-learn's name or ours, and how scikit-learn counts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xpnet import losses
+from xpnet.errors import ConfigurationError
+from xpnet.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, Poisson
+from xpnet.registry import resolve
+
+if TYPE_CHECKING:
+    from xpnet.losses import Loss
+    from xpnet.sklearn.labels import Labels
+
+__all__ = [
+    "Objective",
+    "class_loss",
+    "classifier_objective",
+    "out_activation",
+    "outputs_for",
+    "real_loss",
+    "regressor_objective",
+]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss of the core, which averages over K outputs, beside what scikit-learn makes of it.
+
+    Attributes
+    ----------
+    loss : Loss
+    outputs : int
+        K.
+    scale : float
+        What the gradient is multiplied by: where the loss goes by scikit-learn's name, the sum over outputs.
+    report : float
+        What the reported value is multiplied by. scikit-learn reports the mean over outputs of half the squared
+        error, whose sum it descends, and sums of the other two.
+    """
+
+    loss: Any
+    outputs: int
+    scale: float = 1.0
+    report: float = 1.0
+
+
+def classifier_objective(loss: Loss | str, labels: Labels) -> Objective:
+    """Return what ``"log_loss"``, a name of ours or a loss means for these labels."""
+    if loss != "log_loss":
+        found = class_loss(loss)
+        return Objective(found, outputs_for(found, labels))
+    classes = len(labels.classes)
+    if labels.multilabel:
+        return Objective(BinaryCrossEntropy(), classes, float(classes), float(classes))
+    return Objective(BinaryCrossEntropy(), 1) if labels.binary else Objective(CrossEntropy(), classes)
+
+
+def regressor_objective(loss: Loss | str, outputs: int) -> Objective:
+    """Return what ``"squared_error"``, ``"poisson"``, a name of ours or a loss means for so many outputs."""
+    if loss == "squared_error":
+        return Objective(MeanSquaredError(), outputs, 0.5 * outputs, 0.5)
+    if loss == "poisson":
+        return Objective(Poisson(), outputs, float(outputs), float(outputs))
+    return Objective(real_loss(loss), outputs)
+
+
+def class_loss(loss: Loss | str) -> Loss:
+    """Return the loss of the core that is meant, which must be one for classes."""
+    found: Loss = resolve("loss", loss, losses.NAMES, "targets")
+    if not hasattr(found, "classify"):
+        raise ConfigurationError(f"a classifier needs a loss for classes; got {found}: use a regressor")
+    return found
+
+
+def real_loss(loss: Loss | str) -> Loss:
+    """Return the loss of the core that is meant, which must be one for real targets."""
+    found: Loss = resolve("loss", loss, losses.NAMES, "targets")
+    if hasattr(found, "classify"):
+        raise ConfigurationError(f"a regressor needs a loss for real targets; got {found}: use a classifier")
+    return found
+
+
+def outputs_for(loss: Loss, labels: Labels) -> int:
+    """Return the network's number of outputs: one for two classes where the loss can do with one."""
+    if not labels.binary:
+        return len(labels.classes)
+    try:
+        loss.check((1,))
+    except ConfigurationError:
+        return 2
+    return 1
+
+
+def out_activation(loss: Any) -> str:
+    """Return scikit-learn's name for what the loss makes of the scores."""
+    known = {CrossEntropy: "softmax", BinaryCrossEntropy: "logistic", Poisson: "exp"}
+    return next((name for kind, name in known.items() if isinstance(loss, kind)), "identity")

@@ -1,0 +1,298 @@
+"""How a multi-layer perceptron of scikit-learn's parameters is built and trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from functools import partial
+from itertools import pairwise
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+
+from xpnet.errors import ConfigurationError, DataError
+from xpnet.layers import BatchNorm, Dense, Dropout
+from xpnet.network import Network
+from xpnet.sklearn.base import NetworkEstimator
+from xpnet.sklearn.inputs import host_values, open_for, take_features, take_weights
+from xpnet.sklearn.lbfgs import minimize_loss
+from xpnet.sklearn.objective import Objective, out_activation
+from xpnet.sklearn.rules import EpochRules, RowOrder, Split
+from xpnet.sklearn.solvers import make_optimizer
+
+if TYPE_CHECKING:
+    from xpnet.arrays import Host
+    from xpnet.backend import Array
+
+__all__ = ["CONSTRAINTS", "Perceptron", "is_stochastic"]
+
+ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+"""scikit-learn's names and ours."""
+
+
+CONSTRAINTS: dict[str, Any] = {
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "batch_norm": ["boolean"],
+    **dict.fromkeys(("layers", "loss", "callbacks", "backend", "device", "dtype"), "no_validation"),
+}
+"""What scikit-learn's validation is told of the parameters that its own perceptrons lack; the core checks most."""
+
+
+def is_stochastic(estimator: Any) -> bool:
+    """Say whether the solver trains by batches, for ``available_if``."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit goes with solver='sgd' and 'adam': lbfgs looks at all data at once")
+    return True
+
+
+class Perceptron(NetworkEstimator):
+    """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which hold the parameters."""
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Any = None, *, incremental: bool = False) -> Any:
+        if incremental and self.early_stopping:
+            raise ConfigurationError("partial_fit does not support early_stopping=True")
+        fresh = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        if isinstance(self.callbacks, str):
+            raise ConfigurationError(f"callbacks must be a list; write callbacks=[{self.callbacks!r}]")
+        self._hidden_sizes()
+        X = take_features(self, X, reset=fresh)
+        rows = int(X.shape[0])
+        labels, targets = self._encode(y, rows, fresh=fresh and not incremental, same=self.warm_start)
+        weights = self._weights(sample_weight, labels, rows)
+        if fresh:
+            self._start(X, targets)
+        elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
+            raise DataError(f"y must have {self.n_outputs_} outputs as in the first call; got {targets.shape[1]}")
+        if self.solver == "lbfgs":
+            self._fit_lbfgs(X, targets, weights)
+        else:
+            self._fit_stochastic(X, targets, weights, self._check_validation(validation), incremental)
+        flat = self.network_.backend.to_numpy(self.network_.state.params)
+        if not np.isfinite(flat).all():
+            raise DataError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        return self
+
+    # Building
+
+    def _start(self, X: Array, targets: Host) -> None:
+        """Make the network, with the weights that scikit-learn draws from the same random state."""
+        stream = check_random_state(self.random_state)
+        objective: Objective = self._objective(targets)
+        layers = [*self._hidden_layers(), Dense(objective.outputs)]
+        inputs = int(X.shape[1])
+        drawn = self._draw(stream, inputs, objective.outputs) if self.layers is None else None
+        # scikit-learn has no use for a seed, so where there is none here either, its order of numbers is kept.
+        seed = int(stream.randint(2**31 - 1)) if drawn is None or self.dropout else 0
+        self.network_ = Network(
+            layers,
+            loss=objective.loss,
+            optimizer=make_optimizer(self, objective.scale),
+            backend=open_for(self, X),
+            seed=seed,
+            inputs=inputs,
+            check_finite=False,
+        )
+        if drawn is not None:
+            dense = [str(i) for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+            named = {f"{i}.{name}": value for i, pair in zip(dense, drawn, strict=True) for name, value in pair.items()}
+            self.network_.set_weights(named)
+        self._objective_ = objective
+        self._order = RowOrder(stream)
+        self._split: Split | None = None
+        self._best_weights: dict[str, Host] | None = None
+        self._no_improvement_count = self.n_iter_ = self.t_ = 0
+        self.n_outputs_ = objective.outputs
+        self.n_layers_ = 1 + len(self.coefs_)
+        self.out_activation_ = out_activation(objective.loss)
+        if self.solver != "lbfgs":
+            stopping = self.early_stopping
+            self.loss_curve_: list[float] = []
+            self.validation_scores_: list[float] | None = [] if stopping else None
+            self.best_validation_score_ = -np.inf if stopping else None
+            self.best_loss_ = None if stopping else np.inf
+
+    def _hidden_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        if any(size <= 0 for size in sizes):
+            raise ConfigurationError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    def _hidden_layers(self) -> list[Any]:
+        if self.layers is not None:
+            return list(self.layers)
+        found: list[Any] = []
+        for units in self._hidden_sizes():
+            found += [Dense(units), *([BatchNorm()] if self.batch_norm else []), ACTIVATIONS[self.activation]]
+            found += [Dropout(float(self.dropout))] if self.dropout else []
+        if found and self.solver == "lbfgs" and (self.batch_norm or self.dropout):
+            raise ConfigurationError(
+                "solver='lbfgs' needs a loss that is the same at every look, so dropout and batch_norm go with 'sgd' "
+                "and 'adam'"
+            )
+        return found
+
+    def _draw(self, stream: np.random.RandomState, inputs: int, outputs: int) -> list[dict[str, Host]]:
+        """Draw weights and biases from U(-b, b) with b² = 6 / (inputs + units), or 2 / ... for the logistic.
+
+        Glorot and Bengio 2010, eq. 16; the biases, and the order of the numbers, are scikit-learn's.
+        """
+        sizes, drawn = [inputs, *self._hidden_sizes(), outputs], []
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        for before, units in pairwise(sizes):
+            bound = np.sqrt(factor / (before + units))
+            weight = stream.uniform(-bound, bound, (before, units))
+            drawn.append({"weight": weight, "bias": stream.uniform(-bound, bound, units)})
+        return drawn
+
+    # Training
+
+    def _fit_lbfgs(self, X: Array, targets: Host, weights: Host | None) -> None:
+        self.n_iter_, self.loss_ = minimize_loss(
+            self.network_,
+            X,
+            targets,
+            weights,
+            alpha=float(self.alpha),
+            scale=self._objective_.scale,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+        )
+
+    def _fit_stochastic(
+        self, X: Array, targets: Host, weights: Host | None, validation: tuple[Any, ...] | None, incremental: bool
+    ) -> None:
+        network = self.network_
+        if self.early_stopping and validation is None:
+            X, targets, weights, validation = self._hold_out(X, targets, weights)
+        rows = int(X.shape[0])
+        score = None if validation is None else partial(self._score_encoded, *validation)
+        rules = EpochRules(
+            self,
+            report=self._objective_.report,
+            rows=rows,
+            weight=float(rows if weights is None else weights.sum()),
+            score=score if self.early_stopping else None,
+        )
+        self.n_iter_ = 0
+        try:
+            network.fit(
+                X,
+                targets,
+                epochs=1 if incremental else self.max_iter,
+                batch_size=self._batch_size(rows),
+                shuffle=self._order if self.shuffle else False,
+                validation_data=None if validation is None else validation[: 2 if validation[2] is None else 3],
+                sample_weight=weights,
+                callbacks=[rules, *(self.callbacks or [])],
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            rules.restore()
+            warnings.warn("Training interrupted by user.", stacklevel=3)
+        self.history_ = network.history
+        if not (incremental or network.stop_training) and self.n_iter_ == self.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _batch_size(self, rows: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, rows)
+        if self.batch_size > rows:
+            warnings.warn(
+                f"Got `batch_size` larger than sample size. It is going to be clipped to {rows}.", stacklevel=4
+            )
+        return min(int(self.batch_size), rows)
+
+    def _hold_out(self, X: Array, targets: Host, weights: Host | None) -> tuple[Any, ...]:
+        """Return training X, targets and weights, and the same three held out, as scikit-learn draws them.
+
+        A warm start keeps the split, so that no example held out before is trained on.
+        """
+        rows = int(X.shape[0])
+        split = self._split
+        if split is None or len(split.train) + len(split.held_out) != rows:
+            train, held_out = train_test_split(
+                np.arange(rows),
+                random_state=self._order.stream,
+                test_size=self.validation_fraction,
+                stratify=self._strata(targets),
+            )
+            if len(held_out) < 2:
+                raise DataError(
+                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                )
+            split = self._split = Split(train, held_out)
+        parts = []
+        for chosen in (split.train, split.held_out):
+            own = None if weights is None else weights[chosen]
+            parts.append((self._taken(X, chosen), targets[chosen], own))
+        (X, targets, weights), held_out = parts
+        return X, targets, weights, held_out
+
+    def _taken(self, X: Array, chosen: Host) -> Array:
+        """Return rows of X; of another library's array on the network's backend."""
+        if isinstance(X, np.ndarray):
+            return X[chosen]
+        backend = self.network_.backend
+        take = backend.compile(lambda array, rows: backend.xp.take(array, rows, axis=0))
+        return take(backend.asarray(X), backend.asarray(chosen))
+
+    def _check_validation(self, validation: Any) -> tuple[Any, ...] | None:
+        """Return (X, targets, weights) of the caller's own held-out examples, checked, or None."""
+        X, y, sample_weight = validation or (None, None, None)
+        if X is None:
+            if y is not None or sample_weight is not None:
+                raise ConfigurationError("X_val is missing beside y_val and sample_weight_val")
+            return None
+        X = take_features(self, X, reset=False)
+        rows = int(X.shape[0])
+        return X, self._encode(y, rows, fresh=False)[1], take_weights(sample_weight, rows)
+
+    # What scikit-learn shows of a fitted perceptron
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """The weights of each dense layer, (inputs, units), in the library of the data."""
+        return self._parameters("weight", 2)
+
+    @coefs_.setter
+    def coefs_(self, values: list[Any]) -> None:
+        self._put("weight", 2, values)
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """The biases of each dense layer, (units,), in the library of the data."""
+        return self._parameters("bias", 1)
+
+    @intercepts_.setter
+    def intercepts_(self, values: list[Any]) -> None:
+        self._put("bias", 1, values)
+
+    def _names(self, kind: str, rank: int) -> list[str]:
+        if not hasattr(self, "network_"):
+            raise AttributeError(f"{type(self).__name__} has no weights before it is fitted")
+        slots = self.network_.layout.slots
+        return [slot.name for slot in slots if slot.name.endswith(f".{kind}") and len(slot.shape) == rank]
+
+    def _parameters(self, kind: str, rank: int) -> list[Array]:
+        names, weights = self._names(kind, rank), self.network_.get_weights()
+        found = [weights[name] for name in names]
+        return [self.network_.from_host(value) for value in found] if self.backend is None else found
+
+    def _put(self, kind: str, rank: int, values: list[Any]) -> None:
+        names = self._names(kind, rank)
+        self.network_.set_weights({name: host_values(value, name) for name, value in zip(names, values, strict=True)})

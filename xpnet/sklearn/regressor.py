@@ -1,0 +1,228 @@
+"""scikit-learn's perceptron for real targets: its parameters, attributes and results, on any array library."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sklearn.base import _fit_context
+from sklearn.neural_network import MLPRegressor as _Theirs
+from sklearn.utils.metaestimators import available_if
+
+from xpnet.arrays import Host
+from xpnet.sklearn.base import RegressorParts
+from xpnet.sklearn.objective import Objective, regressor_objective
+from xpnet.sklearn.perceptron import CONSTRAINTS, Perceptron, is_stochastic
+
+__all__ = ["MLPRegressor"]
+
+
+class MLPRegressor(RegressorParts, Perceptron):
+    """Multi-layer perceptron for real targets: scikit-learn's, with more to it.
+
+    Same parameters, attributes and, from the same ``random_state``, the same numbers up to rounding.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        "squared_error", "poisson" (counts, from the logarithm of their mean), "quantile", or a loss of xpnet such as
+        ``Quantile(0.9)``, or its name.
+    hidden_layer_sizes : int or sequence of int
+        Units of each hidden layer.
+    activation : {"identity", "logistic", "tanh", "relu"}
+        Of the hidden layers.
+    solver : {"lbfgs", "sgd", "adam"}
+        "lbfgs" looks at all data at once, on the host's optimizer, and suits small data.
+    alpha : float
+        Strength of the L2 penalty, which is divided by the weight (number of samples) of the batch.
+    batch_size : int or "auto"
+        Samples in a step; "auto" is min(200, n_samples).
+    learning_rate : {"constant", "invscaling", "adaptive"}
+        For "sgd": stays, falls as ``learning_rate_init / (t_ + 1)**power_t`` after each epoch, or is divided by 5
+        where training would stop.
+    learning_rate_init, power_t : float
+        First learning rate, and the exponent of "invscaling".
+    max_iter : int
+        Most epochs of one call of ``fit``.
+    shuffle : bool
+        Whether rows come in a new order every epoch.
+    random_state : int, RandomState or None
+        Decides weights, order and split, in scikit-learn's own order of random numbers, and dropout.
+    tol, n_iter_no_change : float, int
+        Training stops after more than ``n_iter_no_change`` epochs that have not improved the loss (or with early
+        stopping the score) by ``tol``.
+    verbose : bool
+        Whether every epoch's loss is printed.
+    warm_start : bool
+        Whether ``fit`` goes on where it ended: with the weights, the optimizer's state and the order of random
+        numbers, so that two fits of 10 epochs equal one of 20.
+    momentum, nesterovs_momentum : float, bool
+        For "sgd".
+    early_stopping, validation_fraction : bool, float
+        Whether that share of the samples is held out, scored after every epoch, and decides when to stop and whose
+        weights are kept.
+    beta_1, beta_2, epsilon : float
+        For "adam".
+    max_fun : int
+        Most evaluations of "lbfgs".
+    dropout : float
+        Probability of dropping a hidden unit's output while training, 0 for none.
+    batch_norm : bool
+        Whether hidden layers are batch-normalized before their activation.
+    layers : sequence of Layer or str, optional
+        Hidden layers of your own, instead of ``hidden_layer_sizes``, ``activation``, ``dropout`` and
+        ``batch_norm``; the output layer is added.
+    callbacks : sequence of Callback or str, optional
+        See :mod:`xpnet.callbacks`.
+    backend : str or Backend, optional
+        The array library that computes; X is converted, and results are converted back. Default: X's own library.
+    device : object, optional
+        In the library's terms. Default: that of X, or of a named backend.
+    dtype : {"float32", "float64"}, optional
+        Default: float32 for X of float32 and narrower, else float64.
+
+    Attributes
+    ----------
+    network_ : Network
+        The trained network.
+    history_ : History
+        Of every epoch, without the penalty: ``loss``, ``learning_rate``, and where samples are held out
+        the same with ``val_``.
+    loss_curve_, loss_ : list of float, float
+        The loss of each epoch, with the penalty, and the last one.
+    best_loss_ : float or None
+        The lowest loss; None with early stopping.
+    validation_scores_, best_validation_score_ : list of float or None, float or None
+        Scores on the held-out samples, with early stopping.
+    coefs_, intercepts_ : list of array
+        Weights (inputs, units) and biases (units,) of the dense layers.
+    n_iter_, t_ : int
+        Epochs of the last call of ``fit``, and samples seen in all.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Dense layers and the input, outputs, and what is made of the last layer's scores.
+    n_features_in_, feature_names_in_ : int, array
+        Of X; the names where X is a frame.
+
+    Raises
+    ------
+    ConfigurationError, DataError, ShapeError, BackendError
+        A parameter or the data is unusable, or a backend cannot be had; scikit-learn's own errors (``ValueError``)
+        where its validation finds the fault.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from xpnet import Quantile
+    >>> X, y = make_regression(300, 5, noise=20.0, random_state=0)
+    >>> high = MLPRegressor(Quantile(0.9), solver="adam", learning_rate_init=0.01, max_iter=1000, random_state=0)
+    >>> bool(0.8 < (y < high.fit(X, y).predict(X)).mean() < 0.99)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {**_Theirs._parameter_constraints, **CONSTRAINTS}
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        layers: Any = None,
+        callbacks: Any = None,
+        backend: Any = None,
+        device: Any = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.layers = layers
+        self.callbacks = callbacks
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPRegressor:
+        """Train on X (N, features) and targets y (N,) or (N, outputs).
+
+        Parameters
+        ----------
+        X : array (N, features)
+            A list, frame, sparse matrix (made dense), or an array of any library, on any device.
+        y : array (N,) or (N, outputs)
+            Targets.
+        sample_weight : array (N,), optional
+            A weight of 2 counts as the sample twice.
+        X_val, y_val, sample_weight_val : optional
+            Held-out samples of your own: measured after every epoch, and the ones that early stopping goes by.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        return self
+
+    @available_if(is_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+        """Train for one epoch on these samples."""
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
+
+    def _objective(self, targets: Host) -> Objective:
+        return regressor_objective(self.loss, targets.shape[1])
+
+    def _strata(self, targets: Host) -> None:
+        """Keep no shares in a split."""

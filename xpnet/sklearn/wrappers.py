@@ -1,0 +1,248 @@
+"""Any network as an estimator: xpnet's own layers, losses, optimizers and rules of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sklearn.utils import check_random_state
+
+from xpnet.errors import ConfigurationError
+from xpnet.layers import Dense
+from xpnet.network import Network
+from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts
+from xpnet.sklearn.inputs import open_for, take_features
+from xpnet.sklearn.objective import class_loss, outputs_for, real_loss
+
+if TYPE_CHECKING:
+    from xpnet.arrays import Host
+    from xpnet.backend import Array
+
+__all__ = ["XPClassifier", "XPRegressor"]
+
+
+class _Wrapper(NetworkEstimator):
+    """Base of the two, which hold the parameters."""
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, epochs: int, go_on: bool, declared: bool = False) -> None:
+        fresh = not (go_on and hasattr(self, "network_"))
+        X = take_features(self, X, reset=fresh)
+        rows = int(X.shape[0])
+        labels, targets = self._encode(y, rows, fresh=fresh and not declared)
+        weights = self._weights(sample_weight, labels, rows)
+        if fresh:
+            self.network_ = self._network(X, targets)
+        self.network_.fit(
+            X,
+            targets,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            shuffle=self.shuffle,
+            validation_split=self.validation_fraction,
+            sample_weight=weights,
+            callbacks=self.callbacks or (),
+            verbose=self.verbose,
+        )
+        self.history_ = self.network_.history
+        self.n_iter_ = self.network_.epochs
+
+    def _network(self, X: Array, targets: Host) -> Network:
+        loss, outputs = self._loss_and_outputs(targets)
+        inputs = int(X.shape[1])
+        layers: Any = [Dense(100), "relu", Dense(outputs)] if self.layers is None else self.layers
+        network = Network(
+            layers(inputs, outputs) if callable(layers) else layers,
+            loss=loss,
+            optimizer=self.optimizer,
+            metrics=self.metrics,
+            backend=open_for(self, X),
+            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            inputs=inputs,
+            check_finite=False,
+        )
+        if network.out_shape != (outputs,):
+            raise ConfigurationError(
+                f"layers must give outputs of shape ({outputs},) for this y and {loss}; they give {network.out_shape}: "
+                f"end them with Dense({outputs}), or give a function (inputs, outputs) that returns layers"
+            )
+        return network
+
+
+class XPClassifier(ClassifierParts, _Wrapper):
+    """A network of any layers as a classifier.
+
+    Parameters
+    ----------
+    layers : sequence of Layer or str, Sequential, or callable, optional
+        As for :class:`xpnet.Network`, or a function ``(inputs, outputs) -> layers``, for data whose shape is not known
+        yet. Default: one hidden layer of 100 rectified units.
+    loss : str or Loss, optional
+        One for classes. Default: ``"cross_entropy"``, or ``"binary_cross_entropy"`` for several labels per sample.
+    optimizer : str, optimizer or chain
+    metrics : sequence of Metric or str, optional
+    epochs : int
+        Of each call of ``fit``.
+    batch_size : int or None
+    shuffle : bool or callable
+    validation_fraction : float
+        Share that is held out and measured after every epoch, 0 for none.
+    callbacks : sequence of Callback or str, optional
+    class_weight : dict, "balanced" or None
+        Weight of each label.
+    warm_start : bool
+        Whether ``fit`` goes on where it ended; two fits of 10 epochs equal one of 20.
+    random_state : int, RandomState or None
+    verbose : int or str
+    backend, device, dtype
+        As for :class:`MLPClassifier`.
+
+    Attributes
+    ----------
+    network_ : Network
+    classes_ : array (classes,)
+    history_ : History
+    n_iter_ : int
+        Epochs in all.
+    n_features_in_, feature_names_in_ : int, array
+
+    Examples
+    --------
+    >>> from xpnet import Adam, Dense, clouds
+    >>> X, y = clouds(points=300, seed=0)
+    >>> model = XPClassifier([Dense(16), "relu", Dense(3)], optimizer=Adam(0.02), epochs=20, random_state=0)
+    >>> bool(model.fit(X, y).score(X, y) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        layers: Any = None,
+        *,
+        loss: Any = None,
+        optimizer: Any = "adam",
+        metrics: Sequence[Any] | None = None,
+        epochs: int = 50,
+        batch_size: int | None = 32,
+        shuffle: Any = True,
+        validation_fraction: float = 0.0,
+        callbacks: Any = None,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int | str = 0,
+        backend: Any = None,
+        device: Any = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.layers = layers
+        self.loss = loss
+        self.optimizer = optimizer
+        self.metrics = metrics
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.validation_fraction = validation_fraction
+        self.callbacks = callbacks
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPClassifier:
+        """Train on X (N, features) and labels y (N,), or an indicator matrix (N, labels)."""
+        self._fit(X, y, sample_weight, epochs=self.epochs, go_on=self.warm_start)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> XPClassifier:
+        """Train for one epoch on these samples; the first call has to name all *classes*."""
+        if self.class_weight == "balanced":
+            raise ConfigurationError("class_weight='balanced' needs all labels at once; give partial_fit a dict")
+        self._declare(classes, y)
+        self._fit(X, y, sample_weight, epochs=1, go_on=True, declared=True)
+        return self
+
+    def _loss_and_outputs(self, targets: Host) -> tuple[Any, int]:
+        suited = "binary_cross_entropy" if self._labels.multilabel else "cross_entropy"
+        loss = class_loss(suited if self.loss is None else self.loss)
+        return loss, outputs_for(loss, self._labels)
+
+
+class XPRegressor(RegressorParts, _Wrapper):
+    """A network of any layers as a regressor.
+
+    Parameters
+    ----------
+    layers, optimizer, metrics, epochs, batch_size, shuffle, validation_fraction, callbacks, warm_start, random_state
+        As for :class:`XPClassifier`.
+    loss : str or Loss
+        ``"mse"``, ``"mae"``, ``"huber"``, ``"quantile"``, ``"poisson"``, or a loss of your own.
+    verbose, backend, device, dtype
+        As for :class:`XPClassifier`.
+
+    Attributes
+    ----------
+    network_ : Network
+    history_ : History
+    n_iter_ : int
+        Epochs in all.
+    n_features_in_, feature_names_in_ : int, array
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(200, 4, random_state=0)
+    >>> model = XPRegressor(optimizer="adam", epochs=200, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        layers: Any = None,
+        *,
+        loss: Any = "mse",
+        optimizer: Any = "adam",
+        metrics: Sequence[Any] | None = None,
+        epochs: int = 50,
+        batch_size: int | None = 32,
+        shuffle: Any = True,
+        validation_fraction: float = 0.0,
+        callbacks: Any = None,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int | str = 0,
+        backend: Any = None,
+        device: Any = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.layers = layers
+        self.loss = loss
+        self.optimizer = optimizer
+        self.metrics = metrics
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.validation_fraction = validation_fraction
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPRegressor:
+        """Train on X (N, features) and targets y (N,) or (N, outputs)."""
+        self._fit(X, y, sample_weight, epochs=self.epochs, go_on=self.warm_start)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPRegressor:
+        """Train for one epoch on these samples."""
+        self._fit(X, y, sample_weight, epochs=1, go_on=True)
+        return self
+
+    def _loss_and_outputs(self, targets: Host) -> tuple[Any, int]:
+        return real_loss(self.loss), targets.shape[1]

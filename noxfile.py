@@ -165,7 +165,7 @@ def packaging(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """xpnet beside its peers on this processor; ``nox -s bench -- --only moons`` for a part."""
-    install(session, "-e.[jax,sklearn,plot,fast]", LIBRARIES["torch"][0], "keras")
+    install(session, "-e.[jax,sklearn,plot,fast,mkl]", LIBRARIES["torch"][0], "keras")
     session.run("python", "-m", "benchmarks.cpu", *(session.posargs or ["--out"]))
 
 

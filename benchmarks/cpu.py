@@ -33,7 +33,7 @@ PARTS = ("import", "cold-start", "size", "memory", "sweep", "mnist-98")
 MEASURABLE = (*TRAINING, *INFERENCE, *PARTS)
 MEMORY_WORK = "mnist-full"
 MEMORY_PEERS = tuple(name for name in PEERS if PEERS[name].does(MEMORY_WORK) and name != "torch-compile")
-PACKAGES = ("xpnet", "numpy", "torch", "jax", "jaxlib", "keras", "scikit-learn", "numba", "scipy")
+PACKAGES = ("xpnet", "numpy", "torch", "jax", "jaxlib", "keras", "scikit-learn", "numba", "mkl", "scipy")
 
 
 def log(text: str) -> None:

@@ -93,6 +93,9 @@ if TYPE_CHECKING:
         DtypeError as DtypeError,
     )
     from xpnet.errors import (
+        MissingExtraError as MissingExtraError,
+    )
+    from xpnet.errors import (
         NotBuiltError as NotBuiltError,
     )
     from xpnet.errors import (
@@ -376,6 +379,7 @@ _HOMES = {
         "DataError",
         "DatasetError",
         "DtypeError",
+        "MissingExtraError",
         "NotBuiltError",
         "ShapeError",
         "XpnetError",

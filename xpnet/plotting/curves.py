@@ -85,8 +85,8 @@ def plot_curves(
             row,
             label=name,
             color=COLORS[number % len(COLORS)],
-            # A second round through the colours, and a dash for every other line, tell lines apart without colour.
-            linestyle=STYLES[(number + number // len(COLORS)) % len(STYLES)],
+            # As many colours and dashes as have no common divisor: 28 curves look different, neighbours in print too.
+            linestyle=STYLES[number % len(STYLES)],
             marker="." if len(row) <= FEW or np.isnan(row).any() else None,
         )
     ax.set(xlabel=xlabel, ylabel=ylabel, **scales)

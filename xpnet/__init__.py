@@ -356,6 +356,9 @@ if TYPE_CHECKING:
     from xpnet.schedules import (
         StepDecay as StepDecay,
     )
+    from xpnet.tensorboard import (
+        TensorBoard as TensorBoard,
+    )
 
 _HOMES = {
     "backend": ("Backend", "BackendInfo", "available_backends", "open_backend"),
@@ -479,6 +482,7 @@ _HOMES = {
         "PiecewiseConstant",
         "StepDecay",
     ),
+    "tensorboard": ("TensorBoard",),
 }
 """Where each public name lives; the imports above, which type checkers read, say the same (tested)."""
 

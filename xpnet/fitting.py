@@ -147,8 +147,7 @@ def fit(
         while ended and not looked_at:
             close()
         network.recount()
-        if progress:
-            progress.on_train_end(logs)
+        hooks.call("on_train_interrupted", logs)
         raise
     return history
 

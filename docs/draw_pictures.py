@@ -1,6 +1,6 @@
 """Make the pictures of docs/plotting.md from the code on that page.
 
-    python docs/draw_pictures.py
+python docs/draw_pictures.py
 """
 
 from __future__ import annotations

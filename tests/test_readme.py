@@ -15,8 +15,13 @@ import xpnet
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
-    *("README.md", "docs/guide.md", "docs/step_by_step.md", "docs/own_loss_and_metric.md", "docs/sklearn.md"),
-    *("docs/plotting.md", "backends/README.md"),
+    "README.md",
+    "docs/guide.md",
+    "docs/step_by_step.md",
+    "docs/own_loss_and_metric.md",
+    "docs/sklearn.md",
+    "docs/plotting.md",
+    "backends/README.md",
 ]
 TEXTS = [*PAGES, "docs/differences.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

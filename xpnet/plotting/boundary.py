@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_decision_boundary"]
 
 RESPONSES = ("auto", "predict", "classify")
-STRENGTH = 0.45
+STRENGTH = 0.35
 """Share of the classes' colours in the plane; the rest is white, so that points stand out on it."""
 
 
@@ -137,7 +137,7 @@ def _draw_classes(
         if lead.min() < 0.0 < lead.max():
             ax.contour(*ticks, lead.reshape(shape), levels=[0.0], colors="black", linewidths=0.8, alpha=0.6)
     if y is None:
-        ax.scatter(points[:, 0], points[:, 1], s=14, color=GREY, edgecolors="white", linewidths=0.4)
+        ax.scatter(points[:, 0], points[:, 1], s=14, color=GREY, edgecolors="white", linewidths=0.5)
         return
     classes = class_labels(y, "y")
     _same_length(classes, points)
@@ -153,10 +153,10 @@ def _draw_classes(
             color=colors[number],
             marker=MARKERS[number % len(MARKERS)],
             edgecolors="white",
-            linewidths=0.4,
+            linewidths=0.5,
             label=labels[number],
         )
-    ax.legend(title="true class", framealpha=0.9, markerscale=(30.0 / size) ** 0.5)
+    ax.legend(title="true class", framealpha=0.9, markerscale=(36.0 / size) ** 0.5)
 
 
 def _draw_values(ax: Axes, net: Network, grid: Host, ticks: tuple[Host, Host], points: Host, y: Any) -> None:
@@ -229,4 +229,4 @@ def _same_length(y: Host, points: Host) -> None:
 
 def _marker_size(count: int) -> float:
     """Return an area in square points: many examples get small ones."""
-    return float(np.clip(4_000 / count, 6.0, 30.0))
+    return float(np.clip(8_000 / count, 8.0, 36.0))

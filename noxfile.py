@@ -17,7 +17,7 @@ nox.needs_version = ">=2025.5"
 nox.options.error_on_missing_interpreters = False
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-CODE = ("xpnet", "backends", "tests", "examples", "benchmarks", "noxfile.py")
+CODE = ("xpnet", "backends", "tests", "examples", "benchmarks", "docs", "noxfile.py")
 PYTHONS = ("3.11", "3.12", "3.13")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -127,7 +127,7 @@ def mutation(session: nox.Session) -> None:
 @nox.session
 def doctests(session: nox.Session) -> None:
     """The examples in docstrings, the README and the pages beside it."""
-    install(session, "-e.[strict,sklearn,plot]")
+    install(session, "-e.[strict,sklearn,plot,tensorboard]")
     session.run("pytest", "--doctest-modules", "xpnet", "backends/xpnet_backends")
     session.run("pytest", "tests/test_readme.py")
 

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from common import accuracy, begin, canvas, draw_boundary, draw_curves, options, save, spread, table
+from common import accuracy, begin, canvas, options, save, spread, table
 
 import xpnet
 from xpnet import L1, L2, SGD, Adam, CrossEntropy, Dense, Dropout, EarlyStopping, Normal, Sigmoid, StandardScaler, Tanh
+from xpnet.plotting import plot_curves, plot_decision_boundary
 
 CENTERS = np.array([(0, -2), (2, 2), (-2, 2)])
 FRESH_SEED = 1_000
@@ -136,9 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     )
 
     figure, (left, middle, right) = canvas(3)
-    draw_curves(left, {"summed loss, published recipe": history["loss"]}, "training loss", log=True)
-    draw_curves(middle, {name: curves[name] for name in list(curves)[:5]}, "validation loss", log=True)
-    draw_boundary(right, published, *xpnet.clouds(200, seed=FRESH_SEED + 1), "published recipe, fresh points")
+    plot_curves({"published recipe": history["loss"]}, ax=left, ylabel="training loss, summed", yscale="log")
+    plot_curves({name: curves[name] for name in list(curves)[:5]}, ax=middle, ylabel="validation loss", yscale="log")
+    plot_decision_boundary(published, *xpnet.clouds(200, seed=FRESH_SEED + 1), ax=right)
+    right.set_title(f"published recipe, fresh points: {right.get_title()}", fontsize="medium")
     save(figure, args.out / "clouds.png")
     return {"published": float(np.mean(training)), "fresh": float(np.mean(fresh)), "best": best, **figures}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import xpnet
 NO_BACKEND = 3
 """Exit code of an example whose array library or GPU cannot be had."""
 
-BLUE, ORANGE, GREEN = "#2f6db3", "#d9792b", "#3b8f4e"
+BLUE, ORANGE = "#0072B2", "#D55E00"  # as xpnet.plotting has them
 
 
 def options(description: str | None, backend: str = "numpy", mnist: bool = False) -> argparse.ArgumentParser:
@@ -105,38 +105,3 @@ def save(figure: Any, path: Path) -> None:
     """Write a picture as PNG and say where it is."""
     figure.savefig(path, dpi=80)
     print(f"picture: {path}", flush=True)
-
-
-def draw_curves(axes: Any, curves: Mapping[str, Sequence[float]], what: str, log: bool = False) -> None:
-    """Draw one line for each curve against the epoch."""
-    for name, values in curves.items():
-        axes.plot(np.arange(1, len(values) + 1), values, label=name)
-    axes.set(xlabel="epoch", ylabel=what, yscale="log" if log else "linear")
-    axes.grid(alpha=0.3)
-    axes.legend()
-
-
-def draw_boundary(axes: Any, net: xpnet.Network, x: np.ndarray, y: np.ndarray, title: str) -> None:
-    """Colour the plane by the predicted class and draw the points on it."""
-    low, high = x.min(axis=0) - 0.2, x.max(axis=0) + 0.2
-    across, up = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
-    predicted = classes(net, np.stack([across.ravel(), up.ravel()], axis=1))
-    from matplotlib.colors import ListedColormap
-
-    colors = ListedColormap([BLUE, ORANGE, GREEN][: int(y.max()) + 1])
-    axes.contourf(
-        across, up, predicted.reshape(across.shape), levels=np.arange(-0.5, y.max() + 1), cmap=colors, alpha=0.3
-    )
-    axes.scatter(x[:, 0], x[:, 1], c=y, cmap=colors, s=5)
-    axes.set_title(title)
-
-
-def draw_confusion(axes: Any, matrix: np.ndarray, title: str) -> None:
-    """Draw a confusion matrix: rows are the true classes, columns the predicted ones."""
-    axes.imshow(matrix / matrix.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(matrix):
-        if count:
-            color = "white" if row == column else "black"
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
-    ticks = range(len(matrix))
-    axes.set(title=title, xlabel="predicted", ylabel="true", xticks=ticks, yticks=ticks)

@@ -15,11 +15,12 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from common import begin, canvas, classes, draw_confusion, options, save
+from common import begin, canvas, classes, options, save
 from sklearn.datasets import load_digits
 
 import xpnet
 from xpnet import Adam, Dense, Dropout, OneCycle, ReLU
+from xpnet.plotting import plot_confusion_matrix
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
@@ -67,7 +68,7 @@ def draw(net: xpnet.Network, x: np.ndarray, y: np.ndarray, predicted: np.ndarray
     left.imshow(wall, cmap="gray_r")
     left.set_axis_off()
     left.set_title("predictions, mistakes first (true digit)")
-    draw_confusion(right, xpnet.confusion_matrix(y, predicted, 10), f"{np.mean(predicted == y):.1%} of {len(y)} right")
+    plot_confusion_matrix(xpnet.confusion_matrix(y, predicted, 10), ax=right, colorbar=False)
     save(figure, path)
 
 

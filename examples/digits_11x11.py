@@ -17,8 +17,6 @@ from common import (
     begin,
     canvas,
     classes,
-    draw_confusion,
-    draw_curves,
     mnist_images,
     options,
     save,
@@ -28,6 +26,7 @@ from common import (
 
 import xpnet
 from xpnet import SGD, Adam, CrossEntropy, Dense, Dropout, Normal, OneCycle, ReLU, Sigmoid
+from xpnet.plotting import plot_confusion_matrix, plot_curves
 
 EPOCHS, BATCH = 60, 32
 """Of the better recipe."""
@@ -128,11 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     net = better_network(512, len(x), better_epochs, args, args.seed)
     net.fit(x / 255, y, epochs=better_epochs, batch_size=BATCH, verbose=0)
     figure, (left, right) = canvas(2)
-    draw_curves(left, curves, "training accuracy")
-    left.set_xscale("log")
-    draw_confusion(
-        right, xpnet.confusion_matrix(y_test, classes(net, x_test / 255), 10), "better recipe, 1,000 test images"
-    )
+    plot_curves(curves, ax=left, ylabel="training accuracy", xscale="log", yscale="linear")
+    plot_confusion_matrix(xpnet.confusion_matrix(y_test, classes(net, x_test / 255), 10), ax=right, colorbar=False)
+    right.set_title(f"better recipe: {right.get_title()}")
     save(figure, args.out / "digits_11x11.png")
     return figures
 

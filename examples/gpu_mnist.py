@@ -14,10 +14,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from common import accuracy, begin, canvas, draw_curves, load_mnist, options, save, table
+from common import accuracy, begin, canvas, load_mnist, options, save, table
 
 import xpnet
 from xpnet import Adam, CrossEntropy, Dense, Dropout, OneCycle, ReLU
+from xpnet.plotting import plot_curves
 
 WIDTHS = {"classifier, 512-512": 512, "wide, 4096-4096": 4096}
 
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         rows,
     )
     figure, (axes,) = canvas()
-    draw_curves(axes, curves, "training loss", log=True)
+    plot_curves(curves, ax=axes, ylabel="training loss", yscale="log")
     save(figure, args.out / "gpu_mnist.png")
     return figures
 

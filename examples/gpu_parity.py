@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from common import begin, canvas, draw_curves, options, save, table
+from common import begin, canvas, options, save, table
 from sklearn.datasets import load_digits
 
 import xpnet
 from xpnet import Adam, Dense, Dropout, ReLU
+from xpnet.plotting import plot_curves
 
 
 def largest_difference(one: xpnet.Network, other: xpnet.Network) -> float:
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     print(f"\ntest accuracy: {scores[0]:.4f} on numpy, {scores[1]:.4f} on {args.backend}")
 
     figure, (axes,) = canvas()
-    draw_curves(axes, {"largest weight": weights, "loss": losses}, f"difference, {args.dtype}", log=max(weights) > 0)
+    scale = "log" if max(weights) > 0 else "linear"
+    plot_curves({"largest weight": weights, "loss": losses}, ax=axes, ylabel=f"difference, {args.dtype}", yscale=scale)
     save(figure, args.out / "gpu_parity.png")
     return {"weights": max(weights), "loss": max(losses), "numpy": scores[0], args.backend: scores[1]}
 

@@ -18,10 +18,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from common import begin, canvas, classes, draw_confusion, draw_curves, load_mnist, options, save, table
+from common import begin, canvas, classes, load_mnist, options, save, table
 
 import xpnet
 from xpnet import SGD, Adam, BinaryCrossEntropy, CrossEntropy, Dense, Dropout, MaxNorm, Normal, OneCycle, ReLU, Sigmoid
+from xpnet.plotting import plot_confusion_matrix, plot_curves
 
 PUBLISHED = {
     "a": ("one unit: zero or not", "0.0251", (8980 + 947) / 10_000),
@@ -112,8 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         rows.append([f"({step}) {what}", paper_cost, history["loss"][-1], paper, figures[step], f"{seconds:.0f} s"])
 
         figure, (left, right) = canvas(2)
-        draw_curves(left, {"training": history["loss"]}, "loss", log=True)
-        draw_confusion(right, matrix, f"({step}) {what}: {figures[step]:.2%}")
+        plot_curves({"training": history["loss"]}, ax=left, ylabel="loss", yscale="log")
+        plot_confusion_matrix(matrix, ax=right, colorbar=False)
+        right.set_title(f"({step}) {what}: {figures[step]:.2%}")
         save(figure, args.out / f"mnist_{step}.png")
     table(
         f"MNIST, {len(x):,} training and {len(x_test):,} test images, seed {args.seed}",

@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from common import BLUE, ORANGE, accuracy, begin, canvas, draw_boundary, draw_curves, options, save, spread, table
+from common import BLUE, ORANGE, accuracy, begin, canvas, options, save, spread, table
 from sklearn.datasets import make_moons
 from sklearn.model_selection import train_test_split
 
 import xpnet
 from xpnet import L2, SGD, Adam, CrossEntropy, Dense, Normal, OneCycle, ReLU
+from xpnet.plotting import plot_curves, plot_decision_boundary
 
 BATCH = 50
 """Of the better recipe. It was chosen by its accuracy on fresh points, not on the held-out ones."""
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 
     figure, (left, middle, right) = canvas(3)
     losses = {name: kept[name][1]["accuracy"] for name in ("published, 64 units, batch 10", "better, 64 units")}
-    draw_curves(left, losses, "training accuracy")
+    plot_curves(losses, ax=left, ylabel="training accuracy")
     mean = sweep.mean(axis=1)
     middle.fill_between(units, sweep.min(axis=1), sweep.max(axis=1), color=BLUE, alpha=0.3)
     middle.plot(units, mean, color=BLUE, label=f"better recipe, {trials} trials")
@@ -118,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     middle.set(xlabel="hidden units", ylabel="test accuracy")
     middle.grid(alpha=0.3)
     middle.legend()
-    draw_boundary(right, kept["better, 64 and 64 units"][0], x_test, y_test, "better recipe, test points")
+    plot_decision_boundary(kept["better, 64 and 64 units"][0], x_test, y_test, ax=right)
+    right.set_title(f"better recipe, test points: {right.get_title()}", fontsize="medium")
     save(figure, args.out / "moons.png")
     return figures
 

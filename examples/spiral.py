@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from common import accuracy, begin, canvas, draw_boundary, draw_curves, options, save, spread, table
+from common import accuracy, begin, canvas, options, save, spread, table
 
 import xpnet
 from xpnet import Adam, Dense, InverseTimeDecay, Normal, OneCycle, ReLU
+from xpnet.plotting import plot_curves, plot_decision_boundary
 
 FRESH_SEED = 1_000
 """Seeds of fresh spirals start here, far from those of training."""
@@ -117,11 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         rows,
     )
     figure, (left, middle, right) = canvas(3)
-    draw_curves(left, curves, "training loss", log=True)
-    left.set_xscale("log")
-    draw_boundary(middle, published, x, y, "published recipe, its 300 points")
-    few_points = xpnet.spiral(100, seed=FRESH_SEED)
-    draw_boundary(right, better, *few_points, "6,000 points, 50 epochs; fresh points")
+    plot_curves(curves, ax=left, ylabel="training loss", xscale="log", yscale="log")
+    plot_decision_boundary(published, x, y, ax=middle)
+    middle.set_title(f"published recipe, its 300 points:\n{middle.get_title()}", fontsize="medium")
+    plot_decision_boundary(better, *xpnet.spiral(100, seed=FRESH_SEED), ax=right)
+    right.set_title(f"better, 6,000 points; these are fresh:\n{right.get_title()}", fontsize="medium")
     save(figure, args.out / "spiral.png")
     return {"published": history["accuracy"][-1], "best": best[0.2], **figures}
 

@@ -19,6 +19,7 @@ BUILT_IN = {
     "DataError": ValueError,
     "DatasetError": OSError,
     "DtypeError": TypeError,
+    "MissingExtraError": ImportError,
     "NotBuiltError": RuntimeError,
     "ShapeError": ValueError,
 }

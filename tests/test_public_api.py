@@ -23,6 +23,7 @@ OPTIONAL = {
     "rich",
     "scipy",
     "sklearn",
+    "tensorboardX",
     "torch",
 }
 HEAVY = {"array_api_compat", "safetensors", "hypothesis", "pytest"}

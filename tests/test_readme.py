@@ -15,7 +15,12 @@ import xpnet
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
-    *("README.md", "docs/guide.md", "docs/step_by_step.md", "docs/own_loss_and_metric.md", "docs/sklearn.md"),
+    "README.md",
+    "docs/guide.md",
+    "docs/step_by_step.md",
+    "docs/own_loss_and_metric.md",
+    "docs/sklearn.md",
+    "docs/plotting.md",
     "backends/README.md",
 ]
 TEXTS = [*PAGES, "docs/differences.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
@@ -48,14 +53,25 @@ def execute(page: str, chosen: list[tuple[str, str, int]], names: dict[str, Any]
         names |= example.globs
 
 
-def needs_strict(page: str) -> None:
-    if '"array-api-strict")' in "".join(code for _, code, _ in blocks(page, "python")):
-        pytest.importorskip("array_api_strict")
+OPTIONAL = {
+    '"array-api-strict")': "array_api_strict",
+    "xpnet.TensorBoard(": "tensorboardX",
+    "plotting.": "matplotlib",
+    "sklearn.": "sklearn",
+}
+"""What code on a page looks like that needs an optional library."""
+
+
+def skip_without_libraries(page: str) -> None:
+    code = "".join(code for _, code, _ in blocks(page, "python"))
+    for sign, library in OPTIONAL.items():
+        if sign in code:
+            pytest.importorskip(library)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "backends/README.md"])
 def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needs_strict(page)
+    skip_without_libraries(page)
     chosen = blocks(page, "python", "pycon")
     assert chosen
     monkeypatch.chdir(tmp_path)

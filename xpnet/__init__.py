@@ -93,6 +93,9 @@ if TYPE_CHECKING:
         DtypeError as DtypeError,
     )
     from xpnet.errors import (
+        MissingExtraError as MissingExtraError,
+    )
+    from xpnet.errors import (
         NotBuiltError as NotBuiltError,
     )
     from xpnet.errors import (
@@ -353,6 +356,9 @@ if TYPE_CHECKING:
     from xpnet.schedules import (
         StepDecay as StepDecay,
     )
+    from xpnet.tensorboard import (
+        TensorBoard as TensorBoard,
+    )
 
 _HOMES = {
     "backend": ("Backend", "BackendInfo", "available_backends", "open_backend"),
@@ -376,6 +382,7 @@ _HOMES = {
         "DataError",
         "DatasetError",
         "DtypeError",
+        "MissingExtraError",
         "NotBuiltError",
         "ShapeError",
         "XpnetError",
@@ -475,6 +482,7 @@ _HOMES = {
         "PiecewiseConstant",
         "StepDecay",
     ),
+    "tensorboard": ("TensorBoard",),
 }
 """Where each public name lives; the imports above, which type checkers read, say the same (tested)."""
 

@@ -1,7 +1,8 @@
 """Callbacks: what looks at training from outside, with the names and the order that Keras made common.
 
 on_train_begin, then for each epoch on_epoch_begin, (on_train_batch_begin, on_train_batch_end) for each batch,
-(on_test_begin, on_test_end) around validation, on_epoch_end; at last on_train_end. A callback that has
+(on_test_begin, on_test_end) around validation, on_epoch_end; at last on_train_end, or on_train_interrupted where an
+exception ends training. A callback that has
 neither of the batch hooks costs nothing within an epoch: the steps then run in one piece.
 """
 
@@ -58,6 +59,9 @@ class Callback:
 
     def on_train_end(self, logs: Logs) -> None:
         """Training is over; *logs* are the last epoch's."""
+
+    def on_train_interrupted(self, logs: Logs) -> None:
+        """Training ends by an exception (Ctrl-C is one), which goes on after this; *logs* are the last epoch's."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Epoch *epoch* (from 0, counted over all of the network's training) starts."""

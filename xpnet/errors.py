@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "DatasetError",
     "DtypeError",
+    "MissingExtraError",
     "NotBuiltError",
     "ShapeError",
     "XpnetError",
@@ -59,6 +60,10 @@ class DataError(XpnetError, ValueError):
 
 class DtypeError(XpnetError, TypeError):
     """An array holds text, objects or complex numbers where real numbers are needed."""
+
+
+class MissingExtraError(XpnetError, ImportError):
+    """A library that this part of xpnet builds on, one of its extras, cannot be imported."""
 
 
 class NotBuiltError(XpnetError, RuntimeError):

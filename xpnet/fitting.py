@@ -53,6 +53,11 @@ class History(dict[str, list[float]]):
         """Number of epochs."""
         return max((len(values) for values in self.values()), default=0)
 
+    def _repr_html_(self) -> str:
+        from xpnet.html import history_html
+
+        return history_html(self)
+
 
 def fit(
     network: Network,
@@ -142,8 +147,7 @@ def fit(
         while ended and not looked_at:
             close()
         network.recount()
-        if progress:
-            progress.on_train_end(logs)
+        hooks.call("on_train_interrupted", logs)
         raise
     return history
 

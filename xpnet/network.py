@@ -419,7 +419,7 @@ class Network:
         save(self, path)
 
     def summary(self) -> str:
-        """Return a table of layers, output shapes and numbers of parameters."""
+        """Return a table of layers, output shapes and numbers of parameters, to print or for a notebook to show."""
         from xpnet.summary import summarize
 
         return summarize(self)
@@ -429,6 +429,11 @@ class Network:
 
         parts = f"loss={short(self.loss)}, optimizer={short(self.optimizer)}, backend={self.backend.name!r}"
         return f"Network({short(self.model.layers)}, {parts})"
+
+    def _repr_html_(self) -> str:
+        from xpnet.summary import network_html
+
+        return network_html(self)
 
     # What the training loop uses
 

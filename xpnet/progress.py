@@ -73,6 +73,10 @@ class RichProgress(Progress):
         """Take the bar away."""
         self._bars.stop()
 
+    def on_train_interrupted(self, logs: Logs) -> None:
+        """Take the bar away."""
+        self._bars.stop()
+
 
 def choose_progress(epochs: int, verbose: int | str) -> Progress | None:
     """Return what ``verbose`` asks for: 0 nothing, 1 plain lines, 2 a live bar, "auto" the bar on a terminal.

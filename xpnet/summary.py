@@ -1,17 +1,19 @@
-"""The table that ``net.summary()`` prints."""
+"""What a network says of itself: the table that ``net.summary()`` prints, and its view in a notebook."""
 
 from __future__ import annotations
 
 from dataclasses import MISSING, fields, is_dataclass
+from html import escape
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from xpnet.html import Markup, history_html, table_html
 from xpnet.parameters import flatten
 
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["short", "summarize"]
+__all__ = ["network_html", "short", "summarize"]
 
 
 def short(record: Any) -> str:
@@ -35,13 +37,14 @@ def short(record: Any) -> str:
     return f"{type(record).__name__}({', '.join(shown)})"
 
 
-def summarize(network: Network) -> str:
-    """Return a line for each layer with its output shape and number of parameters, and the total."""
+def summarize(network: Network) -> Markup:
+    """Return a line for each layer with its output shape and number of parameters, and the total; in HTML a table."""
     head = f"Network on {network.backend.name} ({network.backend.device}), {network.backend.dtype}"
     if network.in_shape is None:
-        return "\n".join(
-            [f"{head}, not built: its input's shape comes with the first data", *map(short, network.model.layers)]
-        )
+        head = f"{head}, not built: its input's shape comes with the first data"
+        layers = [short(layer) for layer in network.model.layers]
+        table = table_html(head, ["layer", ""], [(str(i), layer) for i, layer in enumerate(layers)])
+        return Markup("\n".join([head, *layers]), table)
     shape, rows = network.in_shape, [("", "input", str(network.in_shape), "")]
     for i, layer in enumerate(network.model.layers):
         built = layer.build(shape)
@@ -53,4 +56,13 @@ def summarize(network: Network) -> str:
         f"{number:>{widths[0]}}  {name:<{widths[1]}}  {out:<{widths[2]}}  {size:>{widths[3]}}".rstrip()
         for number, name, out, size in rows
     ]
-    return "\n".join([head, *lines, f"{network.layout.size:,} parameters, {network.steps:,} steps trained"])
+    foot = f"{network.layout.size:,} parameters, {network.steps:,} steps trained"
+    table = table_html(head, ["layer", "", "output shape", "parameters"], rows, foot, right=[3])
+    return Markup("\n".join([head, *lines, foot]), table)
+
+
+def network_html(network: Network) -> str:
+    """Return the table of layers, what trains them, and how that went."""
+    parts = f"loss {short(network.loss)}, optimizer {short(network.optimizer)}, seed {network.seed}"
+    history = history_html(network.history) if network.history.epochs else ""
+    return f"<div>{summarize(network).html}<div>{escape(parts)}</div>{history}</div>"

@@ -19,6 +19,7 @@ BUILT_IN = {
     "DataError": ValueError,
     "DatasetError": OSError,
     "DtypeError": TypeError,
+    "NonFiniteError": FloatingPointError,
     "NotBuiltError": RuntimeError,
     "ShapeError": ValueError,
 }

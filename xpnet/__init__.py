@@ -27,13 +27,7 @@ if TYPE_CHECKING:
         Callback as Callback,
     )
     from xpnet.callbacks import (
-        CSVLogger as CSVLogger,
-    )
-    from xpnet.callbacks import (
         EarlyStopping as EarlyStopping,
-    )
-    from xpnet.callbacks import (
-        JSONLinesLogger as JSONLinesLogger,
     )
     from xpnet.callbacks import (
         LearningRateScheduler as LearningRateScheduler,
@@ -91,6 +85,9 @@ if TYPE_CHECKING:
     )
     from xpnet.errors import (
         DtypeError as DtypeError,
+    )
+    from xpnet.errors import (
+        NonFiniteError as NonFiniteError,
     )
     from xpnet.errors import (
         NotBuiltError as NotBuiltError,
@@ -196,6 +193,12 @@ if TYPE_CHECKING:
     )
     from xpnet.layers import (
         Tanh as Tanh,
+    )
+    from xpnet.loggers import (
+        CSVLogger as CSVLogger,
+    )
+    from xpnet.loggers import (
+        JSONLinesLogger as JSONLinesLogger,
     )
     from xpnet.losses import (
         BinaryCrossEntropy as BinaryCrossEntropy,
@@ -357,10 +360,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "backend": ("Backend", "BackendInfo", "available_backends", "open_backend"),
     "callbacks": (
-        "CSVLogger",
         "Callback",
         "EarlyStopping",
-        "JSONLinesLogger",
         "LearningRateScheduler",
         "ModelCheckpoint",
         "ReduceLROnPlateau",
@@ -376,6 +377,7 @@ _HOMES = {
         "DataError",
         "DatasetError",
         "DtypeError",
+        "NonFiniteError",
         "NotBuiltError",
         "ShapeError",
         "XpnetError",
@@ -416,6 +418,7 @@ _HOMES = {
         "Step",
         "Tanh",
     ),
+    "loggers": ("CSVLogger", "JSONLinesLogger"),
     "losses": (
         "BinaryCrossEntropy",
         "CrossEntropy",

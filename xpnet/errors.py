@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "DatasetError",
     "DtypeError",
+    "NonFiniteError",
     "NotBuiltError",
     "ShapeError",
     "XpnetError",
@@ -59,6 +60,10 @@ class DataError(XpnetError, ValueError):
 
 class DtypeError(XpnetError, TypeError):
     """An array holds text, objects or complex numbers where real numbers are needed."""
+
+
+class NonFiniteError(XpnetError, FloatingPointError):
+    """A loss, a gradient or a weight became NaN or infinite in training."""
 
 
 class NotBuiltError(XpnetError, RuntimeError):

@@ -166,7 +166,7 @@ def fit(
                     break
                 if run and guard.save and done != steps:
                     run.save(history, done, carry[1])
-            ended.append((epoch, carry[1], rate))
+            ended.append((epoch, carry[1] if looked_at else network.copied(carry[1]), rate))
             start, sums = 0, None
             if looked_at or len(ended) > 1:
                 logs = close()

@@ -498,6 +498,11 @@ class Network:
             {name: np.array(host(value)) for name, value in flatten(gradients)},
         )
 
+    def copied(self, sums: Sums) -> Sums:
+        """Return sums that outlive the next step."""
+        copy: Sums = self._compiled("copied")(sums)
+        return copy
+
     def results(self, sums: Sums) -> dict[str, float]:
         """Wait for the device and return loss and metrics."""
         return self.program.results({name: self.backend.to_numpy(value) for name, value in sums.items()})

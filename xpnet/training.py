@@ -170,6 +170,11 @@ class Program:
         shapes = {metric.name: metric.shape(self.out_shape) for metric in self.metrics}
         return {name: self.xp.zeros(shape, dtype=self.dtype) for name, shape in {"loss": (2,), **shapes}.items()}
 
+    def copied(self, sums: Sums) -> Sums:
+        """Return the sums in memory of their own: the next step may write over those that it is not given."""
+        copy: Sums = _copied(sums)
+        return copy
+
     def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """Return loss and metrics from an epoch's sums, on the host."""
         total, weight = (float(part) for part in sums["loss"])

@@ -20,6 +20,7 @@ BUILT_IN = {
     "DatasetError": OSError,
     "DtypeError": TypeError,
     "MissingExtraError": ImportError,
+    "NonFiniteError": FloatingPointError,
     "NotBuiltError": RuntimeError,
     "ShapeError": ValueError,
 }

@@ -60,6 +60,17 @@ def test_history_has_an_entry_an_epoch_and_the_network_keeps_all(backend: xpnet.
     assert net.steps == 2 * 3 + 3  # 18 rows are left after the split: 3 steps of 8; 22 rows: 3
 
 
+def test_each_epoch_has_its_own_results_whoever_looks(backend: xpnet.Backend) -> None:
+    class Looks(xpnet.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            pass
+
+    nets = make(backend), make(backend)
+    nets[0].fit(X, Y, epochs=4, batch_size=8, verbose=0)
+    nets[1].fit(X, Y, epochs=4, batch_size=8, callbacks=[Looks()], verbose=0)
+    assert_same(*nets)
+
+
 def test_a_result_that_comes_later_has_nan_for_the_epochs_before() -> None:
     history = xpnet.History()
     history.append({"loss": 1.0})

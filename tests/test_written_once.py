@@ -168,7 +168,7 @@ def with_door_watched(backend, counted):
 
 
 def test_the_host_waits_only_at_an_epochs_end(backend, waits):
-    """However many steps an epoch has, as many waits: those for its results."""
+    """However many steps an epoch has, as many waits: for its results, and for whether all is finite."""
     counts = {}
     for batch_size in (3, 10):
         net = network(with_door_watched(backend, waits))
@@ -177,7 +177,7 @@ def test_the_host_waits_only_at_an_epochs_end(backend, waits):
         net.fit(X, Y, epochs=1, batch_size=batch_size, verbose=0)
         counts[batch_size] = Counter(waits)
     assert counts[3] == counts[10]
-    assert counts[3]["to_numpy"] == len(net.zero_sums()), "one for each result"
+    assert counts[3]["to_numpy"] == len(net.zero_sums()) + 1, "one for each result, one for the guard"
 
 
 def test_inside_the_epoch_there_is_no_waiting_at_all(backend, waits):

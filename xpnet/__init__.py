@@ -27,13 +27,7 @@ if TYPE_CHECKING:
         Callback as Callback,
     )
     from xpnet.callbacks import (
-        CSVLogger as CSVLogger,
-    )
-    from xpnet.callbacks import (
         EarlyStopping as EarlyStopping,
-    )
-    from xpnet.callbacks import (
-        JSONLinesLogger as JSONLinesLogger,
     )
     from xpnet.callbacks import (
         LearningRateScheduler as LearningRateScheduler,
@@ -94,6 +88,7 @@ if TYPE_CHECKING:
     )
     from xpnet.errors import (
         MissingExtraError as MissingExtraError,
+        NonFiniteError as NonFiniteError,
     )
     from xpnet.errors import (
         NotBuiltError as NotBuiltError,
@@ -199,6 +194,12 @@ if TYPE_CHECKING:
     )
     from xpnet.layers import (
         Tanh as Tanh,
+    )
+    from xpnet.loggers import (
+        CSVLogger as CSVLogger,
+    )
+    from xpnet.loggers import (
+        JSONLinesLogger as JSONLinesLogger,
     )
     from xpnet.losses import (
         BinaryCrossEntropy as BinaryCrossEntropy,
@@ -363,10 +364,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "backend": ("Backend", "BackendInfo", "available_backends", "open_backend"),
     "callbacks": (
-        "CSVLogger",
         "Callback",
         "EarlyStopping",
-        "JSONLinesLogger",
         "LearningRateScheduler",
         "ModelCheckpoint",
         "ReduceLROnPlateau",
@@ -383,6 +382,7 @@ _HOMES = {
         "DatasetError",
         "DtypeError",
         "MissingExtraError",
+        "NonFiniteError",
         "NotBuiltError",
         "ShapeError",
         "XpnetError",
@@ -423,6 +423,7 @@ _HOMES = {
         "Step",
         "Tanh",
     ),
+    "loggers": ("CSVLogger", "JSONLinesLogger"),
     "losses": (
         "BinaryCrossEntropy",
         "CrossEntropy",

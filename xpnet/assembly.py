@@ -18,14 +18,14 @@ from xpnet.initializers import Zeros
 from xpnet.optimizers import Chain
 from xpnet.parameters import Layout, Param, flatten
 from xpnet.safefile import Arrays
-from xpnet.weights import read_arrays, write_optimizer
+from xpnet.weights import read_arrays, write_optimizer, write_weights
 
 if TYPE_CHECKING:
     from xpnet.network import Network
     from xpnet.optimizers import Link
     from xpnet.parameters import Shape
 
-__all__ = ["SCHEMA", "copy_network", "put_together", "take_apart", "unpickle"]
+__all__ = ["SCHEMA", "copy_network", "fill", "put_together", "take_apart", "unpickle"]
 
 SCHEMA = 1
 """Version of the description's form."""
@@ -91,17 +91,28 @@ def put_together(
         seed=description["seed"],
         check_finite=description["check_finite"],
     )
-    network.epochs, network.steps = (_count(name, description[name]) for name in ("epochs", "steps"))
-    for name, values in description["history"].items():
-        network.history[name] = [float(value) for value in values]
+    fill(network, description, arrays)
+    return network
+
+
+def fill(network: Network, description: Mapping[str, Any], arrays: Arrays) -> None:
+    """Give a network, whose records are those of the description, the training state of another."""
+    epochs, steps = (_count(name, description[name]) for name in ("epochs", "steps"))
+    history = {name: [float(value) for value in values] for name, values in description["history"].items()}
     if description["inputs"] is not None:
         in_shape = as_shape(description["inputs"])
         weights = _checked_weights(network, in_shape, description["dtype"], arrays)
         check_real("scale", description["scale"], least=0)
-        network.build_from(in_shape, weights)
+        if network.built:
+            write_weights(network, weights)
+        else:
+            network.build_from(in_shape, weights)
+        network.steps = steps
         write_optimizer(network, arrays)
         network.set_scale(float(description["scale"]))
-    return network
+    network.epochs, network.steps = epochs, steps
+    network.history.clear()
+    network.history.update(history)
 
 
 def _checked_weights(network: Network, in_shape: Shape, dtype: str, arrays: Arrays) -> Arrays:

@@ -6,13 +6,14 @@ carries after every piece of it, so that the caller can show progress or call ba
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from xpnet.errors import DataError
-from xpnet.training import Batch
+from xpnet.training import Batch, taken
 
 if TYPE_CHECKING:
     from xpnet.arrays import Host
@@ -23,6 +24,9 @@ __all__ = ["HostRows", "Resident", "Source", "Stream", "TrainFunctions"]
 
 PIECES = 10
 """Parts into which a long epoch is cut, so that progress shows, and Ctrl-C is heeded where a part is one call."""
+
+RECENT = 8
+"""Batches of an iterable that are held on the device, to be gone through once more where numbers went wrong."""
 
 LONG = 100
 """Steps of an epoch from which on it is cut."""
@@ -48,12 +52,24 @@ class Source(Protocol):
     """How many examples there are, where that is known."""
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
+        self,
+        functions: TrainFunctions,
+        carry: Carry,
+        order: Host | None,
+        size: int,
+        before: Before | None,
+        start: int = 0,
+        longest: int | None = None,
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch in this *order* of rows; yield the carry and the number of steps done since.
 
-        With *before*, which is asked before each step, every step is yielded, else a piece of the epoch at a time.
+        With *before*, which is asked before each step, every step is yielded, else a piece of the epoch at a time, of
+        *longest* steps at most. The first *start* batches are left out: where an epoch goes on, its pieces end where
+        they would have ended.
         """
+
+    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
+        """Yield, one by one, the batches that :meth:`train` has trained on from batch *start* on."""
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the examples in their own order, on the device."""
@@ -67,30 +83,48 @@ class Resident:
         self.rows: int | None = data.x.shape[0]
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
+        self,
+        functions: TrainFunctions,
+        carry: Carry,
+        order: Host | None,
+        size: int,
+        before: Before | None,
+        start: int = 0,
+        longest: int | None = None,
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch; a batch of everything is not gathered, as its order does not matter."""
         rows: int = self.data.x.shape[0]
         if size >= rows:
-            if before:
-                carry = before(0, carry)
-            yield functions.on_batch(carry, self.data), 1
+            if not start:
+                if before:
+                    carry = before(0, carry)
+                yield functions.on_batch(carry, self.data), 1
             return
         order = np.arange(rows) if order is None else order
         steps = rows // size
         plan = self.backend.asarray(order[: steps * size].reshape(steps, size))
-        piece = 1 if before else steps if steps <= LONG else -(-steps // PIECES)
-        for start in range(0, steps, piece):
+        piece = 1 if before else piece_length(steps, longest)
+        while start < steps:
             if before:
                 carry = before(start, carry)
-            part = plan[start : min(start + piece, steps), :] if piece < steps else plan
+            stop = min((start // piece + 1) * piece, steps)
+            part = plan[start:stop, :] if stop - start < steps else plan
             carry = functions.on_rows(carry, self.data, part)
+            start = stop
             yield carry, part.shape[0]
-        if steps * size < rows:
+        if steps * size < rows and start == steps:
             if before:
                 carry = before(steps, carry)
             rest = self.backend.asarray(order[steps * size :].reshape(1, -1))
             yield functions.on_rows(carry, self.data, rest), 1
+
+    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
+        """Yield the batches once more."""
+        rows: int = self.data.x.shape[0]
+        take = self.backend.compile(lambda data, chosen: taken(data, chosen, self.backend.xp))
+        order = np.arange(rows) if order is None else order
+        for first in range(start * size, rows, size):
+            yield self.data if size >= rows else take(self.data, self.backend.asarray(order[first : first + size]))
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield slices."""
@@ -112,22 +146,32 @@ class HostRows:
         self.rows: int | None = len(self.chosen)
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
+        self,
+        functions: TrainFunctions,
+        carry: Carry,
+        order: Host | None,
+        size: int,
+        before: Before | None,
+        start: int = 0,
+        longest: int | None = None,
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch, a batch at a time; a batch of everything keeps its order, as in :class:`Resident`."""
-        rows = len(self.chosen)
-        order = np.arange(rows) if order is None or size >= rows else order
-        for number, start in enumerate(range(0, rows, size)):
+        for number, batch in enumerate(self.again(order, size, start), start):
             if before:
                 carry = before(number, carry)
-            carry = functions.on_batch(carry, self._take(order[start : start + size]))
+            carry = functions.on_batch(carry, batch)
             yield carry, 1
+
+    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
+        """Read the batches once more."""
+        rows = len(self.chosen)
+        order = np.arange(rows) if order is None or size >= rows else order
+        for first in range(start * size, rows, size):
+            yield self._take(order[first : first + size])
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield slices."""
-        rows = np.arange(len(self.chosen))
-        for start in range(0, len(rows), size):
-            yield self._take(rows[start : start + size])
+        return self.again(None, size, 0)
 
     def _take(self, rows: Host) -> Batch:
         x, y, weights = self.data
@@ -142,22 +186,40 @@ class Stream:
     def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], place: Callable[..., Batch]) -> None:
         self.given, self.place = batches, place
         self.epochs = 0
+        self._recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT)
         if isinstance(batches, tuple | list):
             for item in batches:
                 _check_batch(item)
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, order: Host | None, size: int, before: Before | None
+        self,
+        functions: TrainFunctions,
+        carry: Carry,
+        order: Host | None,
+        size: int,
+        before: Before | None,
+        start: int = 0,
+        longest: int | None = None,
     ) -> Iterator[tuple[Carry, int]]:
-        """Train on the batches as they come; *order* and *size* are theirs."""
-        for number, batch in enumerate(self.batches(size)):
+        """Train on the batches as they come; *order* and *size* are theirs, and the first *start* are gone past."""
+        self._recent.clear()
+        for number, batch in enumerate(self._placed(start), start):
             if before:
                 carry = before(number, carry)
+            self._recent.append((number, batch))
             carry = functions.on_batch(carry, batch)
             yield carry, 1
 
+    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
+        """Yield the last :data:`RECENT` batches once more, of which *start* must be one."""
+        return (batch for number, batch in self._recent if number >= start)
+
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the batches, moved to the device.
+        """Yield the batches, moved to the device; raises what a pass over them raises."""
+        return self._placed(0)
+
+    def _placed(self, start: int) -> Iterator[Batch]:
+        """Yield the batches from *start* on, moved to the device.
 
         Raises
         ------
@@ -166,15 +228,27 @@ class Stream:
         """
         self.epochs += 1
         empty = True
-        for item in self.given() if callable(self.given) else self.given:
+        for number, item in enumerate(self.given() if callable(self.given) else self.given):
             _check_batch(item)
             empty = False
-            yield self.place(*item)
+            if number >= start:
+                yield self.place(*item)
         if empty:
             raise DataError(
                 f"the iterable of batches gave none in pass {self.epochs}; a generator is used up after one: pass a "
                 "list, an object whose __iter__ starts anew, or a function that returns a fresh generator"
             )
+
+
+def piece_length(steps: int, longest: int | None) -> int:
+    """Return how many steps of an epoch run as one call.
+
+    >>> piece_length(100, None), piece_length(1000, None), piece_length(1000, 150), piece_length(1000, 30)
+    (100, 100, 75, 30)
+    """
+    piece = steps if steps <= LONG else -(-steps // PIECES)
+    # Pieces that divide `longest`, so that one of them ends there.
+    return piece if longest is None else -(-longest // -(-longest // piece))
 
 
 def _check_batch(item: Any) -> None:

@@ -8,8 +8,6 @@ neither of the batch hooks costs nothing within an epoch: the steps then run in 
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -22,15 +20,14 @@ if TYPE_CHECKING:
     from xpnet.network import Network
 
 __all__ = [
-    "CSVLogger",
     "Callback",
     "CallbackList",
     "EarlyStopping",
-    "JSONLinesLogger",
     "LearningRateScheduler",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
+    "check_folder",
 ]
 
 Logs = dict[str, float]
@@ -53,6 +50,17 @@ class Callback:
     def set_network(self, network: Network) -> None:
         """Remember the network."""
         self.network = network
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run that goes on in another process must know, for ``fit(..., checkpoint=...)``.
+
+        Text, numbers, None, and lists and mappings (with text for names) of them; arrays where a mapping's values are
+        arrays. Default: nothing.
+        """
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` returned; called after :meth:`on_train_begin`."""
 
     def on_train_begin(self, logs: Logs) -> None:
         """Training starts."""
@@ -153,6 +161,12 @@ class _Watcher:
     def reset(self) -> None:
         self.best, self.since = -math.inf, 0
 
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "since": self.since}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.since = state["best"], state["since"]
+
     def check(self, results: Iterable[str]) -> None:
         """Raise ConfigurationError unless the result is among these."""
         if self.monitor not in results:
@@ -214,6 +228,17 @@ class EarlyStopping(Callback):
         self._watcher.reset()
         self.best_epoch = self.stopped_epoch = self._best_weights = None
 
+    def state(self) -> dict[str, Any]:
+        """Return the best value, epoch and weights so far, and how long ago they were."""
+        epochs = {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch}
+        return {**self._watcher.state(), **epochs, "best_weights": self._best_weights}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self._watcher.restore(state)
+        self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
+        self._best_weights = state["best_weights"]
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Keep the best weights, or stop."""
         if self._watcher.improved(logs):
@@ -267,6 +292,14 @@ class ReduceLROnPlateau(Callback):
         """Forget earlier training."""
         self._watcher.reset()
 
+    def state(self) -> dict[str, Any]:
+        """Return the best value so far and how long ago it was."""
+        return self._watcher.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self._watcher.restore(state)
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Reduce the rate where nothing has improved."""
         if not self._watcher.improved(logs) and self._watcher.since >= self.patience:
@@ -296,7 +329,7 @@ class LearningRateScheduler(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stop at the end of an epoch whose loss is NaN or infinite."""
+    """Stop at the end of an epoch whose loss is NaN or infinite, in place of ``fit``'s error at the step."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Look at the loss."""
@@ -341,7 +374,15 @@ class ModelCheckpoint(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training, and see to it that the file will have a folder."""
         self._watcher.reset()
-        _check_folder("ModelCheckpoint.path", Path(self.path))
+        check_folder("ModelCheckpoint.path", Path(self.path))
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value so far and how long ago it was."""
+        return self._watcher.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self._watcher.restore(state)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Save where it is time."""
@@ -358,43 +399,6 @@ class ModelCheckpoint(Callback):
             ) from error
 
 
-class JSONLinesLogger(Callback):
-    """Write each epoch's results as one line of JSON; a file of an earlier run is continued with ``append``."""
-
-    def __init__(self, path: str | Path, *, append: bool = False) -> None:
-        self.path, self.append = Path(path), append
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Start the file."""
-        _start_file("JSONLinesLogger.path", self.path, self.append)
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Add a line; a result that is not finite becomes null, as JSON has no NaN."""
-        row = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": epoch, **row}) + "\n")
-
-
-class CSVLogger(Callback):
-    """Write each epoch's results as a row of CSV, with a head row; ``append`` continues an earlier file."""
-
-    def __init__(self, path: str | Path, *, append: bool = False) -> None:
-        self.path, self.append = Path(path), append
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Start the file."""
-        _start_file("CSVLogger.path", self.path, self.append)
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Add a row."""
-        fresh = not self.path.exists() or self.path.stat().st_size == 0
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(["epoch", *logs])
-            writer.writerow([epoch, *logs.values()])
-
-
 NAMES: dict[str, type[Callback]] = {
     "early_stopping": EarlyStopping,
     "reduce_lr_on_plateau": ReduceLROnPlateau,
@@ -402,16 +406,7 @@ NAMES: dict[str, type[Callback]] = {
 }
 
 
-def _start_file(name: str, path: Path, append: bool) -> None:
-    """Make the file, empty unless it is to be continued."""
-    _check_folder(name, path)
-    try:
-        path.open("a" if append else "w", encoding="utf-8").close()
-    except OSError as error:
-        raise ConfigurationError(f"{name}='{path}' cannot be written ({error.strerror}); name another file") from error
-
-
-def _check_folder(name: str, path: Path) -> None:
+def check_folder(name: str, path: Path) -> None:
     """Raise ConfigurationError where the file's folder is missing; one whose name is to be filled in may come later."""
     folder = path.parent
     if "{" not in str(folder) and not folder.is_dir():

@@ -26,9 +26,12 @@ from xpnet.strict_json import read_json, write_json
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["load", "read_notes", "save"]
+__all__ = ["load", "read_notes", "read_parts", "save"]
 
 ENTRY = "xpnet"
+
+EXTRA = "extra."
+"""What stands before the names of arrays that are not the network's."""
 
 HISTORY = "history."
 """What stands before the names of the history's arrays: ten thousand epochs do not fit into a header."""
@@ -50,7 +53,9 @@ UNUSABLE = (XpnetError, ArithmeticError, AttributeError, LookupError, RecursionE
 """What a description that means nothing raises somewhere."""
 
 
-def save(network: Network, path: str | Path, *, notes: Mapping[str, str] | None = None) -> None:
+def save(
+    network: Network, path: str | Path, *, notes: Mapping[str, str] | None = None, extra: Arrays | None = None
+) -> None:
     """Write *network* to *path*, durably; the file is replaced in one move, so a reader sees the old or the new one.
 
     Parameters
@@ -61,6 +66,8 @@ def save(network: Network, path: str | Path, *, notes: Mapping[str, str] | None 
         The file; its folder exists.
     notes : mapping of str to str, optional
         Texts that go along by name, such as what was done to the data; see :func:`read_notes`.
+    extra : mapping of str to array, optional
+        Arrays that go along by name; see :func:`read_parts`.
 
     Raises
     ------
@@ -75,6 +82,7 @@ def save(network: Network, path: str | Path, *, notes: Mapping[str, str] | None 
     for name, values in description["history"].items():
         arrays[HISTORY + name] = np.asarray(values, dtype=np.float64)
     description["history"] = list(description["history"])
+    arrays |= {EXTRA + name: array for name, array in (extra or {}).items()}
     try:
         texts[ENTRY] = write_json(description)
         read_json(texts[ENTRY])
@@ -96,6 +104,25 @@ def read_notes(path: str | Path) -> dict[str, str]:
     texts = read_texts(_path(path))
     _description(texts, path)
     return {name: text for name, text in texts.items() if name != ENTRY}
+
+
+def read_parts(path: str | Path) -> tuple[dict[str, Any], dict[str, str], Arrays, Arrays]:
+    """Return a file's description of the network, its notes, the network's arrays and the extra ones.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged or not xpnet's.
+    """
+    texts, arrays = read_file(_path(path))
+    description = _description(texts, path)
+    try:
+        description["history"] = _history(description["history"], arrays)
+    except UNUSABLE as error:
+        raise CheckpointError(f"{path} has no history that can be read: {error!r}") from error
+    extra = {name: arrays.pop(name) for name in list(arrays) if name.startswith(EXTRA)}
+    notes = {name: text for name, text in texts.items() if name != ENTRY}
+    return description, notes, arrays, {name.removeprefix(EXTRA): array for name, array in extra.items()}
 
 
 def load(
@@ -128,10 +155,8 @@ def load(
     known = KNOWN | _own(custom)
     if isinstance(backend, Backend):
         open_backend(backend, device=device)  # the file has no part in this conflict
-    texts, arrays = read_file(_path(path))
-    description = _description(texts, path)
+    description, _, arrays, _ = read_parts(path)
     try:
-        description["history"] = _history(description["history"], arrays)
         description["network"] = {name: from_config(value, known) for name, value in description["network"].items()}
         with np.errstate(over="raise", invalid="ignore"):  # a number beyond the dtype is an error, a NaN is none
             return put_together(description, arrays, backend, device)

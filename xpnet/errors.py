@@ -17,6 +17,7 @@ __all__ = [
     "DatasetError",
     "DtypeError",
     "MissingExtraError",
+    "NonFiniteError",
     "NotBuiltError",
     "ShapeError",
     "XpnetError",
@@ -64,6 +65,10 @@ class DtypeError(XpnetError, TypeError):
 
 class MissingExtraError(XpnetError, ImportError):
     """A library that this part of xpnet builds on, one of its extras, cannot be imported."""
+
+
+class NonFiniteError(XpnetError, FloatingPointError):
+    """A loss, a gradient or a weight became NaN or infinite in training."""
 
 
 class NotBuiltError(XpnetError, RuntimeError):

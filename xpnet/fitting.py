@@ -9,9 +9,10 @@ import numpy as np
 
 from xpnet import callbacks as known_callbacks
 from xpnet.batches import Before, Source
-from xpnet.callbacks import Callback, CallbackList
+from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN
 from xpnet.checks import check_integer
 from xpnet.errors import ConfigurationError
+from xpnet.guarding import Guard
 from xpnet.intake import Intake
 from xpnet.progress import choose_progress
 from xpnet.random import host_stream
@@ -21,6 +22,7 @@ from xpnet.training import Batch, Sums
 if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.network import Network
+    from xpnet.resuming import Run
 
 __all__ = ["History", "evaluate", "fit", "place_batch"]
 
@@ -48,6 +50,11 @@ class History(dict[str, list[float]]):
         for name, value in logs.items():
             self.setdefault(name, [float("nan")] * self.epochs)[-1] = float(value)
 
+    def cut(self, epochs: int) -> None:
+        """Forget all but the first *epochs*."""
+        for values in self.values():
+            del values[epochs:]
+
     @property
     def epochs(self) -> int:
         """Number of epochs."""
@@ -73,6 +80,11 @@ def fit(
     class_weight: Any,
     callbacks: Sequence[Callback | str],
     verbose: int | str,
+    checkpoint: Any,
+    resume: bool,
+    every: str,
+    keep: int,
+    on_nonfinite: str | None,
 ) -> History:
     """Train; see :meth:`xpnet.Network.fit`, whose arguments these are."""
     epochs = check_integer("epochs", epochs, least=0)
@@ -87,9 +99,25 @@ def fit(
     size = _batch_size(batch_size, source)
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
     hooks.check(_result_names(network, validation is not None))
+    before = _before_batch(hooks) if hooks.watch_batches else None
+    run = _open_run(checkpoint, resume, every, keep)
+    # Where nobody looks at the end of an epoch, its results are waited for while the device does the next one.
+    looked_at = validation is not None or hooks.watch_epochs or run is not None
+    guard = Guard(network, _policy(on_nonfinite, network, given), observed=looked_at, run=run)
+    if run:
+        run.open(
+            network,
+            given,
+            in_shape=intake.in_shape,
+            source=source,
+            validation=validation,
+            batch_size=size,
+            shuffle=shuffle,
+        )
     network.build(intake.in_shape)
-    functions, before = network.train_functions, _before_batch(hooks) if hooks.watch_batches else None
-    history, logs = History(), {}
+    steps = None if source.rows is None else -(-source.rows // size)
+    longest = run.longest(steps) if run else None
+    history, logs, done = History(), {}, 0
 
     def revise(logs: Mapping[str, float]) -> None:
         history.revise(logs)
@@ -101,6 +129,7 @@ def fit(
         """Wait for the results of the first epoch that has ended, and tell them."""
         epoch, sums, rate = ended[0]
         logs = network.results(sums)
+        guard.end_epoch(epoch, logs["loss"])
         if validation is not None:
             hooks.call("on_test_begin", {})
             measured = evaluate(network, validation, max(size, EVALUATION_ROWS))
@@ -112,19 +141,24 @@ def fit(
         history.append(logs)
         network.history.append(logs)
         hooks.end_epoch(epoch, logs, revise)
+        if run:
+            run.end_epoch(history, last=network.stop_training or network.epochs == first + epochs)
         return logs
 
-    # Where nobody looks at the end of an epoch, its results are waited for while the device does the next one.
-    looked_at = validation is not None or hooks.watch_epochs
     network.stop_training = False
     hooks.call("on_train_begin", {})
     try:
-        for epoch in range(network.epochs, network.epochs + epochs):
-            hooks.call("on_epoch_begin", epoch, {})
+        first, _, start, sums = run.begin(history) if run else (network.epochs, 0, 0, None)
+        logs = {name: values[-1] for name, values in history.items() if values}
+        for epoch in range(network.epochs, network.epochs if network.stop_training else first + epochs):
+            done = start
+            if not start:
+                hooks.call("on_epoch_begin", epoch, {})
+            elif progress:
+                progress.on_epoch_begin(epoch, {})
             order = _order(shuffle, network.seed, epoch, source.rows, size)
-            steps = None if source.rows is None else -(-source.rows // size)
-            carry, done = (network.state, network.zero_sums()), 0
-            for reached, more in source.train(functions, carry, order, size, before):
+            carry, rate = (network.state, sums or network.zero_sums()), network.last_learning_rate
+            for reached, more in guard.train(epoch, source, carry, order, size, before, start, longest):
                 carry = reached
                 network.take_state(carry[0], more)
                 rate = network.last_learning_rate
@@ -135,19 +169,25 @@ def fit(
                     progress.advance(done, steps)
                 if before and network.stop_training:
                     break
-            ended.append((epoch, carry[1], rate))
+                if run and guard.save and done != steps:
+                    run.save(history, done, carry[1])
+            ended.append((epoch, carry[1] if looked_at else network.copied(carry[1]), rate))
+            start, sums = 0, None
             if looked_at or len(ended) > 1:
                 logs = close()
             if network.stop_training:
                 break
         if ended:
             logs = close()
+        guard.finish()
         hooks.call("on_train_end", logs)
-    except BaseException:
-        while ended and not looked_at:
+    except BaseException as error:
+        while ended and not looked_at and (guard.failed is None or ended[0][0] < guard.failed):
             close()
         network.recount()
         hooks.call("on_train_interrupted", logs)
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(_where(network, done, steps, run))
         raise
     return history
 
@@ -198,6 +238,35 @@ def _order(
             f"{order.shape} for epoch {epoch}"
         )
     return order.reshape(-1)
+
+
+def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) -> Any:
+    """Return what is asked for; else to raise, unless the caller has asked for another treatment in another place."""
+    if on_nonfinite is not None:
+        return on_nonfinite
+    elsewhere = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
+    return "ignore" if elsewhere or not network.check_finite else "raise"
+
+
+def _open_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Run | None:
+    """Return the run whose folder is *checkpoint*, or None."""
+    if checkpoint is None:
+        if resume:
+            raise ConfigurationError("resume=True needs the folder of the run: give checkpoint='run/' too")
+        return None
+    from xpnet.resuming import Run
+
+    return Run(checkpoint, resume=resume, every=every, keep=keep)
+
+
+def _where(network: Network, done: int, steps: int | None, run: Run | None) -> str:
+    """Return where training was interrupted, and how it goes on."""
+    batches = f"{done} of {steps} batches" if steps else f"{done} batches"
+    saved = f" The last checkpoint is {run.latest}; resume=True goes on from it." if run and run.latest else ""
+    return (
+        f"training stopped in epoch {network.epochs} (from 0) after {batches}, {network.steps} steps in all. The "
+        f"network can be used, saved and trained on.{saved}"
+    )
 
 
 def _before_batch(hooks: CallbackList) -> Before:

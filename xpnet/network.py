@@ -203,6 +203,11 @@ class Network:
         class_weight: Any = None,
         callbacks: Sequence[Callback | str] = (),
         verbose: int | str = "auto",
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        every: str = "1 epoch",
+        keep: int = 2,
+        on_nonfinite: str | None = None,
     ) -> History:
         """Train for a number of epochs; a second call goes on where the first one ended.
 
@@ -233,17 +238,35 @@ class Network:
             See :mod:`xpnet.callbacks`.
         verbose : int or str
             0 silent, 1 a line an epoch, 2 a live bar (rich), "auto" the bar on a terminal that has rich.
+        checkpoint : str or Path, optional
+            Folder for checkpoints of this run, made if it is missing. Each is the whole network, for :func:`xpnet.load`
+            too, and where the run stood.
+        resume : bool
+            Whether to go on with the run in the folder, if there is one; ``epochs`` then counts from the run's start.
+        every : str
+            How often to save: ``"500 steps"``, ``"1 epoch"``, ``"10 minutes"``; the end of training is always saved.
+        keep : int
+            Newest checkpoints that are kept.
+        on_nonfinite : str, optional
+            Where a loss, a gradient or a weight becomes NaN or infinite: ``"raise"``; ``"skip"``, which leaves such a
+            step out and halves the learning rate, and looks at every step for that; ``"ignore"``. Default: raise, but
+            ignore with ``check_finite=False`` or :class:`TerminateOnNaN`.
 
         Returns
         -------
         History
-            The epochs of this call; ``net.history`` has all.
+            The epochs of this call, or of the run that it goes on with; ``net.history`` has all.
 
         Raises
         ------
         ShapeError, DataError, DtypeError, ConfigurationError
             The data or an argument is unusable; the network is as it was. Of an iterable, a bad batch is refused when
             it comes: the batches before it have been trained on, and the epoch does not count.
+        NonFiniteError
+            A step made something NaN or infinite. The error names the step, the layer and the likely cause; the
+            network is as it was before that step.
+        CheckpointError
+            The run's folder cannot be used, or holds no file that can be read.
 
         Notes
         -----
@@ -263,6 +286,11 @@ class Network:
             class_weight=class_weight,
             callbacks=callbacks,
             verbose=verbose,
+            checkpoint=checkpoint,
+            resume=resume,
+            every=every,
+            keep=keep,
+            on_nonfinite=on_nonfinite,
         )
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
@@ -461,6 +489,25 @@ class Network:
         added: Sums = self._compiled("measure")(sums, model, batch)
         return added
 
+    def inspect(self, carry: tuple[State, Sums]) -> tuple[Array, tuple[State, Sums]]:
+        """Return whether what a step carries is finite, 0-d on the device, and a copy of it."""
+        found: tuple[Array, tuple[State, Sums]] = self._compiled("inspect")(carry)
+        return found
+
+    def trace_batch(self, batch: Batch) -> tuple[dict[str, Host], dict[str, Host]]:
+        """Return what :meth:`trace` and :meth:`gradients` give, for a batch on the device."""
+        found, gradients = self._compiled("trace")(self.state, batch)
+        host = self.backend.to_numpy
+        return (
+            {name: np.array(host(value)) for name, value in found.items()},
+            {name: np.array(host(value)) for name, value in flatten(gradients)},
+        )
+
+    def copied(self, sums: Sums) -> Sums:
+        """Return sums that outlive the next step."""
+        copy: Sums = self._compiled("copied")(sums)
+        return copy
+
     def results(self, sums: Sums) -> dict[str, float]:
         """Wait for the device and return loss and metrics."""
         return self.program.results({name: self.backend.to_numpy(value) for name, value in sums.items()})
@@ -510,13 +557,7 @@ class Network:
         return self.backend.compile(self.backend.xp.concat)(parts)
 
     def _trace(self, x: Any, y: Any, sample_weight: Any) -> tuple[dict[str, Host], dict[str, Host]]:
-        batch = fitting.place_batch(self, x, y, sample_weight)
-        found, gradients = self._compiled("trace")(self.state, batch)
-        host = self.backend.to_numpy
-        return (
-            {name: np.array(host(value)) for name, value in found.items()},
-            {name: np.array(host(value)) for name, value in flatten(gradients)},
-        )
+        return self.trace_batch(fitting.place_batch(self, x, y, sample_weight))
 
     def _scheduled(self, step: int) -> float:
         return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))  # type: ignore[attr-defined]

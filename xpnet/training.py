@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpnet.layers.base import Context
 from xpnet.metrics.streaming import weighted_sum
 from xpnet.optimizers import Now, rate_at
+from xpnet.parameters import flatten
 from xpnet.random import make_key
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Link
     from xpnet.parameters import Layout, Shape, Tree
 
-__all__ = ["Batch", "Program", "State", "Sums"]
+__all__ = ["Batch", "Program", "State", "Sums", "taken"]
 
 Sums = Mapping[str, "Array"]
 """What metrics add up over batches, by name; ``loss`` is (sum of w l, sum of w)."""
@@ -126,7 +127,7 @@ class Program:
 
     def advance_rows(self, carry: tuple[State, Sums], data: Batch, rows: Array) -> tuple[State, Sums]:
         """Train on the given rows of resident data."""
-        return self.advance(carry, _taken(data, rows, self.xp))
+        return self.advance(carry, taken(data, rows, self.xp))
 
     def measure(self, total: Sums, model: tuple[Array, Tree], batch: Batch) -> Sums:
         """Add one batch's loss and metrics to the running sums, without training."""
@@ -169,11 +170,30 @@ class Program:
         shapes = {metric.name: metric.shape(self.out_shape) for metric in self.metrics}
         return {name: self.xp.zeros(shape, dtype=self.dtype) for name, shape in {"loss": (2,), **shapes}.items()}
 
+    def copied(self, sums: Sums) -> Sums:
+        """Return the sums in memory of their own: the next step may write over those that it is not given."""
+        copy: Sums = _copied(sums)
+        return copy
+
     def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """Return loss and metrics from an epoch's sums, on the host."""
         total, weight = (float(part) for part in sums["loss"])
         loss = total / weight if self.loss.reduction == "mean" and weight else total
         return {"loss": loss, **{metric.name: metric.result(sums[metric.name]) for metric in self.metrics}}
+
+    def inspect(self, carry: tuple[State, Sums]) -> tuple[Array, tuple[State, Sums]]:
+        """Return whether what a step carries is finite, 0-d, and a copy of it in memory that no step is given.
+
+        Looks at the running loss and at every array that training changes. None of them recovers from NaN or
+        infinity, so one look tells of all steps before it.
+        """
+        xp = self.xp
+        state, sums = carry
+        fine = xp.all(xp.isfinite(sums["loss"])) & xp.all(xp.isfinite(state.params))
+        for tree in (state.optimizer, state.layers):
+            for _, array in flatten(tree):
+                fine = fine & xp.all(xp.isfinite(array))
+        return fine, (State(*(_copied(part) for part in state)), _copied(sums))
 
     def _key(self, state: State) -> Any:
         return make_key(state.words, state.step, self.xp) if self.model.random else None
@@ -202,6 +222,13 @@ def _added(total: Sums, sums: Sums) -> Sums:
     return {name: total[name] + sums[name] for name in total}
 
 
-def _taken(data: Batch, rows: Array, xp: Any) -> Batch:
+def _copied(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _copied(value) for name, value in tree.items()}
+    return tree * 1  # exact, and recorded by backends that record, as `asarray(copy=True)` is not
+
+
+def taken(data: Batch, rows: Array, xp: Any) -> Batch:
+    """Return the given rows of resident data."""
     x, y, weights = (None if array is None else xp.take(array, rows, axis=0) for array in data)
     return Batch(x, y, weights)

@@ -219,7 +219,9 @@ def value(draw: Random) -> Any:
     if kind == 1:
         return draw.choice(NUMBERS)
     if kind == 2:
-        return draw.choice([[], {}, [1], [2] * 64, [10**6] * 5, [[[]]], {"class": []}, {"class": "Path"}, ["relu"] * 300])
+        return draw.choice(
+            [[], {}, [1], [2] * 64, [10**6] * 5, [[[]]], {"class": []}, {"class": "Path"}, ["relu"] * 300]
+        )
     record: dict[str, Any] = {"class": draw.choice([*KNOWN, *TEXTS])}
     if draw.random() < 0.5:
         record[draw.choice(["units", "layers", "links", "rate", "learning_rate", "k", "shape"])] = draw.choice(NUMBERS)
@@ -297,7 +299,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--only", type=int)
-    parser.add_argument("--folder", help="where the files are written; one in memory, such as /dev/shm, saves most of the time")
+    parser.add_argument(
+        "--folder", help="where the files are written; one in memory, such as /dev/shm, saves most of the time"
+    )
     options = parser.parse_args()
     numbers = range(options.files) if options.only is None else range(options.only, options.only + 1)
     start = time.perf_counter()
@@ -306,7 +310,9 @@ def main() -> None:
     for name, count in sorted(found.items()):
         print(f"{count:10,}  {name}")
     loaded = sum(count for name, count in found.items() if name.endswith((": refused", ": loaded")))
-    print(f"{loaded:,} files in {time.perf_counter() - start:.0f} s; peak {memory() / 2**20:.0f} MiB; pid {os.getpid()}")
+    print(
+        f"{loaded:,} files in {time.perf_counter() - start:.0f} s; peak {memory() / 2**20:.0f} MiB; pid {os.getpid()}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,204 @@
+"""Where numbers stop being finite: the step, the layer, the cause, and the state before it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import ConfigurationError, Dense, Network, NonFiniteError
+from xpnet.diagnosis import _order
+from xpnet.weights import read_arrays
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = (X[:, 0] > 0).astype(np.int64)
+WRONG = 13
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+@dataclass(frozen=True)
+class NaNFrom:
+    """A learning rate that is NaN at one step."""
+
+    at: int
+    rate: float = 0.1
+
+    def __call__(self, step: Any, xp: Any) -> Any:
+        return xp.where(step == float(self.at), step * float("nan"), step * 0.0 + self.rate)
+
+
+def make(backend: Any, **arguments: Any) -> Network:
+    return Network([Dense(4), "tanh", Dense(2)], seed=1, backend=backend, **arguments)
+
+
+def arrays(net: Network) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in read_arrays(net).items()}
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream", "hooks", "callback", "checkpoint"])
+@pytest.mark.parametrize("at", [0, 5, 9, 13, 29])
+def test_training_stops_at_the_step_with_the_state_before_it(
+    kind: str, at: int, backend: xpnet.Backend, tmp_path: Path
+) -> None:
+    """Ten steps an epoch: the first, the sixth, an epoch's last, one of the second epoch, the very last."""
+
+    class Hook(xpnet.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            self.network.set_scale(1.0)  # makes a new state
+
+    class Watch(xpnet.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            assert np.isfinite(self.network.get_weights()["0.weight"]).all()
+
+    data: Any = ([(X[i : i + 6], Y[i : i + 6]) for i in range(0, 60, 6)],) if kind == "stream" else (X, Y)
+    arguments: dict[str, Any] = {"batch_size": 6, "shuffle": False, "verbose": 0}
+    watching: list[Any] = {"hooks": [Hook()], "callback": [Watch()]}.get(kind, [])
+    net = make(backend, optimizer=xpnet.SGD(NaNFrom(at)), inputs=3)
+    saved = {"checkpoint": tmp_path, "every": "3 steps"} if kind == "checkpoint" else {}
+    with pytest.raises(NonFiniteError, match=rf"stopped at step {at} \(epoch {at // 10}, batch {at % 10}\).*SGD"):
+        net.fit(*data, epochs=3, callbacks=watching, **arguments, **saved)
+    by_hand = make(backend, optimizer=xpnet.SGD(0.1), inputs=3)
+    for step in range(at):
+        rows = slice(step % 10 * 6, step % 10 * 6 + 6)
+        by_hand.train_step(X[rows], Y[rows])
+    for name, array in read_arrays(by_hand).items():
+        np.testing.assert_allclose(read_arrays(net)[name], array, rtol=1e-9, atol=1e-12)
+    assert (net.steps, net.epochs, net.history.epochs) == (at, at // 10, at // 10)
+    for file in tmp_path.iterdir():
+        assert np.isfinite(xpnet.load(file, custom=[NaNFrom]).get_weights()["0.weight"]).all()
+    net.optimizer  # noqa: B018 - the network is whole
+    assert np.isfinite(net.evaluate(X, Y)["loss"])
+
+
+def test_a_rate_that_is_too_high_is_named(backend32: xpnet.Backend) -> None:
+    net = Network([Dense(8), "relu", Dense(1)], loss="mse", optimizer=xpnet.SGD(1e4), backend=backend32, seed=0)
+    with pytest.raises(NonFiniteError, match=r"step \d+ \(epoch \d+, batch \d+\): .*overflow.*learning rate 10000"):
+        net.fit(X, X[:, :1], epochs=50, batch_size=10, verbose=0)
+
+
+def test_a_layer_that_overflows_is_named(backend: xpnet.Backend) -> None:
+    net = make(backend, inputs=3)
+    weights = net.get_weights()
+    net.set_weights({"2.weight": weights["2.weight"] * 1e308, "2.bias": weights["2.bias"] + 1e308})
+    with pytest.raises(NonFiniteError, match=r"layer 2 \(Dense\(2\)\)|CrossEntropy"):
+        net.fit(X, Y, verbose=0)
+
+
+def test_a_bad_batch_of_a_stream_is_named(backend: xpnet.Backend) -> None:
+    batches = [(X[i : i + 6].copy(), Y[i : i + 6]) for i in range(0, 60, 6)]
+    batches[7][0][2, 1] = np.nan
+    with pytest.raises(NonFiniteError, match=r"batch 7\): x holds NaN \(1 of 18 values\).*bad input"):
+        make(backend, inputs=3).fit(batches, verbose=0)
+
+
+def test_a_bad_step_is_skipped_and_the_rate_halved(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.SGD(NaNFrom(WRONG)))
+    with pytest.warns(RuntimeWarning, match=rf"skipped step {WRONG} \(epoch 1, batch 3\)"):
+        history = net.fit(X, Y, epochs=3, batch_size=6, on_nonfinite="skip", verbose=0)
+    assert (net.steps, net.scale) == (30, 0.5)
+    assert history["learning_rate"] == pytest.approx([0.1, 0.05, 0.05])
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_skipping_ends_where_it_does_not_help(backend: xpnet.Backend) -> None:
+    net = make(backend, inputs=3, check_finite=False)
+    batches = [(np.full((4, 3), np.nan), np.zeros(4, dtype=np.int64))] * 20
+    before = arrays(net)
+    with pytest.raises(NonFiniteError, match="10 steps before it were skipped"):
+        net.fit(batches, on_nonfinite="skip", verbose=0)
+    assert {name: array for name, array in arrays(net).items() if "weight" in name} == {
+        name: array for name, array in before.items() if "weight" in name
+    }
+
+
+def test_nobody_looks_where_that_is_asked(backend: xpnet.Backend) -> None:
+    for arguments, network in (({"on_nonfinite": "ignore"}, {}), ({}, {"check_finite": False})):
+        net = make(backend, optimizer=xpnet.SGD(NaNFrom(2)), **network)
+        history = net.fit(X, Y, batch_size=6, verbose=0, **arguments)
+        assert np.isnan(history["loss"][0])
+
+
+def test_skipping_nothing_changes_nothing(backend: xpnet.Backend) -> None:
+    nets = [make(backend) for _ in range(3)]
+    for net, policy in zip(nets, ("raise", "skip", "ignore"), strict=True):
+        net.fit(X, Y, epochs=2, batch_size=6, on_nonfinite=policy, verbose=0)
+    for net in nets[1:]:
+        for name, array in read_arrays(net).items():
+            np.testing.assert_allclose(array, read_arrays(nets[0])[name], rtol=1e-9)
+
+
+def test_an_unknown_policy_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="on_nonfinite 'skp'; did you mean 'skip'"):
+        make("numpy").fit(X, Y, on_nonfinite="skp", verbose=0)
+
+
+def test_arrays_are_sorted_as_the_passes_meet_them() -> None:
+    names = ["10.output", "2.output", "2.shortcut.weight", "2.1.output", "2.1.weight"]
+    assert sorted(names, key=_order) == ["2.1.weight", "2.1.output", "2.shortcut.weight", "2.output", "10.output"]
+
+
+# Threads and Ctrl-C
+
+
+def test_eight_threads_predict_while_a_ninth_trains_a_copy(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    net.fit(X, Y, epochs=2, verbose=0)
+    expected, twin, alone = backend.to_numpy(net.predict(X)).copy(), net.copy(), net.copy()
+    wrong: list[Any] = []
+
+    def predict() -> None:
+        for _ in range(20):
+            if not np.array_equal(backend.to_numpy(net.predict(X)), expected):
+                wrong.append("prediction")
+
+    threads = [threading.Thread(target=predict) for _ in range(8)]
+    threads.append(threading.Thread(target=lambda: twin.fit(X, Y, epochs=5, batch_size=6, verbose=0)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    alone.fit(X, Y, epochs=5, batch_size=6, verbose=0)
+    assert not wrong
+    assert twin.epochs == 7
+    assert arrays(twin) == arrays(alone)
+
+
+SCRIPT = """
+import traceback, numpy as np, xpnet
+x = np.random.default_rng(0).normal(size=(2000, 20)); y = (x[:, 0] > 0).astype(int)
+net = xpnet.Network([xpnet.Dense(64), "relu", xpnet.Dense(2)])
+net.fit(x, y, verbose=0)
+print("training", flush=True)
+try:
+    net.fit(x, y, epochs=10**6, verbose=0)
+except KeyboardInterrupt as interrupt:
+    print("".join(traceback.format_exception(interrupt)))
+net.fit(x, y, verbose=0)
+print(net.epochs == net.history.epochs, np.isfinite(net.evaluate(x, y)["loss"]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGINT for another process")
+def test_control_c_says_where_it_stopped_and_leaves_a_usable_network() -> None:
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "training\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "training stopped in epoch" in output
+    assert "of 63 batches" in output
+    assert output.splitlines()[-1] == "True True"

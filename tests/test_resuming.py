@@ -1,0 +1,286 @@
+"""Runs that go on in another process end as if nothing had happened; what does not belong together is refused."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from interrupted import finish, kill_at_random, start
+
+import xpnet
+from xpnet import CheckpointError, ConfigurationError, Dense, Network
+from xpnet.resuming import Every, Run
+from xpnet.weights import read_arrays
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(207, 3))
+Y = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 1)
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def make(backend: Any = "numpy", **arguments: Any) -> Network:
+    layers = [Dense(7), xpnet.BatchNorm(), "relu", xpnet.Dropout(0.3), Dense(3)]
+    optimizer = xpnet.chain(xpnet.ClipByNorm(1.0), xpnet.Adam(xpnet.CosineDecay(0.02, 500)))
+    return Network(layers, **{"optimizer": optimizer, "seed": 5, "backend": backend, **arguments})
+
+
+def watchers(log: Path) -> list[Any]:
+    return [
+        xpnet.EarlyStopping("val_loss", patience=2),
+        xpnet.ReduceLROnPlateau("val_loss", patience=0),
+        xpnet.CSVLogger(log),
+    ]
+
+
+def fit(net: Network, folder: Path, **arguments: Any) -> xpnet.History:
+    settings = {"epochs": 3, "batch_size": 8, "verbose": 0, "checkpoint": folder, "resume": True, **arguments}
+    x, y = settings.pop("data", (X, Y))
+    return net.fit(x, y, **settings)
+
+
+def outcome(net: Network, history: xpnet.History) -> Any:
+    arrays = {name: array.tobytes() for name, array in read_arrays(net).items()}
+    return arrays, dict(net.history), dict(history), net.epochs, net.steps, net.scale
+
+
+def die_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the run end in the middle of things, right after it has been saved so often."""
+    count, save = 0, Run.save
+
+    def dying(self: Run, *arguments: Any) -> None:
+        nonlocal count
+        save(self, *arguments)
+        count += 1
+        if count == saves:
+            raise Killed
+
+    monkeypatch.setattr(Run, "save", dying)
+
+
+@pytest.mark.parametrize("every", ["1 epoch", "5 steps", "0.00001 minutes"])
+def test_an_ended_run_goes_on_bit_for_bit(
+    every: str, backend: xpnet.Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"validation_split": 0.2, "batch_size": 3, "every": every, "epochs": 4}
+    whole = make(backend)
+    expected = outcome(whole, whole.fit(X, Y, callbacks=watchers(tmp_path / "a.csv"), verbose=0, epochs=4,
+                                        validation_split=0.2, batch_size=3))  # fmt: skip
+    for saves in (1, 2):
+        with monkeypatch.context() as patch:
+            die_after(saves, patch)
+            with pytest.raises(Killed):
+                fit(make(backend), tmp_path / "run", callbacks=watchers(tmp_path / "b.csv"), **data)
+    net = make(backend)
+    assert outcome(net, fit(net, tmp_path / "run", callbacks=watchers(tmp_path / "b.csv"), **data)) == expected
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    again = make(backend)  # a run that is over is over, best weights and all
+    assert outcome(again, fit(again, tmp_path / "run", callbacks=watchers(tmp_path / "b.csv"), **data)) == expected
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
+@pytest.mark.parametrize("kind", ["memmap", "batches", "all at once"])
+def test_every_kind_of_source_goes_on(
+    kind: str, backend: xpnet.Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.memmap(tmp_path / "x", dtype=np.float64, mode="w+", shape=X.shape) if kind == "memmap" else X
+    x[:] = X
+    arguments: dict[str, Any] = {"batch_size": None if kind == "all at once" else 8, "every": "3 steps", "epochs": 5}
+    if kind == "batches":
+        arguments["data"] = ([(X[i : i + 8], Y[i : i + 8]) for i in range(0, 200, 8)], None)
+    else:
+        arguments["data"] = (x, Y)
+    whole, net = make(backend, inputs=3), make(backend, inputs=3)
+    expected = outcome(whole, fit(whole, tmp_path / "whole", **arguments))
+    with monkeypatch.context() as patch:
+        die_after(2 if kind == "all at once" else 11, patch)
+        with pytest.raises(Killed):
+            fit(make(backend, inputs=3), tmp_path / "run", **arguments)
+    assert outcome(net, fit(net, tmp_path / "run", **arguments)) == expected
+
+
+def test_hooks_for_batches_and_a_hook_at_an_epochs_begin_are_not_told_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(folder: Path) -> list[Any]:
+        class Tells(xpnet.Callback):
+            def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+                lines.append(epoch)
+
+            def on_train_batch_end(self, batch: int, logs: Any) -> None:
+                lines.append((batch, self.network.steps))
+
+        rates = xpnet.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        net = make(optimizer=xpnet.SGD(0.1))
+        fit(net, folder, every="7 steps", callbacks=[Tells(), rates])
+        return [*lines, outcome(net, xpnet.History())]
+
+    lines: list[Any] = []
+    expected = told(tmp_path / "whole")
+    lines = []
+    with monkeypatch.context() as patch:
+        die_after(2, patch)
+        with pytest.raises(Killed):
+            told(tmp_path / "run")
+    assert told(tmp_path / "run") == expected
+
+
+def test_a_finished_run_goes_on_with_more_epochs(backend: xpnet.Backend, tmp_path: Path) -> None:
+    whole, net = make(backend), make(backend)
+    expected = outcome(whole, fit(whole, tmp_path / "whole", epochs=5))
+    fit(make(backend), tmp_path / "run", epochs=2)
+    assert outcome(net, fit(net, tmp_path / "run", epochs=5)) == expected
+
+
+def test_a_run_counts_from_where_its_network_stood(tmp_path: Path) -> None:
+    net = make()
+    net.fit(X, Y, epochs=2, verbose=0)
+    assert fit(net, tmp_path / "run", epochs=1).epochs == 1
+    again = make()
+    assert fit(again, tmp_path / "run", epochs=2).epochs == 2
+    assert (again.epochs, again.history.epochs) == (4, 4)
+
+
+def test_only_the_newest_are_kept_and_each_is_a_network(tmp_path: Path) -> None:
+    net = make()
+    fit(net, tmp_path / "run", epochs=4, keep=3)
+    files = sorted((tmp_path / "run").iterdir())
+    assert [file.name for file in files] == [f"step-{step:010d}.safetensors" for step in (52, 78, 104)]
+    loaded = xpnet.load(files[-1])
+    np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
+
+
+def test_a_damaged_file_is_passed_over(tmp_path: Path) -> None:
+    whole, net = make(), make()
+    expected = outcome(whole, fit(whole, tmp_path / "run"))
+    newest = max((tmp_path / "run").iterdir())
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.warns(RuntimeWarning, match="cannot be read and is passed over"):
+        history = fit(net, tmp_path / "run")
+    assert outcome(net, history) == expected
+    for file in (tmp_path / "run").iterdir():
+        file.write_bytes(b"")
+    with pytest.warns(RuntimeWarning), pytest.raises(CheckpointError, match="remove them to start anew"):
+        fit(make(), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": 6}, "seed was 5 and is 6 now"),
+        ({"dtype": "float64"}, "dtype was 'float32' and is 'float64' now"),
+        ({"optimizer": xpnet.SGD(0.1)}, "optimizer was 'Chain' and is 'SGD' now"),
+        ({"loss": "hinge"}, "loss was 'CrossEntropy' and is 'Hinge' now"),
+        ({"metrics": []}, r"metrics was \[Accuracy\] and is \[\] now"),
+    ],
+)
+def test_another_network_is_refused(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+    fit(make(), tmp_path / "run", epochs=1)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    net = make(**changed)
+    with pytest.raises(ConfigurationError, match=f"cannot be resumed by this call: {said}"):
+        fit(net, tmp_path / "run", epochs=2)
+    assert not net.built
+    assert {file: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
+
+
+def test_other_layers_are_named(tmp_path: Path) -> None:
+    Network([Dense(4), "relu", Dense(3)]).fit(X, Y, checkpoint=tmp_path, verbose=0)
+    with pytest.raises(ConfigurationError, match=r"layers\.layers\[0\]\.units was 4 and is 5 now"):
+        Network([Dense(5), "relu", Dense(3)]).fit(X, Y, checkpoint=tmp_path, resume=True, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data": (X[:200], Y[:200])}, "examples was 207 and is 200 now"),
+        ({"data": (X[:, :2], Y)}, r"inputs\[0\] was 3 and is 2 now"),
+        ({"batch_size": 9}, "batch_size was 8 and is 9 now"),
+        ({"shuffle": False}, "shuffle was True and is False now"),
+        ({"validation_split": 0.5}, "examples was 207 and is 10[34] now"),
+        ({"validation_data": (X, Y)}, "validation examples was None and is 207 now"),
+        ({"callbacks": [xpnet.TerminateOnNaN()]}, r"callbacks was \[\] and is \['TerminateOnNaN'\] now"),
+    ],
+)
+def test_other_data_and_arguments_are_refused(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+    fit(make(), tmp_path / "run", epochs=1)
+    with pytest.raises(ConfigurationError, match=said):
+        fit(make(), tmp_path / "run", **changed)
+
+
+def test_a_folder_with_a_run_is_not_written_over(tmp_path: Path) -> None:
+    fit(make(), tmp_path / "run", epochs=1)
+    with pytest.raises(ConfigurationError, match="give resume=True to go on with it, or name another folder"):
+        fit(make(), tmp_path / "run", resume=False)
+    with pytest.raises(ConfigurationError, match="resume=True needs the folder"):
+        make().fit(X, Y, resume=True)
+
+
+@pytest.mark.parametrize(
+    "every", ["", "5", "five steps", "0 steps", "1.5 epochs", "-1 minutes", "nan minutes", 5, None]
+)
+def test_a_bad_interval_is_refused(every: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"every must be text such as '500 steps'"):
+        fit(make(), tmp_path, every=every)
+
+
+def test_intervals() -> None:
+    assert [Every.parse(text) for text in ("1 step", "2 epochs", "0.5 minutes")] == [
+        Every(1, "step"),
+        Every(2, "epoch"),
+        Every(0.5, "minute"),
+    ]
+
+
+@pytest.mark.parametrize("changed", [{"keep": 0}, {"resume": 1}, {"checkpoint": 5}])
+def test_other_bad_arguments_are_refused(changed: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(changed))):
+        fit(make(), tmp_path, **changed)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot make the folder"):
+        fit(make(), tmp_path / "file" / "run")
+
+
+def test_a_state_that_no_file_holds_is_refused(tmp_path: Path) -> None:
+    class Odd(xpnet.Callback):
+        def state(self) -> dict[str, Any]:
+            return {"odd": object()}
+
+    with pytest.raises(ConfigurationError, match=r"Odd.state\(\) must return"):
+        fit(make(), tmp_path, callbacks=[Odd()])
+
+
+def test_what_a_callback_remembers_comes_back_as_it_was(tmp_path: Path) -> None:
+    state = {"a": [1, 2.5, None, "text", True], "b": {"array": 1}, "inf": float("-inf"), "c": {"x": {"y": np.eye(2)}}}
+    seen: list[Any] = []
+
+    class Keeps(xpnet.Callback):
+        def state(self) -> dict[str, Any]:
+            return state
+
+        def restore(self, state: dict[str, Any]) -> None:
+            seen.append(state)
+
+    for epochs in (1, 2):
+        fit(make(), tmp_path, epochs=epochs, callbacks=[Keeps()])
+    (found,) = seen
+    np.testing.assert_array_equal(found["c"]["x"].pop("y"), np.eye(2))
+    assert found == {**state, "c": {"x": {}}}
+
+
+@pytest.mark.parametrize("options", [[], ["--without", "numba"]])
+def test_five_kills_at_random_moments_leave_no_trace(options: list[str], backend_name: str, tmp_path: Path) -> None:
+    if backend_name != "numpy":
+        pytest.skip("other libraries take long to start: nox -s soak kills them a hundred times")
+    expected, chance = finish(start(tmp_path / "whole", *options)), random.Random(1)
+    killed = sum(kill_at_random(tmp_path / "run", 0.3, chance, *options) for _ in range(5))
+    assert killed > 0
+    assert finish(start(tmp_path / "run", *options)) == expected

@@ -1,0 +1,108 @@
+"""Why a training step was not finite: the first array in it that was not, and the likely cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.arrays import Host
+from xpnet.summary import short
+
+if TYPE_CHECKING:
+    from xpnet.network import Network
+    from xpnet.training import Batch
+
+__all__ = ["explain"]
+
+WIDE = 100.0
+"""Largest input beyond which the inputs' scale is suspected; standardized ones stay within a few units."""
+
+GROWN = 100.0
+"""Largest weight beyond which the learning rate is suspected; first weights are below 1 or little above."""
+
+
+def explain(network: Network, batch: Batch) -> str:
+    """Return what goes wrong first in a training step on *batch* from the network's state, and why it may."""
+    for name, array in (("x", batch.x), ("y", batch.y), ("sample_weight", batch.weights)):
+        bad = None if array is None else _bad(network.backend.to_numpy(array))
+        if bad:
+            return f"{name} holds {bad}. Likely cause: bad input; drop or repair such examples"
+    for name, array in network.get_weights().items():
+        bad = _bad(array)
+        if bad:
+            return f"{_place(network, name)} has a {name.rpartition('.')[2]} with {bad} before the step"
+    found, gradients = network.trace_batch(batch)
+    what = _forward(network, found) or _backward(network, found, gradients)
+    what = what or f"the update by {short(network.optimizer)} overflows, though every gradient is finite"
+    return f"{what}. {_cause(network, batch)}"
+
+
+def _forward(network: Network, found: Mapping[str, Host]) -> str | None:
+    """Return the first layer, or the loss, whose output is not finite."""
+    largest = None
+    for name in sorted((name for name in found if name.endswith(".output")), key=_order):
+        bad = _bad(found[name])
+        if bad:
+            reached = f" from inputs of up to {largest:.3g}" if largest is not None else ""
+            return f"{_place(network, name)} gives {bad}{reached}: overflow in its forward pass"
+        largest = _largest(found[name])
+    if bad := _bad(found["losses"]):
+        return f"{short(network.loss)} gives {bad} for finite scores of up to {largest:.3g}: overflow in the loss"
+    return None
+
+
+def _backward(network: Network, found: Mapping[str, Host], gradients: Mapping[str, Host]) -> str | None:
+    """Return the layer nearest to the loss whose gradient is not finite."""
+    passed = {**{name.removesuffix(".gradient"): a for name, a in found.items() if "output.gr" in name}, **gradients}
+    for name in sorted(passed, key=_order, reverse=True):
+        bad = _bad(passed[name])
+        if bad:
+            return f"the gradient of {_place(network, name)} ({name}) holds {bad}: overflow in the backward pass"
+    return None
+
+
+def _cause(network: Network, batch: Batch) -> str:
+    rate, weight = network.learning_rate, _largest(network.backend.to_numpy(network.state.params))
+    width = _largest(network.backend.to_numpy(batch.x))
+    if weight > GROWN:
+        return (
+            f"Likely cause: the learning rate {rate:g} is too high (the largest weight is {weight:.3g}); lower it, or "
+            "clip the gradient with chain(ClipByNorm(1.0), ...)"
+        )
+    if width > WIDE:
+        return f"Likely cause: inputs of up to {width:.3g}; scale them, as with xpnet.StandardScaler"
+    return f"Likely cause: a learning rate ({rate:g}) that is too high, or targets or weights of extreme size"
+
+
+def _bad(array: Host) -> str | None:
+    """Return how many values are NaN or infinite, in words, or None."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return None
+    counts = {"NaN": int(np.isnan(array).sum()), "infinity": int(np.isinf(array).sum())}
+    return " and ".join(f"{name} ({count} of {array.size} values)" for name, count in counts.items() if count)
+
+
+def _largest(array: Host) -> float:
+    return float(np.abs(array).max(initial=0.0))
+
+
+def _order(name: str) -> list[tuple[int, int]]:
+    """Return a key that sorts arrays as the forward pass meets them: a container's parts, then its shortcut, then it.
+
+    >>> sorted(["10.output", "2.output", "2.shortcut.weight", "2.1.output"], key=_order)
+    ['2.1.output', '2.shortcut.weight', '2.output', '10.output']
+    """
+    ranks = {"shortcut": 1, "output": 3}
+    return [(0, int(part)) if part.isdecimal() else (ranks.get(part, 2), 0) for part in name.split(".")]
+
+
+def _place(network: Network, name: str) -> str:
+    """Return the layer to which an array of this name belongs, such as ``layer 2.0 (Dense(8))``."""
+    path = re.match(r"(?:(?:\d+|shortcut)\.)*", name)[0].rstrip(".")  # type: ignore[index]
+    layer: Any = network.model
+    for part in path.split("."):
+        layer = layer.layers[int(part)] if part.isdecimal() else layer.shortcut
+    return f"layer {path} ({short(layer)})"

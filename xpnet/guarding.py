@@ -1,0 +1,227 @@
+"""What stops training where numbers stop being finite: at the step that did it, with the state before it.
+
+A look at the device costs a wait, so it is taken where the loop waits anyway: at the end of an epoch (for very short
+ones every few milliseconds), and within long ones every second. What a look finds is then pinned to its step by
+training once more, a step at a time, from the last state that was found good. Nothing is added to the step itself.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.batches import RECENT, Before, Stream
+from xpnet.errors import NonFiniteError, unknown_name
+
+if TYPE_CHECKING:
+    from xpnet.arrays import Host
+    from xpnet.batches import Carry, Source
+    from xpnet.network import Network
+    from xpnet.resuming import Run
+    from xpnet.training import Batch, State
+
+__all__ = ["POLICIES", "Guard"]
+
+Window = tuple[int, "Source", "Host | None", int, int]
+"""An epoch's number, source, order and batch size, and the first of its batches that nobody has looked at."""
+
+POLICIES = ("raise", "skip", "ignore")
+
+SECONDS = 1.0
+"""Between two looks within an epoch."""
+
+SHORT = 0.01
+"""Seconds of training after which the end of an epoch is worth a look (a look costs some 0.02 to 0.1 ms)."""
+
+HALVINGS = 10
+"""Steps in a row that are skipped at most: a rate a thousand times lower does not help either."""
+
+
+class Guard:
+    """Looks after one call of ``fit``.
+
+    Parameters
+    ----------
+    network : Network
+    policy : str
+        ``"raise"``; ``"skip"``, which leaves a bad step out and halves the learning rate; or ``"ignore"``.
+    observed : bool
+        Whether somebody looks at the network after every epoch, so that no epoch may end unseen.
+    run : Run or None
+        The run whose checkpoints must hold nothing that was not looked at.
+
+    Attributes
+    ----------
+    save : bool
+        Whether the run is to be saved after the piece of an epoch that was yielded last.
+    failed : int or None
+        The epoch of the step at which training was stopped.
+    """
+
+    def __init__(self, network: Network, policy: str, *, observed: bool, run: Run | None) -> None:
+        if policy not in POLICIES:
+            raise unknown_name("on_nonfinite", policy, POLICIES)
+        self.network, self.policy, self.run, self.save = network, policy, run, False
+        self.observed = observed
+        self.stepwise = policy == "skip"
+        self.failed: int | None = None
+        self._good: Any = None  # a copy of the last carry that was found good
+        self._known: State | None = None  # the network's state as training has left it
+        self._window: list[Window] = []  # epochs since then, and where in them
+        self._looked = 0.0
+        self._asked: dict[int, Any] = {}  # what inspect() will have found after an epoch
+        self._last: Carry = None
+        self._mended: Carry | None = None
+        self._skipped = 0
+
+    def train(
+        self,
+        epoch: int,
+        source: Source,
+        carry: Carry,
+        order: Host | None,
+        size: int,
+        before: Before | None,
+        start: int,
+        longest: int | None,
+    ) -> Iterator[tuple[Carry, int]]:
+        """Train as :meth:`~xpnet.batches.Source.train` does, and look where it is time."""
+        network, done = self.network, start
+        place = (epoch, source, order, size)
+        if self._known is network.state and not self.stepwise:
+            self._window.append((*place, done))
+        elif self.policy != "ignore":
+            self._remember(self._ask(carry)[1], (*place, done))
+        if before or self.stepwise:
+            before = self._around(before, place)
+        self._last = carry
+        for reached, more in source.train(network.train_functions, carry, order, size, before, start, longest):
+            done += more
+            self.save = self.run is not None and self.run.due(more)
+            if self.policy != "ignore" and (self.stepwise or self.save or self._time(source, done)):
+                fine, copy = self._inspect(reached)
+                if fine:
+                    self._skipped = 0
+                else:
+                    reached, copy = self._treat(), self._good
+                self._remember(copy, (*place, done))
+            self._last, self._known = reached, reached[0]
+            yield reached, more
+        if self.policy == "ignore" or self.stepwise:
+            return
+        if isinstance(source, Stream):  # its batches are gone when the next epoch begins
+            fine, copy = self._inspect(self._last)
+            if not fine:
+                self._treat()
+            self._remember(copy)
+        elif self.observed or time.monotonic() - self._looked >= SHORT:
+            # The question is put before the loop waits for the epoch's results; the answer is looked at after.
+            self._asked[epoch] = self._ask(self._last)
+
+    def end_epoch(self, epoch: int, loss: float) -> None:
+        """Look at an epoch that has ended, whose loss the host knows now; the next one may have been trained since.
+
+        Raises
+        ------
+        NonFiniteError
+            A step has made something NaN or infinite; the network is as it was before that step.
+        """
+        if self.policy != "ignore":
+            if not isfinite(loss):
+                self._treat()
+            self._answer(epoch)
+
+    def finish(self) -> None:
+        """Look at what training ends with, if the last epochs were too short for a look; raises as ``end_epoch``."""
+        if self.policy != "ignore" and self._window and not self.stepwise:
+            last = self._window[-1][0]
+            self._asked[last] = self._ask(self._last)
+            self._answer(last)
+
+    def _time(self, source: Source, done: int) -> bool:
+        """Whether to look within an epoch."""
+        if isinstance(source, Stream) and done % RECENT == 0:
+            return True  # its batches are gone afterwards
+        return time.monotonic() - self._looked >= SECONDS
+
+    def _ask(self, carry: Carry) -> Any:
+        return self.network.inspect(carry)
+
+    def _answer(self, epoch: int) -> None:
+        fine, copy = self._asked.pop(epoch, (None, None))
+        if fine is not None:
+            if not bool(self.network.backend.to_numpy(fine)):
+                self._treat()
+            later = [place for place in self._window if place[0] > epoch]
+            self._remember(copy, *later)
+
+    def _inspect(self, carry: Carry) -> tuple[bool, Carry]:
+        fine, copy = self._ask(carry)
+        return bool(self.network.backend.to_numpy(fine)), copy
+
+    def _remember(self, copy: Carry, *places: Window) -> None:
+        """Hold a carry that was found good, and the epochs that are trained on from there."""
+        self._good, self._looked, self._window = copy, time.monotonic(), list(places)
+        self._asked.clear()
+
+    def _around(self, before: Before | None, place: tuple[int, Source, Host | None, int]) -> Before:
+        """Return what is asked before each step: it puts a mended state in place, and sees where a hook makes one."""
+
+        def around(batch: int, carry: Carry) -> Carry:
+            carry, self._mended = carry if self._mended is None else self._mended, None
+            given = before(batch, carry) if before else carry
+            if given[0] is not carry[0] and self.policy != "ignore":
+                # Training again from before this would not meet it, so what was before is looked at now.
+                if not self._inspect(carry)[0]:
+                    self._treat()
+                self._remember(self._ask(given)[1], (*place, batch))
+            return given
+
+        return around
+
+    def _treat(self) -> Carry:
+        """Put the state before the bad step back, and raise, or return what goes on without that step."""
+        from xpnet.diagnosis import explain
+
+        network = self.network
+        with np.errstate(all="ignore"):
+            epoch, number, batch, (state, sums) = self._locate()
+            network.state = state
+            network.recount()
+            step = network.steps
+            found = explain(network, batch)
+        where = f"step {step} (epoch {epoch}, batch {number}): {found}"
+        if self.policy == "skip" and self._skipped < HALVINGS:
+            self._skipped += 1
+            network.set_scale(network.scale / 2)
+            warnings.warn(f"skipped {where}. The learning rate is {network.learning_rate:g} now", RuntimeWarning, 4)
+            counted = network.backend.asarray(np.asarray(step + 1, dtype=np.int32), dtype=network.backend.xp.int32)
+            self._good = self._inspect((network.state._replace(step=counted), sums))[1]
+            self._mended = self._inspect(self._good)[1]
+            return self._mended
+        self.failed = epoch
+        undone = max(network.epochs - epoch, 0)
+        network.history.cut(network.history.epochs - undone)
+        network.epochs -= undone
+        again = f" {HALVINGS} steps before it were skipped, one after the other." if self.policy == "skip" else ""
+        saved = f"; {self.run.latest} is whole" if self.run and self.run.latest else ""
+        raise NonFiniteError(f"training stopped at {where}.{again} The network is as it was before that step{saved}")
+
+    def _locate(self) -> tuple[int, int, Batch, Carry]:
+        """Train once more from the last good state to the first bad step; return its place, batch, and state before."""
+        carry = self._good
+        for epoch, source, order, size, start in self._window:
+            for number, batch in enumerate(source.again(order, size, start), start):
+                before = self._inspect(carry)[1]
+                carry = self.network.train_functions.on_batch(carry, batch)
+                fine, carry = self._inspect(carry)
+                last = epoch, number, batch, before
+                if not fine:
+                    return last
+        # Compiled a step at a time, arithmetic may round differently, and a step at the edge come out finite.
+        return last

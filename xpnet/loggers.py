@@ -1,0 +1,86 @@
+"""Callbacks that write each epoch's results to a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from xpnet.callbacks import Callback, Logs, check_folder
+from xpnet.errors import ConfigurationError
+
+__all__ = ["CSVLogger", "JSONLinesLogger"]
+
+
+class _Logger(Callback):
+    """Base of the callbacks that write a line an epoch.
+
+    The file of an earlier run is cut to where this one starts with its first line and not before: a run that goes on
+    in another process finds there what it has written.
+    """
+
+    def __init__(self, path: str | Path, *, append: bool = False) -> None:
+        self.path, self.append = Path(path), append
+        self._start: int | None = None
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """See to it that the file can be written."""
+        _check_writable(f"{type(self).__name__}.path", self.path)
+        self._start = None if self.append else 0
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Leave an empty file where there was no epoch."""
+        self._write("")
+
+    def state(self) -> dict[str, Any]:
+        """Return how long the file is, in bytes."""
+        return {"bytes": self.path.stat().st_size if self._start is None else self._start}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Drop lines of epochs that will be trained anew."""
+        self._start = min(state["bytes"], self.path.stat().st_size)
+
+    def _empty(self) -> bool:
+        """Whether the next line is the file's first."""
+        return self._start == 0 if self._start is not None else not self.path.exists() or not self.path.stat().st_size
+
+    def _write(self, text: str) -> None:
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            if self._start is not None:
+                file.truncate(self._start)
+                self._start = None
+            file.write(text)
+
+
+class JSONLinesLogger(_Logger):
+    """Write each epoch's results as one line of JSON; a file of an earlier run is continued with ``append``."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Add a line; a result that is not finite becomes null, as JSON has no NaN."""
+        row = {name: value if math.isfinite(value) else None for name, value in logs.items()}
+        self._write(json.dumps({"epoch": epoch, **row}) + "\n")
+
+
+class CSVLogger(_Logger):
+    """Write each epoch's results as a row of CSV, with a head row; ``append`` continues an earlier file."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Add a row."""
+        rows = io.StringIO()
+        writer = csv.writer(rows)
+        if self._empty():
+            writer.writerow(["epoch", *logs])
+        writer.writerow([epoch, *logs.values()])
+        self._write(rows.getvalue())
+
+
+def _check_writable(name: str, path: Path) -> None:
+    """Make the file if there is none."""
+    check_folder(name, path)
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise ConfigurationError(f"{name}='{path}' cannot be written ({error.strerror}); name another file") from error

@@ -1,0 +1,312 @@
+"""Runs that outlive their process: what ``fit(..., checkpoint="run/", resume=True)`` writes and takes up again.
+
+A file ``step-0000001200.safetensors`` in the run's folder is the whole network, as :meth:`Network.save` writes it,
+with a note beside it: where in the epoch the run stood, the epoch's sums so far, what the callbacks remember, and the
+settings that decide the numbers. Everything random follows from the seed, the epoch and the step, so nothing else
+is needed to go on bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xpnet.assembly import fill
+from xpnet.batches import PIECES
+from xpnet.checkpoint import read_parts, save, to_config
+from xpnet.checks import check_integer
+from xpnet.errors import CheckpointError, ConfigurationError
+from xpnet.strict_json import read_json, write_json
+
+if TYPE_CHECKING:
+    from xpnet.assembly import Arrays
+    from xpnet.batches import Source
+    from xpnet.callbacks import Callback
+    from xpnet.fitting import History
+    from xpnet.network import Network
+    from xpnet.parameters import Shape
+    from xpnet.training import Sums
+
+__all__ = ["Every", "Place", "Run"]
+
+NOTE = "run"
+FILES = "step-*.safetensors"
+UNITS = ("step", "epoch", "minute")
+RECORDS = ("layers", "loss", "optimizer", "metrics")
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often a run is saved: after so many steps, epochs or minutes.
+
+    >>> Every.parse("500 steps"), Every.parse("1 epoch")
+    (Every(count=500.0, unit='step'), Every(count=1.0, unit='epoch'))
+    """
+
+    count: float
+    unit: str
+
+    @classmethod
+    def parse(cls, text: Any) -> Every:
+        """Read ``"500 steps"``, ``"1 epoch"``, ``"10 minutes"``; steps and epochs are whole.
+
+        Raises
+        ------
+        ConfigurationError
+            It is not of this form.
+        """
+        words = text.split() if isinstance(text, str) else []
+        unit = words[1].removesuffix("s") if len(words) == 2 else ""
+        try:
+            count = float(words[0]) if unit in UNITS else 0.0
+        except ValueError:
+            count = 0.0
+        if not 0 < count < float("inf") or (unit != "minute" and count != int(count)):
+            raise ConfigurationError(f"every must be text such as '500 steps', '1 epoch' or '10 minutes'; got {text!r}")
+        return cls(count, unit)
+
+    def longest(self, steps: int | None) -> int | None:
+        """Return how many of an epoch's *steps* may run as one call; None leaves it to the epoch."""
+        if self.unit == "step":
+            return int(self.count)
+        return -(-steps // PIECES) if self.unit == "minute" and steps else None
+
+
+class Place(NamedTuple):
+    """Where a run stands."""
+
+    first: int  # the network's epochs before it
+    entries: int  # the network's history before it
+    done: int  # batches done of the current epoch
+    sums: Sums | None  # the epoch's sums so far, where it has begun
+
+
+class Run:
+    """The checkpoints of one call of ``fit``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where they are; made if it is missing.
+    resume : bool
+        Whether to go on with what is there; if not, a folder with checkpoints is refused.
+    every : str
+        See :meth:`Every.parse`.
+    keep : int
+        Newest checkpoints that are kept.
+    """
+
+    def __init__(self, folder: Any, *, resume: Any, every: Any, keep: Any) -> None:
+        try:
+            self.folder = Path(folder)
+        except TypeError:
+            raise ConfigurationError(f"checkpoint must be the path of a folder; got {folder!r}") from None
+        if not isinstance(resume, bool | np.bool_):
+            raise ConfigurationError(f"resume must be True or False; got {resume!r}")
+        self.resume, self.every, self.keep = resume, Every.parse(every), check_integer("keep", keep)
+        self.latest: Path | None = None
+        self._place = Place(0, 0, 0, None)
+        self._settings: dict[str, Any] = {}
+        self._callbacks: Sequence[Callback] = ()
+        self._mark: tuple[int, int, float] = (0, 0, 0.0)
+
+    def open(
+        self,
+        network: Network,
+        callbacks: Sequence[Callback],
+        *,
+        in_shape: Shape,
+        source: Source,
+        validation: Source | None,
+        batch_size: int,
+        shuffle: Any,
+    ) -> None:
+        """Compare the run in the folder, if there is one, with this network and this call of ``fit``.
+
+        Raises
+        ------
+        ConfigurationError
+            They differ, or there is a run and ``resume`` is False, or the network has what no file holds.
+        CheckpointError
+            No file in the folder can be read, or the folder cannot be made.
+        """
+        self.network, self._callbacks = network, callbacks
+        self._settings = {
+            "examples": source.rows,
+            "batch_size": None if source.rows is None else min(batch_size, source.rows),
+            "shuffle": "a function" if callable(shuffle) else bool(shuffle),
+            "validation examples": None if validation is None else validation.rows or "batches",
+            "callbacks": [type(callback).__name__ for callback in callbacks],
+        }
+        own = self._described(in_shape)
+        self._found = self._newest()
+        if self._found is None:
+            self._make_folder()
+            return
+        if not self.resume:
+            raise ConfigurationError(
+                f"checkpoint={str(self.folder)!r} holds a run (up to {self.latest}); give resume=True to go on with "
+                "it, or name another folder"
+            )
+        description, note, _, _ = self._found
+        there = {name: description[name] for name in ("inputs", "dtype", "seed")}
+        there |= {name: description["network"][name] for name in RECORDS} | note["settings"]
+        if found := _difference("", there, own):
+            raise ConfigurationError(
+                f"the run in {str(self.folder)!r} cannot be resumed by this call: {found}. Give what it was started "
+                "with, or name another folder"
+            )
+
+    def begin(self, history: History) -> Place:
+        """Put network, callbacks and *history* where the run stood, and return the place."""
+        network = self.network
+        if self._found is None:
+            self._place = Place(network.epochs, network.history.epochs, 0, None)
+        else:
+            description, note, arrays, extra = self._found
+            fill(network, description, arrays)
+            network.stop_training = note["stopped"]
+            for i, callback in enumerate(self._callbacks):
+                callback.restore(_joined(note["callbacks"][i], extra))
+            sums = {name: network.from_host(extra[f"sums.{name}"]) for name in network.zero_sums() if note["done"]}
+            self._place = Place(note["first"], note["entries"], note["done"], sums or None)
+            history.update({name: network.history[name][note["entries"] :] for name in note["results"]})
+        self._found = None
+        self._mark = network.steps, network.epochs, time.monotonic()
+        return self._place
+
+    def longest(self, steps: int | None) -> int | None:
+        """Return how many of an epoch's steps may run as one call."""
+        return self.every.longest(steps)
+
+    def due(self, more: int = 0) -> bool:
+        """Whether it is time to save within an epoch, after so many more steps than the network counts."""
+        if self.every.unit == "step":
+            return self.network.steps + more - self._mark[0] >= self.every.count
+        return self.every.unit == "minute" and time.monotonic() - self._mark[2] >= 60 * self.every.count
+
+    def end_epoch(self, history: History, *, last: bool) -> None:
+        """Save where it is time, and always after the *last* epoch."""
+        ripe = self.every.unit == "epoch" and self.network.epochs - self._mark[1] >= self.every.count
+        if last or ripe or self.due():
+            self.save(history, 0, None)
+
+    def save(self, history: History, done: int, sums: Sums | None) -> None:
+        """Write where the run stands, and drop the oldest files beyond ``keep``."""
+        network, extra = self.network, {}
+        for name, value in (sums or {}).items():
+            extra[f"sums.{name}"] = np.array(network.backend.to_numpy(value))
+        note = {
+            "first": self._place.first,
+            "entries": self._place.entries,
+            "done": done,
+            "results": list(history),
+            "stopped": bool(network.stop_training),
+            "settings": self._settings,
+            "callbacks": [
+                _split(callback.state(), f"callbacks.{i}", extra, type(callback).__name__)
+                for i, callback in enumerate(self._callbacks)
+            ],
+        }
+        path = self.folder / f"step-{network.steps:010d}.safetensors"
+        save(network, path, notes={NOTE: write_json(note)}, extra=extra)
+        self.latest, self._mark = path, (network.steps, network.epochs, time.monotonic())
+        older = sorted((file for file in self.folder.glob(FILES) if file.name < path.name), reverse=True)
+        # Files that are newer than what was just written are those that could not be read at the start.
+        newer = [file for file in self.folder.glob(FILES) if file.name > path.name]
+        for file in (*older[self.keep - 1 :], *newer):
+            file.unlink(missing_ok=True)
+
+    def _described(self, in_shape: Shape) -> dict[str, Any]:
+        """Return the settings that decide the numbers, as a file holds them."""
+        network = self.network
+        records = dict(zip(RECORDS, (network.model, network.loss, network.optimizer, network.metrics), strict=True))
+        described = {
+            "inputs": list(in_shape),
+            "dtype": network.backend.dtype,
+            "seed": network.seed,
+            **{name: to_config(record, name) for name, record in records.items()},
+        }
+        return described | self._settings
+
+    def _newest(self) -> tuple[dict[str, Any], dict[str, Any], Arrays, Arrays] | None:
+        """Return what the newest file that can be read holds; one that cannot is passed over with a warning."""
+        for path in sorted(self.folder.glob(FILES), reverse=True):
+            try:
+                description, notes, arrays, extra = read_parts(path)
+                self.latest = path
+                return description, read_json(notes[NOTE]), arrays, extra
+            except (CheckpointError, KeyError, ValueError) as error:
+                problem = error
+            warnings.warn(f"{path} cannot be read and is passed over: {problem}", RuntimeWarning, stacklevel=5)
+        if any(self.folder.glob(FILES)):
+            raise CheckpointError(f"no checkpoint in {str(self.folder)!r} can be read; remove them to start anew")
+        return None
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot make the folder {str(self.folder)!r}: {error.strerror}") from error
+
+
+def _difference(name: str, there: Any, here: Any) -> str | None:
+    """Return the first difference between what a run was started with and what it is to go on with, in words."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        if there.get("class") == here.get("class"):
+            for key in (*there, *(key for key in here if key not in there)):
+                inner = f"{name}.{key}" if name else key
+                found = _difference(inner, there.get(key), here.get(key))
+                if found:
+                    return found
+            return None
+        there, here = there.get("class"), here.get("class")
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        differences = (_difference(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(there, here, strict=True)))
+        return next((found for found in differences if found), None)
+    return None if there == here else f"{name} was {_shown(there)} and is {_shown(here)} now"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_shown(item) for item in value)}]"
+    return str(value["class"]) if isinstance(value, Mapping) and "class" in value else repr(value)
+
+
+def _split(value: Any, name: str, extra: Arrays, owner: str) -> Any:
+    """Return a callback's state as JSON: arrays go to *extra* under their path, which is left in their place."""
+    if isinstance(value, np.ndarray):
+        extra[name] = value
+        return {"array": name}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {"mapping": {key: _split(item, f"{name}.{key}", extra, owner) for key, item in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_split(item, f"{name}.{i}", extra, owner) for i, item in enumerate(value)]
+    if isinstance(value, float):
+        return value if isfinite(value) else {"number": str(value)}
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    raise ConfigurationError(
+        f"{owner}.state() must return text, numbers, None, lists and mappings of them, and NumPy arrays; it holds "
+        f"{value!r}"
+    )
+
+
+def _joined(value: Any, extra: Arrays) -> Any:
+    """Return what :func:`_split` took apart."""
+    if isinstance(value, list):
+        return [_joined(item, extra) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return extra[value["array"]]
+    if "number" in value:
+        return float(value["number"])
+    return {key: _joined(item, extra) for key, item in value["mapping"].items()}

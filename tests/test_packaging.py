@@ -86,7 +86,9 @@ def test_two_builds_are_equal_to_the_last_byte(kind: str, tmp_path: Path, monkey
     """In another folder, at another time, under another umask: what is built depends on the sources alone."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     other = tmp_path / "elsewhere"
-    ignored = shutil.ignore_patterns(".git", ".*_cache", ".nox", ".venv", "__pycache__", ".hypothesis", "out", "build", "dist")
+    ignored = shutil.ignore_patterns(
+        ".git", ".*_cache", ".nox", ".venv", "__pycache__", ".hypothesis", "out", "build", "dist"
+    )
     before = os.umask(0o077)
     try:
         shutil.copytree(ROOT, other, ignore=ignored, copy_function=shutil.copyfile)

@@ -26,10 +26,10 @@ from mutants import Mutant, mutants, plant, unchanged
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("test_layers.py", "test_extremes.py", "test_hyper_parameters.py")
-OPTIMIZERS = ("test_optimizers.py", "test_hyper_parameters.py", "test_invariances.py")
+OPTIMIZERS = ("test_optimizers.py", "test_hyper_parameters.py")
 TARGETS = {
     "xpnet/nn.py": ("test_nn.py", "test_losses.py", "test_layers.py", "test_optimizers.py"),
-    "xpnet/losses.py": ("test_losses.py", "test_hyper_parameters.py", "test_extremes.py", "test_invariances.py"),
+    "xpnet/losses.py": ("test_losses.py", "test_hyper_parameters.py", "test_extremes.py"),
     "xpnet/schedules.py": ("test_schedules.py", "test_hyper_parameters.py"),
     **{f"xpnet/layers/{name}.py": LAYERS for name in ("activations", "dense", "dropout", "normalization", "reshaping")},
     "xpnet/layers/containers.py": ("test_layers.py", "test_training.py", "test_hyper_parameters.py"),

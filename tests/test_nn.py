@@ -64,6 +64,8 @@ CASES = {
         (WILD[:1],),
         lambda: np.array([[0.0, -2e4, -1e4]]),
     ),
+    "softmax of blocks": ("softmax", (DY3,), lambda: softmax(DY3)),
+    "log_softmax of blocks": ("log_softmax", (DY3,), lambda: np.log(softmax(DY3))),
     "softmax_cross_entropy": (
         "softmax_cross_entropy",
         (Z, TARGETS),

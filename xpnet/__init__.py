@@ -88,6 +88,8 @@ if TYPE_CHECKING:
     )
     from xpnet.errors import (
         MissingExtraError as MissingExtraError,
+    )
+    from xpnet.errors import (
         NonFiniteError as NonFiniteError,
     )
     from xpnet.errors import (

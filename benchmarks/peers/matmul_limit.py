@@ -5,9 +5,9 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
+from xpnet_backends.on_numpy.products import multiply
 
 from benchmarks.work import Pool, Weights, Work
-from xpnet_backends.on_numpy.products import multiply
 
 
 class Trainer:

@@ -51,12 +51,25 @@ WRAPPERS = {"matrix_transpose", "sign", "abs", "sqrt"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake: where it is, in which class or function, what it is, and the module's tree with it."""
+    """One mistake: where it is, in which class or function, and what it is."""
 
     line: int
     owner: str
     what: str
-    tree: ast.Module
+    plain: ast.Module
+    place: int = 0
+    change: Callable[[Any], ast.AST] | None = None
+
+    def tree(self) -> ast.Module:
+        """Return the module with the mistake in it."""
+        tree = copy.deepcopy(self.plain)
+        if self.change is not None:
+            parent, field, index, child = list(_fields(tree))[self.place]
+            if index is None:
+                setattr(parent, field, self.change(child))
+            else:
+                getattr(parent, field)[index] = self.change(child)
+        return ast.fix_missing_locations(tree)
 
 
 def unchanged(source: str) -> Mutant:
@@ -67,14 +80,11 @@ def unchanged(source: str) -> Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Yield every mutant of a module, in the order of its lines."""
     plain = ast.parse(source)
-    for place, node in enumerate(_nodes(plain)):
+    for place, (*_, node) in enumerate(_fields(plain)):
         for what, change in _mistakes(node):
-            tree = copy.deepcopy(plain)
-            _put(tree, place, change)
-            after = _at(tree, place)
-            text = f"{_text(node)}  ->  {_text(after) if after is not None else 'nothing'}"
+            after = change(copy.deepcopy(node))
             line = getattr(node, "lineno", 0)
-            yield Mutant(line, _owner(plain, line), f"{what}: {text}", ast.fix_missing_locations(tree))
+            yield Mutant(line, _owner(plain, line), f"{what}: {_text(node)}  ->  {_text(after)}", plain, place, change)
 
 
 def _owner(tree: ast.Module, line: int) -> str:
@@ -109,23 +119,6 @@ def _skipped(node: ast.AST) -> bool:
     if isinstance(node, ast.ClassDef) and any("Protocol" in _text(base) for base in node.bases):
         return True
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _nodes(tree: ast.Module) -> list[ast.AST]:
-    return [child for *_, child in _fields(tree)]
-
-
-def _at(tree: ast.Module, place: int) -> ast.AST | None:
-    nodes = _nodes(tree)
-    return nodes[place] if place < len(nodes) else None
-
-
-def _put(tree: ast.Module, place: int, change: Callable[[Any], ast.AST]) -> None:
-    parent, field, index, child = list(_fields(tree))[place]
-    if index is None:
-        setattr(parent, field, change(child))
-    else:
-        getattr(parent, field)[index] = change(child)
 
 
 Mistake = tuple[str, Callable[[Any], ast.AST]]
@@ -188,7 +181,7 @@ def _calls(node: ast.Call) -> Iterator[Mistake]:
 def plant(module: ModuleType, mutant: Mutant) -> None:
     """Make the module's functions and constants those of the mutant; whoever imported them has the mistake, too."""
     fresh: dict[str, Any] = {"__name__": module.__name__, "__file__": module.__file__}
-    code = compile(mutant.tree, module.__file__ or module.__name__, "exec")
+    code = compile(mutant.tree(), module.__file__ or module.__name__, "exec")
     exec(code, fresh)
     codes = {inner.co_qualname: inner for inner in _codes(code)}
     for name, value in vars(module).copy().items():

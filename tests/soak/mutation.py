@@ -25,14 +25,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutants import Mutant, mutants, plant, unchanged
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ("test_layers.py", "test_extremes.py")
-OPTIMIZERS = ("test_optimizers.py",)
+LAYERS = ("test_layers.py", "test_extremes.py", "test_hyper_parameters.py")
+OPTIMIZERS = ("test_optimizers.py", "test_hyper_parameters.py")
 TARGETS = {
-    "xpnet/nn.py": ("test_nn.py", "test_layers.py"),
-    "xpnet/losses.py": ("test_losses.py", "test_targets.py"),
-    "xpnet/schedules.py": ("test_schedules.py",),
+    "xpnet/nn.py": ("test_nn.py", "test_losses.py", "test_layers.py", "test_optimizers.py"),
+    "xpnet/losses.py": ("test_losses.py", "test_hyper_parameters.py", "test_extremes.py"),
+    "xpnet/schedules.py": ("test_schedules.py", "test_hyper_parameters.py"),
     **{f"xpnet/layers/{name}.py": LAYERS for name in ("activations", "dense", "dropout", "normalization", "reshaping")},
-    "xpnet/layers/containers.py": ("test_layers.py", "test_training.py"),
+    "xpnet/layers/containers.py": ("test_layers.py", "test_training.py", "test_hyper_parameters.py"),
     **{f"xpnet/optimizers/{name}.py": OPTIMIZERS for name in ("rules", "links", "chaining", "base")},
 }
 """The modules, and the tests that are to hold them."""

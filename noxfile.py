@@ -17,7 +17,7 @@ nox.needs_version = ">=2025.5"
 nox.options.error_on_missing_interpreters = False
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-CODE = ("xpnet", "backends", "tests", "examples", "benchmarks", "noxfile.py")
+CODE = ("xpnet", "backends", "tests", "examples", "benchmarks", "docs", "noxfile.py")
 PYTHONS = ("3.11", "3.12", "3.13")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -130,6 +130,25 @@ def doctests(session: nox.Session) -> None:
     install(session, "-e.[strict,sklearn,plot]")
     session.run("pytest", "--doctest-modules", "xpnet", "backends/xpnet_backends")
     session.run("pytest", "tests/test_readme.py")
+
+
+SITE = ("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "docs", "build/docs")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in build/docs; a warning is an error, such as a link inside it that leads nowhere."""
+    install(session, "-e.[sklearn,plot]", *nox.project.dependency_groups(PROJECT, "docs"))
+    session.run(*SITE)
+    session.run("python", "docs/check_links.py", "build/docs")
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """The site in a real browser (Chromium on the PATH): broken links and images, overflow, foreign requests."""
+    install(session, "-e.[sklearn,plot]", *nox.project.dependency_groups(PROJECT, "docs"), "playwright>=1.50")
+    session.run(*SITE)
+    session.run("python", "docs/check_in_browser.py", "build/docs", *session.posargs)
 
 
 @nox.session

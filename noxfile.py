@@ -141,6 +141,7 @@ def docs(session: nox.Session) -> None:
     install(session, "-e.[sklearn,plot]", *nox.project.dependency_groups(PROJECT, "docs"))
     session.run(*SITE)
     session.run("python", "docs/check_links.py", "build/docs")
+    session.run("pytest", "tests/test_docs_extensions.py")
 
 
 @nox.session(default=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,15 +68,25 @@ class Sizes(Measured):
         found = json.loads(SIZES.read_text(encoding="utf-8"))
         extras, machine = found["extras"], found["machine"]
         own = extras["core"]["packages"]
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        asked = {  # what an extra is for stands before what that needs in turn
+            extra: tuple(re.split(r"[\[>=]", requirement)[0] for requirement in requirements)
+            for extra, requirements in project["optional-dependencies"].items()
+        }
         rows = []
-        for extra, measured in extras.items():
+        for extra in ("core", *project["optional-dependencies"]):
+            name = "(none)" if extra == "core" else f"`{extra}`"
+            if extra not in extras:
+                rows.append([name, "not measured", ""])
+                continue
+            measured = extras[extra]
             brought = [
                 f"{name} {version}"
                 for name, version in measured["packages"].items()
                 if extra == "core" or name not in own
             ]
+            brought.sort(key=lambda package: not package.partition(" ")[0].startswith(asked.get(extra, ())))
             most = ", ".join(brought[:4]) + (f" and {len(brought) - 4} more" if len(brought) > 4 else "")
-            name = "(none)" if extra == "core" else f"`{extra}`"
             rows.append([name, f"{measured['bytes'] / 1e6:,.0f} MB", most])
         yield table(["extra", "on disk", "what it brings"], rows, numbers=False)
         yield ""
@@ -126,7 +138,8 @@ class Benchmarks(Measured):
             if works:
                 yield from ("", f"{unit}, median; the lowest of a column is set bold:", "", medians(results, works), "")
         if report.picture(results, PICTURE):
-            yield f"![Every peer's time, a panel for each network]({relative(PICTURE)})"
+            place = relative(PICTURE)
+            yield f"[![Every peer's time, a panel for each network]({place})]({place})"
 
     def _aims(self, path: Path, results: Found) -> Iterator[str]:
         rows = [

@@ -57,7 +57,8 @@ def neuron() -> Figure:
         axes.text(*place, f"\N{MULTIPLICATION SIGN} {w}", ha="center", va="center", backgroundcolor="white")
         axes.text(0, height, f"{x:g}", ha="center", va="center", bbox={"boxstyle": "circle", "fc": "#dbe7f4"})
     axes.text(3, 1, "sum\n+ 2", ha="center", va="center", bbox={"boxstyle": "circle", "fc": "#f6e2d0"})
-    axes.annotate("2.3", (4.4, 1), (3.4, 1), va="center", arrowprops={"arrowstyle": "<-", "color": "#888888"})
+    axes.annotate("", (4.15, 1), (3.28, 1), arrowprops={"arrowstyle": "->", "color": "#888888"})
+    axes.text(4.4, 1, "2.3", ha="center", va="center")
     axes.set(xlim=(-0.4, 4.7), ylim=(-0.5, 2.5))
     axes.axis("off")
     return figure

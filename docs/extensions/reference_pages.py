@@ -66,6 +66,7 @@ logger = logging.getLogger(__name__)
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", write_reference)
+    app.connect("autodoc-skip-member", skip_foreign)
     app.connect("autodoc-process-docstring", escape_docstring, priority=BEFORE_OTHERS)
     app.connect("doctree-read", add_anchors, priority=BEFORE_OTHERS)
     app.connect("env-check-consistency", check_all_names_are_there)
@@ -136,6 +137,12 @@ def backend_sections() -> Iterator[str]:
     for name in BACKENDS:
         yield f"{name}\n{'-' * len(name)}\n"
         yield f".. automodule:: xpnet_backends.{name}\n   :members: open, version, devices\n"
+
+
+def skip_foreign(app: Sphinx, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
+    """Leave out what a class has inherited from another library: that one's own reference describes it."""
+    home = getattr(getattr(member, "fget", member), "__module__", None)
+    return True if isinstance(home, str) and home.partition(".")[0] not in ("xpnet", "xpnet_backends") else None
 
 
 def escape_docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:

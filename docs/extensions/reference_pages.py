@@ -54,7 +54,7 @@ CONTRACTS = {
 }
 """Modules for those who write a part of their own: everything in their ``__all__`` is documented."""
 
-COMPANIONS = ("sklearn", "plotting", "onnx", "tensorboard", "html")
+COMPANIONS = ("sklearn", "plotting", "onnx", "tensorboard")
 """Public modules beside the core, each with a page where it exists and what it needs is installed."""
 
 BACKENDS = ("on_numpy", "on_cupy", "on_torch", "on_jax", "on_strict")
@@ -115,12 +115,16 @@ def ordered(home: str) -> list[str]:
     return sorted(names, key=place)
 
 
+def companions() -> list[str]:
+    """Return the companions that there are; one whose names are attributes of ``xpnet`` has a page by that."""
+    return [name for name in COMPANIONS if name not in xpnet._HOMES and find_spec(f"xpnet.{name}") is not None]
+
+
 def companion_pages() -> Iterator[tuple[str, str]]:
-    for name in COMPANIONS:
-        if find_spec(f"xpnet.{name}") is not None:
-            module = import_module(f"xpnet.{name}")
-            entries = (entry(f"{module.__name__}.{public}") for public in module.__all__)
-            yield name, page(module.__name__, [f".. automodule:: {module.__name__}\n", *entries])
+    for name in companions():
+        module = import_module(f"xpnet.{name}")
+        entries = (entry(f"{module.__name__}.{public}") for public in module.__all__)
+        yield name, page(module.__name__, [f".. automodule:: {module.__name__}\n", *entries])
 
 
 def contract_sections() -> Iterator[str]:
@@ -199,7 +203,7 @@ def described_value(name: str, value: object) -> str:
     )
 
 
-BUILT_IN = "Exception, ValueError, TypeError, RuntimeError, OSError, tuple, Protocol, BaseException, object"
+BUILT_IN = "Exception, ValueError, TypeError, RuntimeError, OSError, tuple, Protocol, BaseException, str, object"
 """Whose members need no describing here."""
 
 
@@ -218,9 +222,8 @@ def public_names() -> set[str]:
     names = {f"xpnet.{name}" for name in xpnet.__all__}
     for module in (import_module(f"xpnet.{name}") for name in CONTRACTS):
         names |= {full_name(module, name) for name in module.__all__}
-    for name in COMPANIONS:
-        if find_spec(f"xpnet.{name}") is not None:
-            names |= {f"xpnet.{name}.{public}" for public in import_module(f"xpnet.{name}").__all__}
+    for name in companions():
+        names |= {f"xpnet.{name}.{public}" for public in import_module(f"xpnet.{name}").__all__}
     return names | {f"xpnet_backends.{name}.{part}" for name in BACKENDS for part in ("open", "version", "devices")}
 
 

@@ -132,6 +132,29 @@ def doctests(session: nox.Session) -> None:
     session.run("pytest", "tests/test_readme.py")
 
 
+def build_site(session: nox.Session, *more: str) -> None:
+    """Build the site anew, as pages that are built already would keep their warnings to themselves."""
+    install(session, "-e.[sklearn,plot]", *nox.project.dependency_groups(PROJECT, "docs"), *more)
+    for folder in ("build/docs", "docs/api", "docs/gallery", "docs/generated"):
+        shutil.rmtree(folder, ignore_errors=True)
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "docs", "build/docs")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in build/docs; a warning is an error, such as a link inside it that leads nowhere."""
+    build_site(session)
+    session.run("python", "docs/check_links.py", "build/docs")
+    session.run("pytest", "tests/test_docs_extensions.py")
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """The site in a real browser (Chromium on the PATH): broken links and images, overflow, foreign requests."""
+    build_site(session, "playwright>=1.50")
+    session.run("python", "docs/check_in_browser.py", "build/docs", *session.posargs)
+
+
 @nox.session
 def examples(session: nox.Session) -> None:
     """The examples, in their short form, on every backend."""

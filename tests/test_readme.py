@@ -1,10 +1,12 @@
-"""The code in the README and in the pages that it links is executed, page by page, from top to bottom."""
+"""The code in the README and in every page of docs/ is executed, page by page, from top to bottom."""
 
 from __future__ import annotations
 
+import ast
 import doctest
 import re
 import shlex
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,24 @@ import pytest
 import xpnet
 
 ROOT = Path(__file__).parent.parent
-PAGES = [
-    "README.md",
-    "docs/guide.md",
-    "docs/step_by_step.md",
-    "docs/own_loss_and_metric.md",
-    "docs/sklearn.md",
-    "docs/plotting.md",
-    "backends/README.md",
-]
-TEXTS = [*PAGES, "docs/differences.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
+BUILT = {"api", "gallery", "generated"}  # what building the site leaves in docs/
+DOCS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "docs").rglob("*.md")
+    if path.relative_to(ROOT / "docs").parts[0] not in BUILT
+)
+TEXTS = ["README.md", "backends/README.md", *DOCS, "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
+PAGES = ["README.md", *DOCS]
+HIDDEN_NEEDS = {
+    '"array-api-strict"': "array_api_strict",
+    "xpnet.sklearn": "sklearn",
+    "plotting.": "matplotlib",
+    "xpnet.TensorBoard(": "tensorboardX",
+    ".to_onnx(": "onnx",
+}
+"""What a page needs without importing it, by the text that tells so."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *(```+|~~~+|:::+)\{?(\w*)", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -53,29 +62,39 @@ def execute(page: str, chosen: list[tuple[str, str, int]], names: dict[str, Any]
         names |= example.globs
 
 
-OPTIONAL = {
-    '"array-api-strict")': "array_api_strict",
-    "xpnet.TensorBoard(": "tensorboardX",
-    "plotting.": "matplotlib",
-    "sklearn.": "sklearn",
-}
-"""What code on a page looks like that needs an optional library."""
+def runnable(page: str) -> list[tuple[str, str, int]]:
+    return blocks(page, "python", "pycon")
 
 
-def skip_without_libraries(page: str) -> None:
-    code = "".join(code for _, code, _ in blocks(page, "python"))
-    for sign, library in OPTIONAL.items():
-        if sign in code:
-            pytest.importorskip(library)
+def needed(page: str) -> set[str]:
+    """Return the modules without which a page cannot run: those it imports, and those behind xpnet's own doors."""
+    found = {module for _, code, _ in runnable(page) for sign, module in HIDDEN_NEEDS.items() if sign in code}
+    for language, code, _ in runnable(page):
+        if language == "pycon":
+            code = "".join(example.source for example in doctest.DocTestParser().get_examples(code))
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"xpnet"}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "backends/README.md"])
+@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)])
 def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    skip_without_libraries(page)
-    chosen = blocks(page, "python", "pycon")
-    assert chosen
+    for module in needed(page):
+        pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
-    execute(page, chosen, {"__name__": "__main__"})
+    execute(page, runnable(page), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_no_python_hides_from_the_tests(page: str) -> None:
+    """Python code stands in a fence of three backticks at the start of a line, so that it is found and executed."""
+    fences = FENCE.finditer(text(page))
+    assert sum(fence[2] in ("py", "python", "python3", "pycon", "code", "doctest") for fence in fences) == len(
+        runnable(page)
+    )
 
 
 def test_the_readme_s_tour_is_short_and_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,16 @@ import pytest
 import xpnet
 from xpnet import layers, losses, optimizers, schedules
 from xpnet.layers import ELU, BatchNorm, Dense, Dropout, LayerNorm, LeakyReLU, Reshape, Residual, Sequential
-from xpnet.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Huber, MeanAbsoluteError, MeanSquaredError
+from xpnet.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Hinge,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    Quantile,
+)
 from xpnet.optimizers import (
     L1,
     L2,
@@ -68,6 +77,8 @@ DEFAULTS = {
     MeanAbsoluteError: ("mean",),
     Huber: (1.0, "mean"),
     Hinge: ("mean",),
+    Quantile: (0.5, "mean"),
+    Poisson: ("mean",),
     SGD: (0.01, 0.0, False),
     Adam: (1e-3, 0.9, 0.999, 1e-8),
     AdamW: (1e-3, 0.01, 0.9, 0.999, 1e-8),

@@ -130,6 +130,8 @@ def test_links_lead_somewhere(page: str) -> None:
         if target.startswith("https://"):
             continue
         place = (ROOT / page).parent / target if target else ROOT / page
+        if page.startswith("docs/") and Path(target).parts[:1] and Path(target).parts[0] in BUILT:
+            continue  # the build of the site makes it, and fails where it is missing
         assert place.exists(), f"{page} links to {link}"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", place.read_text(encoding="utf-8"), re.MULTILINE)

@@ -35,10 +35,8 @@ def main() -> None:
     settled = [(when, size) for when, size in seen if when > WARM * 60 * chosen.minutes]
     slope = np.polyfit(*zip(*settled, strict=True), 1)[0] * 3600
     first, last = (np.median([size for _, size in part]) for part in (settled[:20], settled[-20:]))
-    print(
-        f"{chosen.backend}: {len(seen)} rounds in {passed / 60:.1f} minutes; resident MB {first:.2f} early, {last:.2f} late,"
-    )
-    print(f"{max(size for _, size in seen):.2f} at most; growth by a straight line {slope:+.2f} MB an hour")
+    print(f"{chosen.backend}: {len(seen)} rounds, {passed / 60:.1f} minutes; resident MB {first:.2f} early, {last:.2f}")
+    print(f"late, {max(size for _, size in seen):.2f} at most; growth by a straight line {slope:+.2f} MB an hour")
 
 
 def one_round(backend: xpnet.Backend, folder: Path) -> None:

@@ -197,7 +197,7 @@ class Perceptron(NetworkEstimator):
                 verbose=0,
             )
         except KeyboardInterrupt:
-            rules.restore()
+            rules.put_back()
             warnings.warn("Training interrupted by user.", stacklevel=3)
         self.history_ = network.history
         if not (incremental or network.stop_training) and self.n_iter_ == self.max_iter:

@@ -83,9 +83,9 @@ class EpochRules(Callback):
 
     def on_train_end(self, logs: dict[str, float]) -> None:
         """Put the best weights back, with early stopping."""
-        self.restore()
+        self.put_back()
 
-    def restore(self) -> None:
+    def put_back(self) -> None:
         """Put the best weights back, if there are any."""
         if self.score is not None and self.estimator._best_weights:
             self.network.set_weights(self.estimator._best_weights)

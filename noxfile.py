@@ -118,6 +118,15 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def soak_training(session: nox.Session) -> None:
+    """A hundred kills of a training run on each of two libraries, and an hour of training in a loop."""
+    install(session, "-e.[jax,fast]")
+    for backend in ("numpy", "jax"):
+        session.run("python", "-m", "tests.soak.resume", "--backend", backend, "--kills", "100", env=ONE_THREAD)
+    session.run("python", "-m", "tests.soak.growth", "--minutes", "60", env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def mutation(session: nox.Session) -> None:
     """Mistakes planted in layers, losses, optimizers, schedules and nn: at least 95 % must be noticed (an hour)."""
     install(session, *LIBRARIES["strict"])

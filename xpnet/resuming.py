@@ -26,12 +26,12 @@ from xpnet.errors import CheckpointError, ConfigurationError
 from xpnet.strict_json import read_json, write_json
 
 if TYPE_CHECKING:
-    from xpnet.assembly import Arrays
     from xpnet.batches import Source
     from xpnet.callbacks import Callback
     from xpnet.fitting import History
     from xpnet.network import Network
     from xpnet.parameters import Shape
+    from xpnet.safefile import Arrays
     from xpnet.training import Sums
 
 __all__ = ["Every", "Place", "Run"]

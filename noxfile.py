@@ -37,7 +37,7 @@ TOGETHER = (
 # Tests with a session of their own.
 ELSEWHERE = ("--ignore=tests/test_examples.py", "--ignore=tests/test_readme.py")
 # The core's dependencies, in the versions that this release was made with.
-PINNED = ("numpy==2.4.6", "array-api-compat==1.16.0", "safetensors==0.8.0")
+PINNED = ("numpy==2.4.6", "array-api-compat==1.16.0")
 LARGEST_WHEEL = 350_000  # bytes
 SLOWEST_IMPORT = 2.0  # times `import numpy`; the aim is 1.5, the rest is the noise of a shared machine
 
@@ -118,9 +118,12 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def soak_training(session: nox.Session) -> None:
-    """A hundred kills of a training run on each of two libraries, and an hour of training in a loop."""
+def soak(session: nox.Session) -> None:
+    """A million mutated files, ten thousand kills of a save, two hundred of a run, an hour in a loop (two hours in all)."""
     install(session, "-e.[jax,fast]")
+    for seed in range(1, 12):
+        session.run("python", "-m", "tests.soak.mutate", "--seed", str(seed), "--files", "100000", env=ONE_THREAD)
+    session.run("python", "-m", "tests.soak.kill", "--kills", "10000", env=ONE_THREAD)
     for backend in ("numpy", "jax"):
         session.run("python", "-m", "tests.soak.resume", "--backend", backend, "--kills", "100", env=ONE_THREAD)
     session.run("python", "-m", "tests.soak.growth", "--minutes", "60", env=ONE_THREAD)

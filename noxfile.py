@@ -86,6 +86,14 @@ def together(session: nox.Session) -> None:
     pytest(session, *TOGETHER)
 
 
+@nox.session
+def onnx(session: nox.Session) -> None:
+    """ONNX files, run in onnxruntime, and the page about them."""
+    install(session, "-e.[onnx]", "onnxruntime")
+    pytest(session, "tests/test_onnx.py", "--backend", "numpy")
+    session.run("pytest", "tests/test_readme.py", "-k", "onnx")
+
+
 @nox.session(python=[version for version in PYTHONS if version != HERE])
 @nox.parametrize("library", [nox.param(name, id=name) for name in ("numpy", "strict")])
 def other_pythons(session: nox.Session, library: str) -> None:
@@ -119,7 +127,7 @@ def newest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """A million mutated files, ten thousand kills of a save, two hundred of a run, an hour in a loop (two hours in all)."""
+    """A million mutated files, ten thousand kills of a save, two hundred of a run, an hour in a loop: two hours."""
     install(session, "-e.[jax,fast]")
     for seed in range(1, 12):
         session.run("python", "-m", "tests.soak.mutate", "--seed", str(seed), "--files", "100000", env=ONE_THREAD)

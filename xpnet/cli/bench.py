@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-SHAPE = re.compile(r"\d+(,\d+)+")
+SHAPE = re.compile(r"[1-9]\d*(,[1-9]\d*)+")
 
 EXAMPLES = """\
   xpnet bench iris.safetensors

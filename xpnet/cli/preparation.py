@@ -209,6 +209,8 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     if isinstance(column, np.ndarray) and column.ndim > 1:
         raise DataError(f"the target {name!r} must be one number or text a row; got an array of shape {column.shape}")
     values = numbers(column)
+    if values is not None and np.isnan(values).all():
+        raise DataError(f"the target {name!r} of {table.source} holds no values")
     if task == "regression":
         if values is None:
             raise DataError(f"the target {name!r} holds text, so it is no quantity; leave out --task regression")

@@ -32,7 +32,7 @@ MISSING = frozenset(["", "?", "na", "n/a", "nan", "null", "none"])
 DELIMITERS = ",;\t|"
 """What may separate the columns of a CSV file; the one that its first line has most of does."""
 
-PARQUET_MAGIC, ZIP_MAGIC = b"PAR1", b"PK\x03\x04"
+PARQUET_MAGIC, ZIP_MAGICS = b"PAR1", (b"PK\x03\x04", b"PK\x05\x06")
 SHOWN = 8
 """Names that an error lists at most."""
 
@@ -119,10 +119,11 @@ def read_table(path: str, *, delimiter: str | None = None, header: bool = True) 
         file.seek(0)
         if start == PARQUET_MAGIC:
             return _read_parquet(path)
-        if start == ZIP_MAGIC:
+        if start in ZIP_MAGICS:
             return _read_npz(path, file)
         stream: Any = gzip.GzipFile(fileobj=file) if packed else file
-        return _read_csv(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), path, delimiter, header)
+        with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            return _read_csv(text, path, delimiter, header)
 
 
 @contextmanager

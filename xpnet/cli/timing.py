@@ -181,9 +181,10 @@ def judge(purpose: str, timings: Sequence[Timing]) -> list[str]:
     if gpu is None:
         lines.append(f"{purpose}: no GPU was measured, so this says nothing of one")
     elif cpu is not None:
-        fast, slow, words = (gpu, cpu, "GPU") if gpu.median < cpu.median else (cpu, gpu, "CPU")
+        fast, slow, words = (gpu, cpu, ("GPU", "CPU")) if gpu.median < cpu.median else (cpu, gpu, ("CPU", "GPU"))
         clear = "" if fast.beats(slow) else ", but the rounds overlap"
-        lines.append(f"{purpose}: the {words} is {slow.median / fast.median:.2g} times as fast as the other{clear}")
+        ratio = slow.median / fast.median
+        lines.append(f"{purpose}: the {words[0]} is {ratio:.2g} times as fast as the {words[1]}{clear}")
     noisy = [str(t.place) for t in timings if t.spread > NOISY]
     if noisy:
         lines.append(

@@ -233,10 +233,10 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
     from xpnet.callbacks import Callback, EarlyStopping, TerminateOnNaN
 
     callbacks: list[Callback] = [TerminateOnNaN()]
-    validation = None
+    validation, stopping = None, EarlyStopping(patience=options.patience)
     if len(parts.validation):
         validation = (x[parts.validation], y[parts.validation])
-        callbacks.append(EarlyStopping(patience=options.patience))
+        callbacks.append(stopping)
     with contextlib.redirect_stdout(sys.stderr):
         history = network.fit(
             x[parts.training],
@@ -253,3 +253,5 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
             f"training went out of bounds in epoch {network.epochs}: the loss is {history['loss'][-1]}; "
             "give a smaller --learning-rate. No model was written"
         )
+    if stopping.best_epoch is not None:
+        note(f"kept the weights of epoch {stopping.best_epoch + 1}, whose validation loss was lowest")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from xpnet.durable import replace_file
 from xpnet.errors import DataError
 
 __all__ = ["note", "open_output", "print_json", "refuse_overwriting", "write_csv"]
@@ -43,16 +44,9 @@ def open_output(path: Path | None, force: bool) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     refuse_overwriting(path, force)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with open(temporary, "x", encoding="utf-8", newline="") as stream:
-                yield stream
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    content = io.StringIO(newline="")
+    yield content
+    replace_file(path, [content.getvalue().encode()], DataError)
 
 
 def write_csv(stream: IO[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

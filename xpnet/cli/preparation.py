@@ -6,7 +6,6 @@ nothing but data.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -17,6 +16,7 @@ import numpy as np
 from xpnet.cli.inputs import KINDS, Block, Category, Features, Input, Number, learn_input, scaler
 from xpnet.cli.tables import Column, Table, listed, numbers, texts
 from xpnet.errors import CheckpointError, DataError
+from xpnet.strict_json import read_json, write_json
 
 __all__ = ["Preparation", "Target", "learn_inputs", "learn_target"]
 
@@ -138,7 +138,7 @@ class Preparation:
 
     def to_json(self) -> str:
         """Return a text that :meth:`from_json` reads."""
-        return json.dumps(self.describe(), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        return write_json(self.describe())
 
     @staticmethod
     def from_json(text: str) -> Preparation:
@@ -150,7 +150,7 @@ class Preparation:
             The text describes none.
         """
         try:
-            content = json.loads(text)
+            content = read_json(text)
             if content["version"] != VERSION:
                 raise CheckpointError(f"its version is {content['version']!r}, this xpnet reads {VERSION}")
             inputs = tuple(_read_input(entry) for entry in content["inputs"])
@@ -158,7 +158,7 @@ class Preparation:
             if not inputs:
                 raise CheckpointError("it has no inputs")
             return Preparation(inputs, target)
-        except (ArithmeticError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except (ArithmeticError, KeyError, TypeError, ValueError) as error:
             reason = error if isinstance(error, CheckpointError) else repr(error)
             raise CheckpointError(f"the preparation of the data cannot be read: {reason}") from error
 

@@ -22,7 +22,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 LIBRARIES = {
-    "numpy": ("-e.[fast]", *nox.project.dependency_groups(PROJECT, "comparisons")),
+    "numpy": ("-e.[fast,parquet]", *nox.project.dependency_groups(PROJECT, "comparisons")),
     "strict": ("-e.[strict]",),
     # An exact version, because the newest torch brings gigabytes of CUDA wherever the CPU wheel is not preferred.
     "torch": (os.environ.get("XPNET_TORCH", "torch==2.13.0"),),

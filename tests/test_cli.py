@@ -1,18 +1,21 @@
-"""python -m xpnet info."""
+"""The shell's frame (arguments, exit status, errors, pipes) and ``info``."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import xpnet
 from xpnet import backend
 from xpnet.backend import BackendInfo
-from xpnet.cli import main
+from xpnet.cli import info, main
 
 OURS = ["array-api-strict", "cupy", "jax", "numpy", "torch"]
 
@@ -29,10 +32,10 @@ def test_info_as_json() -> None:
     assert found["xpnet"] == xpnet.__version__
     assert found["python"] == platform.python_version()
     assert set(OURS) <= set(found["backends"])
-    for name, info in found["backends"].items():
-        assert info["name"] == name
-        assert bool(info["problem"]) != bool(info["version"])
-        assert bool(info["devices"]) == bool(info["version"])
+    for name, about in found["backends"].items():
+        assert about["name"] == name
+        assert bool(about["problem"]) != bool(about["version"])
+        assert bool(about["devices"]) == bool(about["version"])
     assert found["backends"]["numpy"]["devices"][0].startswith("cpu")
 
 
@@ -41,15 +44,17 @@ def test_info_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         "cupy": BackendInfo("cupy", problem="no GPU answers; run: nvidia-smi"),
         "numpy": BackendInfo("numpy", "2.1", ("cpu: x86, 4 cores",)),
     }
-    monkeypatch.setattr("xpnet.cli.available_backends", lambda: found)
+    monkeypatch.setattr("xpnet.cli.info.available_backends", lambda: found)
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [
+    assert lines[:4] == [
         f"xpnet {xpnet.__version__}, Python {platform.python_version()}",
         "  cupy              not available: no GPU answers; run: nvidia-smi",
         "  numpy             2.1",
         "                    cpu: x86, 4 cores",
     ]
+    assert lines[4] == ""
+    assert all(line.startswith("- ") for line in lines[5:])
 
 
 def test_a_backend_that_breaks_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +89,128 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["info", "--help"])
     assert caught.value.code == 0
     assert "python -m xpnet info --json" in capsys.readouterr().out
+
+
+COMMANDS = ["info", "train", "predict", "evaluate", "export", "bench"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"usage: xpnet {command}" in shown
+    assert f"xpnet {command}" in shown.partition("examples:")[2]
+
+
+def test_the_first_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"\n    {command} " in shown for command in COMMANDS)
+    assert "exit status" in shown
+
+
+WRONG = {
+    "train data.csv": "--target",
+    "train data.csv --target y --epochs 0": "at least 1",
+    "train data.csv --target y --hidden 8,x": "at least 1; got 'x'",
+    "train data.csv --target y --dropout 1": "from 0 to below 1",
+    "train data.csv --target y --learning-rate nan": "above 0",
+    "train data.csv --target y --test -1": "--test",
+    "train data.csv --target y --optimizer adamm": "adamm",
+    "train data.csv --target y --activation softmax": "softmax",
+    "train data.csv --target y --delimiter ab": "one character",
+    "predict model": "DATA",
+    "export model": "FILE",
+    "bench 3,2 --rounds x": "--rounds",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_options_are_usage_errors(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(line.split())
+    assert caught.value.code == 2
+    assert WRONG[line] in capsys.readouterr().err
+
+
+def test_an_error_of_nobody_s_making_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise KeyError("first\nsecond")
+
+    monkeypatch.setattr(info, "available_backends", broken)
+    assert main(["info"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("xpnet info: unexpected KeyError")
+    assert len(shown.splitlines()) == 1
+    with pytest.raises(KeyError):
+        main(["--traceback", "info"])
+
+
+def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(info, "available_backends", interrupted)
+    assert main(["info"]) == 130
+    assert capsys.readouterr().err == "\nxpnet info: interrupted\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+def test_ctrl_c_while_training_writes_nothing(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i % 7},{i % 2}" for i in range(2000))
+    (tmp_path / "data.csv").write_text(f"a,b\n{rows}\n")
+    command = [sys.executable, "-m", "xpnet", "train", "data.csv", "--target", "b", "--epochs", "100000"]
+    process = subprocess.Popen(
+        [*command, "--patience", "100000"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "epoch" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert err.endswith("xpnet train: interrupted\n")
+    assert os.listdir(tmp_path) == ["data.csv"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "info"], stdout=writing, stderr=subprocess.PIPE, timeout=120, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+GPU = BackendInfo("cupy", "14.0", ("0: H100, 80.0 GiB", "1: H100, 80.0 GiB"))
+
+
+def test_advice_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(info, "find_spec", lambda name: None if name == "pyarrow" else object())
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    found = info.advise({"numpy": BackendInfo("numpy", "2", ("cpu: x86, 4 cores",))})
+    assert found == [
+        "no GPU was found: everything runs on the CPU; xpnet bench MODEL says with which library best",
+        "the shell reads Parquet files with pyarrow: pip install 'xpnet[parquet]'",
+    ]
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    found = info.advise({"numpy": BackendInfo("numpy", "2", ("cpu: x86, 4 cores",))})
+    assert found[0].startswith("nvidia-smi is installed, but no backend reaches a GPU")
+    assert "OMP_NUM_THREADS=1" in found[1]
+
+
+def test_advice_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xpnet.cli.timing.open_backend", lambda *_, **__: None)
+    found = info.advise({"cupy": GPU})
+    assert found[0] == "a GPU answers: --backend cupy --device 0 computes on H100, 80.0 GiB"
+    assert found[1].startswith("small networks are often faster on the CPU")

@@ -1,0 +1,67 @@
+"""The shell: ``python -m xpnet COMMAND``, also the command ``xpnet``; a module for each command.
+
+Exit status: 0 done; 1 data, model or machine do not allow it, with one line that says why; 2 the arguments make no
+sense; 130 stopped by Ctrl-C; 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from xpnet.cli import bench, evaluate, export, info, predict, train
+from xpnet.errors import XpnetError
+
+__all__ = ["main"]
+
+FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
+
+EPILOG = """\
+examples:
+  xpnet train iris.csv --target species --out iris.safetensors
+  xpnet predict iris.safetensors new.csv > answers.csv
+  xpnet COMMAND --help
+
+exit status: 0 done; 1 data or model do not allow it (one line says why); 2 wrong arguments; 130 Ctrl-C"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="xpnet",
+        description="Neural networks written once, run on any array library.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (info, train, predict, evaluate, export, bench):
+        module.add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # What is still in the buffer has nowhere to go, and Python would complain of it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        print(f"\nxpnet {options.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if options.traceback:
+            raise
+        print(f"xpnet {options.command}: {_reason(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _reason(error: Exception) -> str:
+    """Return an error in one line; one that xpnet did not raise on purpose with its kind."""
+    text = " ".join(str(error).split())
+    if isinstance(error, XpnetError):
+        return text
+    return f"unexpected {type(error).__name__}: {text} (xpnet --traceback ... shows where)"

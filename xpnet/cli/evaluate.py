@@ -1,0 +1,99 @@
+"""``xpnet evaluate``: how good a model is on data that has the answers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from xpnet.cli.inputs import Features
+from xpnet.cli.models import Model, load_model
+from xpnet.cli.options import Commands, add_backend, add_command, add_reading, open_table
+from xpnet.cli.output import note, print_json
+from xpnet.cli.preparation import Target
+from xpnet.errors import DataError
+from xpnet.metrics import (
+    classification_report,
+    confusion_matrix,
+    mean_absolute_error,
+    mean_squared_error,
+    precision_recall_f1,
+    r2,
+)
+
+__all__ = ["add", "measure", "show_measures"]
+
+EXAMPLES = """\
+  xpnet evaluate iris.safetensors more.csv
+  xpnet evaluate mnist.safetensors t10k-images-idx3-ubyte.gz --target t10k-labels-idx1-ubyte.gz
+  xpnet evaluate iris.safetensors more.csv --json | jq .accuracy"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "evaluate", run, "measure a model on data that has the answers", EXAMPLES)
+    parser.add_argument("model", metavar="MODEL", help="file that xpnet train wrote")
+    parser.add_argument("data", metavar="DATA", help="CSV (- is standard input), Parquet, NPZ or IDX")
+    parser.add_argument("--target", metavar="COL", help="column with the answers (default: as in training)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a report")
+    add_backend(parser)
+    add_reading(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and report."""
+    model = load_model(options.model, backend=options.backend, device=options.device)
+    target = model.preparation.target
+    table, name = open_table(options.data, options, options.target)
+    if table.images and name is None:
+        raise DataError(f"{table.source} has no answers; give the file of its labels with --target")
+    answers = table.column(name or target.name)
+    x = model.preparation.features(table.without(name), model.network.backend.dtype)
+    if len(answers) != len(x):
+        raise DataError(f"{table.source} has {len(x)} rows, but {len(answers)} answers in {name or target.name!r}")
+    rows = np.flatnonzero(target.known(answers))
+    if len(rows) < len(x):
+        note(f"{len(x) - len(rows)} rows without a value of {target.name!r} are left out")
+    if not len(rows):
+        raise DataError(f"{table.source} has no row with a value of {target.name!r}")
+    measured = measure(model, x[rows], target.encode(answers, table)[rows])
+    if options.json:
+        print_json({"target": target.name, "classes": target.classes, **measured})
+    else:
+        show_measures(measured, target)
+    return 0
+
+
+def measure(model: Model, x: Features, y: Features) -> dict[str, Any]:
+    """Return figures over prepared rows; those of a quantity are in its own unit (the loss is of the scaled one)."""
+    network, target = model.network, model.preparation.target
+    found: dict[str, Any] = {"rows": len(x), **network.evaluate(x, y)}
+    host = network.backend.to_numpy
+    if target.classes is None:
+        true, predicted = target.decode(y), target.decode(host(network.predict(x)))
+        found["rmse"] = mean_squared_error(true, predicted) ** 0.5
+        found["mae"] = mean_absolute_error(true, predicted)
+        found["r2"] = r2(true, predicted) if np.ptp(true) else None
+        return found
+    predicted = host(network.classify(x))
+    found["macro_f1"] = precision_recall_f1(y, predicted, average="macro").f1
+    found["confusion"] = confusion_matrix(y, predicted, len(target.classes)).tolist()
+    return found
+
+
+def show_measures(measured: Mapping[str, Any], target: Target) -> None:
+    """Print figures for a person."""
+    if target.classes is not None:
+        counts = np.asarray(measured["confusion"])
+        true, predicted = np.repeat(np.indices(counts.shape).reshape(2, -1), counts.reshape(-1), axis=1)
+        print(classification_report(true, predicted, names=target.classes))
+        print(f"\nloss {measured['loss']:.4f}")
+        return
+    print(f"rows                        {measured['rows']}")
+    print(f"root mean squared error     {measured['rmse']:.6g}")
+    print(f"mean absolute error         {measured['mae']:.6g}")
+    print(
+        "R2                          " + ("undefined: one value" if measured["r2"] is None else f"{measured['r2']:.4f}")
+    )

@@ -1,0 +1,81 @@
+"""``xpnet info``: what is installed here, on which devices it computes, and what to do about the rest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+
+from xpnet.backend import BackendInfo, available_backends
+from xpnet.cli.options import Commands, add_command
+from xpnet.cli.output import print_json
+from xpnet.cli.timing import find_places
+
+__all__ = ["add", "advise"]
+
+EXTRAS = {
+    "fast": ("numba", "NumPy goes over large vectors of parameters once instead of several times"),
+    "progress": ("rich", "training shows a live bar"),
+    "parquet": ("pyarrow", "the shell reads Parquet files"),
+}
+"""Optional libraries by extra, with what they bring."""
+
+EXAMPLES = """\
+  python -m xpnet info
+  python -m xpnet info --json"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    summary = "list the backends, their versions and devices, why an absent one is absent, and what to do"
+    parser = add_command(commands, "info", run, summary, EXAMPLES)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look and report."""
+    import xpnet
+
+    backends = available_backends()
+    advice = advise(backends)
+    if options.json:
+        found = {name: asdict(info) for name, info in backends.items()}
+        about = {"xpnet": xpnet.__version__, "python": platform.python_version()}
+        print_json({**about, "backends": found, "advice": advice})
+        return 0
+    print(f"xpnet {xpnet.__version__}, Python {platform.python_version()}")
+    for info in backends.values():
+        print("\n".join(_lines(info)))
+    print("\n" + "\n".join(f"- {line}" for line in advice))
+    return 0
+
+
+def _lines(info: BackendInfo) -> list[str]:
+    if not info.available:
+        return [f"  {info.name:<17} not available: {info.problem}"]
+    return [f"  {info.name:<17} {info.version}", *(f"  {'':<17} {device}" for device in info.devices)]
+
+
+def advise(backends: Mapping[str, BackendInfo]) -> list[str]:
+    """Return in sentences what is worth doing on this machine."""
+    places, _ = find_places(backends, "float32")
+    gpus = [place for place in places if place.gpu]
+    advice = [f"a GPU answers: {place.option} computes on {place.description}" for place in gpus]
+    if gpus:
+        advice.append("small networks are often faster on the CPU; xpnet bench MODEL measures yours")
+    elif shutil.which("nvidia-smi"):
+        advice.append("nvidia-smi is installed, but no backend reaches a GPU: see above for what to install")
+    else:
+        advice.append("no GPU was found: everything runs on the CPU; xpnet bench MODEL says with which library best")
+    if not os.environ.get("OMP_NUM_THREADS") and not gpus:
+        advice.append("small networks gain nothing from many threads: try OMP_NUM_THREADS=1")
+    advice += [
+        f"{gain} with {library}: pip install 'xpnet[{extra}]'"
+        for extra, (library, gain) in EXTRAS.items()
+        if find_spec(library) is None
+    ]
+    return advice

@@ -1,0 +1,191 @@
+"""What a column becomes for a network: standardized numbers, one 0 or 1 for each category, or an array as it is.
+
+Each kind of input is a record of plain numbers and texts that turns the column of its name into features,
+(rows, width), and has ``kind``, by which a file names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from xpnet.cli.tables import Table, is_missing, listed, numbers, texts
+from xpnet.errors import DataError
+from xpnet.scaling import StandardScaler
+
+__all__ = ["KINDS", "Block", "Category", "Input", "Number", "learn_input"]
+
+Features: TypeAlias = np.ndarray[Any, Any]
+
+MOST_CATEGORIES = 100
+"""Different texts up to which a column is taken for categories and not for names or remarks."""
+
+SCALAR: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Number:
+    """``(x - mean) / deviation``, with the mean in place of a missing value.
+
+    Where training data had missing values, a second feature is 1 for a missing value and 0 otherwise.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    missing: bool
+    kind: ClassVar[str] = "number"
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return 1 + self.missing
+
+    def features(self, table: Table) -> Features:
+        """Return (rows, width); DataError where the column holds anything but finite numbers."""
+        values = _finite(table, self.name)
+        gaps = np.isnan(values)
+        scaled = scaler(self.mean, self.deviation).transform(np.where(gaps, self.mean, values))
+        return np.stack([scaled, gaps.astype(scaled.dtype)][: self.width], axis=1)
+
+
+@dataclass(frozen=True)
+class Category:
+    """A feature for each known text, 1 where it is the column's and 0 otherwise; all 0 for a missing value."""
+
+    name: str
+    values: tuple[str, ...]
+    kind: ClassVar[str] = "category"
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return len(self.values)
+
+    def features(self, table: Table) -> Features:
+        """Return (rows, width); DataError where a text is none of those known."""
+        places = {value: i for i, value in enumerate(self.values)}
+        codes = []
+        for row, text in enumerate(texts(table.column(self.name))):
+            if text is not None and text not in places:
+                raise DataError(
+                    f"column {self.name!r} has {text!r} in {table.place(row)}, which training never saw; "
+                    f"known: {listed(self.values)}"
+                )
+            codes.append(-1 if text is None else places[text])
+        return np.asarray(np.asarray(codes)[:, None] == np.arange(self.width))
+
+
+@dataclass(frozen=True)
+class Block:
+    """An array of features: ``(x - mean) / deviation``, by one mean for all features or one for each."""
+
+    name: str
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    kind: ClassVar[str] = "block"
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return prod(self.shape)
+
+    def features(self, table: Table) -> Features:
+        """Return (rows, width); DataError where the array has another shape or a value that is not finite."""
+        array = np.asarray(table.column(self.name))
+        if array.shape[1:] != self.shape or array.dtype.kind not in "biuf":
+            expected = ", ".join(["rows", *map(str, self.shape)])
+            raise DataError(
+                f"{self.name!r} of {table.source} must hold numbers of shape ({expected}); "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+        flat = array.reshape(len(array), -1)
+        flat = flat.astype(np.float32 if flat.dtype.itemsize <= 2 else np.float64)  # exact for small integers
+        _require_finite(flat, table, self.name)
+        if len(self.mean) == 1:
+            common = scaler(self.mean[0], self.deviation[0])
+            return np.asarray(common.transform(flat.reshape(-1))).reshape(flat.shape)
+        return np.asarray(StandardScaler(self.mean, self.deviation, (self.width,)).transform(flat))
+
+
+Input: TypeAlias = Number | Category | Block
+
+KINDS: dict[str, type[Number] | type[Category] | type[Block]] = {cls.kind: cls for cls in (Number, Category, Block)}
+"""The kinds of input that a file may name."""
+
+
+def learn_input(table: Table, name: str, rows: Features, categorical: bool = False) -> Input | str:
+    """Return what a column becomes, its scale learnt from these *rows* alone; or, in words, why it is left out.
+
+    Categories are collected from all rows: they are names, and tell nothing of how the rows are distributed.
+
+    Raises
+    ------
+    DataError
+        A number is infinite, or NaN in an array of features.
+    """
+    column = table.column(name)
+    if isinstance(column, np.ndarray) and column.ndim > 1:
+        return _learn_block(column, table, name, rows)
+    values = None if categorical else numbers(column)
+    if values is None:
+        known = sorted({text for text in texts(column) if text is not None})
+        if not known:
+            return "it holds no values"
+        if len(known) > MOST_CATEGORIES and not categorical:
+            return f"it holds {len(known)} different texts"
+        return Category(name, tuple(known))
+    values = _finite(table, name)[rows]
+    gaps = np.isnan(values)
+    if gaps.all():
+        return "it holds no values"
+    (mean,), (deviation,) = _statistics(values[~gaps])
+    return Number(name, mean, deviation, bool(gaps.any()))
+
+
+def _learn_block(column: Features, table: Table, name: str, rows: Features) -> Block:
+    chosen = column[rows].reshape(len(rows), -1)
+    _require_finite(chosen, table, name)
+    # Pixels share one scale: by its own, a pixel that is nearly always dark would weigh most where it is not.
+    together = column.ndim > 2 or column.dtype == np.uint8
+    mean, deviation = _statistics(chosen.reshape(-1) if together else chosen)
+    return Block(name, column.shape[1:], mean, deviation)
+
+
+def _statistics(values: Features) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    fitted = StandardScaler().fit(values)
+    return fitted.mean or (), fitted.deviation or ()
+
+
+def scaler(mean: float, deviation: float) -> StandardScaler:
+    """Return the scaler of a single number."""
+    return StandardScaler((mean,), (deviation,), SCALAR)
+
+
+def _finite(table: Table, name: str) -> Features:
+    """Return a column's numbers, NaN where missing."""
+    column = table.column(name)
+    values = numbers(column) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
+    if values is None:
+        raise DataError(f"column {name!r} must hold numbers; got {_first_text(column)}")
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise DataError(f"column {name!r} must hold finite numbers; got {values[row]} in {table.place(row)}")
+    return values
+
+
+def _first_text(column: Any) -> str:
+    if isinstance(column, np.ndarray):
+        return f"an array of shape {column.shape}"
+    found = next(cell for cell in column if not is_missing(cell) and numbers([cell]) is None)
+    return repr(found)
+
+
+def _require_finite(values: Features, table: Table, name: str) -> None:
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values).all(axis=1)))
+        raise DataError(f"{name!r} must hold finite numbers; NaN or infinity is in {table.place(row)}")

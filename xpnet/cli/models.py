@@ -1,0 +1,73 @@
+"""Model files of the shell: a network, and in a note of the same file how its data is prepared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xpnet.checkpoint import load, read_notes, save
+from xpnet.cli.preparation import Preparation
+from xpnet.errors import CheckpointError, DataError
+
+if TYPE_CHECKING:
+    from xpnet.network import Network
+
+__all__ = ["Model", "check_size", "load_model", "save_model"]
+
+NOTE = "table"
+"""The note's name."""
+
+LARGEST_NOTE = 1 << 19
+"""Bytes of the note in the file: half of what a checkpoint's header may have."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with the preparation of its data."""
+
+    network: Network
+    preparation: Preparation
+
+
+def check_size(preparation: Preparation) -> None:
+    """Raise DataError where a preparation is too large for a file."""
+    size = len(json.dumps(preparation.to_json()))
+    if size > LARGEST_NOTE:
+        raise DataError(
+            f"the data's columns, categories and scales take {size:,} bytes, more than the {LARGEST_NOTE:,} that a "
+            "model file holds; --drop columns, or train in Python (xpnet.Network)"
+        )
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write both to one file."""
+    save(model.network, path, notes={NOTE: model.preparation.to_json()})
+
+
+def load_model(path: str, *, backend: str = "numpy", device: object = None) -> Model:
+    """Read a file that ``xpnet train`` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        It is no such file, or network and preparation do not fit together.
+    """
+    network = load(path, backend=backend, device=device)
+    note = read_notes(path).get(NOTE)
+    if note is None:
+        raise CheckpointError(
+            f"{path} does not say how its data is prepared, as it was not made by xpnet train; use xpnet.load in Python"
+        )
+    preparation = Preparation.from_json(note)
+    classes = preparation.target.classes
+    outputs = 1 if classes is None else len(classes)
+    if (network.in_shape, network.out_shape) != ((preparation.width,), (outputs,)):
+        raise CheckpointError(
+            f"{path}: the network takes {network.in_shape} and gives {network.out_shape}, but its preparation gives "
+            f"({preparation.width},) and takes ({outputs},)"
+        )
+    if (classes is not None) != hasattr(network.loss, "classify"):
+        raise CheckpointError(f"{path}: the loss {network.loss} does not fit the target {preparation.target.name!r}")
+    return Model(network, preparation)

@@ -9,7 +9,16 @@ import pytest
 import xpnet
 from xpnet import layers, losses, optimizers, schedules
 from xpnet.layers import ELU, BatchNorm, Dense, Dropout, LayerNorm, LeakyReLU, Reshape, Residual, Sequential
-from xpnet.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Huber, MeanAbsoluteError, MeanSquaredError
+from xpnet.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Hinge,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    Quantile,
+)
 from xpnet.optimizers import (
     L1,
     L2,
@@ -67,6 +76,8 @@ DEFAULTS = {
     MeanSquaredError: ("mean",),
     MeanAbsoluteError: ("mean",),
     Huber: (1.0, "mean"),
+    Poisson: ("mean",),
+    Quantile: (0.5, "mean"),
     Hinge: ("mean",),
     SGD: (0.01, 0.0, False),
     Adam: (1e-3, 0.9, 0.999, 1e-8),
@@ -120,6 +131,7 @@ EDGES = [
     (Dense, "units", (1,), (0,)),
     (CrossEntropy, "label_smoothing", (0.0, 0.5), (-0.1, 1.0)),
     (Huber, "delta", (0.5,), (0.0,)),
+    (Quantile, "quantile", (0.1, 0.9), (0.0, 1.0)),
     *(
         (rule, "learning_rate", (1e-9, 0.5), (0.0,))
         for rule in (SGD, Adam, AdamW, Nadam, RMSProp, Adagrad, Adadelta, Lion)

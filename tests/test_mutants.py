@@ -60,9 +60,9 @@ PLANTED = [
     (NORM, "xp.sum(dy * normalized, axis=axes)  ->  xp.mean(dy * normalized, axis=axes)", layer(BatchNorm())),
     ("xpnet/layers/dropout.py", "swapped branches", layer(Dropout(0.5))),
     (NN, "logits - xp.max(logits, axis=-1, keepdims=True)  ->  logits", loss(losses.CrossEntropy(), LABELS)),
-    ("xpnet/losses.py", "scores - targets  ->  targets - scores", loss(losses.MeanSquaredError(), REAL)),
-    ("xpnet/losses.py", "2.0 * error  ->  error", loss(losses.MeanSquaredError(), REAL)),
-    ("xpnet/losses.py", "xp.sign(error)  ->  error", loss(losses.MeanAbsoluteError(), REAL)),
+    ("xpnet/losses/real.py", "scores - targets  ->  targets - scores", loss(losses.MeanSquaredError(), REAL)),
+    ("xpnet/losses/real.py", "2.0 * error  ->  error", loss(losses.MeanSquaredError(), REAL)),
+    ("xpnet/losses/real.py", "xp.sign(error)  ->  error", loss(losses.MeanAbsoluteError(), REAL)),
     (
         "xpnet/optimizers/rules.py",
         "params -= now.learning_rate * gradient  ->  params +=",

@@ -1,7 +1,7 @@
 """Plant every mutant, one after the other, and see whether the tests notice: ``nox -s mutation``.
 
     python tests/soak/mutation.py                         # all of TARGETS
-    python tests/soak/mutation.py xpnet/losses.py --list survivors.txt
+    python tests/soak/mutation.py xpnet/losses/real.py --list survivors.txt
 
 The tests are collected once. Each mutant lives in a fork of that process, where the tests of its module run on
 array-api-strict, which has no faster replacements, until one fails. Needs a system with ``fork``.
@@ -26,10 +26,12 @@ from mutants import Mutant, mutants, plant, unchanged
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("test_layers.py", "test_extremes.py", "test_hyper_parameters.py")
+LOSSES = ("test_losses.py", "test_hyper_parameters.py", "test_extremes.py")
 OPTIMIZERS = ("test_optimizers.py", "test_hyper_parameters.py")
 TARGETS = {
     "xpnet/nn.py": ("test_nn.py", "test_losses.py", "test_layers.py", "test_optimizers.py"),
-    "xpnet/losses.py": ("test_losses.py", "test_hyper_parameters.py", "test_extremes.py"),
+    "xpnet/losses/classes.py": LOSSES,
+    "xpnet/losses/real.py": LOSSES,
     "xpnet/schedules.py": ("test_schedules.py", "test_hyper_parameters.py"),
     **{f"xpnet/layers/{name}.py": LAYERS for name in ("activations", "dense", "dropout", "normalization", "reshaping")},
     "xpnet/layers/containers.py": ("test_layers.py", "test_training.py", "test_hyper_parameters.py"),

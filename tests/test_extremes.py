@@ -8,7 +8,7 @@ from test_layers import CASES
 
 import xpnet
 from xpnet.layers import BatchNorm, Context, LayerNorm, Residual, Sequential
-from xpnet.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Huber, MeanAbsoluteError, MeanSquaredError
+from xpnet.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Huber, MeanAbsoluteError, MeanSquaredError, Quantile
 from xpnet.parameters import flatten, unflatten
 from xpnet.random import key_words, make_key
 from xpnet.testing.extremes import extremes
@@ -78,6 +78,7 @@ ONE_CLASS = {
     "mse": (MeanSquaredError(), np.zeros((4, 2)), (2,)),
     "mae": (MeanAbsoluteError(), np.zeros((4, 2)), (2,)),
     "huber": (Huber(), np.zeros((4, 2)), (2,)),
+    "quantile": (Quantile(0.3), np.zeros((4, 2)), (2,)),
 }
 
 

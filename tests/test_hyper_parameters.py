@@ -76,6 +76,8 @@ DEFAULTS = {
     MeanSquaredError: ("mean",),
     MeanAbsoluteError: ("mean",),
     Huber: (1.0, "mean"),
+    Poisson: ("mean",),
+    Quantile: (0.5, "mean"),
     Hinge: ("mean",),
     Quantile: (0.5, "mean"),
     Poisson: ("mean",),
@@ -131,6 +133,7 @@ EDGES = [
     (Dense, "units", (1,), (0,)),
     (CrossEntropy, "label_smoothing", (0.0, 0.5), (-0.1, 1.0)),
     (Huber, "delta", (0.5,), (0.0,)),
+    (Quantile, "quantile", (0.1, 0.9), (0.0, 1.0)),
     *(
         (rule, "learning_rate", (1e-9, 0.5), (0.0,))
         for rule in (SGD, Adam, AdamW, Nadam, RMSProp, Adagrad, Adadelta, Lion)

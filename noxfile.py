@@ -177,9 +177,9 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The examples, in their short form, on every backend."""
+    """The examples, in their short form, and what pictures show of networks, on every backend."""
     install(session, "-e.[strict,jax,sklearn,plot]", *LIBRARIES["torch"])
-    pytest(session, "tests/test_examples.py")
+    pytest(session, "tests/test_examples.py", *map(str, Path("tests").glob("test_plotting*.py")))
 
 
 @nox.session

@@ -43,9 +43,10 @@ def small_network(backend: Any = "numpy") -> Network:
 
 @pytest.fixture(autouse=True)
 def close_figures() -> Iterator[None]:
-    yield
     from matplotlib import pyplot
 
+    pyplot.close("all")  # those of other tests
+    yield
     pyplot.close("all")
 
 

@@ -1,0 +1,266 @@
+"""Replacing files: the order of the system calls, what failures leave, and leftovers of processes that are no more."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.soak import kill
+from xpnet import CheckpointError
+from xpnet.durable import replace_file
+
+OLD, NEW = b"old", [b"new ", memoryview(b"content")]
+
+
+def replace(path: Path, parts: Any = NEW) -> None:
+    replace_file(path, parts, CheckpointError)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    return path
+
+
+def only(path: Path) -> bool:
+    """Whether nothing but *path* is in its folder."""
+    return [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_content_is_replaced(path: Path) -> None:
+    replace(path)
+    assert path.read_bytes() == b"new content"
+    assert only(path)
+
+
+# The order of the calls
+
+
+def test_the_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def note(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def noted(*arguments: Any) -> Any:
+            folder = name == "fsync" and stat.S_ISDIR(os.fstat(arguments[0]).st_mode)
+            calls.append(f"{name} of the folder" if folder else name)
+            if name == "fsync" and not folder:
+                assert os.fstat(arguments[0]).st_size == len(b"new content"), "flushed before it is synchronized"
+            return real(*arguments)
+
+        return noted
+
+    for name in ("fsync", "replace", "chmod"):
+        monkeypatch.setattr(os, name, note(name))
+    replace(path)
+    assert calls == ["chmod", "fsync", "replace", "fsync of the folder"]
+
+
+SAVE = "import pathlib, sys, xpnet.durable as d; d.replace_file(pathlib.Path(sys.argv[1]), [b'new'], ValueError)"
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace on this machine")
+def test_the_kernel_sees_the_same_order(path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    log = tmp_path_factory.mktemp("log") / "calls"
+    command = ["strace", "-f", "-y", "-o", str(log), "-e", "trace=write,fsync,fdatasync,rename,renameat,renameat2"]
+    run = subprocess.run([*command, sys.executable, "-c", SAVE, str(path)], capture_output=True, text=True, timeout=60)
+    if run.returncode and "ptrace" in run.stderr:
+        pytest.skip(f"strace may not trace here: {run.stderr.strip()[:200]}")
+    assert run.returncode == 0, run.stderr
+    ours = [line for line in log.read_text().splitlines() if str(path.parent) in line]
+    names = [re.sub(r"^\d+\s+(\w+)\(.*", r"\1", line).replace("renameat2", "rename") for line in ours]
+    assert names == ["write", "fsync", "rename", "fsync"]
+    assert f"<{path.parent}>)" in ours[-1]
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("fsync", errno.ENOSPC), ("fsync", errno.EIO), ("replace", errno.EACCES), ("chmod", errno.EPERM)],
+)
+def test_a_call_that_fails_leaves_the_old_file_alone(
+    name: str, code: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, name, fail)
+    with pytest.raises(CheckpointError, match=f"cannot write .*file: {os.strerror(code)}"):
+        replace(path)
+    assert path.read_bytes() == OLD
+    assert only(path)
+
+
+def test_an_interruption_while_writing_leaves_the_old_file_alone(path: Path) -> None:
+    def parts() -> Any:
+        yield b"some"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace(path, parts())
+    assert path.read_bytes() == OLD
+    assert only(path)
+
+
+def in_a_fork(function: Callable[[], None]) -> int:
+    """Run *function* in a fork, and return the exit status; it has no threads of ours to miss."""
+    process = multiprocessing.get_context("fork").Process(target=function)
+    process.start()
+    process.join(30)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def test_a_disk_that_is_full_leaves_the_old_file_alone(path: Path) -> None:
+    """The kernel itself refuses bytes beyond a limit."""
+
+    def save() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        with pytest.raises(CheckpointError, match="File too large"):
+            replace(path, [bytes(300_000)])
+
+    assert in_a_fork(save) == 0
+    assert path.read_bytes() == OLD
+    assert only(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="only root mounts a small disk")
+def test_a_small_disk_that_is_full(tmp_path: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        replace(tmp_path / "file", [OLD])
+        with pytest.raises(CheckpointError, match="No space left on device"):
+            replace(tmp_path / "file", [bytes(100_000)])
+        assert (tmp_path / "file").read_bytes() == OLD
+        assert only(tmp_path / "file")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_folder_that_may_not_be_written_leaves_the_old_file_alone(path: Path) -> None:
+    """Root may write anywhere, so a process of nobody's tries."""
+
+    def save() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        with pytest.raises(CheckpointError, match="cannot write .*Permission denied"):
+            replace(path)
+
+    opened = [folder for folder in (path.parent, *path.parent.parents[:2]) if folder.owner() == path.owner()]
+    for folder in opened:
+        folder.chmod(0o555)
+    try:
+        assert in_a_fork(save) == 0
+        assert path.read_bytes() == OLD
+        assert only(path)
+    finally:
+        for folder in opened:
+            folder.chmod(0o755)
+
+
+def test_sigterm_while_writing_leaves_the_old_file_alone_and_the_next_save_clears_up(path: Path) -> None:
+    def parts() -> Any:
+        yield b"some"
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    assert in_a_fork(lambda: replace(path, parts())) == -signal.SIGTERM
+    assert path.read_bytes() == OLD
+    assert not only(path)
+    replace(path)
+    assert path.read_bytes() == b"new content"
+    assert only(path)
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        replace(tmp_path / "pipe")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_link_is_replaced_and_not_what_it_points_to(path: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    replace(link)
+    assert (path.read_bytes(), link.read_bytes(), link.is_symlink()) == (OLD, b"new content", False)
+
+
+# Leftovers
+
+
+def test_a_save_that_is_being_written_is_not_taken_for_a_leftover(path: Path) -> None:
+    def parts() -> Any:
+        yield b"slow "
+        replace(path.with_name("other"))  # clears the folder meanwhile
+        yield b"content"
+
+    replace(path, parts())
+    assert path.read_bytes() == b"slow content"
+
+
+def test_a_file_that_is_cleared_before_it_is_locked_is_made_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    real, taken = fcntl.flock, []
+
+    def flock(handle: int, operation: int) -> None:
+        if not taken:
+            (leftover,) = path.parent.glob(".xpnet-*.tmp")
+            taken.append(leftover)
+            leftover.unlink()
+        real(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    replace(path)
+    assert path.read_bytes() == b"new content"
+    assert only(path)
+
+
+def test_only_temporary_files_of_ours_are_cleared(path: Path) -> None:
+    others = [".xpnet-notes.txt", "xpnet-1.tmp", ".xpnet-folder.tmp"]
+    for name in others[:2]:
+        path.with_name(name).write_bytes(b"")
+    path.with_name(others[2]).mkdir()
+    path.with_name(".xpnet-0123.tmp").write_bytes(b"")
+    replace(path)
+    assert {entry.name for entry in path.parent.iterdir()} == {path.name, *others}
+
+
+def test_a_pipe_among_the_leftovers_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path.with_name(".xpnet-pipe.tmp"))
+    replace(path)
+    assert path.read_bytes() == b"new content"
+
+
+# kill -9; thousands of them: python -m tests.soak.kill
+
+
+def test_a_save_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    found = kill.run(40, 1, tmp_path)
+    assert found["saves finished"]

@@ -168,7 +168,7 @@ def test_a_folder_that_may_not_be_written_leaves_the_old_file_alone(path: Path) 
     def save() -> None:
         if os.geteuid() == 0:
             os.setuid(65534)
-        with pytest.raises(CheckpointError, match="cannot write .*Permission denied"):
+        with pytest.raises(CheckpointError, match=r"cannot write .*Permission denied"):
             replace(path)
 
     opened = [folder for folder in (path.parent, *path.parent.parents[:2]) if folder.owner() == path.owner()]

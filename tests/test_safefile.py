@@ -25,7 +25,7 @@ def random_array(draw: np.random.Generator, kind: str) -> np.ndarray[Any, Any]:
     """Return an array of random bits, NaN payloads among them, in one of the layouts that NumPy has."""
     dtype = TYPES[kind]
     shape = tuple(int(n) for n in draw.integers(0, 5, draw.integers(0, 4)))
-    bits = draw.integers(0, 2 if dtype == bool else 256, (*shape, dtype.itemsize), dtype=np.uint8)
+    bits = draw.integers(0, 2 if kind == "BOOL" else 256, (*shape, dtype.itemsize), dtype=np.uint8)
     array = bits.view(dtype)[..., 0] if bits.size else np.empty(shape, dtype)
     layout = draw.integers(0, 6)
     if layout == 1:
@@ -96,7 +96,7 @@ def test_what_was_read_may_be_written_to_and_is_aligned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([None]), np.ones(2, "c16"), np.ones(2, "M8[s]")])
 def test_a_dtype_that_no_file_has_is_refused(array: Any, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="'a' of .* cannot be saved; a file takes the dtypes BOOL"):
+    with pytest.raises(CheckpointError, match=r"'a' of .* cannot be saved; a file takes the dtypes BOOL"):
         write_file(tmp_path / "a", {"a": array}, {})
 
 
@@ -185,7 +185,7 @@ def test_what_is_too_large_is_refused_within_10_ms(content: bytes, tmp_path: Pat
     taken = []
     for _ in range(5):
         start = time.perf_counter()
-        with pytest.raises(CheckpointError, match="at most 1,048,576|more than 10,000"):
+        with pytest.raises(CheckpointError, match=r"at most 1,048,576|more than 10,000"):
             read_file(path)
         taken.append(time.perf_counter() - start)
     assert min(taken) < 0.01

@@ -203,12 +203,12 @@ def change_somewhere(draw: Random, tree: Any) -> None:
 
 TEXTS = [
     "", "relu", "class", "units", "layers", "nan", "../../etc/passwd", "file:///etc/passwd", "http://127.0.0.1/a",
-    "os.system", "__class__", "builtins.eval", "lambda: 0", "custom:Dense", "custom:Path", "float64", "\u0000", "\ud800",
+    "os.system", "__class__", "builtins.eval", "lambda: 0", "custom:Dense", "custom:Path", "float64", "\0", "\ud800",
     "x" * 5000, "__metadata__", "__reduce__", "zeros", "orthogonal", "macro", "mean", "F64", "weights.0.weight",
 ]  # fmt: skip
 NUMBERS = [
-    -1, 0, 1, 2, 3, 63, 64, 10**4, 10**6, 10**9, 10**12, 2**31, 2**53, 2**63, 2**64, 10**79, 0.0, -0.0, 0.5, 1e-320, 1e38,
-    1e39, 1e300, float("nan"), float("inf"), True, False, None,
+    -1, 0, 1, 2, 3, 63, 64, 10**4, 10**6, 10**9, 10**12, 2**31, 2**53, 2**63, 2**64, 10**79, 0.0, -0.0, 0.5, 1e-320,
+    1e38, 1e39, 1e300, float("nan"), float("inf"), True, False, None,
 ]  # fmt: skip
 
 

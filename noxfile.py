@@ -118,6 +118,15 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """A million mutated files and ten thousand kills of a save (a quarter of an hour)."""
+    install(session)
+    for seed in range(1, 12):
+        session.run("python", "-m", "tests.soak.mutate", "--seed", str(seed), "--files", "100000", env=ONE_THREAD)
+    session.run("python", "-m", "tests.soak.kill", "--kills", "10000", env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def mutation(session: nox.Session) -> None:
     """Mistakes planted in layers, losses, optimizers, schedules and nn: at least 95 % must be noticed (an hour)."""
     install(session, *LIBRARIES["strict"])

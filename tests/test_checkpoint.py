@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tracemalloc
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -582,6 +583,26 @@ def test_a_pickle_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not an xpnet file"):
         load_bytes(pickle.dumps(Bomb()), tmp_path)
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_loading_takes_no_more_memory_than_twice_the_file_and_some(optimizer: str, tmp_path: Path) -> None:
+    path, backend = tmp_path / "net", xpnet.open_backend("numpy")
+    Network([Dense(1500), Dense(2)], inputs=1500, optimizer=optimizer, backend=backend).save(path)
+    tracemalloc.start()
+    try:
+        xpnet.load(path, backend=backend)
+        assert tracemalloc.get_traced_memory()[1] < 2 * path.stat().st_size + (2 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+def test_loading_draws_no_first_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file could ask for an orthogonal matrix of any size."""
+    make(inputs=4).save(tmp_path / "net")
+    monkeypatch.setattr("xpnet.parameters.Layout.initialize", lambda *a: pytest.fail("drawn"), raising=True)
+    network = xpnet.load(tmp_path / "net")
+    assert network.built
 
 
 def test_another_program_s_safetensors_are_refused(tmp_path: Path) -> None:

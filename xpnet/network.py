@@ -171,7 +171,8 @@ class Network:
         flat = self.layout.initialize(self.seed) if weights is None else joined(self.layout, weights)
         statistics = self._first_state() if weights is None else weights
         layers = {slot.name: self.from_host(statistics[slot.name]) for slot in self.state_layout.slots}
-        self._start(self.from_host(flat), unflatten(layers))
+        own = np.asarray(flat, dtype=self.backend.dtype)  # made here either way, so it need not be copied
+        self._start(self.backend.asarray(own, dtype=self.backend.float), unflatten(layers))
         self.in_shape, self.out_shape = shape, built.out_shape
 
     def check_buildable(self, in_shape: Shape) -> None:

@@ -89,11 +89,17 @@ def write_optimizer(network: Network, arrays: Mapping[str, Host]) -> None:
     for name, shape in expected.items():
         if given[name].shape != shape:
             raise ShapeError(f"array {name!r} must have shape {shape}; got {given[name].shape}")
-    backend = network.backend
+    backend, tree = network.backend, _hollow(network.state.optimizer)
+    network.state = network.state._replace(optimizer={})  # let go of, before as much is reserved again
     network.state = network.state._replace(
-        optimizer=_filled(network.state.optimizer, given, "optimizer.", network),
+        optimizer=_filled(tree, given, "optimizer.", network),
         step=backend.asarray(np.asarray(network.steps, dtype=np.int32), dtype=backend.xp.int32),
     )
+
+
+def _hollow(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names of a nested mapping, without its arrays."""
+    return {name: _hollow(value) if isinstance(value, Mapping) else None for name, value in tree.items()}
 
 
 def _filled(tree: Mapping[str, Any], arrays: Mapping[str, Host], prefix: str, network: Network) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 FORBIDDEN = (
     "import", "exec", "compile", "pickle.", "marshal.", "socket.", "subprocess.", "os.", "shutil.", "ctypes.",
-    "urllib.", "http.", "tempfile.", "webbrowser.", "builtins.input", "code.__new__", "function.__new__", "mmap.", "sqlite3.",
+    "urllib.", "http.", "tempfile.", "webbrowser.", "builtins.input", "code.__new__", "function.__new__", "mmap.",
+    "sqlite3.",
 )  # fmt: skip
 """Beginnings of the events' names: https://docs.python.org/3/library/audit_events.html"""
 

@@ -37,7 +37,7 @@ TOGETHER = (
 # Tests with a session of their own.
 ELSEWHERE = ("--ignore=tests/test_examples.py", "--ignore=tests/test_readme.py")
 # The core's dependencies, in the versions that this release was made with.
-PINNED = ("numpy==2.4.6", "array-api-compat==1.16.0", "safetensors==0.8.0")
+PINNED = ("numpy==2.4.6", "array-api-compat==1.16.0")
 LARGEST_WHEEL = 350_000  # bytes
 SLOWEST_IMPORT = 2.0  # times `import numpy`; the aim is 1.5, the rest is the noise of a shared machine
 

@@ -135,7 +135,7 @@ def test_aims_are_judged_by_the_figures() -> None:
 
 def test_installed_size_counts_what_is_needed() -> None:
     found = startup.installed_sizes()["xpnet"]
-    assert {"xpnet", "numpy", "safetensors"} <= set(found["parts"])
+    assert {"xpnet", "numpy"} <= set(found["parts"])
     assert 50_000 < found["parts"]["xpnet"] < found["parts"]["numpy"]
     assert found["bytes"] == sum(found["parts"].values())
 

@@ -86,6 +86,14 @@ def together(session: nox.Session) -> None:
     pytest(session, *TOGETHER)
 
 
+@nox.session
+def onnx(session: nox.Session) -> None:
+    """ONNX files, run in onnxruntime, and the page about them."""
+    install(session, "-e.[onnx]", "onnxruntime")
+    pytest(session, "tests/test_onnx.py", "--backend", "numpy")
+    session.run("pytest", "tests/test_readme.py", "-k", "onnx")
+
+
 @nox.session(python=[version for version in PYTHONS if version != HERE])
 @nox.parametrize("library", [nox.param(name, id=name) for name in ("numpy", "strict")])
 def other_pythons(session: nox.Session, library: str) -> None:

@@ -19,6 +19,7 @@ BUILT_IN = {
     "DataError": ValueError,
     "DatasetError": OSError,
     "DtypeError": TypeError,
+    "ExportError": ValueError,
     "MissingExtraError": ImportError,
     "NonFiniteError": FloatingPointError,
     "NotBuiltError": RuntimeError,

@@ -235,7 +235,7 @@ def test_an_unknown_replacement_is_refused(monkeypatch):
 
     plain = xpnet.open_backend("numpy")
     with pytest.raises(xpnet.BackendError, match="sofmax"):
-        door._bind(replace(plain, xp=np, nn={"sofmax": lambda xp, z: z}))
+        door.bind(replace(plain, xp=np, nn={"sofmax": lambda xp, z: z}))
 
 
 def test_asarray_and_to_numpy_keep_shape_dtype_and_values(backend):

@@ -16,7 +16,7 @@ from xpnet import Adam, BatchNorm, Dense, Dropout, Residual
 
 PACKAGE = Path(xpnet.__file__).parent
 ARRAY_LIBRARIES = {"cupy", "cupyx", "torch", "jax", "jaxlib", "array_api_strict", "dask", "mlx"}
-OPTIONAL = {"sklearn", "matplotlib", "pandas", "rich", "scipy"}
+OPTIONAL = {"sklearn", "matplotlib", "pandas", "rich", "scipy", "onnx", "ndonnx", "spox", "onnxscript"}
 DISPATCHER = "array_api_compat"
 """Finds the namespace of an array that a user brings, without importing any library; its submodules do import one."""
 

@@ -87,6 +87,9 @@ if TYPE_CHECKING:
         DtypeError as DtypeError,
     )
     from xpnet.errors import (
+        ExportError as ExportError,
+    )
+    from xpnet.errors import (
         MissingExtraError as MissingExtraError,
     )
     from xpnet.errors import (
@@ -383,6 +386,7 @@ _HOMES = {
         "DataError",
         "DatasetError",
         "DtypeError",
+        "ExportError",
         "MissingExtraError",
         "NonFiniteError",
         "NotBuiltError",

@@ -224,7 +224,7 @@ def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype:
         raise
     except Exception as error:  # a broken library fails in its own way while it is imported
         raise BackendError(_absence(name, module, error)) from error
-    return _bind(backend)
+    return bind(backend)
 
 
 def available_backends() -> dict[str, BackendInfo]:
@@ -314,7 +314,7 @@ def _dtype_name(dtype: object) -> str:
     return name
 
 
-def _bind(backend: Backend) -> Backend:
+def bind(backend: Backend) -> Backend:
     """Give the backend its final namespace: the standard's names, the device, and ``nn``."""
     from xpnet import nn
 

@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "DatasetError",
     "DtypeError",
+    "ExportError",
     "MissingExtraError",
     "NonFiniteError",
     "NotBuiltError",
@@ -61,6 +62,10 @@ class DataError(XpnetError, ValueError):
 
 class DtypeError(XpnetError, TypeError):
     """An array holds text, objects or complex numbers where real numbers are needed."""
+
+
+class ExportError(XpnetError, ValueError):
+    """A network holds what another format has no words for."""
 
 
 class MissingExtraError(XpnetError, ImportError):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xpnet.metrics import Metric
     from xpnet.optimizers import Link
     from xpnet.parameters import Shape
+    from xpnet.scaling import MinMaxScaler, StandardScaler
 
 __all__ = ["Network"]
 
@@ -445,6 +446,47 @@ class Network:
         from xpnet.checkpoint import save
 
         save(self, path)
+
+    def to_onnx(
+        self,
+        path: str | Path,
+        *,
+        link: bool = False,
+        scaler: StandardScaler | MinMaxScaler | None = None,
+        classes: Iterable[object] | None = None,
+    ) -> None:
+        """Write the forward pass, as outside training, to one ONNX file, for runtimes that know nothing of xpnet.
+
+        The graph takes ``input`` (N, *inputs) in the network's dtype, with any number of rows N, and gives
+        ``scores``, the raw scores, or ``predictions``. Weights and layers' outputs go by the names of
+        :meth:`get_weights` and :meth:`trace`. The file is replaced in one move. Needs the extra ``onnx``.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, ``model.onnx`` say.
+        link : bool
+            Whether the loss's link (softmax, sigmoid) is part of the graph: it then gives what :meth:`predict` gives.
+        scaler : StandardScaler or MinMaxScaler, optional
+            Fitted; becomes the first part of the graph, so that it takes features in their own units.
+        classes : iterable of str, int or float, optional
+            What the classes are called: goes into the file's metadata as JSON, under ``classes``.
+
+        Raises
+        ------
+        ExportError
+            A layer, the link or the scaler cannot be exported; the message says which. No file is written.
+        ConfigurationError, NotBuiltError
+            An argument does not fit the network, or it is not built.
+        CheckpointError
+            The file cannot be written.
+        MissingExtraError
+            The extra ``onnx`` is not installed.
+        """
+        from xpnet.onnx import to_onnx
+
+        self._need_built("to_onnx")
+        to_onnx(self, path, link=link, scaler=scaler, classes=classes)
 
     def summary(self) -> str:
         """Return a table of layers, output shapes and numbers of parameters, to print or for a notebook to show."""

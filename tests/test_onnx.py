@@ -16,6 +16,7 @@ from test_layers import CASES
 import xpnet
 from xpnet import losses
 from xpnet.layers import (
+    ELU,
     BatchNorm,
     Dense,
     Dropout,
@@ -170,7 +171,15 @@ def test_dense_and_relu_are_a_node_each(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("layer", "most"),
-    [(Dropout(0.5), 0), (Identity(), 0), (Softmax(), 1), (LeakyReLU(), 3), (BatchNorm(), 4), (LayerNorm(), 10)],
+    [
+        (Dropout(0.5), 0),
+        (Identity(), 0),
+        (Softmax(), 1),
+        (LeakyReLU(), 3),
+        (BatchNorm(), 4),
+        (LayerNorm(), 10),
+        (ELU(), 14),
+    ],
     ids=repr,
 )
 def test_other_layers_are_few_nodes(layer: Any, most: int, tmp_path: Path) -> None:

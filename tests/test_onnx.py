@@ -416,12 +416,12 @@ def test_a_file_is_replaced_in_one_move(tmp_path: Path, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", full)
-        with pytest.raises(xpnet.CheckpointError, match="No space left"):
+        with pytest.raises(xpnet.ExportError, match="No space left"):
             network([Dense(3)]).to_onnx(path)
     assert [found.read_text() for found in tmp_path.iterdir()] == ["before"]
     check(network([Dense(3)]), path)
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(xpnet.CheckpointError, match="there is no folder"):
+    with pytest.raises(xpnet.ExportError, match="there is no folder"):
         network([Dense(3)]).to_onnx(tmp_path / "nowhere" / "net.onnx")
 
 

@@ -475,11 +475,10 @@ class Network:
         Raises
         ------
         ExportError
-            A layer, the link or the scaler cannot be exported; the message says which. No file is written.
+            A layer, the link or the scaler cannot be exported; the message says which. Or the file cannot be written.
+            What was there stays.
         ConfigurationError, NotBuiltError
             An argument does not fit the network, or it is not built.
-        CheckpointError
-            The file cannot be written.
         MissingExtraError
             The extra ``onnx`` is not installed.
         """

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.checkpoint import _path, _replace
+from xpnet.checkpoint import _path
+from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError, ExportError
 from xpnet.extras import import_extra
 from xpnet.layers import Context
@@ -58,7 +59,7 @@ def to_onnx(
     model = _trace(network, weights, link, scaler)
     _describe(model, network, link, scaler, labels)
     _check(model)
-    _replace(place, model.SerializeToString(deterministic=True))
+    replace_file(place, [model.SerializeToString(deterministic=True)], ExportError)
 
 
 def _trace(network: Network, weights: Mapping[str, Host], link: bool, scaler: Any) -> Any:

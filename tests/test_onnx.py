@@ -109,7 +109,8 @@ def test_every_loss_has_its_link_in_the_graph(loss: str, dtype: str, tmp_path: P
     path = tmp_path / "link.onnx"
     model = check(net, path, net.predict, link=True)
     assert [value.name for value in model.graph.output] == ["predictions"]
-    link = {"cross_entropy": ["Softmax"], "binary_cross_entropy": ["Sigmoid"]}.get(loss, [])
+    named = {"cross_entropy": ["Softmax"], "binary_cross_entropy": ["Sigmoid"], "poisson": ["Min", "Exp"]}
+    link = named.get(loss, [])
     assert kinds(model) == ["Gemm", "Relu", "Gemm", *link]
     assert [value.name for value in check(net, path).graph.output] == ["scores"]
 

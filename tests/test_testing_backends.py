@@ -23,7 +23,7 @@ def record(**fields):
     from xpnet import backend as door
 
     plain = {"name": "own", "device": "cpu", "dtype": "float64", "asarray": asarray, "to_numpy": np.asarray}
-    return door._bind(xpnet.Backend(**{**plain, "xp": np, **fields}))
+    return door.bind(xpnet.Backend(**{**plain, "xp": np, **fields}))
 
 
 def test_a_third_partys_record_passes():

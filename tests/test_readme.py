@@ -22,7 +22,15 @@ DOCS = sorted(
     for path in (ROOT / "docs").rglob("*.md")
     if path.relative_to(ROOT / "docs").parts[0] not in BUILT
 )
-TEXTS = ["README.md", "backends/README.md", *DOCS, "docs/shell.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/RESULTS.md"]
+TEXTS = [
+    "README.md",
+    "backends/README.md",
+    *DOCS,
+    "docs/shell.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "examples/RESULTS.md",
+]
 PAGES = ["README.md", *DOCS]
 HIDDEN_NEEDS = {
     '"array-api-strict"': "array_api_strict",

@@ -25,6 +25,12 @@ from tests.soak import kill
 from xpnet import CheckpointError
 from xpnet.durable import replace_file
 
+# The forks save a file and end; they touch none of the libraries whose threads they lack.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
+]
+
 OLD, NEW = b"old", [b"new ", memoryview(b"content")]
 
 

@@ -7,6 +7,7 @@ torch and CuPy sessions install.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -84,6 +85,15 @@ def together(session: nox.Session) -> None:
     """The tests that compare array libraries, with all of them installed."""
     install(session, "-e.[strict,jax,fast,sklearn]", *LIBRARIES["torch"])
     pytest(session, *TOGETHER)
+
+
+@nox.session
+def mkl(session: nox.Session) -> None:
+    """The NumPy backend's own tests with MKL's products, where MKL can be had."""
+    if platform.machine() not in ("x86_64", "AMD64") or sys.platform == "darwin":
+        session.skip(f"there is no MKL for {sys.platform} on {platform.machine()}")
+    install(session, "-e.[fast,mkl]")
+    pytest(session, "--backend", "numpy", *map(str, Path("tests").glob("test_on_numpy*.py")), "tests/test_layers.py")
 
 
 @nox.session

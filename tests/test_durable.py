@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -168,8 +169,8 @@ def test_a_small_disk_that_is_full(tmp_path: Path) -> None:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-def test_a_folder_that_may_not_be_written_leaves_the_old_file_alone(path: Path) -> None:
-    """Root may write anywhere, so a process of nobody's tries."""
+def test_a_folder_that_may_not_be_written_leaves_the_old_file_alone() -> None:
+    """Root may write anywhere, so a process of nobody's tries, in a folder that nobody can reach."""
 
     def save() -> None:
         if os.geteuid() == 0:
@@ -177,16 +178,16 @@ def test_a_folder_that_may_not_be_written_leaves_the_old_file_alone(path: Path) 
         with pytest.raises(CheckpointError, match=r"cannot write .*Permission denied"):
             replace(path)
 
-    opened = [folder for folder in (path.parent, *path.parent.parents[:2]) if folder.owner() == path.owner()]
-    for folder in opened:
-        folder.chmod(0o555)
-    try:
-        assert in_a_fork(save) == 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "file")
+        path.write_bytes(OLD)
+        os.chmod(folder, 0o555)
+        try:
+            assert in_a_fork(save) == 0
+        finally:
+            os.chmod(folder, 0o755)
         assert path.read_bytes() == OLD
         assert only(path)
-    finally:
-        for folder in opened:
-            folder.chmod(0o755)
 
 
 def test_sigterm_while_writing_leaves_the_old_file_alone_and_the_next_save_clears_up(path: Path) -> None:

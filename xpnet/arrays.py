@@ -257,8 +257,11 @@ def check_finite(
     Waits for the device.
     """
     limit = LARGEST[backend.dtype]
+    where = ""
     if isinstance(values, np.ndarray):
-        fine = _all_within(values, limit)
+        first = _first_beyond(values, limit)
+        fine = first is None
+        where = "" if first is None else f", first at {argument}[{', '.join(map(str, first))}]"
     elif backend.xp.isdtype(values.dtype, "real floating"):
         xp = backend.xp
         limit = min(limit, float(xp.finfo(values.dtype).max))
@@ -266,15 +269,20 @@ def check_finite(
     else:
         fine = True
     if not fine:
-        raise DataError(f"{argument} holds NaN or infinity (or what is infinite in {backend.dtype}); {remedy}")
+        raise DataError(f"{argument} holds NaN or infinity (or what is infinite in {backend.dtype}){where}; {remedy}")
 
 
-def _all_within(values: Host, limit: float) -> bool:
-    """Look for numbers beyond *limit* in a host array, a memory-mapped one in pieces."""
+def _first_beyond(values: Host, limit: float) -> tuple[int, ...] | None:
+    """Return where a host array holds the first number beyond *limit*, looking in pieces: it may be memory-mapped."""
     if values.dtype.kind != "f":
-        return True
+        return None
     rows = max(CHUNK // max(prod(values.shape[1:]), 1), 1)
-    return all(_part_within(values[start : start + rows], limit) for start in range(0, len(values), rows))
+    for start in range(0, len(values), rows):
+        part = values[start : start + rows]
+        if not _part_within(part, limit):
+            row, *rest = np.argwhere(~(np.abs(part) <= min(limit, LARGEST.get(part.dtype.char, limit))))[0].tolist()
+            return (start + row, *rest)
+    return None
 
 
 def _part_within(part: Host, limit: float) -> bool:

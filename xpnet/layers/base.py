@@ -118,4 +118,7 @@ def _number(name: str) -> int:
 def check_rank(layer: Layer, in_shape: Shape) -> None:
     """Raise :class:`ShapeError` unless *in_shape* has at least one axis."""
     if not in_shape:
-        raise ShapeError(f"{layer} needs inputs of shape (features,) or higher rank; got one number per example")
+        raise ShapeError(
+            f"{type(layer).__name__} needs inputs of shape (features,) or higher rank; got one number per example. "
+            "A single feature is a column of x: x[:, None]"
+        )

@@ -61,9 +61,14 @@ class CrossEntropy:
     def check(self, out_shape: Shape) -> None:
         """Need two outputs or more."""
         if len(out_shape) != 1 or out_shape[0] < 2:
+            remedy = (
+                "Put Flatten() before the last Dense"
+                if len(out_shape) > 1
+                else "For one output use loss='binary_cross_entropy'"
+            )
             raise ConfigurationError(
                 f"loss 'cross_entropy' needs outputs of shape (classes,) with at least 2 classes; the network gives "
-                f"{out_shape}. For one output use loss='binary_cross_entropy'"
+                f"{out_shape}. {remedy}"
             )
 
     def targets(self, y: Host, out_shape: Shape) -> Host:

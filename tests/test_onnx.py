@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -432,3 +433,10 @@ def test_without_the_extra_its_command_is_named(module: str, tmp_path: Path, mon
     with pytest.raises(xpnet.MissingExtraError, match=r"to_onnx\(\) needs .*pip install 'xpnet\[onnx\]'"):
         network([Dense(3)]).to_onnx(tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_writing_a_file_does_not_warn_that_none_can_be_run() -> None:
+    """Without onnxruntime, that is; the import counts, so it takes an interpreter of its own."""
+    code = "import sys; sys.modules['onnxruntime'] = None; import xpnet.onnx_namespace as o; o.open_graph('float32')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

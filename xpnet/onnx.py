@@ -19,7 +19,7 @@ from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError, ExportError
 from xpnet.extras import import_extra
 from xpnet.layers import Context
-from xpnet.onnx_namespace import open_graph
+from xpnet.onnx_namespace import import_ndonnx, open_graph
 from xpnet.parameters import unflatten
 from xpnet.summary import short, summarize
 
@@ -64,7 +64,7 @@ def to_onnx(
 
 def _trace(network: Network, weights: Mapping[str, Host], link: bool, scaler: Any) -> Any:
     """Return the graph of the forward pass, simplified, with the weights in it by name."""
-    ndonnx = import_extra("ndonnx", "onnx", "to_onnx()")
+    ndonnx = import_ndonnx()
     simplifier = import_extra("onnxscript.optimizer", "onnx", "to_onnx()")
     graph = open_graph(network.backend.dtype)
     parameters = {slot.name for slot in network.layout.slots}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from xpnet.backend import Backend, Namespace, bind
 from xpnet.extras import import_extra
@@ -15,10 +16,20 @@ from xpnet.extras import import_extra
 if TYPE_CHECKING:
     from xpnet.backend import Array
 
-__all__ = ["OPSET", "open_graph"]
+__all__ = ["OPSET", "import_ndonnx", "open_graph"]
 
 OPSET = 21
 """Version of ONNX's operators that ndonnx writes."""
+
+
+def import_ndonnx() -> Any:
+    """Return ndonnx, or raise MissingExtraError.
+
+    Without onnxruntime, which only running a file needs, it warns of constants that it cannot compute ahead of time.
+    """
+    with catch_warnings():
+        filterwarnings("ignore", "onnxruntime is not installed")
+        return import_extra("ndonnx", "onnx", "to_onnx()")
 
 
 def open_graph(dtype: str) -> Backend:
@@ -29,7 +40,7 @@ def open_graph(dtype: str) -> Backend:
     MissingExtraError
         ndonnx is not installed.
     """
-    ndonnx = import_extra("ndonnx", "onnx", "to_onnx()")
+    ndonnx = import_ndonnx()
     op = import_extra(f"spox.opset.ai.onnx.v{OPSET}", "onnx", "to_onnx()")
 
     def operator(call: Callable[..., Any]) -> Callable[..., Array]:

@@ -463,7 +463,7 @@ def test_export_hands_the_network_over(shell: Shell, monkeypatch: pytest.MonkeyP
         calls.append((self.in_shape, link))
         Path(path).write_bytes(b"onnx")
 
-    monkeypatch.setattr(xpnet.Network, "to_onnx", to_onnx, raising=False)
+    monkeypatch.setattr(xpnet.Network, "to_onnx", to_onnx)
     trained(shell)
     done = shell("export", "shop.safetensors", "shop.onnx", "--link", "--json")
     assert (done.status, calls) == (0, [((5,), True)])

@@ -10,7 +10,6 @@ from xpnet.cli.models import NOTE
 from xpnet.cli.options import Commands, add_command
 from xpnet.cli.output import note, print_json, refuse_overwriting
 from xpnet.cli.preparation import Preparation
-from xpnet.errors import ConfigurationError
 
 __all__ = ["add"]
 
@@ -35,8 +34,6 @@ def run(options: argparse.Namespace) -> int:
     network = load(options.model)
     text = read_notes(options.model).get(NOTE)
     preparation = None if text is None else Preparation.from_json(text)
-    if not hasattr(network, "to_onnx"):
-        raise ConfigurationError("this version of xpnet has no ONNX export (Network.to_onnx)")
     network.to_onnx(options.out, link=options.link)
     if preparation is not None:
         note(

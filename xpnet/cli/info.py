@@ -18,7 +18,7 @@ from xpnet.cli.timing import find_places
 __all__ = ["add", "advise"]
 
 EXTRAS = {
-    "fast": ("numba", "NumPy goes over large vectors of parameters once instead of several times"),
+    "fast": ("numba", "the NumPy backend turns the operations of a training step into a few compiled passes"),
     "progress": ("rich", "training shows a live bar"),
     "parquet": ("pyarrow", "the shell reads Parquet files"),
 }

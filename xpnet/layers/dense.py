@@ -26,7 +26,7 @@ class Dense:
     .. math:: y = x W + b
 
     Shapes: x (N, inputs), W (inputs, units), b (units,), y (N, units). Further axes between the first and
-    the last are kept.
+    the last are kept. The products stand in ``xpnet/nn.py`` (``linear``, ``linear_backward``).
 
     Parameters
     ----------

@@ -172,7 +172,7 @@ def test_columns_go_by_name(shell: Shell) -> None:
 def test_a_missing_column_is_named(shell: Shell) -> None:
     trained(shell)
     write(Path("less.csv"), [{"size": row["size"], "colour": "red"} for row in SHOP])
-    fails(shell("predict", "shop.safetensors", "less.csv"), "lacks 1 column", "'color'", "'colour'")
+    fails(shell("predict", "shop.safetensors", "less.csv"), "lacks 1 column", ": color; it has: ", "colour")
 
 
 def test_an_unknown_category_is_named_with_its_line(shell: Shell) -> None:
@@ -184,8 +184,8 @@ def test_an_unknown_category_is_named_with_its_line(shell: Shell) -> None:
 @pytest.mark.parametrize(("size", "words"), [("big", "'big'"), ("inf", "finite")])
 def test_a_number_that_is_none_is_named(shell: Shell, size: str, words: str) -> None:
     trained(shell)
-    write(Path("new.csv"), [{"size": size, "color": "red"}])
-    fails(shell("predict", "shop.safetensors", "new.csv"), "'size'", words)
+    write(Path("new.csv"), [{"size": "", "color": "red"}, {"size": size, "color": "red"}])
+    fails(shell("predict", "shop.safetensors", "new.csv"), "'size'", words, "line 3")
 
 
 def test_predict_writes_files_and_json(shell: Shell) -> None:
@@ -282,7 +282,7 @@ def test_evaluate_agrees_with_the_answers(shell: Shell) -> None:
     write(Path("renamed.csv"), [{**row, "truth": row["grade"]} for row in SHOP])
     assert shell("evaluate", "shop.safetensors", "renamed.csv", "--target", "truth", "--json").json() == found
     write(Path("strange.csv"), [{**row, "grade": "middle"} for row in SHOP])
-    fails(shell("evaluate", "shop.safetensors", "strange.csv"), "middle", "known: high, low, or so")
+    fails(shell("evaluate", "shop.safetensors", "strange.csv"), "middle", "known: high, 'low, or so'")
     write(Path("none.csv"), [{"size": "1", "color": "red"}])
     fails(shell("evaluate", "shop.safetensors", "none.csv"), "no column 'grade'")
 

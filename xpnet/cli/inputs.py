@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from xpnet.cli.tables import Table, is_missing, listed, numbers, texts
+from xpnet.cli.tables import Table, listed, numbers, texts
 from xpnet.errors import DataError
 from xpnet.scaling import StandardScaler
 
@@ -171,18 +171,19 @@ def _finite(table: Table, name: str) -> Features:
     column = table.column(name)
     values = numbers(column) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
     if values is None:
-        raise DataError(f"column {name!r} must hold numbers; got {_first_text(column)}")
+        raise DataError(f"column {name!r} must hold numbers; got {_first_text(table, name)}")
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
         raise DataError(f"column {name!r} must hold finite numbers; got {values[row]} in {table.place(row)}")
     return values
 
 
-def _first_text(column: Any) -> str:
+def _first_text(table: Table, name: str) -> str:
+    column = table.column(name)
     if isinstance(column, np.ndarray):
         return f"an array of shape {column.shape}"
-    found = next(cell for cell in column if not is_missing(cell) and numbers([cell]) is None)
-    return repr(found)
+    row = next(row for row, cell in enumerate(column) if numbers([cell]) is None)
+    return f"{column[row]!r} in {table.place(row)}"
 
 
 def _require_finite(values: Features, table: Table, name: str) -> None:

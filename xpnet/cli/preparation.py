@@ -111,7 +111,7 @@ class Preparation:
         if lacking:
             raise DataError(
                 f"{table.source} lacks {len(lacking)} column{'s' * (len(lacking) > 1)} that the model takes: "
-                f"{listed(map(repr, lacking))}; it has: {listed(map(repr, table.columns))}"
+                f"{listed(lacking)}; it has: {listed(table.columns)}"
             )
         lengths = {part.name: len(table.columns[part.name]) for part in self.inputs}
         if len(set(lengths.values())) > 1:

@@ -74,14 +74,14 @@ class Table:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return the first names in a line.
+    """Return the first names in a line, in quotes where a comma would make two of one.
 
-    >>> listed(["a", "b"])
-    'a, b'
+    >>> print(listed(["a", "b", "c, d"]))
+    a, b, 'c, d'
     """
     known = list(names)
     more = f", ... ({len(known)} in all)" if len(known) > SHOWN else ""
-    return ", ".join(known[:SHOWN]) + more
+    return ", ".join(repr(name) if ", " in name else name for name in known[:SHOWN]) + more
 
 
 def read_table(path: str, *, delimiter: str | None = None, header: bool = True) -> Table:

@@ -63,7 +63,8 @@ def test_frames_and_series(backend: xpnet.Backend) -> None:
     [
         (["a"], DtypeError, "data must hold real numbers; got dtype <U1"),
         ([b"a"], DtypeError, "dtype |S1"),
-        ([None], DtypeError, "dtype object"),
+        ([None], DtypeError, "dtype object, with None at data[0]"),
+        (np.array([[1, 2.5], [3, "red"]], object), DtypeError, "dtype object, with 'red' at data[1, 1]"),
         (["1", 2.0], DtypeError, "data must hold real numbers"),
         ([1j], DtypeError, "use its real part"),
         ([object()], DtypeError, "data must hold real numbers"),

@@ -206,7 +206,18 @@ def require_real(array: Array, xp: Any, argument: str) -> None:
             else "number text and categories first (`np.unique(labels, return_inverse=True)`), and give mixed or "
             "missing values one numeric dtype"
         )
-        raise DtypeError(f"{argument} must hold real numbers; got dtype {array.dtype}: {remedy}")
+        raise DtypeError(
+            f"{argument} must hold real numbers; got dtype {array.dtype}{_first_object(array, argument)}: {remedy}"
+        )
+
+
+def _first_object(array: Array, argument: str) -> str:
+    """Return for the message what in an array of objects is no number, and where."""
+    if array.dtype != object:
+        return ""
+    odd = ((place, item) for place, item in np.ndenumerate(array) if not isinstance(item, Number))
+    place, item = next(odd, ((), None))
+    return f", with {item!r:.60} at {argument}[{', '.join(map(str, place))}]" if place else ""
 
 
 def require_samples(array: Array, argument: str, *, what: str = "one row per sample") -> int:

@@ -34,6 +34,9 @@ from benchmarks.work import (
     probabilities,
 )
 
+WARM_UP = 6
+"""Rounds, by their length, before the first that counts."""
+
 
 class Runner(Protocol):
     """What a round repeats."""
@@ -124,9 +127,17 @@ def repetitions_for(runner: Runner, seconds: float) -> int:
         repetitions = math.ceil(repetitions * min(10.0, max(2.0, seconds / max(taken, 1e-9))))
 
 
+def warm_up(runner: Runner, repetitions: int, seconds: float) -> None:
+    """Repeat rounds for so long: some peers compile what has been running for a while."""
+    begin = perf_counter()
+    while perf_counter() - begin < seconds:
+        runner.run(repetitions)
+
+
 def measure(config: dict[str, Any], answers: IO[str]) -> None:
     runner = make_runner(config["peer"], config["work"])
     repetitions = repetitions_for(runner, config["seconds"])
+    warm_up(runner, repetitions, WARM_UP * config["seconds"])
     say(answers, {**runner.ready(), "steps_a_round": repetitions * runner.units})
     for order in sys.stdin:
         if order.strip() != "go":

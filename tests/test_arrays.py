@@ -56,6 +56,9 @@ def test_frames_and_series(backend: xpnet.Backend) -> None:
     frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]})
     np.testing.assert_array_equal(take_in(frame, backend, "x"), [[1, 0.5, 1], [2, 1.5, 0]])
     np.testing.assert_array_equal(take_in(frame["a"], backend, "x"), [1, 2])
+    gap = frame.convert_dtypes().assign(b=pandas.array([0.5, pandas.NA], "Float64"))
+    with pytest.raises(DtypeError, match=r"<NA> at x\[1, 1\] .*fill"):
+        take_in(gap, backend, "x")
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,10 @@ def _numbers(host: Host, argument: str) -> Host:
         try:
             host = host.astype(np.float64)
         except (ValueError, TypeError) as error:
-            raise DtypeError(f"{argument} must hold real numbers; got objects that are none ({error})") from error
+            raise DtypeError(
+                f"{argument} must hold real numbers; got objects that are none{_first_object(host, argument)} "
+                f"({error}); fill or convert them first"
+            ) from error
         except OverflowError as error:
             raise DataError(
                 f"{argument} holds a number that is beyond float64 ({error}); scale the data, or drop those rows"

@@ -52,8 +52,9 @@ def test_bits_do_not_depend_on_where_the_matrices_lie():
         (np.ones((7, 300, 40), "float32"), np.ones((40, 500), "float32")),
         (np.ones((600, 800), "float32")[::2, ::2], np.ones((400, 500), "float32")),
         (np.ones((800,), "float32"), np.ones((800, 900), "float32")),
+        (np.ones((300, 400), ">f4"), np.ones((400, 50), ">f4")),
     ],
-    ids=["small", "mixed types", "integers", "stacked", "strided", "vector"],
+    ids=["small", "mixed types", "integers", "stacked", "strided", "vector", "foreign byte order"],
 )
 def test_what_mkl_is_not_asked_for_is_numpys(a, b):
     assert not products.suits(a, b)

@@ -23,6 +23,13 @@ def test_labels_become_int32_whatever_held_them(labels: list[int], dtype: str) -
     assert class_targets(np.array(labels, dtype)[:, None], 7).tolist() == labels
 
 
+@pytest.mark.parametrize(("label", "dtype", "classes"), [(-1, "i1", 300), (-1, "i2", 70_000), (-100, "i1", 200)])
+def test_a_negative_label_is_none_of_many_classes(label: int, dtype: str, classes: int) -> None:
+    with pytest.raises(DataError, match=f"got {label}"):
+        class_targets(np.array([3, label], dtype), classes)
+    assert class_targets(np.array([3, 127], dtype), classes).tolist() == [3, 127]
+
+
 @given(label=st.integers(-(2**62), 2**62), classes=st.integers(2, 50))
 def test_a_label_is_taken_just_where_it_is_a_class(label: int, classes: int) -> None:
     y = np.array([0, label])

@@ -68,7 +68,7 @@ def _labels(y: Host, classes: int) -> Host:
             raise DataError(
                 f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
             )
-    if y.dtype.kind == "i" and y.dtype.isnative:
+    if y.dtype.kind == "i" and y.dtype.isnative and classes <= np.iinfo(y.dtype).max:
         # Seen without its sign, a negative label is larger than any other: one look instead of two.
         fine = int(np.maximum.reduce(y.view(f"u{y.dtype.itemsize}"))) < classes
         if fine:

@@ -54,7 +54,7 @@ def routine(kind: str) -> Callable[..., None]:
 
 def suits(a: Host, b: Host) -> bool:
     """Say whether MKL multiplies these two: large matrices of one floating type, each contiguous or transposed."""
-    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd":
+    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd" or not a.dtype.isnative:
         return False
     if a.shape[0] * b.size < MIN_TERMS or a.shape[1] != b.shape[0]:
         return False

@@ -191,7 +191,7 @@ def test_another_network_is_refused(changed: dict[str, Any], said: str, tmp_path
 
 def test_other_layers_are_named(tmp_path: Path) -> None:
     Network([Dense(4), "relu", Dense(3)]).fit(X, Y, checkpoint=tmp_path, verbose=0)
-    with pytest.raises(ConfigurationError, match=r"layers\.layers\[0\]\.units was 4 and is 5 now"):
+    with pytest.raises(ConfigurationError, match=r"call: layers\[0\]\.units was 4 and is 5 now"):
         Network([Dense(5), "relu", Dense(3)]).fit(X, Y, checkpoint=tmp_path, resume=True, verbose=0)
 
 

@@ -159,6 +159,7 @@ class Run:
         there = {name: description[name] for name in ("inputs", "dtype", "seed")}
         there |= {name: description["network"][name] for name in RECORDS} | note["settings"]
         if found := _difference("", there, own):
+            found = found.removeprefix("layers.")  # "layers" is the container; its field has the same name
             raise ConfigurationError(
                 f"the run in {str(self.folder)!r} cannot be resumed by this call: {found}. Give what it was started "
                 "with, or name another folder"

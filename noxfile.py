@@ -82,9 +82,10 @@ def tests(session: nox.Session, library: str) -> None:
 
 @nox.session
 def together(session: nox.Session) -> None:
-    """The tests that compare array libraries, with all of them installed."""
-    install(session, "-e.[strict,jax,fast,sklearn]", *LIBRARIES["torch"])
+    """The tests that compare array libraries, with all of them installed, and the page for those who come from one."""
+    install(session, "-e.[strict,jax,fast,sklearn]", *LIBRARIES["torch"], "keras>=3.10")
     pytest(session, *TOGETHER)
+    session.run("pytest", "tests/test_readme.py", "-k", "coming_from", env=ONE_THREAD)
 
 
 @nox.session
@@ -98,9 +99,10 @@ def mkl(session: nox.Session) -> None:
 
 @nox.session
 def onnx(session: nox.Session) -> None:
-    """ONNX files, run in onnxruntime, and the page about them."""
+    """ONNX files, the shell's too, run in onnxruntime, and the page about them."""
     install(session, "-e.[onnx]", "onnxruntime")
     pytest(session, "tests/test_onnx.py", "--backend", "numpy")
+    pytest(session, "tests/test_cli_models.py", "-k", "export")
     session.run("pytest", "tests/test_readme.py", "-k", "onnx")
 
 

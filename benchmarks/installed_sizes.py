@@ -3,7 +3,8 @@
     python -m benchmarks.installed_sizes --out docs/sizes.json
     python -m benchmarks.installed_sizes --only core torch --constraint torch==2.13.0
 
-Counted is everything in the environment's site-packages, xpnet and its compiled files included, pip itself not.
+Counted is everything that installing adds to the environment, xpnet and compiled files included, pip itself not: some
+packages lay their libraries beside site-packages.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ def extras() -> list[str]:
     return [CORE, *project["optional-dependencies"]]
 
 
+def size_of(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
 def measure(extra: str, constraints: list[str]) -> Found:
     """Install one extra alone; return its bytes and the versions of what came with it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -40,12 +45,12 @@ def measure(extra: str, constraints: list[str]) -> Found:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
         chosen = Path(folder) / "constraints.txt"
         chosen.write_text("\n".join(constraints), encoding="utf-8")
+        empty = size_of(place)
         target = str(ROOT) if extra == CORE else f"{ROOT}[{extra}]"
         pip = [sys.executable, "-m", "pip", "--python", str(place), "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--quiet", "--constraint", str(chosen), target], check=True)
         listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True, text=True)
-        (packages,) = place.glob("[Ll]ib/**/site-packages")
-        size = sum(path.lstat().st_size for path in packages.rglob("*") if not path.is_dir())
+        size = size_of(place) - empty
         shutil.rmtree(place)
     return {"bytes": size, "packages": {item["name"]: item["version"] for item in json.loads(listed.stdout)}}
 

@@ -1,10 +1,11 @@
-"""Numbers as arguments: taken from NumPy too, held as Python's own, and refused by name."""
+"""Numbers and paths as arguments: taken from NumPy too, held as Python's own, and refused by name."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 import xpnet
 from xpnet import Adam, ConfigurationError, CosineDecay, Dense, Network
-from xpnet.checks import check_integer, check_real, hold_integers, hold_reals, seeded_generator
+from xpnet.checks import check_integer, check_path, check_real, hold_integers, hold_reals, seeded_generator
 
 
 @pytest.mark.parametrize("value", [1, np.int64(7), np.uint8(255), 10**400])
@@ -20,6 +21,17 @@ def test_integers_are_taken_and_become_pythons(value: Any) -> None:
     found = check_integer("points", value)
     assert found == value
     assert type(found) is int
+
+
+@pytest.mark.parametrize("value", ["folder/file", Path("folder/file")])
+def test_paths_are_taken_as_text_too(value: Any) -> None:
+    assert check_path("path", value) == Path("folder", "file")
+
+
+@pytest.mark.parametrize("value", [3, None, b"file", ["file"]])
+def test_what_is_no_path_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"path must be text or a pathlib.Path; got"):
+        check_path("path", value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, np.True_, "1", None, np.asarray(3), np.asarray([3])])

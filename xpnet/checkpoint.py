@@ -19,6 +19,7 @@ import numpy as np
 from xpnet import initializers, layers, losses, metrics, optimizers, schedules
 from xpnet.assembly import SCHEMA, put_together, take_apart
 from xpnet.backend import Backend, open_backend
+from xpnet.checks import check_path
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, XpnetError
 from xpnet.safefile import Arrays, read_file, read_texts, write_file
 from xpnet.strict_json import read_json, write_json
@@ -76,7 +77,7 @@ def save(
     ConfigurationError
         An argument is of another kind.
     """
-    place, texts = _path(path), _notes(notes)
+    place, texts = check_path("path", path), _notes(notes)
     description, arrays = take_apart(network)
     description["network"] = {name: to_config(value, name) for name, value in description["network"].items()}
     for name, values in description["history"].items():
@@ -101,7 +102,7 @@ def read_notes(path: str | Path) -> dict[str, str]:
     ConfigurationError
         ``path`` is of another kind.
     """
-    texts = read_texts(_path(path))
+    texts = read_texts(check_path("path", path))
     _description(texts, path)
     return {name: text for name, text in texts.items() if name != ENTRY}
 
@@ -114,7 +115,7 @@ def read_parts(path: str | Path) -> tuple[dict[str, Any], dict[str, str], Arrays
     CheckpointError
         The file is missing, damaged or not xpnet's.
     """
-    texts, arrays = read_file(_path(path))
+    texts, arrays = read_file(check_path("path", path))
     description = _description(texts, path)
     try:
         description["history"] = _history(description["history"], arrays)
@@ -230,13 +231,6 @@ def _own(custom: Iterable[type]) -> dict[str, type]:
     if len(found) < len(set(classes)):
         raise ConfigurationError(f"custom must be a list of classes of different names; got {custom!r}")
     return found
-
-
-def _path(path: Any) -> Path:
-    try:
-        return Path(path)
-    except TypeError:
-        raise ConfigurationError(f"path must be text or a pathlib.Path; got {path!r}") from None
 
 
 def _notes(notes: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Numbers that are given as arguments: plain Python numbers of them, or a clear error.
+"""Numbers and paths that are given as arguments: plain Python objects of them, or a clear error.
 
 NumPy's scalars are taken too, and made ``float`` or ``int``: left as they are, a float64 scalar would turn a
 float32 network into a float64 one on NumPy, and be refused by stricter libraries. Arrays are no numbers here.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import inf, isfinite
 from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import ConfigurationError
@@ -15,7 +16,7 @@ from xpnet.errors import ConfigurationError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["check_integer", "check_real", "hold_integers", "hold_reals", "seeded_generator"]
+__all__ = ["check_integer", "check_path", "check_real", "hold_integers", "hold_reals", "seeded_generator"]
 
 
 def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
@@ -51,6 +52,14 @@ def check_real(
     ]
     expected = " ".join(["must be a finite number", " and ".join(limits)]).rstrip()
     raise ConfigurationError(f"{name} {expected}; got {value!r}")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """Return *value* as a path, or raise `ConfigurationError` unless it is text or a path."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise ConfigurationError(f"{name} must be text or a pathlib.Path; got {value!r}") from None
 
 
 def hold_integers(record: Any, *fields: str, **limits: Any) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.checkpoint import _path
+from xpnet.checks import check_path
 from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError, ExportError
 from xpnet.extras import import_extra
@@ -48,7 +48,7 @@ def to_onnx(
     classes: Iterable[object] | None = None,
 ) -> None:
     """Write a built network to *path*; :meth:`Network.to_onnx` says what goes in and what is raised."""
-    place = _path(path)
+    place = check_path("path", path)
     labels = None if classes is None else _labels(network, classes)
     if scaler is not None and not hasattr(scaler, "transform"):
         raise ConfigurationError(f"scaler must be a fitted StandardScaler or MinMaxScaler; got {scaler!r}")

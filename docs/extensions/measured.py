@@ -92,9 +92,9 @@ class Sizes(Measured):
         yield ""
         forced = f", with {', '.join(machine['constraints'])}" if machine["constraints"] else ""
         yield (
-            f"Whole site-packages without pip, each extra alone in a fresh environment: {machine['system']}, "
+            f"What each extra alone adds to a fresh environment: {machine['system']}, "
             f"Python {machine['python']}, {machine['date']}{forced}. The sizes hold what every installation has: "
-            "NumPy, array-api-compat, safetensors, and Python's compiled files."
+            f"{', '.join(name for name in own if name != 'xpnet')}, xpnet itself, and Python's compiled files."
         )
 
 

@@ -1,4 +1,4 @@
-"""``xpnet export``: a model's network as an ONNX file."""
+"""``xpnet export``: a model's network as an ONNX file, with the scaling of the table's numbers in it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from xpnet.cli.models import NOTE
 from xpnet.cli.options import Commands, add_command
 from xpnet.cli.output import note, print_json, refuse_overwriting
 from xpnet.cli.preparation import Preparation
+from xpnet.cli.tables import listed
 
 __all__ = ["add"]
 
 EXAMPLES = """\
   xpnet export iris.safetensors iris.onnx
-  xpnet export iris.safetensors iris.onnx --link --json > preparation.json"""
+  xpnet export iris.safetensors iris.onnx --link --json > features.json"""
 
 
 def add(commands: Commands) -> None:
@@ -25,7 +26,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("out", metavar="FILE", type=Path, help="ONNX file to write")
     parser.add_argument("--link", action="store_true", help="end in probabilities (softmax or sigmoid), not raw scores")
     parser.add_argument("--force", action="store_true", help="replace the file if there is one")
-    parser.add_argument("--json", action="store_true", help="print how the graph's input is prepared, as JSON")
+    parser.add_argument("--json", action="store_true", help="print what the graph takes and gives, as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,15 +35,29 @@ def run(options: argparse.Namespace) -> int:
     network = load(options.model)
     text = read_notes(options.model).get(NOTE)
     preparation = None if text is None else Preparation.from_json(text)
-    network.to_onnx(options.out, link=options.link)
-    if preparation is not None:
-        note(
-            f"the graph takes the {preparation.width} features as xpnet train prepares them (scaled, one for each "
-            "category); --json prints how"
-        )
+    if preparation is None:
+        network.to_onnx(options.out, link=options.link)
+    else:
+        network.to_onnx(options.out, link=options.link, scaler=preparation.scaler(), classes=preparation.target.classes)
+        note(_described(preparation, network.backend.dtype))
     if options.json:
+        features = None if preparation is None else preparation.names
         described = None if preparation is None else preparation.describe()
-        print_json({"onnx": str(options.out), "preparation": described})
+        print_json({"onnx": str(options.out), "features": features, "preparation": described})
     else:
         print(f"written to {options.out}")
     return 0
+
+
+def _described(preparation: Preparation, dtype: str) -> str:
+    """Say what the graph takes and gives."""
+    target = preparation.target
+    given = (
+        f"{target.name!r} scaled: y = {target.mean:.6g} + {target.deviation:.6g} * output"
+        if target.classes is None
+        else f"one number for each class: {listed(target.classes)}"
+    )
+    return (
+        f"the graph takes rows of {preparation.width} features, {dtype}: {listed(preparation.names)} (numbers in their "
+        f"own units, else 1 or 0); it gives {given}"
+    )

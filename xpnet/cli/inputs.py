@@ -25,6 +25,9 @@ MOST_CATEGORIES = 100
 
 SCALAR: tuple[int, ...] = ()
 
+UNSCALED = (0.0, 1.0)
+"""Mean and deviation of a feature that is 0 or 1, and stays so."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -43,6 +46,16 @@ class Number:
     def width(self) -> int:
         """Number of features."""
         return 1 + self.missing
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is called."""
+        return (self.name, f"{self.name} is missing")[: self.width]
+
+    @property
+    def scales(self) -> tuple[tuple[float, float], ...]:
+        """Mean and deviation of each feature."""
+        return ((self.mean, self.deviation), UNSCALED)[: self.width]
 
     def features(self, table: Table) -> Features:
         """Return (rows, width); DataError where the column holds anything but finite numbers."""
@@ -64,6 +77,16 @@ class Category:
     def width(self) -> int:
         """Number of features."""
         return len(self.values)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is called."""
+        return tuple(f"{self.name} = {value}" for value in self.values)
+
+    @property
+    def scales(self) -> tuple[tuple[float, float], ...]:
+        """Mean and deviation of each feature."""
+        return (UNSCALED,) * self.width
 
     def features(self, table: Table) -> Features:
         """Return (rows, width); DataError where a text is none of those known."""
@@ -93,6 +116,17 @@ class Block:
     def width(self) -> int:
         """Number of features."""
         return prod(self.shape)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is called."""
+        return tuple(f"{self.name}[{', '.join(map(str, place))}]" for place in np.ndindex(self.shape))
+
+    @property
+    def scales(self) -> tuple[tuple[float, float], ...]:
+        """Mean and deviation of each feature."""
+        pairs = tuple(zip(self.mean, self.deviation, strict=True))
+        return pairs * (self.width // len(pairs))
 
     def features(self, table: Table) -> Features:
         """Return (rows, width); DataError where the array has another shape or a value that is not finite."""

@@ -16,6 +16,7 @@ import numpy as np
 from xpnet.cli.inputs import KINDS, Block, Category, Features, Input, Number, learn_input, scaler
 from xpnet.cli.tables import Column, Table, listed, numbers, texts
 from xpnet.errors import CheckpointError, DataError
+from xpnet.scaling import StandardScaler
 from xpnet.strict_json import read_json, write_json
 
 __all__ = ["Preparation", "Target", "learn_inputs", "learn_target"]
@@ -97,6 +98,16 @@ class Preparation:
     def width(self) -> int:
         """Number of features."""
         return sum(part.width for part in self.inputs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is called."""
+        return tuple(name for part in self.inputs for name in part.names)
+
+    def scaler(self) -> StandardScaler:
+        """Return the scaling alone: from (rows, width) in the columns' own units to the network's inputs."""
+        mean, deviation = zip(*(pair for part in self.inputs for pair in part.scales), strict=True)
+        return StandardScaler(mean, deviation, (self.width,))
 
     def features(self, table: Table, dtype: str) -> Features:
         """Return the network's inputs, (rows, width), from columns found by name.

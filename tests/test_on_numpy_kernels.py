@@ -14,18 +14,27 @@ pytest.importorskip("numba")
 
 @pytest.fixture
 def made(monkeypatch):
-    """Fuse whatever can be fused, at once; return the sources of all kernels that are used."""
-    found = []
-    original = kernels.Source.__init__
+    """Fuse whatever can be fused, at once; give the sources of all kernels, each of which has to compile."""
+    found, failures = [], []
+    original, compile_source = kernels.Source.__init__, kernels._compile
 
     def note(self, *arguments):
         original(self, *arguments)
         found.append(self)
 
+    def watch(*arguments):
+        try:
+            return compile_source(*arguments)
+        except Exception as error:  # the plan would do without
+            failures.append(error)
+            raise
+
+    monkeypatch.setattr(kernels, "_compile", watch)
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
     monkeypatch.setattr(kernels.Source, "__init__", note)
-    return found
+    yield found
+    assert not failures
 
 
 def run_both(function, *arguments):
@@ -76,6 +85,32 @@ def test_rows_are_summed_in_numpys_order(made, columns, dtype):
 
 
 VALUES = np.array([[0.0, -0.0, 1.0], [np.inf, -np.inf, np.nan], [1e-45, 3e38, -2.0]], dtype="float32")
+
+
+def test_a_value_of_each_row_stands_for_columns_in_a_square_table(made):
+    def turned(z):
+        z = z + 1.0
+        return z - np.sum(z, axis=1), z * np.max(z, axis=1)
+
+    found, wanted = run_both(turned, draw(12, 12))
+    assert made
+    for array, plain in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(array, plain)
+
+
+def test_constants_that_print_alike_are_two(made):
+    close = [np.asarray(0.999999999), np.asarray(1.0)]
+    long = [np.ones(1500), np.where(np.arange(1500) == 700, 2.0, 1.0)]
+
+    def told_apart(z):
+        z = z + 1.0
+        return z * close[0] - z * close[1], z * long[0] - z * long[1]
+
+    assert len({repr(constant) for constant in (*close, *long)}) == 2
+    found, wanted = run_both(told_apart, draw(4, 1500, dtype="float64"))
+    assert made
+    for array, plain in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(array, plain)
 
 
 @pytest.mark.parametrize("function", fusing.EXPRESSIONS, ids=lambda function: function.__name__)

@@ -241,6 +241,8 @@ def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
         return False
     if any(id(root(operand)) in group.inside and id(operand) not in group.inside for operand in reads):
         return False  # a view of what is being computed
+    if any(id(operand) in group.inside and role(operand.value, group.shape) == "column value" for operand in reads):
+        return False  # a value of each row, in a square table, that is to stand for a value of each column
     table = role(node.value, group.shape) == "table" or node.kind in ("reduce", "call")
     if not table and not any(id(operand) in group.inside for operand in reads):
         return False

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -194,7 +195,8 @@ class Source:
                 held = self._held[id(arg)]
                 return f"{held}[0, j]" if held.startswith("s") else f"{held}[{self._index()}]"
             return self._names[id(arg)]
-        key = id(arg) if isinstance(arg, Node) else (type(arg).__name__, repr(arg), str(dtype))
+        number = not isinstance(arg, Node | np.ndarray)  # an array's repr leaves out digits, and elements
+        key = (type(arg).__name__, repr(arg), str(dtype)) if number else id(arg)
         if key not in self._names:
             value = arg.value if isinstance(arg, Node) else np.asarray(arg, dtype=dtype)
             found = role(value, self.shape) or "number"
@@ -287,7 +289,8 @@ def _functions() -> dict[str, Any]:
 
     inline = numba.njit(error_model="numpy", inline="always")
     scope: dict[str, Any] = {"maximum": inline(_maximum), "minimum": inline(_minimum)}
-    scope["pairwise_sum"] = numba.njit(error_model="numpy")(pairwise_sum)
+    # In this scope, where the name by which it calls itself is that of the compiled function.
+    scope["pairwise_sum"] = numba.njit(error_model="numpy")(FunctionType(pairwise_sum.__code__, scope))
     return scope
 
 

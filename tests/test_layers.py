@@ -204,6 +204,11 @@ def test_running_statistics_follow_their_formula_with_bessels_correction(backend
     )
 
 
+@pytest.mark.parametrize("layer", [BatchNorm(), LayerNorm()], ids=["batch", "layer"])
+def test_what_a_norm_learns_does_not_decay(layer):
+    assert [param.decay for param in layer.build((3,)).params.values()] == [False, False]
+
+
 def test_running_statistics_survive_a_batch_of_one(backend):
     net = xpnet.Network([BatchNorm(), Dense(1)], loss="mse", backend=backend, inputs=2)
     net.train_step([[1.0, 2.0]], [0.0])

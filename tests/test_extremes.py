@@ -106,6 +106,27 @@ def test_the_squared_errors_slope_is_finite_where_its_square_is_not(open_backend
     np.testing.assert_array_equal(slopes, 1e300)
 
 
+@pytest.mark.parametrize("dtype", HUGE)
+def test_cross_entropy_is_finite_while_scores_can_be_subtracted(dtype, open_backend):
+    backend = open_backend("numpy", dtype)
+    half = float(np.finfo(dtype).max) / 2
+    scores = backend.asarray(np.array([[half, -half], [-half, half]]), dtype=backend.float)
+    losses, slopes = CrossEntropy()(scores, np.array([0, 0], dtype=np.int32), backend.xp)
+    np.testing.assert_array_equal(losses, [0.0, 2 * half])
+    np.testing.assert_array_equal(slopes, [[0.0, 0.0], [-1.0, 1.0]])
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+@pytest.mark.parametrize("dtype", HUGE)
+def test_cross_entropys_slope_is_right_where_its_loss_is_not_finite(dtype, open_backend):
+    backend = open_backend("numpy", dtype)
+    end = float(np.finfo(dtype).max)
+    scores = backend.asarray(np.array([[end, -end], [-end, end]]), dtype=backend.float)
+    losses, slopes = CrossEntropy()(scores, np.array([0, 0], dtype=np.int32), backend.xp)
+    assert not np.isfinite(losses).any()
+    np.testing.assert_array_equal(slopes, [[0.0, 0.0], [-1.0, 1.0]])
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, 1e-45, 1e-38, 1e4, -1e4])
 def test_a_network_of_equal_rows_of_one_class_trains(value, backend32):
     layers = [Sequential([xpnet.Dense(4), BatchNorm(), xpnet.GELU()]), Residual([xpnet.Dense(4)]), xpnet.Dense(3)]

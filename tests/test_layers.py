@@ -204,6 +204,29 @@ def test_running_statistics_follow_their_formula_with_bessels_correction(backend
     )
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3, 2)])
+def test_the_running_variance_counts_every_row(shape, backend):
+    x = np.random.default_rng(0).normal(size=shape)
+    net = xpnet.Network([BatchNorm(momentum=0.0)], loss="mse", backend=backend, inputs=shape[1:])
+    net.train_step(x, x)
+    variance = x.reshape(-1, 2).var(0, ddof=1)
+    np.testing.assert_allclose(net.get_weights()["0.running_variance"], variance, rtol=1e-13)
+
+
+@pytest.mark.parametrize("layer", [LeakyReLU(0.3), ELU(0.3)], ids=["leaky", "elu"])
+def test_the_slope_at_0_is_that_from_below(layer, backend):
+    xp = backend.xp
+    zeros, context = xp.zeros((1, 2), dtype=backend.float), layers.Context(xp, False, None, {})
+    _, residuals = layer.forward({}, zeros, context)
+    dx, _ = layer.backward({}, residuals, zeros + 1.0, context)
+    np.testing.assert_allclose(backend.to_numpy(dx), 0.3, rtol=1e-15)
+
+
+@pytest.mark.parametrize("layer", [BatchNorm(), LayerNorm()], ids=["batch", "layer"])
+def test_what_a_norm_learns_does_not_decay(layer):
+    assert [param.decay for param in layer.build((3,)).params.values()] == [False, False]
+
+
 def test_running_statistics_survive_a_batch_of_one(backend):
     net = xpnet.Network([BatchNorm(), Dense(1)], loss="mse", backend=backend, inputs=2)
     net.train_step([[1.0, 2.0]], [0.0])

@@ -201,9 +201,33 @@ def test_classes(backend):
 
     assert classes(CrossEntropy(), [[0, 2, 1], [3, 2, 1]]) == [1, 0]
     assert classes(Hinge(), [[0, 2, 1], [3, 2, 1]]) == [1, 0]
-    assert classes(Hinge(), [[-1], [1]]) == [0, 1]
-    assert classes(BinaryCrossEntropy(), [[-1], [1]]) == [0, 1]
+    assert classes(Hinge(), [[-1], [0], [1]]) == [0, 0, 1]
+    assert classes(BinaryCrossEntropy(), [[-1], [0], [1]]) == [0, 0, 1]
     assert classes(BinaryCrossEntropy(), [[-1, 1], [1, 1]]) == [[0, 1], [1, 1]]
+
+
+def test_true_classes(backend):
+    def classes(loss, targets):
+        targets = np.asarray(targets)
+        placed = backend.asarray(targets, dtype=backend.xp.int32 if targets.dtype.kind in "iu" else backend.float)
+        return backend.to_numpy(loss.true_classes(placed, backend.xp)).tolist()
+
+    for loss in (CrossEntropy(), Hinge()):
+        assert classes(loss, [2, 0]) == [2, 0]
+    assert classes(CrossEntropy(), [[0.2, 0.7, 0.1], [0.5, 0.3, 0.2]]) == [1, 0]
+    assert classes(Hinge(), [[-1.0], [1.0]]) == [0, 1]
+    assert classes(BinaryCrossEntropy(), [[0.4], [0.5], [0.6]]) == [0, 0, 1]
+    assert classes(BinaryCrossEntropy(), [[0.4, 0.5], [0.6, 1.0]]) == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("loss", [MeanAbsoluteError(), Huber(), Quantile(0.3)], ids=lambda loss: type(loss).__name__)
+def test_slopes_at_a_corner_are_0(loss, backend):
+    zeros = backend.xp.zeros((2, 3), dtype=backend.float)
+    np.testing.assert_array_equal(backend.to_numpy(loss(zeros, zeros, backend.xp)[1]), 0.0)
+
+
+def test_cross_entropy_takes_two_classes():
+    CrossEntropy().check((2,))
 
 
 @pytest.mark.parametrize(

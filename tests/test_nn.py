@@ -10,6 +10,7 @@ import pytest
 import xpnet
 from xpnet import Sigmoid, SiLU, Softplus, nn
 from xpnet.layers import Context
+from xpnet.random import bits16, key_words, make_key
 
 RNG = np.random.default_rng(3)
 Z = RNG.normal(scale=3.0, size=(4, 3))
@@ -247,3 +248,12 @@ def test_asarray_and_to_numpy_keep_shape_dtype_and_values(backend):
     strided = np.arange(24.0).reshape(4, 6)[::-2, 1::2]
     assert np.array_equal(backend.to_numpy(backend.asarray(strided)), strided)
     assert backend.to_numpy(backend.asarray(np.arange(3), dtype=backend.float)).dtype == np.float64
+
+
+def test_dropout_keeps_what_lies_below_its_share(backend):
+    xp = backend.xp
+    key = make_key(xp.nn.words(key_words(0)), xp.zeros((), dtype=xp.int32), xp)
+    bits = backend.to_numpy(bits16(key, 64, xp))
+    for kept in sorted(bits)[::8]:  # the share itself, which is dropped, is among the bits
+        mask = backend.to_numpy(xp.nn.dropout_mask(key, (8, 8), 1 - int(kept) / 65536, backend.float))
+        np.testing.assert_array_equal(mask.ravel() > 0, bits < kept)

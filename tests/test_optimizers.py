@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -86,9 +88,9 @@ def rmsprop(g, p, rate, t, v):
     return p - rate * g / (np.sqrt(v) + 1e-8), {"v": v}
 
 
-def adagrad(g, p, rate, t, v):
+def adagrad(g, p, rate, t, v, epsilon=1e-10):
     v = v + g**2
-    return p - rate * g / (np.sqrt(v) + 1e-10), {"v": v}
+    return p - rate * g / (np.sqrt(v) + epsilon), {"v": v}
 
 
 def adadelta(g, p, rate, t, v, u):
@@ -156,7 +158,9 @@ CASES = {
     "nadam": (Nadam(), nadam),
     "rmsprop": (RMSProp(), steps(rmsprop, v=0.0)),
     "adagrad": (Adagrad(), steps(adagrad, v=0.0)),
+    "adagrad with a large epsilon": (Adagrad(0.1, epsilon=0.5), steps(partial(adagrad, epsilon=0.5), v=0.0)),
     "adadelta": (Adadelta(), steps(adadelta, v=0.0, u=0.0)),
+    "adadelta at half the rate": (Adadelta(0.5), steps(adadelta, v=0.0, u=0.0)),
     "lion": (Lion(), steps(lion, m=0.0)),
     "clip by value": (chain(ClipByValue(0.5), SGD(0.1)), steps(clip_value)),
     "clip by norm": (chain(ClipByNorm(0.7), SGD(0.1)), steps(clip_norm)),
@@ -313,6 +317,41 @@ def test_max_norm_holds_every_unit_and_leaves_small_ones(backend):
     norms = np.linalg.norm(net.get_weights()["0.weight"], axis=0)
     assert (norms <= 0.5 + 1e-12).all()
     assert np.abs(net.get_weights()["0.bias"]).max() > 0.5
+
+
+def updated(link, gradient, params, layout, backend):
+    """Return gradient and parameters after one update, on the host."""
+    placed = [backend.asarray(np.array(values, dtype=np.float64)) for values in (gradient, params)]
+    one = backend.xp.ones((), dtype=backend.float)
+    found = link.update(*placed, link.init(placed[1], layout, backend.xp), Now(one, one, layout, backend.xp))
+    return [backend.to_numpy(vector) for vector in found[:2]]
+
+
+def test_max_norm_takes_decaying_weights_of_two_axes_or_more_over_all_but_the_last(backend):
+    params = {
+        "kernel": Param((3, 2, 4), Zeros()),
+        "held": Param((2, 2), Zeros(), decay=False),
+        "scale": Param((3,), Zeros()),
+    }
+    layout = Layout({"0": params})
+    before = np.linspace(1.0, 3.0, layout.size)
+    kernel = before[:24].reshape(3, 2, 4)
+    scaled = kernel * 0.5 / np.sqrt((kernel**2).sum(axis=(0, 1)))
+    _, after = updated(MaxNorm(0.5), np.zeros(layout.size), before, layout, backend)
+    np.testing.assert_allclose(after, [*scaled.ravel(), *before[24:]], rtol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_a_gradient_whose_square_overflows_is_clipped_to_0(backend):
+    layout = Layout({"0": {"weight": Param((3,), Zeros())}})
+    huge, _ = updated(ClipByNorm(2.0), [1e200, -3.0, 0.0], np.ones(3), layout, backend)
+    np.testing.assert_array_equal(huge, 0.0)
+    large, _ = updated(ClipByNorm(2.0), [3e150, -4e150, 0.0], np.ones(3), layout, backend)
+    np.testing.assert_allclose(large, [1.2, -1.6, 0.0], rtol=1e-14)
+
+
+def test_a_batch_is_one_example_where_an_update_is_told_nothing_else(backend):
+    assert Now(0.1, 1.0, Layout({}), backend.xp).weight == 1.0
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ def one_hot(xp: Any, labels: Array, classes: int, dtype: Any) -> Array:
 def softmax_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array, Array]:
     """Return each row's loss -sum(t log softmax(z)) and its slope softmax(z) - t.
 
+    The loss is finite where the differences of a row's logits are, the slope where the logits are.
+
     Parameters
     ----------
     logits : array, shape (N, classes)

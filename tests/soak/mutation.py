@@ -4,7 +4,8 @@
     python tests/soak/mutation.py xpnet/losses/real.py --list survivors.txt
 
 The tests are collected once. Each mutant lives in a fork of that process, where the tests of its module run on
-array-api-strict, which has no faster replacements, until one fails. Needs a system with ``fork``.
+array-api-strict, which has no faster replacements, until one fails: first those that name the class or function, and
+those that noticed other mutants of it. Needs a system with ``fork``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mutants import Mutant, mutants, plant, unchanged
@@ -56,39 +56,55 @@ class Hunt:
         self.sound = False
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self.sound = not _alone(session, self.plain, self.module)
+        tests, owner = list(session.items), ""
+        self.sound = _alone(tests, self.plain, self.module) is None
         for mutant in self.found if self.sound else ():
-            if not _alone(session, mutant, self.module):
+            if mutant.owner != owner:
+                owner = mutant.owner
+                tests.sort(key=lambda test: owner.lower() not in test.nodeid.lower())
+            noticed = _alone(tests, mutant, self.module)
+            if noticed is None:
                 self.survivors.append(f"{self.path}:{mutant.line}: {mutant.what}")
                 print(self.survivors[-1], flush=True)
+            else:  # what noticed this one is likely to notice the next
+                tests.insert(0, tests.pop(noticed))
         return True
 
 
-def _alone(session: pytest.Session, mutant: Mutant, module: ModuleType) -> bool:
-    """Run the tests in a fork, with the mutant planted; return whether one of them failed."""
+def _alone(tests: list[pytest.Item], mutant: Mutant, module: ModuleType) -> int | None:
+    """Run the tests in a fork, with the mutant planted; return the place of the one that failed, None if all passed.
+
+    Place 0 stands for a mutant that cannot be planted, or that hangs, too.
+    """
     sys.stdout.flush()
+    reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(1, 2)
+        tests[0].config.pluginmanager.unregister(name="terminalreporter")
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(PATIENCE)
         try:
             plant(module, mutant)
-            failed = _fails(session, mutant.owner)
+            failed = _first_failure(tests)
         except BaseException:  # a mutant that cannot even be planted is noticed by everybody
-            failed = True
-        os._exit(failed)
-    return os.waitpid(child, 0)[1] != 0
+            failed = 0
+        os.write(writer, str("" if failed is None else failed).encode())
+        os._exit(failed is not None)
+    os.close(writer)
+    status = os.waitpid(child, 0)[1]
+    with os.fdopen(reader) as place:
+        return int(place.read() or 0) if status else None
 
 
-def _fails(session: pytest.Session, owner: str) -> bool:
-    """Run the tests, those first that name the class or function in question."""
-    items = sorted(session.items, key=lambda item: not owner or owner.lower() not in item.nodeid.lower())
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
-            return True
-    return False
+def _first_failure(tests: list[pytest.Item]) -> int | None:
+    for i, (test, following) in enumerate(zip(tests, [*tests[1:], None], strict=True)):
+        # Through the hook, as a test's own filters of warnings are put in place around it.
+        test.ihook.pytest_runtest_protocol(item=test, nextitem=following)
+        if test.session.testsfailed:
+            return i
+    return None
 
 
 def main() -> None:

@@ -26,7 +26,9 @@ class CrossEntropy:
     .. math:: l = -\sum_c t_c \log \mathrm{softmax}(z)_c, \qquad \partial l/\partial z = \mathrm{softmax}(z) - t
 
     Shapes: scores z (N, classes) with at least two classes; targets (N,) class indices, or (N, classes) rows
-    of probabilities (one-hot or soft). Computed with the row's own maximum taken off, so no finite score overflows.
+    of probabilities (one-hot or soft). Computed with the row's own maximum taken off, so that no exponential
+    overflows. Where two scores of a row differ by more than the largest number of the type (3.4e38 in float32) the
+    loss is infinite or NaN, as the difference is; the slope is still right.
 
     Parameters
     ----------

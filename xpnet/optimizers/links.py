@@ -49,6 +49,9 @@ class ClipByNorm:
     r"""Scale the whole gradient down to an L2 norm of at most ``limit`` (Pascanu et al. 2013, algorithm 1).
 
     .. math:: g \leftarrow g \cdot limit / \max(\lVert g \rVert, limit)
+
+    Where the sum of squares overflows (a norm of 1.8e19 in float32, 1.3e154 in float64) the gradient becomes 0, as in
+    PyTorch's ``clip_grad_norm_``: scaling by the largest magnitude first would be two more passes in every step.
     """
 
     limit: float = 1.0

@@ -16,6 +16,7 @@ import xpnet
 from xpnet import backend
 from xpnet.backend import BackendInfo
 from xpnet.cli import info, main
+from xpnet.cli.output import print_json
 
 OURS = ["array-api-strict", "cupy", "jax", "numpy", "torch"]
 
@@ -214,3 +215,8 @@ def test_advice_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     found = info.advise({"cupy": GPU})
     assert found[0] == "a GPU answers: --backend cupy --device 0 computes on H100, 80.0 GiB"
     assert found[1].startswith("small networks are often faster on the CPU")
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"loss": float("nan"), "folds": [1.5, float("inf")], "name": "x"})
+    assert json.loads(capsys.readouterr().out) == {"loss": None, "folds": [1.5, None], "name": "x"}

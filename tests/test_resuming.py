@@ -11,7 +11,7 @@ import pytest
 from interrupted import finish, kill_at_random, start
 
 import xpnet
-from xpnet import CheckpointError, ConfigurationError, Dense, Network
+from xpnet import CheckpointError, ConfigurationError, Dense, Network, resuming
 from xpnet.resuming import Every, Run
 from xpnet.weights import read_arrays
 
@@ -284,3 +284,31 @@ def test_five_kills_at_random_moments_leave_no_trace(options: list[str], backend
     killed = sum(kill_at_random(tmp_path / "run", 0.3, chance, *options) for _ in range(5))
     assert killed > 0
     assert finish(start(tmp_path / "run", *options)) == expected
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"first": "0"},
+        {"done": -1},
+        {"done": 3},
+        {"stopped": None},
+        {"results": [1]},
+        {"callbacks": []},
+        {"callbacks": "none"},
+        {"settings": []},
+    ],
+    ids=str,
+)
+def test_a_damaged_note_is_refused_and_the_network_left_alone(
+    damage: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(make(), tmp_path, callbacks=[xpnet.EarlyStopping("loss")])
+    read = resuming.read_json
+    monkeypatch.setattr(resuming, "read_json", lambda text: read(text) | damage)
+    net = make(inputs=3)
+    before = net.get_weights()
+    with pytest.raises(CheckpointError, match="can be read"), pytest.warns(RuntimeWarning, match="is damaged"):
+        fit(net, tmp_path, callbacks=[xpnet.EarlyStopping("loss")])
+    for name, array in net.get_weights().items():
+        np.testing.assert_array_equal(array, before[name])

@@ -127,6 +127,16 @@ def test_a_named_backend_converts_in_and_out(backend_name, open_backend):
     assert all(type(w) is np.ndarray for w in model.coefs_)
 
 
+@pytest.mark.parametrize("low", [2**40, 2.0**24 + 1], ids=["beyond int32", "no float32"])
+def test_labels_do_not_go_through_a_named_backends_types(backend_name, open_backend, low):
+    open_backend(backend_name)
+    labels = np.array([low, low + 1])[(X[:, 0] > 0).astype(int)]
+    model = MLPClassifier((9,), max_iter=3, n_iter_no_change=50, random_state=1, backend=backend_name, dtype="float32")
+    found = model.fit(X, labels).predict(X)
+    assert found.dtype == labels.dtype
+    assert set(found) <= set(labels)
+
+
 def test_a_named_backend_takes_other_libraries_arrays(open_backend):
     strict, jax = open_backend("array-api-strict"), open_backend("jax")
     model = fresh(CLASSIFIERS["mlp"]).set_params(backend="array-api-strict", device="device2")

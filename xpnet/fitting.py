@@ -182,10 +182,12 @@ def fit(
         guard.finish()
         hooks.call("on_train_end", logs)
     except BaseException as error:
-        while ended and not looked_at and (guard.failed is None or ended[0][0] < guard.failed):
-            close()
-        network.recount()
-        hooks.call("on_train_interrupted", logs)
+        try:
+            while ended and not looked_at and (guard.failed is None or ended[0][0] < guard.failed):
+                close()
+            network.recount()
+        finally:
+            hooks.call("on_train_interrupted", logs)
         if isinstance(error, KeyboardInterrupt):
             error.add_note(_where(network, done, steps, run))
         raise

@@ -172,10 +172,11 @@ class Run:
             self._place = Place(network.epochs, network.history.epochs, 0, None)
         else:
             description, note, arrays, extra = self._found
+            states = [_joined(state, extra) for state in note["callbacks"]]
             fill(network, description, arrays)
             network.stop_training = note["stopped"]
-            for i, callback in enumerate(self._callbacks):
-                callback.restore(_joined(note["callbacks"][i], extra))
+            for callback, state in zip(self._callbacks, states, strict=True):
+                callback.restore(state)
             sums = {name: network.from_host(extra[f"sums.{name}"]) for name in network.zero_sums() if note["done"]}
             self._place = Place(note["first"], note["entries"], note["done"], sums or None)
             history.update({name: network.history[name][note["entries"] :] for name in note["results"]})
@@ -242,8 +243,10 @@ class Run:
         for path in sorted(self.folder.glob(FILES), reverse=True):
             try:
                 description, notes, arrays, extra = read_parts(path)
+                note = read_json(notes[NOTE])
+                _check_note(note, extra)
                 self.latest = path
-                return description, read_json(notes[NOTE]), arrays, extra
+                return description, note, arrays, extra
             except (CheckpointError, KeyError, ValueError) as error:
                 problem = error
             warnings.warn(f"{path} cannot be read and is passed over: {problem}", RuntimeWarning, stacklevel=5)
@@ -256,6 +259,18 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(f"cannot make the folder {str(self.folder)!r}: {error.strerror}") from error
+
+
+def _check_note(note: Any, extra: Arrays) -> None:
+    """Raise CheckpointError unless this is what :meth:`Run.save` notes of a run."""
+    forms = {"first": int, "entries": int, "done": int, "stopped": bool, "results": list, "settings": dict}
+    fine = isinstance(note, dict) and all(type(note.get(name)) is form for name, form in forms.items())
+    fine = fine and all(note[name] >= 0 for name in ("first", "entries", "done"))
+    fine = fine and isinstance(note.get("callbacks"), list) and isinstance(note["settings"].get("callbacks"), list)
+    fine = fine and len(note["callbacks"]) == len(note["settings"]["callbacks"])
+    fine = fine and all(isinstance(name, str) for name in note["results"])
+    if not fine or (note["done"] and "sums.loss" not in extra):
+        raise CheckpointError("what it notes of the run is damaged")
 
 
 def _difference(name: str, there: Any, here: Any) -> str | None:

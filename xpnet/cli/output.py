@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,8 +24,16 @@ def note(text: str) -> None:
 
 
 def print_json(content: Mapping[str, Any], stream: IO[str] | None = None) -> None:
-    """Print one JSON object in a line."""
-    print(json.dumps(content, ensure_ascii=False), file=stream or sys.stdout)
+    """Print one JSON object in a line, with null for NaN and infinity, which JSON does not have."""
+    print(json.dumps(_finite(content), ensure_ascii=False, allow_nan=False), file=stream or sys.stdout)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def refuse_overwriting(path: Path, force: bool) -> None:

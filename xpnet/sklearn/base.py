@@ -14,7 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
-from xpnet.sklearn.inputs import check_same_library, give_back, host_values, take_features, take_targets, take_weights
+from xpnet.sklearn.inputs import (
+    check_same_library,
+    give_back,
+    host_values,
+    is_foreign,
+    take_features,
+    take_targets,
+    take_weights,
+)
 from xpnet.sklearn.labels import Labels
 
 if TYPE_CHECKING:
@@ -94,7 +102,9 @@ class ClassifierParts(ClassifierMixin):
         found, X = self._run("classify", X, "predict")
         backend = self.network_.backend
         labels = self._labels.decode(np.asarray(backend.to_numpy(found)))
-        return give_back(backend.asarray(labels), backend, X) if labels.dtype.kind in "iufb" else labels
+        if labels.dtype.kind not in "iufb" or not is_foreign(X):
+            return labels  # by way of a device, they would lose what its types cannot hold
+        return give_back(backend.asarray(labels), backend, X)
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:

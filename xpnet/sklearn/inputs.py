@@ -17,7 +17,7 @@ from xpnet.errors import DataError, ShapeError
 if TYPE_CHECKING:
     from xpnet.backend import Array, Backend
 
-__all__ = ["give_back", "host_values", "open_for", "take_features", "take_targets", "take_weights"]
+__all__ = ["give_back", "host_values", "is_foreign", "open_for", "take_features", "take_targets", "take_weights"]
 
 
 def is_foreign(values: Any) -> bool:

@@ -90,8 +90,8 @@ class Compiled:
         """Return the plan with compiled kernels; itself where that fails."""
         try:
             return Plan(self.function, arguments, self.donated, plan.home, compile_now=True)
-        except Exception:  # the numbers are the same without
-            plan.waiting = False
+        except Exception as error:  # the numbers are the same without
+            plan.waiting, plan.problem = False, error
             return plan
 
     def _first_signature(self, arguments: tuple[Any, ...]) -> Any:

@@ -57,6 +57,7 @@ class Plan:
         kept, rest = _split(result, arguments[0]) if donated else ((), result)
         parts = (nodes, owned, self.home, leaves(kept), leaves(rest))
         self.waiting, self.spent = False, 0.0
+        self.problem: Exception | None = None  # why it goes on without kernels
         try:
             writer = Writer(*parts, fuse="now" if compile_now else "known")
             self.source = writer.write(inputs[len(owned) :])

@@ -269,5 +269,5 @@ def test_a_pipe_among_the_leftovers_is_not_waited_for(path: Path) -> None:
 
 
 def test_a_save_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    found = kill.run(40, 1, tmp_path)
+    found = kill.run(40, 1, tmp_path, longest=0.1)
     assert found["saves finished"]

@@ -265,6 +265,9 @@ def test_flatten_and_reshape_are_row_major(backend):
 def test_shapes_that_do_not_fit_are_refused_by_the_layer_that_minds():
     with pytest.raises(xpnet.ShapeError, match=r"layer 1: .*size 7"):
         Sequential([Dense(6), Reshape(7)]).build((3,))
+    with pytest.raises(xpnet.ShapeError, match="size 2"):
+        Reshape(2).build((4,))  # a multiple, but no axis is left open
+    assert Reshape((1,) * 63).build((1,)).out_shape == (1,) * 63
     with pytest.raises(xpnet.ShapeError, match=r"shape \(4,\).*shape \(3,\).*shortcut=Dense\(4\)"):
         Residual([Dense(4)]).build((3,))
     for layer in (Dense(1), BatchNorm(), LayerNorm(), Softmax()):
@@ -289,6 +292,9 @@ def test_shapes_that_do_not_fit_are_refused_by_the_layer_that_minds():
         (lambda: ELU("big"), "alpha"),
         (lambda: Reshape((2, -1, -1)), "at most one -1"),
         (lambda: Reshape((0,)), "positive integers"),
+        (lambda: Reshape((True, 2)), "positive integers"),
+        (lambda: Reshape((2.0,)), "positive integers"),
+        (lambda: Reshape((1,) * 64), "at most 63 axes"),
         (lambda: Sequential([]), "at least one layer"),
         (lambda: Sequential("relu"), "list of layers"),
         (lambda: Sequential(["reluu"]), "did you mean 'relu'"),

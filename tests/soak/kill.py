@@ -68,14 +68,14 @@ def kill_once(net: xpnet.Network, path: Path, before: int, delay: float) -> tupl
     return finished, generation_of(path)
 
 
-def run(kills: int, seed: int, folder: Path) -> Counter[str]:
-    """Kill so often; raise SystemExit at the first loss."""
+def run(kills: int, seed: int, folder: Path, longest: float = 0.008) -> Counter[str]:
+    """Kill so often, at most *longest* seconds after a start; raise SystemExit at the first loss."""
     draw, net, path, found = random.Random(seed), make(), folder / "net", Counter[str]()
     net.set_weights({name: np.zeros_like(array) for name, array in net.get_weights().items()})
     net.save(path)
     generation = 0
     for kill in range(kills):
-        finished, loaded = kill_once(net, path, generation, draw.uniform(0.0, 0.008))
+        finished, loaded = kill_once(net, path, generation, draw.uniform(0.0, longest))
         if loaded not in (finished, finished + 1):
             raise SystemExit(f"kill {kill}: generation {finished} was finished, and {loaded} is there")
         leftovers = [name for name in os.listdir(folder) if name.startswith(PREFIX)]

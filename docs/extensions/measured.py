@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,11 +37,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
 class Measured(SphinxDirective):
     """A directive whose content is Markdown that it writes itself."""
 
+    @abstractmethod
     def markdown(self) -> Iterable[str]:
-        raise NotImplementedError
+        """Return the lines."""
 
+    @abstractmethod
     def sources(self) -> Iterable[Path]:
-        raise NotImplementedError
+        """Return the files that they are made of."""
 
     def run(self) -> list[nodes.Node]:
         for path in self.sources():

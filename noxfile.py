@@ -160,7 +160,8 @@ def mutation(session: nox.Session) -> None:
 def doctests(session: nox.Session) -> None:
     """The examples in docstrings, the README and the pages beside it."""
     install(session, "-e.[strict,sklearn,plot,tensorboard]")
-    session.run("pytest", "--doctest-modules", "xpnet", "backends/xpnet_backends")
+    needs_jax = "backends/xpnet_backends/on_jax/pieces.py"  # which only on_jax imports, when a loop is compiled
+    session.run("pytest", "--doctest-modules", "xpnet", "backends/xpnet_backends", f"--ignore={needs_jax}")
     session.run("pytest", "tests/test_readme.py")
 
 

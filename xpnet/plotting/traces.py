@@ -69,8 +69,7 @@ def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: in
     for ax, (layer, values) in zip(panels, found.items(), strict=True):
         _histogram(ax, _finite(values), bins, COLORS[0])
         ax.set(title=_title(net, layer), xlabel="activation", ylabel="number of values")
-        zeros = float(np.mean(values == 0.0))
-        _note(ax, f"mean {values.mean():.3g}\ndeviation {values.std():.3g}" + (f"\n{zeros:.0%} are 0" if zeros else ""))
+        _note(ax, f"mean {values.mean():.3g}\ndeviation {values.std():.3g}", values)
     return panels
 
 
@@ -133,8 +132,7 @@ def plot_gradients(net: Network, x: Any, y: Any, *, of: str = "parameters", axes
         ax.set(title=_title(net, layer), xlabel="magnitude of the gradient", ylabel="number of values")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=span[1] - span[0] >= 2.0))
         ax.xaxis.set_major_formatter(_power_of_ten)
-        zeros = float(np.mean(values == 0.0))
-        _note(ax, f"root mean square {np.sqrt(np.mean(values**2)):.2g}" + (f"\n{zeros:.0%} are 0" if zeros else ""))
+        _note(ax, f"root mean square {np.sqrt(np.mean(values**2)):.2g}", values)
     return panels
 
 
@@ -174,7 +172,10 @@ def _title(net: Network, layer: str) -> str:
     return f"{layer}: {text if len(text) <= 32 else text[:31] + '…'}"
 
 
-def _note(ax: Axes, text: str) -> None:
+def _note(ax: Axes, text: str, values: Host) -> None:
+    """Write what describes the values in the corner, with the share of them that are 0."""
+    zeros = float(np.mean(values == 0.0))
+    text += f"\n{zeros:.0%} are 0" if zeros else ""
     ax.text(0.97, 0.95, text, transform=ax.transAxes, ha="right", va="top", fontsize="small")
 
 

@@ -131,13 +131,12 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def signature(tree: Any, flat: list[Any]) -> Any:
     """Return a key of a tree's structure, shapes and types, and collect its arrays in *flat*."""
-    kind = type(tree)
-    if kind is np.ndarray or isinstance(tree, np.ndarray):
+    if isinstance(tree, np.ndarray):
         flat.append(tree)
         return tree.shape, tree.dtype.char
     if tree is None:
         return None
-    if isinstance(tree, (tuple, list)):
+    if isinstance(tree, tuple | list):
         return tuple([signature(item, flat) for item in tree])
     if isinstance(tree, dict):
         return tuple([(name, signature(item, flat)) for name, item in tree.items()])

@@ -17,7 +17,7 @@ import numpy as np
 from xpnet_backends.on_numpy.graph import operands, root
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["EXPRESSIONS", "Group", "groups", "hoisted", "is_column_sum", "is_row_reduction", "role"]
+__all__ = ["EXPRESSIONS", "SMALL", "Group", "groups", "is_argmax", "is_column_sum", "is_row_reduction", "role"]
 
 EXPRESSIONS = {
     np.add: "{} + {}",
@@ -208,6 +208,15 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node]
     put_off: list[Node] = []
     waiting: set[int] = set()
 
+    def close() -> None:
+        nonlocal group
+        if group is not None:
+            found.extend([group] if group.pays else [])
+            order.extend((*group.members, *put_off))
+        group = None
+        put_off.clear()
+        waiting.clear()
+
     for node in hoisted(nodes):
         reads = {id(root(operand)) for operand in operands(node)}
         late = bool(reads & waiting)
@@ -216,8 +225,7 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node]
             continue
         start = _start(node, fixed)
         if group is not None and start is not None and (len(start) > 1 or prod(start) >= prod(group.shape)):
-            found, order = _closed(group, found, [*order, *group.members, *put_off])
-            group, put_off, waiting = None, [], set()
+            close()
         if group is None and start is not None:
             group = Group(start)
             group.add(node)
@@ -226,13 +234,8 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node]
             waiting.add(id(root(node)))
         else:
             order.append(node)
-    if group is not None:
-        found, order = _closed(group, found, [*order, *group.members, *put_off])
+    close()
     return order, found
-
-
-def _closed(group: Group, found: list[Group], order: list[Node]) -> tuple[list[Group], list[Node]]:
-    return ([*found, group] if group.pays else found), order
 
 
 def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:

@@ -77,8 +77,12 @@ class Group:
     def pays(self) -> bool:
         """Whether one kernel is likely to take less time than NumPy's operations one by one."""
         separate = sum(_cost(node) for node in self.members)
-        together = KERNEL_CALL + sum(KERNEL_ELEMENT * prod(_widest(node)) for node in self.members)
-        return len(self.members) > 1 and separate - together > MIN_GAIN
+        return len(self.members) > 1 and separate - KERNEL_CALL - self.work > MIN_GAIN
+
+    @property
+    def work(self) -> float:
+        """What the kernel's loops take, in ns."""
+        return sum(KERNEL_ELEMENT * prod(_widest(node)) for node in self.members)
 
 
 def _widest(node: Node) -> tuple[int, ...]:

@@ -12,11 +12,13 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
+from math import prod
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
 from xpnet_backends.on_numpy.graph import operands
 from xpnet_backends.on_numpy.tracing import Host, Node
@@ -40,6 +42,8 @@ class Source:
     ----------
     text : str
         ``kernel(rows, columns, *arrays)``; a vector has its elements for rows.
+    divisible : bool
+        Whether several threads can do some of the rows each: where no columns are summed, in NumPy's order.
     reads : list of (argument, role)
         Nodes and constants in the order of their arrays.
     writes : list of (Node, role)
@@ -72,6 +76,7 @@ class Source:
         self._needed_later = self._find_needed_later()
         for k, node in enumerate(group.members):
             self._write(k, node)
+        self.divisible = not group.column_sums
         self.text = self._assemble()
 
     def merge(self, result: int, read: int) -> None:
@@ -228,7 +233,7 @@ class Source:
     @property
     def rows(self) -> int:
         """Rows of a table; a vector's elements are divided among threads as rows are."""
-        return self.shape[0] if self.flat else int(np.prod(self.shape[:-1]))
+        return self.shape[0] if self.flat else prod(self.shape[:-1])
 
     def _assemble(self) -> str:
         arrays = [f"a{k}" for k in range(len(self.reads))] + [f"r{k}" for k in range(len(self.writes))]
@@ -251,25 +256,30 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
-_compiled: dict[Any, Callable[..., None]] = {}
+_compiled: dict[Any, Any] = {}
 
 
-def compiled(source: Source, arrays: list[Host], compile_now: bool) -> Callable[..., None] | None:
-    """Return the kernel of a source for arrays of these forms; None where it would have to be compiled and may not."""
-    key = source.text, tuple((array.ndim, array.dtype.char) for array in arrays)
-    if key not in _compiled and compile_now:
-        _compiled[key] = _compile(source, arrays)
+def compiled(source: Source, arrays: list[tuple[str, Host]], shared: bool, compile_now: bool) -> Any:
+    """Return the kernel of a source for arrays of these roles and forms, or what each thread does of a shared one.
+
+    None, where it would have to be compiled and may not.
+    """
+    forms = tuple((role, array.ndim, array.dtype.char) for role, array in arrays)
+    for key in [(source.text, forms, threads) for threads in ((False, True) if shared else (False,))]:
+        if key not in _compiled and compile_now:
+            known = _compiled.get((*key[:2], False))
+            _compiled[key] = _compile(source, arrays) if known is None else team.part(known, arrays)
     return _compiled.get(key)
 
 
-def _compile(source: Source, arrays: list[Host]) -> Any:
+def _compile(source: Source, arrays: list[tuple[str, Host]]) -> Any:
     import numba
 
     scope: dict[str, Any] = {"sqrt": np.sqrt, "inf": np.inf, **_functions()}
     scope |= {name: getattr(np, name) for name in ("float32", "float64", "uint32", "int32", "int64")}
     exec(compile(source.text, "<xpnet kernel>", "exec"), scope)
     function = numba.njit(error_model="numpy", nogil=True)(scope["kernel"])
-    function.compile((numba.intp, numba.intp, *(numba.typeof(array) for array in arrays)))
+    function.compile((numba.intp, numba.intp, *(numba.typeof(array) for _, array in arrays)))
     return function
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["available", "call", "matmul", "multiply", "suits"]
+__all__ = ["available", "call", "loaded", "matmul", "multiply", "suits"]
 
 MIN_TERMS = 1 << 18
 """Multiplications from which MKL is asked: a product of some 5 us, of which calling a C function from Python is a
@@ -42,9 +42,15 @@ def available() -> bool:
 
 
 @cache
+def loaded() -> ctypes.CDLL:
+    """Return MKL, loaded; it has to be there."""
+    return ctypes.CDLL(str(library()))
+
+
+@cache
 def routine(kind: str) -> Callable[..., None]:
     """Return ``cblas_sgemm`` (kind "f") or ``cblas_dgemm`` ("d")."""
-    found = ctypes.CDLL(str(library()))[{"f": "cblas_sgemm", "d": "cblas_dgemm"}[kind]]
+    found = loaded()[{"f": "cblas_sgemm", "d": "cblas_dgemm"}[kind]]
     number = {"f": ctypes.c_float, "d": ctypes.c_double}[kind]
     whole, place = ctypes.c_int, ctypes.c_void_p
     found.restype = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy import products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, operands_of, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, compiled
@@ -124,21 +124,31 @@ class Writer:
         """Write one compiled pass over several operations; only what is read outside leaves it."""
         end = self.position[id(group.members[-1])]
         source = Source(group, lambda node: self.last_use[id(node)] > end)
-        arrays = [self._group_operand(arg, found, source) for arg, found in source.reads]
+        arrays = [(found, self._group_operand(arg, found, source)) for arg, found in source.reads]
         claimed: set[int] = set()
-        results = []
         for k, (node, found) in enumerate(source.writes):
             into, over = self._group_destination(node, group, source, end, claimed)
             if over is None:
-                results.append(_formed(into, found, source))
+                arrays.append((found, _formed(into, found, source)))
             else:
                 source.merge(k, over)
-        scratch = [np.empty((1, source.columns), dtype) for dtype in source.scratch]
-        kernel = compiled(source, [*arrays, *results, *scratch], self.compile_now)
+        shared = source.divisible and group.work > team.WORTH and team.size() > 1
+        shared = shared and all(array.flags.c_contiguous for _, array in arrays)
+        scratch = (team.size() if shared else 1, source.columns)
+        arrays += [("scratch", np.empty(scratch, dtype)) for dtype in source.scratch]
+        if source.flat:
+            arrays = [("vector" if found == "table" else found, array) for found, array in arrays]
+        kernel = compiled(source, arrays, shared, self.compile_now)
         if kernel is None:
             raise KernelsMissing
-        names = [self._constant(array) for array in (*arrays, *results, *scratch)]
-        self.lines.append(f"{self._constant(kernel)}({source.rows}, {source.columns}, {', '.join(names)})")
+        names = ", ".join([self._constant(item) for item in (kernel, *(array for _, array in arrays))])
+        if shared:
+            table = team.table(source.rows, source.columns, arrays)
+            call = f"{self._constant(team.run())}{team.call(kernel, table)}"
+            self.lines.append(f"{call}  # {self._constant(table)}: {source.rows}, {source.columns}, {names}")
+        else:
+            kernel_name, _, rest = names.partition(", ")
+            self.lines.append(f"{kernel_name}({source.rows}, {source.columns}, {rest})")
         for key in {id(root(operand)) for node in group.members for operand in operands(node)} - group.inside:
             store = self.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:

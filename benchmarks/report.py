@@ -77,7 +77,7 @@ def reach(results: Results) -> list[dict[str, Any]]:
                 at_most(f"{work}: {ours} / torch", found[ours] / found["torch"], 1 / OVER_TORCH[work])
             if ours in found and "limit" in found:
                 at_most(f"{work}: {ours} / matrix products alone", found[ours] / found["limit"], 1.25)
-        for hand in ("jax-step", "jax-loop"):
+        for hand in ("jax-step", "jax-loop", "jax-epoch"):
             if "xpnet-jax" in found and hand in found:
                 at_most(f"{work}: xpnet-jax / {hand}", found["xpnet-jax"] / found[hand], 1 / 0.95)
     if {"xpnet-fit", "xpnet-bare"} <= medians.get("mlp", {}).keys():

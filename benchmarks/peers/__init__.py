@@ -50,6 +50,7 @@ PEERS = {
     ),
     "jax-step": Peer("JAX, jitted step", "jax_step", needs=("jax",), predicts=True),
     "jax-loop": Peer("JAX, loop inside jit", "jax_loop", needs=("jax",)),
+    "jax-epoch": Peer("JAX, shuffled epochs with accuracy inside jit", "jax_epoch", needs=("jax",)),
     "keras": Peer(
         "Keras on JAX, fit", "keras_fit", needs=("keras", "jax"), environment={"KERAS_BACKEND": "jax"}, predicts=True
     ),

@@ -58,11 +58,17 @@ class Model:
                     kept = 1 - self.work.dropout
                     x = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, number), kept, x.shape), x / kept, 0)
         losses = jax.nn.logsumexp(x, axis=1) - jnp.take_along_axis(x, y[:, None], axis=1)[:, 0]
-        return losses.mean(), new_running
+        return losses.mean(), (new_running, x)
 
     def step(self, state: State, x: Any, y: Any) -> tuple[State, Any]:
+        return self.measured_step(state, x, y)[:2]
+
+    def measured_step(self, state: State, x: Any, y: Any) -> tuple[State, Any, Any]:
+        """Also give the share of right answers; what a caller leaves unused, XLA does not compute."""
         key = jax.random.fold_in(state.key, state.step) if self.work.dropout else state.key
-        (loss, running), slopes = jax.value_and_grad(self.loss, has_aux=True)(state.params, state.running, key, x, y)
+        (loss, (running, scores)), slopes = jax.value_and_grad(self.loss, has_aux=True)(
+            state.params, state.running, key, x, y
+        )
         step, rate = state.step + 1, self.work.rate
         moments = state.moments
         if moments is None:
@@ -76,7 +82,8 @@ class Model:
                 lambda p, m, v: p - rate * (m / first) / (jnp.sqrt(v / second) + 1e-8), state.params, m, v
             )
             moments = (m, v)
-        return State(params, moments, running, state.key, step), loss
+        right = (scores.argmax(axis=1) == y).mean()
+        return State(params, moments, running, state.key, step), loss, right
 
     def weights(self) -> Weights:
         return [{name: np.array(value) for name, value in layer.items()} for layer in self.state.params]

@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
+from xpnet_backends.aligned import aligned_empty
 from xpnet_backends.machine import cpu_memory
 from xpnet_backends.on_jax.nn import NN
 
@@ -38,9 +39,12 @@ def open(device: object, dtype: str) -> Backend:
             if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = jnp.from_dlpack(values)
             if isinstance(values, np.ndarray):
-                # A copy of our own: JAX reads it later, when the caller may have written to the original.
+                # A copy of our own: JAX reads it later, when the caller may have written to the original. On a CPU
+                # it keeps the copy itself, if that is aligned, instead of making another.
                 kind = jax.dtypes.canonicalize_dtype(values.dtype if dtype is None else dtype)
-                return jax.device_put(np.array(values, dtype=kind), place)
+                copy = aligned_empty(values.shape, kind)
+                np.copyto(copy, values, casting="unsafe")
+                return jax.device_put(copy, place, may_alias=True)
             return jax.device_put(jnp.asarray(values, dtype=dtype), place)
 
     def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:

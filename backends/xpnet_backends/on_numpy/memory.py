@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from xpnet_backends.aligned import aligned_empty
 from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["Pool", "Store", "new_array"]
-
-ALIGNMENT = 64
-"""Bytes of a cache line."""
 
 
 class Store:
@@ -40,9 +38,7 @@ class Pool:
 
 def new_array(value: Host) -> Host:
     """Return new memory of the form of *value* that starts at a cache line."""
-    raw = np.empty(value.nbytes + ALIGNMENT, dtype=np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return _formed(raw[start : start + value.nbytes], value)
+    return aligned_empty(value.shape, value.dtype)
 
 
 def _formed(raw: Host, value: Host) -> Host:

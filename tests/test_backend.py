@@ -264,7 +264,17 @@ def test_the_same_backend_seen_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> 
 def test_nothing_registered_means_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     entries(monkeypatch)
     with pytest.raises(BackendError, match=r"no backend is registered.*pip install -e"):
-        xpnet.open_backend("numpy")
+        xpnet.open_backend("other")
+
+
+def test_nobody_else_can_be_a_backend_of_xpnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries(monkeypatch, ("numpy", "no_such_module_anywhere"))
+    assert xpnet.open_backend("numpy").name == "numpy"
+
+
+def test_opening_numpy_does_not_read_what_is_installed() -> None:
+    code = "import sys, xpnet; xpnet.open_backend('numpy'); sys.exit('importlib.metadata' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("value", ["no_such_module_anywhere", "xpnet_backends.on_numpy:missing"])

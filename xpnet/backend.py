@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.errors import BackendError, ConfigurationError, XpnetError, unknown_name
@@ -269,6 +271,21 @@ def _registered() -> dict[str, dict[str, EntryPoint]]:
 
 
 def _load(name: str) -> BackendModule:
+    """Import a backend's module: xpnet's own by its name, as reading what is installed takes 20 ms."""
+    if isinstance(name, str) and name.isidentifier() and find_spec(f"xpnet_backends.on_{name}"):
+        value = f"xpnet_backends.on_{name}"
+        load: Callable[[], Any] = partial(import_module, value)
+    else:
+        value, load = _find(name)
+    try:
+        module: BackendModule = load()
+    except Exception as error:
+        raise BackendError(f"backend {name!r} ({value}) cannot be imported: {_reason(error)}") from error
+    return module
+
+
+def _find(name: str) -> tuple[str, Callable[[], Any]]:
+    """Return the module that a name is registered for, and what loads it."""
     registered = _registered()
     if not registered:
         raise BackendError(
@@ -282,11 +299,7 @@ def _load(name: str) -> BackendModule:
             "uninstall one of them"
         )
     ((value, entry),) = registered[name].items()
-    try:
-        module: BackendModule = entry.load()
-    except Exception as error:
-        raise BackendError(f"backend {name!r} ({value}) cannot be imported: {_reason(error)}") from error
-    return module
+    return value, entry.load
 
 
 def _same(backend: Backend, device: object, dtype: object) -> Backend:

@@ -9,7 +9,7 @@ import numpy as np
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
-from xpnet_backends.on_numpy import kernels, products
+from xpnet_backends.on_numpy import products
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
@@ -59,6 +59,8 @@ def devices() -> list[str]:
     """Name the CPU, and what makes it faster here."""
     import os
     import platform
+
+    from xpnet_backends.on_numpy import kernels
 
     extras = [name for name, there in (("numba", kernels.available()), ("MKL", products.available())) if there]
     helped = f", with {' and '.join(extras)}" if extras else ""

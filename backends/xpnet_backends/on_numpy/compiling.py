@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.plan import Plan
+if TYPE_CHECKING:
+    from xpnet_backends.on_numpy.plan import Plan
 
 __all__ = ["Compiled", "loop"]
 
@@ -75,6 +76,8 @@ class Compiled:
                 plans.pop(next(iter(plans)))
             plans[key] = None
             return None
+        from xpnet_backends.on_numpy.plan import Plan  # here, as a first call does without
+
         homes = self._local.__dict__.setdefault("homes", {})
         try:
             made = Plan(self.function, arguments, self.donated, homes.get(first))
@@ -89,7 +92,7 @@ class Compiled:
     def _with_kernels(self, plan: Plan, arguments: tuple[Any, ...]) -> Plan:
         """Return the plan with compiled kernels; itself where that fails."""
         try:
-            return Plan(self.function, arguments, self.donated, plan.home, compile_now=True)
+            return type(plan)(self.function, arguments, self.donated, plan.home, compile_now=True)
         except Exception as error:  # the numbers are the same without
             plan.waiting, plan.problem = False, error
             return plan

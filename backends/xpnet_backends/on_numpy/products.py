@@ -13,11 +13,12 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.tracing import Host
+if TYPE_CHECKING:
+    from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["available", "call", "loaded", "matmul", "multiply", "suits"]
 

@@ -90,7 +90,7 @@ def together(session: nox.Session) -> None:
 
 @nox.session
 def mkl(session: nox.Session) -> None:
-    """The NumPy backend's own tests with MKL's products, where MKL can be had."""
+    """The NumPy backend's own tests with MKL's products and threads, where MKL can be had."""
     if platform.machine() not in ("x86_64", "AMD64") or sys.platform == "darwin":
         session.skip(f"there is no MKL for {sys.platform} on {platform.machine()}")
     install(session, "-e.[fast,mkl]")

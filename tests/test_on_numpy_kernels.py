@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
-from xpnet_backends.on_numpy import compiling, fusing, kernels
+from xpnet_backends.on_numpy import compiling, fusing, kernels, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet
@@ -12,9 +12,17 @@ from xpnet import Dense, Dropout, LayerNorm, Network
 pytest.importorskip("numba")
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """Fuse whatever can be fused, at once; give the sources of all kernels, each of which has to compile."""
+@pytest.fixture(params=["alone", "shared"])
+def made(request, monkeypatch):
+    """Fuse whatever can be fused, at once; give the sources of all kernels, each of which has to compile.
+
+    Each test runs with kernels of one thread, and of three where MKL's can be had.
+    """
+    if request.param == "shared":
+        if team._library() is None:
+            pytest.skip("MKL's threads cannot be had here: pip install 'xpnet[mkl]', on Linux")
+        monkeypatch.setattr(team, "size", lambda: 3)
+        monkeypatch.setattr(team, "WORTH", -1)
     found, failures = [], []
     original, compile_source = kernels.Source.__init__, kernels._compile
 

@@ -1,0 +1,73 @@
+"""Kernels on MKL's threads: when they are shared, by how many. Their numbers are in ``test_on_numpy_kernels.py``."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from xpnet_backends.on_numpy import compiling, products, team
+from xpnet_backends.on_numpy.compiling import Compiled
+
+pytest.importorskip("numba")
+needs_team = pytest.mark.skipif(
+    team._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]', on Linux"
+)
+
+
+def planned(rows, monkeypatch):
+    """Return the written function of two operations on so many rows of 512."""
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    compiled = Compiled(lambda x, b: np.maximum(x @ np.eye(512, dtype="float32") + b, 0.0))
+    x, b = np.random.default_rng(0).normal(size=(rows, 512)).astype("float32"), np.ones(512, "float32")
+    for _ in range(4):
+        found = compiled(x, b)
+    np.testing.assert_array_equal(found, np.maximum(x + b, 0.0))
+    (plan,) = compiled._local.plans.values()
+    return plan.source
+
+
+@needs_team
+def test_only_work_that_is_worth_it_is_shared(monkeypatch):
+    monkeypatch.setattr(team, "size", lambda: 2)
+    assert "GOMP_parallel" in planned(600, monkeypatch)
+    assert "GOMP_parallel" not in planned(16, monkeypatch)
+    monkeypatch.setattr(team, "size", lambda: 1)
+    assert "GOMP_parallel" not in planned(600, monkeypatch)
+
+
+@needs_team
+def test_sums_down_columns_stay_with_one_thread(monkeypatch):
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(team, "size", lambda: 2)
+
+    def function(x):
+        y = x @ np.eye(512, dtype="float32") * 2.0
+        return y, np.sum(y, axis=0)
+
+    compiled, x = Compiled(function), np.random.default_rng(0).normal(size=(600, 512)).astype("float32")
+    for _ in range(4):
+        found = compiled(x)
+    for array, plain in zip(found, function(x), strict=True):
+        np.testing.assert_array_equal(array, plain)
+    (plan,) = compiled._local.plans.values()
+    assert "kernel" in plan.source
+    assert "GOMP_parallel" not in plan.source
+
+
+@needs_team
+def test_the_number_of_threads_is_mkls(monkeypatch):
+    mkl = products.loaded()
+    before = mkl.MKL_Get_Max_Threads()
+    mkl.MKL_Set_Num_Threads(1)
+    try:
+        assert team.size() == 1
+    finally:
+        mkl.MKL_Set_Num_Threads(before)
+
+
+def test_another_threading_layer_has_other_threads():
+    code = "from xpnet_backends.on_numpy import team; print(team.size())"
+    environment = {**os.environ, "MKL_THREADING_LAYER": "GNU"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "1"

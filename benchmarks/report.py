@@ -10,7 +10,7 @@ from benchmarks.work import INFERENCE, TRAINING
 
 Results = dict[str, Any]
 
-OURS = ("xpnet", "xpnet-fit", "xpnet-jax", "xpnet-bare")
+OURS = ("xpnet", "xpnet-fit", "xpnet-core", "xpnet-jax", "xpnet-bare")
 RIVALS = ("torch", "torch-fused", "torch-compile", "keras", "sklearn", "jax-step")
 """Whom xpnet on NumPy has to be as fast as; the loop inside jit is for xpnet on JAX."""
 

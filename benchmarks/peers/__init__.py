@@ -41,6 +41,7 @@ NO_EXTRAS = tuple(name for name, work in TRAINING.items() if not (work.dropout o
 PEERS = {
     "xpnet": Peer("xpnet, train_step", "xpnet_step", predicts=True),
     "xpnet-fit": Peer("xpnet, fit", "xpnet_fit", {"backend": "numpy"}),
+    "xpnet-core": Peer("xpnet without extras, fit", "xpnet_fit", {"backend": "numpy", "extras": False}),
     "xpnet-bare": Peer("xpnet, the compiled step alone", "xpnet_bare", works=("moons", "mlp")),
     "xpnet-jax": Peer("xpnet on JAX, fit", "xpnet_fit", {"backend": "jax"}, needs=("jax",), predicts=True),
     "torch": Peer("torch eager", "torch_loop", needs=("torch",), predicts=True),

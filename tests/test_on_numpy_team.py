@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from xpnet_backends.on_numpy import compiling, products, team
+from xpnet_backends.on_numpy import compiling, loops, products, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
 pytest.importorskip("numba")
@@ -53,6 +53,37 @@ def test_sums_down_columns_stay_with_one_thread(monkeypatch):
     (plan,) = compiled._local.plans.values()
     assert "kernel" in plan.source
     assert "GOMP_parallel" not in plan.source
+
+
+@needs_team
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted(loops.NAMES))
+def test_numpys_own_loops_are_shared_bit_for_bit(name, dtype, monkeypatch):
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(team, "size", lambda: 3)
+    function = getattr(np, name)
+    compiled = Compiled(lambda x: function(x * 1.0))
+    for count in (20_000, 20_001, 20_065):
+        x = np.abs(np.random.default_rng(count).normal(size=count)).astype(dtype)
+        x[:4] = 0.0, np.inf, np.nan, 1e-40
+        with np.errstate(all="ignore"):
+            for _ in range(4):
+                found = compiled(x)
+            np.testing.assert_array_equal(found.view("uint8"), function(x).view("uint8"))
+    for plan in compiled._local.plans.values():
+        assert f"= {name}(" in plan.source.split("GOMP_parallel")[-1]
+
+
+@pytest.mark.parametrize("function", [np.add, np.frexp, np.matmul], ids=lambda function: function.__name__)
+def test_only_functions_of_one_array_have_such_a_loop(function):
+    assert loops._loop(function, "f") is None
+
+
+def test_a_loop_that_is_not_what_it_seems_is_left_alone(monkeypatch):
+    assert loops._loop(np.exp, "d") is not None
+    wrong = loops._UFunc.from_address(id(np.log))
+    monkeypatch.setattr(loops._UFunc, "from_address", lambda address: wrong)
+    assert loops._loop.__wrapped__(np.exp, "d") is None
 
 
 @needs_team

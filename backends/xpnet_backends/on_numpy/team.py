@@ -21,7 +21,7 @@ import numpy as np
 from xpnet_backends.on_numpy import products
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["WORTH", "call", "part", "run", "size", "table"]
+__all__ = ["WORTH", "call", "count", "part", "run", "size", "table"]
 
 WORTH = 8_000
 """ns of work from which a kernel is shared: handing it over and waiting for all takes 1,500."""
@@ -96,7 +96,7 @@ def part(kernel: Callable[..., None], arrays: list[tuple[str, Host]]) -> Any:
         f"    kernel(rows, columns, {', '.join(names)})",
     ]
     scope: dict[str, Any] = {"kernel": kernel, "carray": numba.carray, "pointer": _pointer()}
-    scope |= {"number": _count("omp_get_thread_num"), "members": _count("omp_get_num_threads")}
+    scope |= {"number": count("omp_get_thread_num"), "members": count("omp_get_num_threads")}
     scope |= {name: np.dtype(name).type for name in {"int64", *(array.dtype.name for _, array in arrays)}}
     exec(compile("\n".join(lines), "<xpnet part>", "exec"), scope)
     return numba.cfunc(numba.types.void(numba.types.voidptr))(scope["part"])
@@ -110,7 +110,8 @@ def _routines() -> ctypes.CDLL:
 
 
 @cache
-def _count(name: str) -> Any:
+def count(name: str) -> Any:
+    """Return a function of OpenMP's that takes nothing and gives an integer."""
     function = getattr(_routines(), name)
     function.argtypes, function.restype = (), ctypes.c_int
     return function

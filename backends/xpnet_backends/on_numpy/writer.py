@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import products, team
+from xpnet_backends.on_numpy import loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, operands_of, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, compiled
@@ -38,7 +38,7 @@ class Writer:
         self.kept = [_node_of(leaf) for leaf in kept]
         self.rest = [_node_of(leaf) for leaf in rest]
         self.nodes = needed(nodes, [*self.kept, *self.rest])
-        self.compile_now = fuse == "now"
+        self.fuse = fuse
         self.groups: dict[int, Group] = {}
         if fuse != "never" and available():
             self.nodes, found = groups(self.nodes, self._is_fixed)
@@ -102,14 +102,30 @@ class Writer:
         dtypes = {operand.value.dtype for operand in operands(node)}
         names = [self._operand(arg, dtypes) for arg in node.args]
         into = self._destination(node, in_place=node.function is not np.matmul)
+        if len(names) == 1 and self._write_shared(node.function, names[0], into):
+            return
         out = f"out={into}" if node.function in (np.maximum, np.minimum) else into
         self.lines.append(f"{self._constant(node.function)}({', '.join([*names, out])})")
+
+    def _write_shared(self, function: Any, name: str, into: str) -> bool:
+        """Write a function of one array for several threads, where kernels are used and it is long enough."""
+        given, written = self._array(name), self._array(into)
+        if self.fuse == "never" or not available() or given is None or written is None:
+            return False
+        if not loops.suits(function, given, written):
+            return False
+        if self.fuse != "now" and not loops.part.cache_info().currsize:
+            raise KernelsMissing
+        table = loops.table(function, given, written)
+        call = f"{self._constant(team.run())}{team.call(loops.part(), table)}"
+        self.lines.append(f"{call}  # {self._constant(table)}: {into} = {function.__name__}({name})")
+        return True
 
     def _write_product(self, node: Node) -> None:
         """Write a product of two matrices; a large one is MKL's, by addresses where all memory is known."""
         names = [self._operand(arg, set()) for arg in node.args]
         into = self._destination(node)
-        known = [place for name in (*names, into) if isinstance(place := self.scope.get(name), np.ndarray)]
+        known = [place for name in (*names, into) if (place := self._array(name)) is not None]
         recorded = [arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args]
         function: Any = np.dot
         if products.available() and products.suits(*recorded):
@@ -138,7 +154,7 @@ class Writer:
         arrays += [("scratch", np.empty(scratch, dtype)) for dtype in source.scratch]
         if source.flat:
             arrays = [("vector" if found == "table" else found, array) for found, array in arrays]
-        kernel = compiled(source, arrays, shared, self.compile_now)
+        kernel = compiled(source, arrays, shared, self.fuse == "now")
         if kernel is None:
             raise KernelsMissing
         names = ", ".join([self._constant(item) for item in (kernel, *(array for _, array in arrays))])
@@ -324,7 +340,11 @@ class Writer:
 
     def _known(self, node: Node) -> Host | None:
         """Return the node's array if it exists now."""
-        found = self.scope.get(self.names[id(node)])
+        return self._array(self.names[id(node)])
+
+    def _array(self, name: str) -> Host | None:
+        """Return the array of a name, if it exists now."""
+        found = self.scope.get(name)
         return found if isinstance(found, np.ndarray) else None
 
     def _operand(self, arg: Any, dtypes: set[Any]) -> str:

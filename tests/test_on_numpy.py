@@ -337,3 +337,24 @@ def test_threads_do_not_meet_in_a_plan():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_large_result_is_new_memory_at_each_call_and_written_once():
+    compiled, x = Compiled(lambda x: {"copy": x * 1, "shifted": x + 1.0, "total": np.sum(x * 2.0)}), np.arange(9000.0)
+    kept = [compiled(x + i) for i in range(4)]
+    for i, found in enumerate(kept):
+        np.testing.assert_array_equal(found["copy"], x + i)
+        np.testing.assert_array_equal(found["shifted"], x + i + 1.0)
+    (plan,) = compiled._local.plans.values()
+    assert plan.source.count(".copy()") == 1  # of the total alone
+
+
+def test_a_result_that_is_given_twice_or_read_again_is_copied():
+    def function(x):
+        y = x * 2.0
+        return y, y, y + 1.0, y[:3]
+
+    compiled, x = Compiled(function), np.arange(9000.0)
+    for i in range(4):
+        for found, plain in zip(compiled(x + i), function(x + i), strict=True):
+            np.testing.assert_array_equal(found, plain)

@@ -1,8 +1,9 @@
 """What stops training where numbers stop being finite: at the step that did it, with the state before it.
 
 A look at the device costs a wait, so it is taken where the loop waits anyway: at the end of an epoch (for short ones
-every tenth of a second), and within long ones every second. What a look finds is then pinned to its step by
-training once more, a step at a time, from the last state that was found good. Nothing is added to the step itself.
+every tenth of a second), and within long ones every second; a large network is looked at so rarely that looks and the
+copies that they make take a hundredth of the time. What a look finds is then pinned to its step by training once more,
+a step at a time, from the last state that was found good. Nothing is added to the step itself.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ SECONDS = 1.0
 SHORT = 0.1
 """Seconds of training after which the end of an epoch is worth a look, which costs up to 1.5 ms on JAX; a loss that is
 not finite is seen without."""
+
+SHARE = 0.01
+"""Of the time, what looks may take."""
 
 HALVINGS = 10
 """Steps in a row that are skipped at most: a rate a thousand times lower does not help either."""
@@ -75,7 +79,8 @@ class Guard:
         self._known: State | None = None  # the network's state as training has left it
         self._window: list[Window] = []  # epochs since then, and where in them
         self._looked = 0.0
-        self._asked: dict[int, Any] = {}  # what inspect() will have found after an epoch
+        self._cost = 0.0  # seconds that the last look took
+        self._asked: dict[int, Any] = {}  # what a look after an epoch will have found
         self._last: Carry = None
         self._mended: Carry | None = None
         self._skipped = 0
@@ -97,7 +102,7 @@ class Guard:
         if self._known is network.state and not self.stepwise:
             self._window.append((*place, done))
         elif self.policy != "ignore":
-            self._remember(self._ask(carry)[1], (*place, done))
+            self._remember(network.copied(carry), (*place, done))
         if before or self.stepwise:
             before = self._around(before, place)
         self._last = carry
@@ -120,7 +125,7 @@ class Guard:
             if not fine:
                 self._treat()
             self._remember(copy)
-        elif self.observed or (not self._asked and time.monotonic() - self._looked >= SHORT):
+        elif self.observed or (not self._asked and self._is_due(SHORT)):
             # The question is put before the loop waits for the epoch's results; the answer is looked at after.
             self._asked[epoch] = self._ask(self._last)
 
@@ -140,18 +145,28 @@ class Guard:
     def finish(self) -> None:
         """Look at what training ends with, if the last epochs were too short for a look; raises as ``end_epoch``."""
         if self.policy != "ignore" and self._window and not self.stepwise:
-            last = self._window[-1][0]
-            self._asked[last] = self._ask(self._last)
-            self._answer(last)
+            if not self._is_fine(self._last):
+                self._treat()
+            self._window.clear()
 
     def _time(self, source: Source, done: int) -> bool:
         """Whether to look within an epoch."""
         if isinstance(source, Stream) and done % RECENT == 0:
             return True  # its batches are gone afterwards
-        return time.monotonic() - self._looked >= SECONDS
+        return self._is_due(SECONDS)
+
+    def _is_due(self, pause: float) -> bool:
+        return time.monotonic() - self._looked >= max(pause, self._cost / SHARE)
 
     def _ask(self, carry: Carry) -> Any:
-        return self.network.inspect(carry)
+        """Ask the device whether a carry is finite, and for a copy of it."""
+        begin = time.monotonic()
+        asked = self.network.finite(carry), self.network.copied(carry)
+        self._cost = time.monotonic() - begin
+        return asked
+
+    def _is_fine(self, carry: Carry) -> bool:
+        return bool(self.network.backend.to_numpy(self.network.finite(carry)))
 
     def _answer(self, epoch: int) -> None:
         fine, copy = self._asked.pop(epoch, (None, None))
@@ -172,15 +187,16 @@ class Guard:
 
     def _around(self, before: Before | None, place: tuple[int, Source, Host | None, int]) -> Before:
         """Return what is asked before each step: it puts a mended state in place, and sees where a hook makes one."""
+        network = self.network
 
         def around(batch: int, carry: Carry) -> Carry:
             carry, self._mended = carry if self._mended is None else self._mended, None
             given = before(batch, carry) if before else carry
             if given[0] is not carry[0] and self.policy != "ignore":
                 # Training again from before this would not meet it, so what was before is looked at now.
-                if not self._inspect(carry)[0]:
+                if not self._is_fine(carry):
                     self._treat()
-                self._remember(self._ask(given)[1], (*place, batch))
+                self._remember(network.copied(given), (*place, batch))
             return given
 
         return around
@@ -202,8 +218,8 @@ class Guard:
             network.set_scale(network.scale / 2)
             warnings.warn(f"skipped {where}. The learning rate is {network.learning_rate:g} now", RuntimeWarning, 4)
             counted = network.backend.asarray(np.asarray(step + 1, dtype=np.int32), dtype=network.backend.xp.int32)
-            self._good = self._inspect((network.state._replace(step=counted), sums))[1]
-            self._mended = self._inspect(self._good)[1]
+            self._good = network.copied((network.state._replace(step=counted), sums))
+            self._mended = network.copied(self._good)
             return self._mended
         self.failed = epoch
         undone = max(network.epochs - epoch, 0)
@@ -218,11 +234,10 @@ class Guard:
         carry = self._good
         for epoch, source, order, size, start in self._window:
             for number, batch in enumerate(source.again(order, size, start), start):
-                before = self._inspect(carry)[1]
+                before = self.network.copied(carry)
                 carry = self.network.train_functions.on_batch(carry, batch)
-                fine, carry = self._inspect(carry)
                 last = epoch, number, batch, before
-                if not fine:
+                if not self._is_fine(carry):
                     return last
         # Compiled a step at a time, arithmetic may round differently, and a step at the edge come out finite.
         return last

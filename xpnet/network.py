@@ -531,10 +531,10 @@ class Network:
         added: Sums = self._compiled("measure")(sums, model, batch)
         return added
 
-    def inspect(self, carry: tuple[State, Sums]) -> tuple[Array, tuple[State, Sums]]:
-        """Return whether what a step carries is finite, 0-d on the device, and a copy of it."""
-        found: tuple[Array, tuple[State, Sums]] = self._compiled("inspect")(carry)
-        return found
+    def finite(self, carry: tuple[State, Sums]) -> Array:
+        """Return whether what a step carries is finite, 0-d on the device."""
+        fine: Array = self._compiled("finite")(carry)
+        return fine
 
     def trace_batch(self, batch: Batch) -> tuple[dict[str, Host], dict[str, Host]]:
         """Return what :meth:`trace` and :meth:`gradients` give, for a batch on the device."""
@@ -545,10 +545,9 @@ class Network:
             {name: np.array(host(value)) for name, value in flatten(gradients)},
         )
 
-    def copied(self, sums: Sums) -> Sums:
-        """Return sums that outlive the next step."""
-        copy: Sums = self._compiled("copied")(sums)
-        return copy
+    def copied(self, tree: Any) -> Any:
+        """Return a state, sums or both that outlive the next step."""
+        return self._compiled("copied")(tree)
 
     def results(self, sums: Sums) -> dict[str, float]:
         """Wait for the device and return loss and metrics."""

@@ -170,19 +170,14 @@ class Program:
         shapes = {metric.name: metric.shape(self.out_shape) for metric in self.metrics}
         return {name: self.xp.zeros(shape, dtype=self.dtype) for name, shape in {"loss": (2,), **shapes}.items()}
 
-    def copied(self, sums: Sums) -> Sums:
-        """Return the sums in memory of their own: the next step may write over those that it is not given."""
-        copy: Sums = _copied(sums)
-        return copy
-
     def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """Return loss and metrics from an epoch's sums, on the host."""
         total, weight = (float(part) for part in sums["loss"])
         loss = total / weight if self.loss.reduction == "mean" and weight else total
         return {"loss": loss, **{metric.name: metric.result(sums[metric.name]) for metric in self.metrics}}
 
-    def inspect(self, carry: tuple[State, Sums]) -> tuple[Array, tuple[State, Sums]]:
-        """Return whether what a step carries is finite, 0-d, and a copy of it in memory that no step is given.
+    def finite(self, carry: tuple[State, Sums]) -> Array:
+        """Return whether what a step carries is finite, 0-d.
 
         Looks at the running loss and at every array that training changes. None of them recovers from NaN or
         infinity, so one look tells of all steps before it.
@@ -193,7 +188,11 @@ class Program:
         for tree in (state.optimizer, state.layers):
             for _, array in flatten(tree):
                 fine = fine & xp.all(xp.isfinite(array))
-        return fine, (State(*(_copied(part) for part in state)), _copied(sums))
+        return fine
+
+    def copied(self, tree: Any) -> Any:
+        """Return a state, sums or both in memory of their own: the next step may write over what it is given."""
+        return _copied(tree)
 
     def _key(self, state: State) -> Any:
         return make_key(state.words, state.step, self.xp) if self.model.random else None
@@ -225,6 +224,10 @@ def _added(total: Sums, sums: Sums) -> Sums:
 def _copied(tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {name: _copied(value) for name, value in tree.items()}
+    if isinstance(tree, State):
+        return State(*(_copied(part) for part in tree))
+    if isinstance(tree, tuple):
+        return tuple([_copied(part) for part in tree])
     return tree * 1  # exact, and recorded by backends that record, as `asarray(copy=True)` is not
 
 

@@ -19,6 +19,9 @@ __all__ = ["KernelsMissing", "Writer"]
 METHODS = (np.take, np.argmax, np.argmin, np.reshape)
 """Functions that are quicker as methods of their first argument, an array for certain."""
 
+LARGE = 1 << 14
+"""Bytes of a result from which a copy takes longer than new memory."""
+
 
 class KernelsMissing(Exception):
     """Kernels would have to be compiled, and may not yet."""
@@ -46,6 +49,7 @@ class Writer:
         self.position = {id(node): i for i, node in enumerate(self.nodes)}
         self.last_use = last_uses(self.nodes, [*self.kept, *self.rest])
         self.target = successors(self.kept, home, self.last_use, self.position)
+        self.fresh = self._find_fresh()
         self.slots: dict[int, Host] = {}
         self.scope: dict[str, Any] = {"copyto": np.copyto}
         self.names: dict[int, str] = {}
@@ -58,6 +62,17 @@ class Writer:
         """Say whether a node's memory is known when the function is written."""
         base = root(node)
         return any(base is owned for owned in self.owned) or base.kind not in ("input", "call")
+
+    def _find_fresh(self) -> set[int]:
+        """Return the large results of one operation that nothing else reads: they get new memory at each call.
+
+        In the plan's memory they would have to be copied before they are handed out.
+        """
+        inner = {id(root(operand)) for node in self.nodes for operand in operands(node)}
+        inner |= {id(root(leaf)) for leaf in self.kept if isinstance(leaf, Node)}
+        leaves = [leaf for leaf in self.rest if isinstance(leaf, Node) and leaf.value.nbytes >= LARGE]
+        once = [leaf for leaf in leaves if sum(other is leaf for other in leaves) == 1 and id(leaf) not in inner]
+        return {id(leaf) for leaf in once if leaf.kind == "ufunc" and id(leaf) not in self.groups}
 
     # Writing
 
@@ -101,6 +116,10 @@ class Writer:
             return
         dtypes = {operand.value.dtype for operand in operands(node)}
         names = [self._operand(arg, dtypes) for arg in node.args]
+        if id(node) in self.fresh:
+            self._place(node, Store(f"v{self.position[id(node)]}", None))
+            self.lines.append(f"{self.names[id(node)]} = {self._constant(node.function)}({', '.join(names)})")
+            return
         into = self._destination(node, in_place=node.function is not np.matmul)
         if len(names) == 1 and self._write_shared(node.function, names[0], into):
             return
@@ -255,7 +274,7 @@ class Writer:
         """Return the name of a result that shares no memory with the plan, nor with donated arrays to be changed."""
         if not isinstance(leaf, Node):
             return f"{self._constant(np.asarray(leaf))}.copy()"
-        if root(leaf).kind == "input" and self.stores[id(leaf)].array is None:
+        if id(leaf) in self.fresh or (root(leaf).kind == "input" and self.stores[id(leaf)].array is None):
             return self.names[id(leaf)]
         self.lines.append(f"r{i} = {self.names[id(leaf)]}.copy()")
         return f"r{i}"

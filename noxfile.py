@@ -98,6 +98,16 @@ def mkl(session: nox.Session) -> None:
 
 
 @nox.session
+def nvrtc(session: nox.Session) -> None:
+    """The CuPy backend's kernels, compiled for three generations of GPUs by NVIDIA's compiler; no GPU is needed."""
+    if sys.platform == "darwin" or platform.machine() not in ("x86_64", "AMD64", "aarch64"):
+        session.skip(f"there is no NVRTC for {sys.platform} on {platform.machine()}")
+    install(session, *nox.project.dependency_groups(PROJECT, "nvrtc"))
+    session.run("pytest", "tests/test_on_cupy_kernels.py", "-k", "compile or float32_kernels")
+    session.run("python", "tests/compiled_kernels.py")
+
+
+@nox.session
 def onnx(session: nox.Session) -> None:
     """ONNX files, the shell's too, run in onnxruntime, and the page about them."""
     install(session, "-e.[onnx]", "onnxruntime")

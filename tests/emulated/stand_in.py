@@ -1,4 +1,4 @@
-"""As much of CuPy as the launches of kernels need, on NumPy arrays, with this machine's C++ compiler for NVRTC.
+"""As much of CuPy as its backend needs, on NumPy arrays; kernels' sources go to this machine's C++ compiler.
 
 ``install(monkeypatch)`` puts it in the place of CuPy.
 """
@@ -13,9 +13,10 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import array_api_compat.numpy
 import numpy as np
 import pytest
 from xpnet_backends.on_cupy import fused
@@ -38,6 +39,8 @@ class RawModule:
     """A source, compiled when it is made."""
 
     def __init__(self, code: str, options: tuple[str, ...]) -> None:
+        if COMPILER is None:
+            pytest.skip("no C++ compiler on this machine: neither g++ nor c++")
         assert options == OPTIONS
         self.library = _built(code)
 
@@ -69,15 +72,50 @@ def _built(code: str) -> ctypes.CDLL:
         return ctypes.CDLL(str(built))
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Stand in for CuPy; skip the test where there is no compiler."""
-    if COMPILER is None:
-        pytest.skip("no C++ compiler on this machine: neither g++ nor c++")
+class Place(str):
+    """A GPU: the processor, under a number. Knows how often work was given to it."""
+
+    id: int
+    entered = 0
+
+    def __new__(cls, number: int) -> Place:
+        made = super().__new__(cls, "cpu")  # what NumPy's functions take
+        made.id = number
+        return made
+
+    def __enter__(self) -> None:
+        Place.entered += 1
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class OutOfMemoryError(MemoryError):
+    """Has the name of CuPy's."""
+
+
+class CUDARuntimeError(RuntimeError):
+    """Has the name of CuPy's."""
+
+
+def install(monkeypatch: pytest.MonkeyPatch, gpus: int = 2) -> ModuleType:
+    """Stand in for CuPy on a machine with so many GPUs."""
     module = ModuleType("cupy")
-    for name in ("ascontiguousarray", "empty", "empty_like", "uint32", "zeros"):
+    for name in ("asarray", "ascontiguousarray", "empty", "empty_like", "from_dlpack", "ndarray", "uint32", "zeros"):
         setattr(module, name, getattr(np, name))
-    module.RawModule = RawModule  # type: ignore[attr-defined]
+    stream = SimpleNamespace(synchronize=lambda: None)
+    runtime = SimpleNamespace(
+        getDeviceCount=lambda: gpus,
+        runtimeGetVersion=lambda: 13000,
+        getDeviceProperties=lambda number: {"name": b"stand-in", "totalGlobalMem": 2**30},
+        CUDARuntimeError=CUDARuntimeError,
+    )
+    cuda = SimpleNamespace(Device=Place, runtime=runtime, get_current_stream=lambda: stream)
+    for name, value in {"asnumpy": np.array, "cuda": cuda, "RawModule": RawModule, "__version__": "0"}.items():
+        setattr(module, name, value)
     monkeypatch.setitem(sys.modules, "cupy", module)
+    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", array_api_compat.numpy)
+    monkeypatch.setattr(array_api_compat, "cupy", array_api_compat.numpy, raising=False)
     for name in ("_kernel", "_module"):  # caches of their own: what is compiled here is not CuPy's
         monkeypatch.setattr(fused, name, cache(getattr(fused, name).__wrapped__))
     return module

@@ -159,3 +159,24 @@ def test_a_lost_gpu_leaves_the_last_checkpoint(cupy: Any, monkeypatch: pytest.Mo
     assert served.epochs >= 3
     for name, value in served.get_weights().items():
         np.testing.assert_array_equal(value, weights[served.epochs][name])
+
+
+def test_cupy_itself_says_what_is_missing() -> None:
+    cupy = pytest.importorskip("cupy")
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        failure = error
+    else:
+        pytest.skip("there is a GPU: nothing is missing")
+    with pytest.raises(BackendError, match=r"no GPU answers \(cudaError.*nvidia-smi"):
+        xpnet.open_backend("cupy")
+    found = xpnet.available_backends()["cupy"]
+    assert not found.available
+    assert "no GPU answers" in found.problem
+    assert "the GPU failed" in str(failures.explain(failure))
+    full = cupy.cuda.memory.OutOfMemoryError(10, 20, 30)
+    assert "smaller batch_size" in str(failures.explain(full))
+    with pytest.raises(ImportError) as raised:
+        from cupy_backends.cuda.libs import cublas  # noqa: F401 (cupy-cuda13x without -ctk brings no library of CUDA)
+    assert "cuda13x-ctk" in str(failures.explain(raised.value))

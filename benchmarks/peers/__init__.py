@@ -102,8 +102,10 @@ GPU_PEERS = {
     "cuda-fused": _torch("torch, fused Adam", fused=True),
     "cuda-epoch": _torch("torch, fused Adam, shuffled", fused=True, shuffled=True),
     "cuda-compile": _torch("torch.compile", predicts=True, fused=True, mode="default"),
-    "cuda-reduce-overhead": _torch("torch.compile, reduce-overhead", predicts=True, fused=True, mode="reduce-overhead"),
-    "cuda-max-autotune": _torch("torch.compile, max-autotune", predicts=True, fused=True, mode="max-autotune"),
+    "cuda-reduce-overhead": _torch(
+        "torch.compile (reduce-overhead)", predicts=True, fused=True, mode="reduce-overhead"
+    ),
+    "cuda-max-autotune": _torch("torch.compile (max-autotune)", predicts=True, fused=True, mode="max-autotune"),
     "cuda-graph": _torch("torch, captured by hand", fused=True, mode="graph"),
     "cuda-graph-epoch": _torch("torch, captured by hand, shuffled", fused=True, mode="graph", shuffled=True),
     "gpu-jax-step": _jax("JAX, jitted step", predicts=True),

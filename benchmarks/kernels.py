@@ -35,7 +35,9 @@ QUICK = {"parameters": (1000,), "classes": ((20, 10),), "units": ((20, 40),)}
 
 
 BETAS = (0.9, 0.999, 1e-8)
+DECAY = 0.01
 RATE = 0.2
+"""Of dropout."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ def cases(sizes: dict[str, Any]) -> Iterator[Case]:
             lambda *arrays: fused.adam(None, *arrays, *BETAS),
             lambda xp, *arrays: nn.adam(xp, *arrays, *BETAS),
             partial(draw_moments, size),
+        )
+        yield Case(
+            f"adamw, {size:,} parameters",
+            32 * size,
+            lambda *arrays: fused.adamw(*arrays, DECAY, *BETAS),
+            plain_adamw,
+            partial(draw_decaying, size),
         )
     for rows, classes in sizes["classes"]:
         yield Case(
@@ -104,6 +113,12 @@ def draw_moments(size: int) -> tuple[np.ndarray, ...]:
     )
 
 
+def draw_decaying(size: int) -> tuple[np.ndarray, ...]:
+    """The same, with the mask of what decays before rate and step."""
+    *vectors, rate, step = draw_moments(size)
+    return *vectors, (np.arange(size) % 100 > 0).astype(np.float32), rate, step
+
+
 def draw_scores(rows: int, classes: int) -> tuple[np.ndarray, ...]:
     labels = np.random.default_rng().integers(classes, size=rows)
     return normal(rows, classes), np.eye(classes, dtype=np.float32)[labels]
@@ -120,6 +135,11 @@ def draw_slopes(rows: int, units: int) -> tuple[np.ndarray, ...]:
 def draw_key() -> tuple[np.ndarray, ...]:
     host = xpnet.open_backend("numpy").xp
     return tuple(np.asarray(word) for word in make_key(host.nn.words(key_words(0)), np.asarray(1, np.int32), host))
+
+
+def plain_adamw(xp: Any, g: Any, p: Any, m: Any, v: Any, mask: Any, rate: Any, step: Any) -> Any:
+    p *= 1.0 - (rate * DECAY) * mask
+    return nn.adam(xp, g, p, m, v, rate, step, *BETAS)
 
 
 def plain_backward(xp: Any, y: Any, dy: Any) -> tuple[Any, Any]:

@@ -101,6 +101,20 @@ def test_every_peer_predicts_what_its_weights_say(name: str, precision: str) -> 
     assert (runner.deviation > 1e-6) == (precision == "bf16")
 
 
+def test_the_peer_on_the_kernels_does_the_same_mathematics(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in.install(monkeypatch)
+    pool, reference = make_pool(TINY), plain(TINY)
+    options = {"device": "cuda", "precision": "fp32"}
+    peers = [make_trainer(name, TINY, first_weights(TINY), pool, options) for name in ("cupy-kernels", "cupy-bare")]
+    assert "adam" in peers[0].network.backend.nn
+    assert peers[1].network.backend.nn == {}
+    for each in (reference, *peers):
+        each.train(1, False)
+    for each in peers:
+        for one, other in zip(each.weights(), reference.weights(), strict=True):
+            np.testing.assert_allclose(one["weight"], other["weight"], atol=1e-5)
+
+
 def test_names_of_peers_works_and_parts_fit_together() -> None:
     assert set(gpu_report.OURS) | set(gpu_report.COMPILED) | {gpu_report.HOST} <= set(GPU_PEERS)
     assert set(gpu_report.LARGE) <= set(FOR_GPUS) <= set(TRAINING) | set(INFERENCE)
@@ -221,7 +235,7 @@ def test_kernels_are_measured_beside_plain_operations(monkeypatch: pytest.Monkey
     found = kernels.measure(xpnet.open_backend("numpy"), kernels.QUICK, 1e-6)
     rate = found.pop("copy_bytes_a_second")
     assert rate > 0
-    assert len(found) == 5
+    assert len(found) == 6
     for name, case in found.items():
         assert case["kernel_error"] < 1e-6, name
         assert case["plain_error"] < 1e-6, name

@@ -63,8 +63,9 @@ def adam(
     epsilon: float,
 ) -> tuple[Array, Array, Array]:
     """Do in one pass what :func:`xpnet.nn.adam` does, in the vectors' own memory."""
+    rate, count = (_like(params, number) for number in (learning_rate, step))
     moments = _moments(params, beta1, beta2, epsilon)
-    _flat("adam", "adam", params.size, gradient, params, m, v, learning_rate, step, *moments)
+    _flat("adam", "adam", params.size, gradient, params, m, v, rate, count, *moments)
     return params, m, v
 
 
@@ -82,10 +83,18 @@ def adamw(
     epsilon: float,
 ) -> tuple[Array, Array, Array]:
     """Shrink what *mask* marks by ``learning_rate * decay``, then do what :func:`adam` does, in one pass."""
+    rate, count = (_like(params, number) for number in (learning_rate, step))
     moments = _moments(params, beta1, beta2, epsilon)
-    rate = params.dtype.type(decay)
-    _flat("adam", "adamw", params.size, gradient, params, m, v, mask, learning_rate, step, rate, *moments)
+    shrinkage = params.dtype.type(decay)
+    _flat("adam", "adamw", params.size, gradient, params, m, v, mask, rate, count, shrinkage, *moments)
     return params, m, v
+
+
+def _like(params: Array, number: Array) -> Array:
+    """Return a 0-d array of the parameters' type, on the device: the kernels read it as that."""
+    import cupy
+
+    return cupy.asarray(number, dtype=params.dtype)
 
 
 def _moments(params: Array, beta1: float, beta2: float, epsilon: float) -> list[Any]:
@@ -101,7 +110,8 @@ def softmax_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array
     rows, classes = logits.shape
     losses, slopes = cupy.empty(rows, dtype=logits.dtype), cupy.empty((rows, classes), dtype=logits.dtype)
     kernel = _kernel("softmax_cross_entropy", "softmax_cross_entropy", logits.dtype.name)
-    arguments = (cupy.ascontiguousarray(logits), cupy.ascontiguousarray(targets), losses, slopes)
+    tables = (cupy.ascontiguousarray(table, dtype=logits.dtype) for table in (logits, targets))
+    arguments = (*tables, losses, slopes)
     blocks = min(-(-rows * WARP // THREADS), BLOCKS)
     if blocks:
         kernel((blocks,), (THREADS,), (*arguments, _long(rows), _int(classes)))

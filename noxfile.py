@@ -97,6 +97,25 @@ def mkl(session: nox.Session) -> None:
     pytest(session, "--backend", "numpy", *map(str, Path("tests").glob("test_on_numpy*.py")), "tests/test_layers.py")
 
 
+@nox.session(default=False)
+def cupy_without_gpu(session: nox.Session) -> None:
+    """CuPy itself, installed where there is no GPU: what is said then."""
+    if sys.platform == "darwin":
+        session.skip("there is no CuPy for macOS")
+    install(session, "-e.[cuda13x]")
+    session.run("pytest", "tests/test_on_cupy.py", "tests/test_backend.py", "--backend", "cupy", "--backend", "numpy")
+
+
+@nox.session
+def nvrtc(session: nox.Session) -> None:
+    """The CuPy backend's kernels, compiled for three generations of GPUs by NVIDIA's compiler; no GPU is needed."""
+    if sys.platform == "darwin" or platform.machine() not in ("x86_64", "AMD64", "aarch64"):
+        session.skip(f"there is no NVRTC for {sys.platform} on {platform.machine()}")
+    install(session, *nox.project.dependency_groups(PROJECT, "nvrtc"))
+    session.run("pytest", "tests/test_on_cupy_kernels.py", "-k", "compile or float32_kernels")
+    session.run("python", "tests/compiled_kernels.py")
+
+
 @nox.session
 def onnx(session: nox.Session) -> None:
     """ONNX files, the shell's too, run in onnxruntime, and the page about them."""

@@ -10,39 +10,31 @@ Each peer runs in a process of its own; the rounds of all peers take turns; figu
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from benchmarks import report, startup
+from benchmarks.command import log, machine, parse_measuring, save
 from benchmarks.end_to_end import GOAL, MNIST, MOST_EPOCHS
 from benchmarks.peers import PEERS
-from benchmarks.processes import ROOT, WorkerFailed, ask
+from benchmarks.processes import WorkerFailed, ask
 from benchmarks.rounds import measure_work
-from benchmarks.work import INFERENCE, TRAINING, as_dict
+from benchmarks.work import FOR_GPUS, INFERENCE, TRAINING, as_dict
 
 PARTS = ("import", "cold-start", "size", "memory", "sweep", "mnist-98")
-MEASURABLE = (*TRAINING, *INFERENCE, *PARTS)
+MEASURABLE = (*(name for name in (*TRAINING, *INFERENCE) if name not in FOR_GPUS), *PARTS)
 MEMORY_WORK = "mnist-full"
 MEMORY_PEERS = tuple(name for name in PEERS if PEERS[name].does(MEMORY_WORK) and name != "torch-compile")
 PACKAGES = ("xpnet", "numpy", "torch", "jax", "jaxlib", "keras", "scikit-learn", "numba", "mkl", "scipy")
 
 
-def log(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    results: dict[str, Any] = {"machine": machine(options), "works": {}, "parts": {}}
+    results: dict[str, Any] = {"machine": machine(options, PACKAGES), "works": {}, "parts": {}}
     begin = perf_counter()
     for number, name in enumerate(options.only, 1):
         log(f"[{number}/{len(options.only)}] {name}, after {perf_counter() - begin:.0f} s")
@@ -57,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     results["reach"] = report.reach(results)
     print(report.text(results))
     if options.out is not None:
-        save(results, options.out)
+        save(results, options.out, "cpu", report.picture)
     return 1 if report.faults(results) else 0
 
 
@@ -67,71 +59,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--only", nargs="+", choices=MEASURABLE, default=list(MEASURABLE), metavar="WORK", help=", ".join(MEASURABLE)
     )
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
-    parser.add_argument("--rounds", type=int, help="rounds of every peer (default: 5)")
-    parser.add_argument("--seconds", type=float, help="length of a round (default: 0.6)")
     parser.add_argument("--threads", type=int, help="threads of every library (default: what each one takes)")
-    parser.add_argument(
-        "--quick", action="store_true", help="one very short round: shows that all runs, measures nothing"
-    )
     parser.add_argument("--full", action="store_true", help="do the whole moons sweep instead of extrapolating it")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        nargs="?",
-        const=ROOT / "benchmarks" / "results",
-        help="folder for the JSON file and the picture (without a value: benchmarks/results)",
-    )
-    options = parser.parse_args(arguments)
-    for name in ("rounds", "seconds", "threads"):
-        value = getattr(options, name)
-        if value is not None and value <= 0:
-            parser.error(f"--{name} must be above 0; got {value}")
-    options.rounds = options.rounds or (1 if options.quick else 5)
-    options.seconds = options.seconds or (0.02 if options.quick else 0.6)
-    return options
-
-
-def machine(options: argparse.Namespace) -> dict[str, Any]:
-    """What the figures depend on, and how busy the machine was."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "date": datetime.date.today().isoformat(),
-        "revision": revision(),
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": versions,
-        "threads": options.threads or "default",
-        "thread_variables": {k: v for k, v in os.environ.items() if k.endswith(("_NUM_THREADS", "THREAD_TIMEOUT"))},
-        "load_before": os.getloadavg(),
-        "rounds": options.rounds,
-        "round_seconds": options.seconds,
-        "quick": options.quick,
-    }
-
-
-def processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def revision() -> str | None:
-    """The commit that was measured, with a plus where files differ from it."""
-    try:
-        command = ["git", "describe", "--always", "--dirty=+"]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return parse_measuring(parser, arguments, "threads")
 
 
 def startup_runs(options: argparse.Namespace) -> int:
@@ -198,17 +128,6 @@ PART_FUNCTIONS = {
     "sweep": sweep,
     "mnist-98": mnist_98,
 }
-
-
-def save(results: dict[str, Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{results['machine']['date']}-cpu"
-    stem.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
-    print(f"wrote {stem.with_suffix('.json')}")
-    if report.picture(results, stem.with_suffix(".png")):
-        print(f"wrote {stem.with_suffix('.png')}")
-    else:
-        print("no picture: matplotlib is not installed")
 
 
 if __name__ == "__main__":

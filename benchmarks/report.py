@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import PEERS
+from benchmarks.peers import ALL_PEERS
 from benchmarks.work import INFERENCE, TRAINING
 
 Results = dict[str, Any]
@@ -24,24 +25,24 @@ def text(results: Results) -> str:
     inference = [name for name in results["works"] if name in INFERENCE]
     for names, unit in ((training, "microseconds a step"), (inference, "microseconds a call")):
         if names:
-            blocks.append(_table(results, names, f"{unit} (median)", _median))
-            blocks.append(_table(results, names, "spread of the rounds: (largest - smallest) / median", _spread))
+            blocks.append(table(results, names, f"{unit} (median)", median_cell))
+            blocks.append(table(results, names, "spread of the rounds: (largest - smallest) / median", spread_cell))
             for ours in OURS[:2]:
                 if any(ours in results["works"][name]["peers"] for name in names):
-                    blocks.append(_table(results, names, f"times the time of {title_of(ours, names[0])}", _ratio(ours)))
+                    blocks.append(table(results, names, f"times the time of {title_of(ours, names[0])}", ratio(ours)))
     blocks += [_part(name, part) for name, part in results["parts"].items()]
     if left_out := _left_out(results):
         blocks.append("left out\n" + "\n".join(left_out))
     if wrong := faults(results):
         blocks.append("WRONG RESULTS\n" + "\n".join(wrong))
     if results["reach"]:
-        blocks.append("aims\n" + "\n".join(_aim(row) for row in results["reach"]))
+        blocks.append("aims\n" + "\n".join(aim_line(row) for row in results["reach"]))
     return "\n\n".join(blocks)
 
 
 def title_of(peer: str, work: str) -> str:
     """A peer's title; how it trains does not matter at inference."""
-    title = PEERS[peer].title
+    title = ALL_PEERS[peer].title
     return title.partition(",")[0] if work in INFERENCE else title
 
 
@@ -111,7 +112,13 @@ def reach(results: Results) -> list[dict[str, Any]]:
 
 
 def picture(results: Results, path: Path) -> bool:
-    """Draw each peer's time relative to xpnet's, a panel a work; False without matplotlib or without works."""
+    """Draw each peer's time, a panel a work; False without matplotlib."""
+    machine = results["machine"]
+    return draw(results, path, OURS, ("limit", "source"), f"{machine['processor']}, {machine['cores']} cores")
+
+
+def draw(results: Results, path: Path, ours: Iterable[str], aside: Iterable[str], hardware: str) -> bool:
+    """Draw :func:`picture`, with *ours* in blue and those that stand *aside* in grey."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -135,12 +142,12 @@ def picture(results: Results, path: Path) -> bool:
             [m - least for m, least in zip(medians, low, strict=True)],
             [most - m for m, most in zip(medians, high, strict=True)],
         ]
-        colors = ["#1f6fb4" if p in OURS else "#999999" if p in ("limit", "source") else "#e09040" for p in order]
+        colors = ["#1f6fb4" if p in ours else "#999999" if p in aside else "#e09040" for p in order]
         # Dots: on a logarithmic axis the length of a bar says nothing.
         for place, median in enumerate(medians):
             error = [[errors[0][place]], [errors[1][place]]]
             axes.errorbar(median, place, xerr=error, fmt="o", markersize=8, color=colors[place])
-        labels = (f"{title_of(peer, name)}: {_significant(m)}" for peer, m in zip(order, medians, strict=True))
+        labels = (f"{title_of(peer, name)}: {significant(m)}" for peer, m in zip(order, medians, strict=True))
         axes.set_yticks(range(len(order)), labels)
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -150,7 +157,7 @@ def picture(results: Results, path: Path) -> bool:
     machine = results["machine"]
     figure.suptitle(
         f"microseconds a step or call (median, range of {machine['rounds']} rounds); blue: xpnet\n"
-        f"{machine['processor']}, {machine['cores']} cores, {machine['date']}",
+        f"{hardware}, {machine['date']}",
         fontsize=10,
     )
     figure.savefig(path, dpi=110)
@@ -168,8 +175,8 @@ def _machine(machine: dict[str, Any]) -> str:
     return "\n".join(lines + (["--quick: these figures mean nothing"] if machine["quick"] else []))
 
 
-def _table(results: Results, names: list[str], title: str, cell: Any) -> str:
-    peers = [peer for peer in PEERS if any(peer in results["works"][name]["peers"] for name in names)]
+def table(results: Results, names: list[str], title: str, cell: Any) -> str:
+    peers = [peer for peer in ALL_PEERS if any(peer in results["works"][name]["peers"] for name in names)]
     rows = [["", *names]]
     for peer in peers:
         cells = (cell(results["works"][name]["peers"], peer) for name in names)
@@ -182,25 +189,25 @@ def _table(results: Results, names: list[str], title: str, cell: Any) -> str:
     return title + "\n" + "\n".join(lines)
 
 
-def _median(peers: dict[str, Any], peer: str) -> str:
-    return _significant(peers[peer]["median"]) if peer in peers else ""
+def median_cell(peers: dict[str, Any], peer: str) -> str:
+    return significant(peers[peer]["median"]) if peer in peers else ""
 
 
-def _spread(peers: dict[str, Any], peer: str) -> str:
+def spread_cell(peers: dict[str, Any], peer: str) -> str:
     if peer not in peers:
         return ""
     low, high = peers[peer]["spread"]
     return f"{(high - low) / peers[peer]['median']:.0%}"
 
 
-def _ratio(ours: str) -> Any:
+def ratio(ours: str) -> Any:
     def cell(peers: dict[str, Any], peer: str) -> str:
         return f"{peers[peer]['median'] / peers[ours]['median']:.2f}" if {ours, peer} <= peers.keys() else ""
 
     return cell
 
 
-def _significant(value: float) -> str:
+def significant(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
@@ -237,5 +244,5 @@ def _left_out(results: Results) -> list[str]:
     return [f"  {peer} ({', '.join(places)}): {reason}" for (peer, reason), places in reasons.items()]
 
 
-def _aim(row: dict[str, Any]) -> str:
+def aim_line(row: dict[str, Any]) -> str:
     return f"  {'met   ' if row['met'] else 'MISSED'}  {row['figure']:8.3f}  (at most {row['bound']:.3f})  {row['aim']}"

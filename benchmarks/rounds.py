@@ -6,42 +6,74 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
-from benchmarks.peers import PEERS
+from benchmarks.peers import ALL_PEERS
 from benchmarks.processes import Worker, WorkerFailed
 from benchmarks.work import INFERENCE, TRAINING, first_weights, loss_of, make_pool
 
 PAUSE = 0.1
 """Seconds between two peers, in which the threads of the first stop spinning."""
 
+ALLOWED = {"fp32": (0.05, 1e-4), "tf32": (0.05, 5e-3), "bf16": (0.1, 5e-2)}
+"""By precision: how far the loss's first decrease may be from float64's, as a share, and a probability as it is."""
+
 Log = Callable[[str], None]
 
 
 def measure_work(
-    name: str, peers: list[str], rounds: int, seconds: float, threads: int | None, log: Log
+    name: str,
+    peers: Iterable[str],
+    rounds: int,
+    seconds: float,
+    threads: int | None,
+    log: Log,
+    *,
+    device: str | None = None,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
-    """Return microseconds a step by peer, with every round, and why a peer was left out."""
+    """Return microseconds a step by peer, with every round, and why a peer was left out.
+
+    With a *device*, which is for peers that have one, all are built at the same time: building is not timed, and where
+    it compiles it takes minutes. They are warmed and measured one after the other in any case.
+    """
     results: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     workers: dict[str, Worker] = {}
+
+    def build(peer: str) -> None:
+        _guard(workers, left_out, peer, lambda w: results.__setitem__(peer, w.answer() | {"rounds": []}))
+
+    def warm(peer: str) -> None:
+        _guard(workers, left_out, peer, lambda w: results[peer].update(_told(w, "warm")))
+        log(f"  {peer}: " + (f"left out, {left_out[peer]}" if peer in left_out else "ready"))
+
     try:
         for peer in peers:
-            if missing := PEERS[peer].missing():
+            if missing := ALL_PEERS[peer].missing():
                 left_out[peer] = f"not installed: {', '.join(missing)}"
-            elif PEERS[peer].does(name):
-                config = {"peer": peer, "work": name, "seconds": seconds, "threads": threads}
-                workers[peer] = Worker(["benchmarks.worker", json.dumps(config)], threads, PEERS[peer].environment)
-                _guard(workers, left_out, peer, lambda w: results.__setitem__(peer, w.answer() | {"rounds": []}))  # noqa: B023
-                log(f"  {peer}: " + (f"left out, {left_out[peer]}" if peer in left_out else "ready"))
+            elif precision not in ALL_PEERS[peer].precisions:
+                left_out[peer] = f"computes in {' and '.join(ALL_PEERS[peer].precisions)}, not in {precision}"
+            elif ALL_PEERS[peer].does(name):
+                workers[peer] = _worker(peer, name, seconds, threads, device, precision)
+                if device is None:
+                    build(peer)
+                    if peer in workers:
+                        warm(peer)
+        if device is not None:
+            for peer in list(workers):
+                build(peer)
+            for peer in list(workers):
+                warm(peer)
         for number in range(rounds):
             # Every other round runs backwards, so that nobody always follows the same neighbour.
             for peer in list(workers)[:: -1 if number % 2 else 1]:
                 time.sleep(PAUSE)
                 _guard(workers, left_out, peer, lambda w: results[peer]["rounds"].append(_one_round(w)))  # noqa: B023
         for peer in list(workers):
-            _guard(workers, left_out, peer, lambda w: results[peer].update(_ended(w)))  # noqa: B023
+            _guard(workers, left_out, peer, lambda w: results[peer].update(_told(w, "end")))  # noqa: B023
     finally:
         for worker in workers.values():
             worker.close()
@@ -51,8 +83,16 @@ def measure_work(
     for peer, result in results.items():
         result["median"] = statistics.median(result["rounds"])
         result["spread"] = [min(result["rounds"]), max(result["rounds"])]
-        result["wrong"] = fault(name, peer, result, reference)
+        result["wrong"] = fault(name, peer, result, reference, precision)
     return {"peers": results, "left_out": left_out}
+
+
+def _worker(peer: str, work: str, seconds: float, threads: int | None, device: str | None, precision: str) -> Worker:
+    """Start the process of one peer."""
+    options = {"device": device, "precision": precision} if ALL_PEERS[peer].placed else {}
+    config = {"peer": peer, "work": work, "seconds": seconds, "threads": threads, "options": options}
+    environment = ALL_PEERS[peer].environment | ALL_PEERS[peer].precisions[precision]
+    return Worker(["benchmarks.worker", json.dumps(config)], threads, environment)
 
 
 def _guard(workers: dict[str, Worker], left_out: dict[str, str], peer: str, action: Callable[[Worker], object]) -> None:
@@ -67,15 +107,15 @@ def _guard(workers: dict[str, Worker], left_out: dict[str, str], peer: str, acti
 
 
 def _one_round(worker: Worker) -> float:
-    worker.tell("go")
-    return float(worker.answer()["microseconds"])
+    return float(_told(worker, "go")["microseconds"])
 
 
-def _ended(worker: Worker) -> dict[str, Any]:
-    worker.tell("end")
+def _told(worker: Worker, order: str) -> dict[str, Any]:
+    worker.tell(order)
     return worker.answer()
 
 
+@cache
 def after_one_pass(name: str) -> float:
     """The loss after one pass over the pool from the common weights, in float64 by the plain peer."""
     from benchmarks.peers.numpy_source import Trainer
@@ -87,15 +127,17 @@ def after_one_pass(name: str) -> float:
     return loss_of(work, trainer.weights(), pool)
 
 
-def fault(name: str, peer: str, result: dict[str, Any], reference: float | None) -> str | None:
+def fault(name: str, peer: str, result: dict[str, Any], reference: float | None, precision: str = "fp32") -> str | None:
     """Say what shows that a peer did not do the work, or None.
 
     Every peer's loss has to be finite and lower in the end than at the start. Where nothing random differs, the
-    decrease in the first pass, from equal weights over equal batches, has to be the reference's within 5 %.
+    decrease in the first pass, from equal weights over equal batches, has to be the reference's, to the share that the
+    precision of products allows.
     """
+    share, largest = ALLOWED[precision]
     if name in INFERENCE:
         far = result["deviation"]
-        return None if far < 1e-4 else f"probabilities are {far:.2g} from those of the given weights"
+        return None if far < largest else f"probabilities are {far:.2g} from those of the given weights"
     before, first, after = result["before"], result["after_pass"], result["after"]
     if after is None:
         return None
@@ -103,6 +145,6 @@ def fault(name: str, peer: str, result: dict[str, Any], reference: float | None)
         return f"loss went from {before:.6f} to {after:.6f}"
     work = TRAINING[name]
     alone = work.dropout or (peer == "sklearn" and work.binary)
-    if not alone and abs(first - reference) > 0.05 * abs(before - reference):
+    if not alone and abs(first - reference) > share * abs(before - reference):
         return f"loss after one pass is {first:.6f}, not {reference:.6f}"
     return None

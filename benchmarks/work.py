@@ -53,13 +53,25 @@ TRAINING = {
         Work("mnist-full", (784, 64, 10), 60_000, "sgd", 0.1, "sigmoid", pool=1),
         Work("mlp", (784, 512, 512, 10), 128, "adam", 1e-5, "relu"),
         Work("wide", (784, 2048, 2048, 10), 1024, "adam", 1e-6, "relu", pool=4),
+        Work("huge", (784, 4096, 4096, 10), 8192, "adam", 5e-7, "relu", pool=2),
         Work("mlp-dropout", (784, 512, 512, 10), 128, "adam", 1e-5, "relu", dropout=0.2),
         Work("mlp-batchnorm", (784, 512, 512, 10), 128, "adam", 1e-5, "relu", batch_norm=True),
     )
 }
 
-INFERENCE = {"predict-1": (TRAINING["mlp"], 1, 64), "predict-10000": (TRAINING["mlp"], 10_000, 2)}
+INFERENCE = {
+    "predict-1": (TRAINING["mlp"], 1, 64),
+    "predict-64": (TRAINING["mlp"], 64, 64),
+    "predict-8192": (TRAINING["mlp"], 8192, 2),
+    "predict-10000": (TRAINING["mlp"], 10_000, 2),
+    "huge-predict-1": (TRAINING["huge"], 1, 64),
+    "huge-predict-64": (TRAINING["huge"], 64, 64),
+    "huge-predict-8192": (TRAINING["huge"], 8192, 2),
+}
 """A network, rows of one call, and how many different inputs are cycled through."""
+
+FOR_GPUS = ("huge", "predict-64", "predict-8192", "huge-predict-1", "huge-predict-64", "huge-predict-8192")
+"""What is measured on a GPU alone."""
 
 
 class Pool(NamedTuple):

@@ -1,8 +1,8 @@
 """One peer at one work, in a process of its own: prepares, proves that it learns, then runs a round when told.
 
-    python -m benchmarks.worker '{"peer": ..., "work": ..., "seconds": ..., "threads": ...}'
+    python -m benchmarks.worker '{"peer": ..., "work": ..., "seconds": ..., "threads": ..., "options": {...}}'
 
-Answers are JSON lines: one when ready, one a round (microseconds), one at the end.
+Answers are JSON lines: one when the peer is built, one when it is warm, one a round (microseconds), one at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
-from benchmarks.peers import PEERS
+from benchmarks.peers import ALL_PEERS
 from benchmarks.work import (
     INFERENCE,
     TRAINING,
@@ -33,6 +33,9 @@ from benchmarks.work import (
     make_pool,
     probabilities,
 )
+
+Options = dict[str, Any]
+"""What a peer for GPUs is told besides: its device and precision. Empty for the others."""
 
 WARM_UP = 6
 """Rounds, by their length, before the first that counts."""
@@ -53,12 +56,12 @@ class Runner(Protocol):
 class Training:
     """Steps over a pool of batches. The first pass goes in the pool's order, so that peers can be compared."""
 
-    def __init__(self, name: str, work: Work) -> None:
+    def __init__(self, name: str, work: Work, options: Options) -> None:
         self.work, self.pool = work, make_pool(work)
         weights = first_weights(work)
         self.units = len(self.pool)
         self.before = loss_of(work, weights, self.pool)
-        self.trainer = make_trainer(name, work, weights, self.pool)
+        self.trainer = make_trainer(name, work, weights, self.pool, options)
         self.trainer.train(1, False)
         self.after_pass = self._loss()
 
@@ -77,16 +80,19 @@ class Training:
 
 
 class Inference:
-    """Predictions for rows as a user holds them, given back as probabilities on the host."""
+    """Predictions for rows as a user holds them, or that lie on the GPU; given back as probabilities on the host."""
 
-    def __init__(self, name: str, work: Work, rows: int, count: int) -> None:
+    def __init__(self, name: str, work: Work, rows: int, count: int, options: Options) -> None:
         weights = first_weights(work)
         small = make_pool(replace(work, pool=1))
-        self.predict = make_trainer(name, work, weights, small).predict
+        trainer = make_trainer(name, work, weights, small, options)
+        self.predict = trainer.predict
         generator = np.random.default_rng(4)
         self.inputs = [generator.standard_normal((rows, work.sizes[0]), dtype=np.float32) for _ in range(count)]
         self.units = count
         wanted = probabilities(work, weights, self.inputs[0][:64])
+        if options:
+            self.inputs = [trainer.place(x) for x in self.inputs]
         self.deviation = float(np.max(np.abs(np.asarray(self.predict(self.inputs[0]))[:64] - wanted)))
 
     def run(self, repetitions: int) -> float:
@@ -105,14 +111,16 @@ class Inference:
         return {}
 
 
-def make_trainer(name: str, work: Work, weights: Weights, pool: Pool) -> Any:
-    peer = PEERS[name]
+def make_trainer(name: str, work: Work, weights: Weights, pool: Pool, options: Options | None = None) -> Any:
+    peer = ALL_PEERS[name]
     module = importlib.import_module(f"benchmarks.peers.{peer.module}")
-    return module.Trainer(work, weights, pool, **peer.options)
+    return module.Trainer(work, weights, pool, **peer.options, **(options or {}))
 
 
-def make_runner(name: str, work: str) -> Runner:
-    return Inference(name, *INFERENCE[work]) if work in INFERENCE else Training(name, TRAINING[work])
+def make_runner(name: str, work: str, options: Options) -> Runner:
+    if work in INFERENCE:
+        return Inference(name, *INFERENCE[work], options)
+    return Training(name, TRAINING[work], options)
 
 
 def repetitions_for(runner: Runner, seconds: float) -> int:
@@ -135,10 +143,12 @@ def warm_up(runner: Runner, repetitions: int, seconds: float) -> None:
 
 
 def measure(config: dict[str, Any], answers: IO[str]) -> None:
-    runner = make_runner(config["peer"], config["work"])
+    runner = make_runner(config["peer"], config["work"], config.get("options", {}))
+    say(answers, runner.ready())
+    sys.stdin.readline()  # until the machine is this peer's alone
     repetitions = repetitions_for(runner, config["seconds"])
     warm_up(runner, repetitions, WARM_UP * config["seconds"])
-    say(answers, {**runner.ready(), "steps_a_round": repetitions * runner.units})
+    say(answers, {"steps_a_round": repetitions * runner.units})
     for order in sys.stdin:
         if order.strip() != "go":
             break
@@ -179,7 +189,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     config = json.loads(sys.argv[1])
-    if config["threads"] and "torch" in PEERS[config["peer"]].needs:
+    if config["threads"] and "torch" in ALL_PEERS[config["peer"]].needs:
         import torch
 
         torch.set_num_threads(config["threads"])

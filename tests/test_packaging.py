@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from xpnet_backends.on_cupy.sources import FUNCTIONS
 
 import xpnet
 
@@ -58,6 +59,7 @@ def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
     assert {name for name in names if not name.startswith(info)} == sources()
     assert {f"{info}/licenses/LICENSE", f"{info}/entry_points.txt"} <= names
     assert {"xpnet/py.typed", "xpnet_backends/py.typed"} <= names
+    assert {f"xpnet_backends/on_cupy/kernels/{file}.cu" for file in FUNCTIONS} <= names
 
 
 def test_the_wheel_is_small(wheel: Path) -> None:

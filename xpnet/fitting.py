@@ -11,7 +11,7 @@ from xpnet import callbacks as known_callbacks
 from xpnet.batches import Before, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN
 from xpnet.checks import check_integer
-from xpnet.errors import ConfigurationError
+from xpnet.errors import BackendError, ConfigurationError
 from xpnet.guarding import Guard
 from xpnet.intake import Intake
 from xpnet.progress import choose_progress
@@ -183,13 +183,14 @@ def fit(
         hooks.call("on_train_end", logs)
     except BaseException as error:
         try:
-            while ended and not looked_at and (guard.failed is None or ended[0][0] < guard.failed):
+            lost = isinstance(error, BackendError)  # and with it the results that nobody has fetched
+            while ended and not looked_at and not lost and (guard.failed is None or ended[0][0] < guard.failed):
                 close()
             network.recount()
         finally:
             hooks.call("on_train_interrupted", logs)
-        if isinstance(error, KeyboardInterrupt):
-            error.add_note(_where(network, done, steps, run))
+        if isinstance(error, KeyboardInterrupt | BackendError):
+            error.add_note(_where(network, done, steps, run, usable=not isinstance(error, BackendError)))
         raise
     return history
 
@@ -261,13 +262,14 @@ def _open_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Run | None
     return Run(checkpoint, resume=resume, every=every, keep=keep)
 
 
-def _where(network: Network, done: int, steps: int | None, run: Run | None) -> str:
+def _where(network: Network, done: int, steps: int | None, run: Run | None, *, usable: bool) -> str:
     """Return where training was interrupted, and how it goes on."""
     batches = f"{done} of {steps} batches" if steps else f"{done} batches"
     saved = f" The last checkpoint is {run.latest}; resume=True goes on from it." if run and run.latest else ""
+    state = " The network can be used, saved and trained on." if usable else ""
     return (
-        f"training stopped in epoch {network.epochs} (from 0) after {batches}, {network.steps} steps in all. The "
-        f"network can be used, saved and trained on.{saved}"
+        f"training stopped in epoch {network.epochs} (from 0) after {batches}, {network.steps} steps in all."
+        f"{state}{saved}"
     )
 
 

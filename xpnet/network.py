@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
 from xpnet.checks import check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
-from xpnet.errors import ConfigurationError, NotBuiltError, ShapeError
+from xpnet.errors import BackendError, ConfigurationError, NotBuiltError, ShapeError
 from xpnet.fitting import EVALUATION_ROWS, History
 from xpnet.intake import Intake
 from xpnet.layers import Sequential
@@ -519,7 +520,8 @@ class Network:
 
     def recount(self) -> None:
         """Take the count of steps from the device, where a call that was interrupted may have done some."""
-        self.steps = int(self.backend.to_numpy(self.state.step))
+        with suppress(BackendError):  # the device may be what ended training
+            self.steps = int(self.backend.to_numpy(self.state.step))
 
     def zero_sums(self) -> Sums:
         """Return what an epoch's sums start from."""

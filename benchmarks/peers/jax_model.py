@@ -57,6 +57,7 @@ class Model:
                 if self.work.dropout:
                     kept = 1 - self.work.dropout
                     x = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, number), kept, x.shape), x / kept, 0)
+        x = x.astype(jnp.float32)  # from what a peer has multiplied in
         losses = jax.nn.logsumexp(x, axis=1) - jnp.take_along_axis(x, y[:, None], axis=1)[:, 0]
         return losses.mean(), (new_running, x)
 

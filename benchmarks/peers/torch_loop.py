@@ -41,17 +41,21 @@ class Trainer:
             return torch.softmax(self.model(torch.from_numpy(x)), dim=1).numpy()
 
     def weights(self) -> Weights:
-        found: Weights = []
-        for module in self.model:
-            if isinstance(module, torch.nn.Linear):
-                found.append({"weight": host(module.weight).T, "bias": host(module.bias)})
-            elif isinstance(module, torch.nn.BatchNorm1d):
-                found[-1] |= {"gamma": host(module.weight), "beta": host(module.bias)}
-        return found
+        return weights_of(self.model)
+
+
+def weights_of(model: torch.nn.Sequential) -> Weights:
+    found: Weights = []
+    for module in model:
+        if isinstance(module, torch.nn.Linear):
+            found.append({"weight": host(module.weight).T, "bias": host(module.bias)})
+        elif isinstance(module, torch.nn.BatchNorm1d):
+            found[-1] |= {"gamma": host(module.weight), "beta": host(module.bias)}
+    return found
 
 
 def host(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().numpy().copy()
+    return tensor.detach().cpu().numpy().copy()
 
 
 def model_of(work: Work, weights: Weights) -> torch.nn.Sequential:

@@ -6,12 +6,13 @@ from time import perf_counter
 
 from benchmarks.peers.xpnet_model import Model
 from benchmarks.work import Pool, Weights, Work
+from xpnet import Backend
 from xpnet.fitting import place_batch
 
 
 class Trainer(Model):
-    def __init__(self, work: Work, weights: Weights, pool: Pool) -> None:
-        super().__init__(work, weights, metrics=())
+    def __init__(self, work: Work, weights: Weights, pool: Pool, backend: str | Backend = "numpy") -> None:
+        super().__init__(work, weights, backend, metrics=())
         self.batches = [place_batch(self.network, x, y) for x, y in pool.batches()]
         self.step = self.network.backend.compile(self.network.program.step_loss, donated=True)
 

@@ -10,7 +10,9 @@ from benchmarks.work import Pool, Weights, Work
 
 
 class Trainer(Model):
-    def __init__(self, work: Work, weights: Weights, pool: Pool, backend: str, extras: bool = True) -> None:
+    def __init__(
+        self, work: Work, weights: Weights, pool: Pool, backend: str | xpnet.Backend, extras: bool = True
+    ) -> None:
         if not extras:
             leave_out_extras()
         super().__init__(work, weights, backend)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import xpnet
@@ -11,7 +13,9 @@ from benchmarks.work import BATCH_NORM_EPSILON, BATCH_NORM_KEEP, Weights, Work
 class Model:
     """Builds the network, and names its weights as the work does."""
 
-    def __init__(self, work: Work, weights: Weights, backend: str = "numpy", **arguments: object) -> None:
+    def __init__(
+        self, work: Work, weights: Weights, backend: str | xpnet.Backend = "numpy", **arguments: object
+    ) -> None:
         layers: list[object] = []
         self.names: list[dict[str, str]] = []
         for layer in weights:
@@ -42,5 +46,8 @@ class Model:
         found = self.network.get_weights()
         return [{key: found[name] for key, name in names.items()} for names in self.names]
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
+    def place(self, x: np.ndarray) -> Any:
+        return self.network.backend.asarray(x)
+
+    def predict(self, x: Any) -> np.ndarray:
         return self.network.backend.to_numpy(self.network.predict(x))

@@ -19,7 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from benchmarks import report
 from benchmarks.peers import PEERS
-from benchmarks.work import INFERENCE, TRAINING
+from benchmarks.work import FOR_GPUS, INFERENCE, TRAINING
 
 SIZES = DOCS / "sizes.json"
 RESULTS = ROOT / "benchmarks" / "results"
@@ -117,7 +117,8 @@ class Benchmarks(Measured):
 
     def _works(self, path: Path, results: Found) -> Iterator[str]:
         rows = []
-        for name, work in TRAINING.items():
+        for name in (name for name in TRAINING if name not in FOR_GPUS):
+            work = TRAINING[name]
             parts = [work.activation]
             parts += [f"dropout {work.dropout}"] * bool(work.dropout) + ["batch norm"] * work.batch_norm
             rows.append([name, "-".join(map(str, work.sizes)), ", ".join(parts), work.optimizer, f"{work.batch:,}"])
@@ -126,6 +127,7 @@ class Benchmarks(Measured):
         yield from (
             f"- *{name}*: {work.name}, a call with {rows:,} {'row' if rows == 1 else 'rows'}"
             for name, (work, rows, _) in INFERENCE.items()
+            if name not in FOR_GPUS
         )
 
     def _steps(self, path: Path, results: Found) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""CuPy: NVIDIA GPUs. Plain CuPy calls on the current stream, inside the context of the chosen device."""
+"""CuPy: NVIDIA GPUs. Plain CuPy calls on the current stream, inside the context of the chosen device.
+
+The kernels in ``fused.py`` beside this are not switched on: they have never run on a GPU.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
+from xpnet_backends.on_cupy.failures import explained
 
 INSTALL = "pip install 'xpnet[cuda13x]' (CUDA 12: 'xpnet[cuda12x]'; without a system CUDA: 'xpnet[cuda13x-ctk]')"
 
@@ -30,18 +34,21 @@ def open(device: object, dtype: str) -> Backend:
 
     def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
         @wraps(function)
+        @explained
         def on_device(*arguments: Any) -> Any:
             with place:
                 return function(*arguments)
 
         return on_device
 
+    @explained
     def asarray(values: Any, dtype: Any = None) -> Any:
         with place:
             if not isinstance(values, cupy.ndarray | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = cupy.from_dlpack(values)
             return cupy.asarray(values, dtype=dtype)
 
+    @explained
     def synchronize() -> None:
         with place:
             cupy.cuda.get_current_stream().synchronize()
@@ -52,7 +59,7 @@ def open(device: object, dtype: str) -> Backend:
         device=place,
         dtype=dtype,
         asarray=asarray,
-        to_numpy=cupy.asnumpy,
+        to_numpy=explained(cupy.asnumpy),
         compile=compile,
         synchronize=synchronize,
     )

@@ -1,0 +1,58 @@
+"""What goes wrong on a GPU at work, as a BackendError that says what to do: no memory left, no library, a lost GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from xpnet.errors import BackendError
+
+__all__ = ["explain", "explained"]
+
+LOST = {"CUBLASError", "CUDADriverError", "CUDARuntimeError"}
+"""Names of the exceptions with which CUDA's libraries report a failure. By name, as importing CuPy's class for a
+library loads the library."""
+
+FULL = ("cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What those say where memory is all that is missing."""
+
+LIBRARIES = "pip install 'xpnet[cuda13x-ctk]' (CUDA 12: 'xpnet[cuda12x-ctk]')"
+
+
+def explained(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that raises BackendError where CuPy fails; other exceptions go through."""
+
+    @wraps(function)
+    def guarded(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except Exception as error:
+            told = explain(error)
+            if told is None:
+                raise
+            raise told from error
+
+    return guarded
+
+
+def explain(error: Exception) -> BackendError | None:
+    """Return what to say of an exception of CuPy's; None for one that is not a failure of GPU or installation."""
+    kinds = {kind.__name__ for given in (error, error.__cause__) for kind in type(given).__mro__}
+    text = str(error).strip().partition("\n")[0]
+    if "OutOfMemoryError" in kinds or (kinds & LOST and any(name in text for name in FULL)):
+        return BackendError(
+            f"the GPU has no memory left ({text}). Take a smaller batch_size, or give the data as a memory-mapped "
+            "array or an iterable of batches, which stay on the host; nvidia-smi lists what else is on the GPU. The "
+            "network's weights are still there: net.save() and net.get_weights() fetch them"
+        )
+    if kinds & LOST:
+        return BackendError(
+            f"the GPU failed ({text}). What lies on it is lost as a rule, and this process cannot use it any more: "
+            "start a new one. fit(..., checkpoint='run/') keeps weights on disk: xpnet.load() reads each of its files "
+            "on any backend, and resume=True goes on from the last. If it happens again, nvidia-smi -q says how the "
+            "card is"
+        )
+    if "DynamicLibNotFoundError" in kinds or (isinstance(error, ImportError) and ".so" in text):
+        return BackendError(f"CuPy cannot load one of CUDA's libraries ({text}); this brings them: {LIBRARIES}")
+    return None

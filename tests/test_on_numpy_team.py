@@ -86,6 +86,45 @@ def test_a_loop_that_is_not_what_it_seems_is_left_alone(monkeypatch):
     assert loops._loop.__wrapped__(np.exp, "d") is None
 
 
+@pytest.fixture
+def gathered(monkeypatch):
+    """Return a function that gathers rows, doubles them, and has been compiled for three threads."""
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(team, "size", lambda: 3)
+    compiled = Compiled(lambda data, order: np.take(data, order, axis=0) * 2)
+
+    def run(data, order, times=4):
+        for _ in range(times):
+            found = compiled(data, order)
+        (plan,) = [plan for plan in compiled._local.plans.values() if plan]
+        assert "gather(" in plan.source
+        return found
+
+    return run
+
+
+@needs_team
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint32"])
+def test_rows_are_gathered_by_several_threads(dtype, gathered):
+    data = (np.random.default_rng(0).normal(size=(700, 121)) * 100).astype(dtype)
+    order = np.random.default_rng(1).integers(700, size=1001)
+    np.testing.assert_array_equal(gathered(data, order), data[order] * 2)
+    turned = np.asfortranarray(data)
+    np.testing.assert_array_equal(gathered(turned, order, 1), data[order] * 2)
+    np.testing.assert_array_equal(gathered(np.repeat(data, 2, axis=1)[:, ::2], order[::-1], 1), data[order[::-1]] * 2)
+
+
+@needs_team
+def test_rows_that_are_not_there_are_refused_as_numpy_does(gathered):
+    data, order = np.random.default_rng(0).normal(size=(700, 121)), np.arange(699, -1, -1)
+    gathered(data, order)
+    with pytest.raises(IndexError, match="index 700 is out of bounds"):
+        gathered(data, np.where(order == 5, 700, order), 1)
+    from_the_end = np.where(order == 5, -1, order)
+    np.testing.assert_array_equal(gathered(data, from_the_end, 1), data[from_the_end] * 2)
+    np.testing.assert_array_equal(gathered(data, order, 1), data[order] * 2)
+
+
 @needs_team
 def test_the_number_of_threads_is_mkls(monkeypatch):
     mkl = products.loaded()

@@ -21,7 +21,7 @@ import numpy as np
 from xpnet_backends.on_numpy import products
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["WORTH", "call", "count", "part", "run", "size", "table"]
+__all__ = ["WORTH", "call", "count", "part", "pointer", "run", "size", "table"]
 
 WORTH = 8_000
 """ns of work from which a kernel is shared: handing it over and waiting for all takes 1,500."""
@@ -95,7 +95,7 @@ def part(kernel: Callable[..., None], arrays: list[tuple[str, Host]]) -> Any:
         "    rows = given[0] * (me + 1) // team - first",
         f"    kernel(rows, columns, {', '.join(names)})",
     ]
-    scope: dict[str, Any] = {"kernel": kernel, "carray": numba.carray, "pointer": _pointer()}
+    scope: dict[str, Any] = {"kernel": kernel, "carray": numba.carray, "pointer": pointer()}
     scope |= {"number": count("omp_get_thread_num"), "members": count("omp_get_num_threads")}
     scope |= {name: np.dtype(name).type for name in {"int64", *(array.dtype.name for _, array in arrays)}}
     exec(compile("\n".join(lines), "<xpnet part>", "exec"), scope)
@@ -118,7 +118,7 @@ def count(name: str) -> Any:
 
 
 @cache
-def _pointer() -> Any:
+def pointer() -> Any:
     """Return a function that takes an address for a pointer, inside compiled code."""
     from numba.core import cgutils, types
     from numba.extending import intrinsic

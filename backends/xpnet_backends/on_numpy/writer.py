@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import loops, products, team
+from xpnet_backends.on_numpy import gathering, loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, operands_of, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, compiled
@@ -43,6 +43,8 @@ class Writer:
         self.nodes = needed(nodes, [*self.kept, *self.rest])
         self.fuse = fuse
         self.groups: dict[int, Group] = {}
+        shares = fuse != "never" and available()
+        self.gathered = {id(node) for node in self.nodes if shares and gathering.suits(node)}
         if fuse != "never" and available():
             self.nodes, found = groups(self.nodes, self._is_fixed)
             self.groups = {id(node): group for group in found for node in group.members}
@@ -61,7 +63,8 @@ class Writer:
     def _is_fixed(self, node: Node) -> bool:
         """Say whether a node's memory is known when the function is written."""
         base = root(node)
-        return any(base is owned for owned in self.owned) or base.kind not in ("input", "call")
+        known = base.kind not in ("input", "call") or id(base) in self.gathered
+        return known or any(base is owned for owned in self.owned)
 
     def _find_fresh(self) -> set[int]:
         """Return the large results of one operation that nothing else reads: they get new memory at each call.
@@ -107,8 +110,21 @@ class Writer:
         self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
 
     def _write_call(self, node: Node) -> None:
+        if id(node) in self.gathered:
+            self._write_gathering(node)
+            return
         self._place(node, Store(f"v{self.position[id(node)]}", None))
         self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
+
+    def _write_gathering(self, node: Node) -> None:
+        """Write ``take`` of many long rows for several threads."""
+        if self.fuse != "now" and not gathering.part.cache_info().currsize:
+            raise KernelsMissing
+        names = [self._operand(arg, set()) for arg in node.args]
+        into = self._destination(node)
+        table = gathering.table(node, self.scope[into])
+        arguments = [*names, into, self._constant(table), repr(team.call(gathering.part(), table))]
+        self.lines.append(f"{self._constant(gathering.gather)}({', '.join(arguments)})")
 
     def _write_ufunc(self, node: Node) -> None:
         if node.function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):

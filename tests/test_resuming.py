@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +317,91 @@ def test_a_damaged_note_is_refused_and_the_network_left_alone(
         fit(net, tmp_path, callbacks=[xpnet.EarlyStopping("loss")])
     for name, array in net.get_weights().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+TWO = """
+import os, sys, time
+import numpy as np
+import xpnet
+
+class Waits(xpnet.Callback):
+    def on_epoch_end(self, epoch, logs):
+        if epoch == 3 and len(sys.argv) > 2:
+            if sys.argv[2] == "forks" and os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            print("training", flush=True)
+            sys.stdin.readline()
+
+x = np.random.default_rng(0).normal(size=(60, 3))
+net = xpnet.Network([xpnet.Dense(2)], seed=1)
+net.fit(x, (x[:, 0] > 0).astype(int), epochs=6, callbacks=[Waits()], checkpoint=sys.argv[1], resume=True, verbose=0)
+print("done", net.epochs)
+"""
+
+
+def two(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a short run in a process; "waits" and "forks" wait in the fourth epoch, the latter with a child."""
+    command = [sys.executable, "-c", TWO, str(folder), *options]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    if options:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "training\n"
+    return process
+
+
+needs_flock = pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
+
+
+@needs_flock
+def test_a_second_process_is_refused_and_harms_no_file_of_the_first(tmp_path: Path) -> None:
+    first = two(tmp_path, "waits")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    _, said = two(tmp_path).communicate(timeout=60)
+    assert "CheckpointError: another call of fit trains in" in said
+    assert str(tmp_path) in said
+    assert "name another folder" in said
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert first.communicate("\n", timeout=60) == ("done 6\n", "")
+    assert [file.name for file in sorted(tmp_path.iterdir())] == [f"step-{n:010d}.safetensors" for n in (10, 12)]
+
+
+@needs_flock
+@pytest.mark.parametrize("kind", ["waits", "forks"])
+def test_a_killed_process_holds_its_folder_no_longer(kind: str, tmp_path: Path) -> None:
+    """Nor does a child of it that lives on."""
+    first = two(tmp_path, kind)
+    first.kill()
+    first.wait()
+    try:
+        assert two(tmp_path).communicate(timeout=60) == ("done 6\n", "")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
+        for pipe in (first.stdin, first.stdout, first.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+@needs_flock
+def test_a_folder_is_free_after_an_error_and_held_while_training(tmp_path: Path) -> None:
+    class Trains(xpnet.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            fit(make(), tmp_path)
+
+    with pytest.raises(CheckpointError, match="another call of fit trains in"):
+        fit(make(), tmp_path, callbacks=[Trains()])
+    fit(make(), tmp_path, epochs=1)
+
+
+def test_only_files_of_this_run_are_removed(tmp_path: Path) -> None:
+    """Where the system has no lock, two runs at least keep what the other has written."""
+
+    class Writes(xpnet.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            for step in (1, 9999):
+                (tmp_path / f"step-{step:010d}.safetensors").write_bytes(b"somebody else's")
+
+    fit(make(), tmp_path, callbacks=[Writes()], keep=1)
+    assert [int(file.name[5:15]) for file in sorted(tmp_path.iterdir())] == [1, 78, 9999]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from xpnet.network import Network
     from xpnet.resuming import Run
 
-__all__ = ["History", "evaluate", "fit", "place_batch"]
+__all__ = ["History", "evaluate", "fit", "opened_run", "place_batch"]
 
 EVALUATION_ROWS = 4096
 """Examples in a batch of prediction or evaluation when the caller does not say: large enough to be fast."""
@@ -80,13 +81,10 @@ def fit(
     class_weight: Any,
     callbacks: Sequence[Callback | str],
     verbose: int | str,
-    checkpoint: Any,
-    resume: bool,
-    every: str,
-    keep: int,
+    run: Run | None,
     on_nonfinite: str | None,
 ) -> History:
-    """Train; see :meth:`xpnet.Network.fit`, whose arguments these are."""
+    """Train; see :meth:`xpnet.Network.fit`, whose arguments these are, and :func:`opened_run`."""
     epochs = check_integer("epochs", epochs, least=0)
     if not isinstance(shuffle, bool | np.bool_) and not callable(shuffle):
         raise ConfigurationError(
@@ -100,7 +98,6 @@ def fit(
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
     hooks.check(_result_names(network, validation is not None))
     before = _before_batch(hooks) if hooks.watch_batches else None
-    run = _open_run(checkpoint, resume, every, keep)
     # Where nobody looks at the end of an epoch, its results are waited for while the device does the next one.
     looked_at = validation is not None or hooks.watch_epochs or run is not None
     guard = Guard(network, _policy(on_nonfinite, network, given), observed=looked_at, run=run)
@@ -195,6 +192,23 @@ def fit(
     return history
 
 
+@contextmanager
+def opened_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Iterator[Run | None]:
+    """Give the run whose folder is *checkpoint*, or None; afterwards its folder is free for others."""
+    if checkpoint is None:
+        if resume:
+            raise ConfigurationError("resume=True needs the folder of the run: give checkpoint='run/' too")
+        yield None
+        return
+    from xpnet.resuming import Run
+
+    run = Run(checkpoint, resume=resume, every=every, keep=keep)
+    try:
+        yield run
+    finally:
+        run.close()
+
+
 def evaluate(network: Network, source: Source, size: int) -> dict[str, float]:
     """Return loss and metrics over a source."""
     sums = network.zero_sums()
@@ -249,17 +263,6 @@ def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) 
         return on_nonfinite
     elsewhere = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
     return "ignore" if elsewhere or not network.check_finite else "raise"
-
-
-def _open_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Run | None:
-    """Return the run whose folder is *checkpoint*, or None."""
-    if checkpoint is None:
-        if resume:
-            raise ConfigurationError("resume=True needs the folder of the run: give checkpoint='run/' too")
-        return None
-    from xpnet.resuming import Run
-
-    return Run(checkpoint, resume=resume, every=every, keep=keep)
 
 
 def _where(network: Network, done: int, steps: int | None, run: Run | None, *, usable: bool) -> str:

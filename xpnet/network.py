@@ -269,32 +269,30 @@ class Network:
             A step made something NaN or infinite. The error names the step, the layer and the likely cause; the
             network is as it was before that step.
         CheckpointError
-            The run's folder cannot be used, or holds no file that can be read.
+            The run's folder cannot be used, another process trains in it, or it holds no file that can be read.
 
         Notes
         -----
         After Ctrl-C, or an exception in a callback, the network can be used, saved and trained on. Steps that were
         finished count, as far as they have reached it; the one that was interrupted may be half done.
         """
-        return fitting.fit(
-            self,
-            x,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            callbacks=callbacks,
-            verbose=verbose,
-            checkpoint=checkpoint,
-            resume=resume,
-            every=every,
-            keep=keep,
-            on_nonfinite=on_nonfinite,
-        )
+        with fitting.opened_run(checkpoint, resume, every, keep) as run:
+            return fitting.fit(
+                self,
+                x,
+                y,
+                epochs=epochs,
+                batch_size=batch_size,
+                shuffle=shuffle,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                callbacks=callbacks,
+                verbose=verbose,
+                run=run,
+                on_nonfinite=on_nonfinite,
+            )
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
         """Train on one batch and return its loss as a 0-d array on the device (``float()`` of it waits).

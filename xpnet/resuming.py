@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -23,6 +24,7 @@ from xpnet.batches import PIECES
 from xpnet.checkpoint import read_parts, save, to_config
 from xpnet.checks import check_integer
 from xpnet.errors import CheckpointError, ConfigurationError
+from xpnet.locking import locked_folder
 from xpnet.strict_json import read_json, write_json
 
 if TYPE_CHECKING:
@@ -116,6 +118,12 @@ class Run:
         self._settings: dict[str, Any] = {}
         self._callbacks: Sequence[Callback] = ()
         self._mark: tuple[int, int, float] = (0, 0, 0.0)
+        self._files: set[Path] = set()  # what the folder held at the start, and what was written since
+        self._lock = ExitStack()
+
+    def close(self) -> None:
+        """Leave the folder to others."""
+        self._lock.close()
 
     def open(
         self,
@@ -128,14 +136,14 @@ class Run:
         batch_size: int,
         shuffle: Any,
     ) -> None:
-        """Compare the run in the folder, if there is one, with this network and this call of ``fit``.
+        """Hold the folder, and compare the run in it, if there is one, with this network and this call of ``fit``.
 
         Raises
         ------
         ConfigurationError
             They differ, or there is a run and ``resume`` is False, or the network has what no file holds.
         CheckpointError
-            No file in the folder can be read, or the folder cannot be made.
+            Another process trains in the folder, no file in it can be read, or it cannot be made.
         """
         self.network, self._callbacks = network, callbacks
         self._settings = {
@@ -146,9 +154,9 @@ class Run:
             "callbacks": [type(callback).__name__ for callback in callbacks],
         }
         own = self._described(in_shape)
+        self._take_folder()
         self._found = self._newest()
         if self._found is None:
-            self._make_folder()
             return
         if not self.resume:
             raise ConfigurationError(
@@ -220,11 +228,12 @@ class Run:
         path = self.folder / f"step-{network.steps:010d}.safetensors"
         save(network, path, notes={NOTE: write_json(note)}, extra=extra)
         self.latest, self._mark = path, (network.steps, network.epochs, time.monotonic())
-        older = sorted((file for file in self.folder.glob(FILES) if file.name < path.name), reverse=True)
+        older = sorted((file for file in self._files if file.name < path.name), reverse=True)
         # Files that are newer than what was just written are those that could not be read at the start.
-        newer = [file for file in self.folder.glob(FILES) if file.name > path.name]
+        newer = [file for file in self._files if file.name > path.name]
         for file in (*older[self.keep - 1 :], *newer):
             file.unlink(missing_ok=True)
+        self._files = {path, *older[: self.keep - 1]}
 
     def _described(self, in_shape: Shape) -> dict[str, Any]:
         """Return the settings that decide the numbers, as a file holds them."""
@@ -240,7 +249,8 @@ class Run:
 
     def _newest(self) -> tuple[dict[str, Any], dict[str, Any], Arrays, Arrays] | None:
         """Return what the newest file that can be read holds; one that cannot is passed over with a warning."""
-        for path in sorted(self.folder.glob(FILES), reverse=True):
+        self._files = set(self.folder.glob(FILES))
+        for path in sorted(self._files, reverse=True):
             try:
                 description, notes, arrays, extra = read_parts(path)
                 note = read_json(notes[NOTE])
@@ -250,13 +260,19 @@ class Run:
             except (CheckpointError, KeyError, ValueError) as error:
                 problem = error
             warnings.warn(f"{path} cannot be read and is passed over: {problem}", RuntimeWarning, stacklevel=5)
-        if any(self.folder.glob(FILES)):
+        if self._files:
             raise CheckpointError(f"no checkpoint in {str(self.folder)!r} can be read; remove them to start anew")
         return None
 
-    def _make_folder(self) -> None:
+    def _take_folder(self) -> None:
+        """Make the folder where it is missing, and hold it until :meth:`close`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(locked_folder(self.folder))
+        except BlockingIOError:
+            raise CheckpointError(
+                f"another call of fit trains in {str(self.folder)!r} now; wait for its end, or name another folder"
+            ) from None
         except OSError as error:
             raise CheckpointError(f"cannot make the folder {str(self.folder)!r}: {error.strerror}") from error
 

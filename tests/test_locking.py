@@ -1,0 +1,84 @@
+"""A folder is one holder's at a time, and free again however that one ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xpnet import locking
+from xpnet.locking import locked_folder
+
+fcntl = pytest.importorskip("fcntl", reason="Windows has no flock")
+
+
+def test_a_folder_is_held_once_and_left_as_it_was(tmp_path: Path) -> None:
+    for _ in range(2):
+        with locked_folder(tmp_path):
+            with pytest.raises(BlockingIOError), locked_folder(tmp_path):
+                pass
+            with pytest.raises(BlockingIOError), locked_folder(tmp_path):  # the one that was refused took nothing away
+                pass
+        assert list(tmp_path.iterdir()) == []
+    assert not locking._held
+
+
+def test_what_a_killed_process_leaves_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / locking.NAME).touch()
+    with locked_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_its_holder_has_removed_meanwhile_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening and locking the holder ends: the lock must be on the file that is there for the next one."""
+    lock, removed = fcntl.flock, []
+
+    def late(file: Any, how: int) -> None:
+        if not removed:
+            removed.append((tmp_path / locking.NAME).unlink())
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked_folder(tmp_path), pytest.raises(BlockingIOError), locked_folder(tmp_path):
+        pass
+    assert removed
+
+
+def test_without_locks_nothing_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: Any, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        with locked_folder(tmp_path), locked_folder(tmp_path):
+            pass
+    with monkeypatch.context() as patch:
+        patch.setattr(locking, "fcntl", None)
+        with locked_folder(tmp_path), locked_folder(tmp_path):
+            pass
+    with locked_folder(tmp_path / "missing"):
+        pass
+
+
+def test_a_forked_child_lets_go_and_takes_nothing_away(tmp_path: Path) -> None:
+    with locked_folder(tmp_path):
+        child = os.fork()
+        if child == 0:
+            os._exit(bool(locking._held))
+        assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(BlockingIOError), locked_folder(tmp_path):
+            pass
+    with locked_folder(tmp_path):
+        locking._let_go()  # from here on as in a child
+        with locked_folder(tmp_path):
+            pass
+        held = locked_folder(tmp_path)
+        held.__enter__()
+    assert (tmp_path / locking.NAME).exists()
+    held.__exit__(None, None, None)

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import ConfigurationError, Dense, Network, NonFiniteError
+from xpnet import ConfigurationError, Dense, Network, NonFiniteError, guarding
 from xpnet.diagnosis import _order
+from xpnet.resuming import Run
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(0)
@@ -109,6 +110,58 @@ def test_a_bad_step_is_skipped_and_the_rate_halved(backend: xpnet.Backend) -> No
     assert (net.steps, net.scale) == (30, 0.5)
     assert history["learning_rate"] == pytest.approx([0.1, 0.05, 0.05])
     assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize("short", [0.0, 1e9])
+@pytest.mark.parametrize("size", [5, 10])
+def test_an_epoch_that_went_wrong_is_found_after_a_look_within_the_next(
+    size: int, short: float, backend32: xpnet.Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step's loss overflows, the step mends it; the second epoch's sums are finite, and looked at first."""
+
+    def order(epoch: int, rows: int) -> Any:
+        monkeypatch.setattr(guarding, "SECONDS", 0.0 if epoch == 1 else 1e9)
+        return np.arange(rows)
+
+    monkeypatch.setattr(guarding, "SHORT", short)
+    x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
+    net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)
+    with pytest.raises(NonFiniteError, match=r"step 0 \(epoch 0, batch 0\): MeanSquaredError\(\) gives infinity"):
+        net.fit(x, y, epochs=3, batch_size=size, shuffle=order, verbose=0)
+    assert (net.steps, net.epochs, net.history.epochs) == (0, 0, 0)
+
+
+def test_an_epoch_that_went_wrong_is_found_though_a_hook_makes_a_new_state(backend32: xpnet.Backend) -> None:
+    class Hook(xpnet.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any) -> None:
+            if self.network.steps == 2:
+                self.network.set_scale(1.0)
+
+    x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
+    net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)
+    with pytest.raises(NonFiniteError, match=r"step 0 \(epoch 0, batch 0\)"):
+        net.fit(x, y, epochs=3, batch_size=5, callbacks=[Hook()], verbose=0)
+
+
+def test_a_run_that_went_wrong_before_it_is_resumed_is_refused(
+    backend: xpnet.Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saved with ``on_nonfinite="ignore"`` after an epoch's last batch, so that going on needs no step to see it."""
+    batches = [(X[i : i + 6], Y[i : i + 6]) for i in range(0, 60, 6)]
+    arguments: dict[str, Any] = {"checkpoint": tmp_path, "resume": True, "every": "10 steps", "verbose": 0}
+    save = Run.save
+
+    def die(self: Run, *given: Any) -> None:
+        save(self, *given)
+        raise KeyboardInterrupt
+
+    net = make(backend, optimizer=xpnet.SGD(NaNFrom(4)), inputs=3)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "save", die)
+        net.fit(batches, on_nonfinite="ignore", **arguments)
+    again = make(backend, optimizer=xpnet.SGD(NaNFrom(4)), inputs=3)
+    with pytest.raises(NonFiniteError, match=r"before its first step: .* holds NaN .* an older file, or start anew"):
+        again.fit(batches, **arguments)
 
 
 def test_skipping_ends_where_it_does_not_help(backend: xpnet.Backend) -> None:

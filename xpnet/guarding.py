@@ -115,7 +115,10 @@ class Guard:
                     self._skipped = 0
                 else:
                     reached, copy = self._treat(), self._good
-                self._remember(copy, (*place, done))
+                if self._window[0][0] < epoch:  # its sums are its own: only its results tell whether they were finite
+                    self._looked = time.monotonic()
+                else:
+                    self._remember(copy, (*place, done))
             self._last, self._known = reached, reached[0]
             yield reached, more
         if self.policy == "ignore" or self.stepwise:
@@ -207,7 +210,13 @@ class Guard:
 
         network = self.network
         with np.errstate(all="ignore"):
-            epoch, number, batch, (state, sums) = self._locate()
+            located = self._locate()
+            if located is None:
+                raise NonFiniteError(
+                    "training stopped before its first step: the network, or the epoch so far that it goes on with, "
+                    "holds NaN or infinity, as after on_nonfinite='ignore'. Go on from an older file, or start anew"
+                )
+            epoch, number, batch, (state, sums) = located
             network.state = state
             network.recount()
             step = network.steps
@@ -229,9 +238,12 @@ class Guard:
         saved = f"; {self.run.latest} is whole" if self.run and self.run.latest else ""
         raise NonFiniteError(f"training stopped at {where}.{again} The network is as it was before that step{saved}")
 
-    def _locate(self) -> tuple[int, int, Batch, Carry]:
-        """Train once more from the last good state to the first bad step; return its place, batch, and state before."""
-        carry = self._good
+    def _locate(self) -> tuple[int, int, Batch, Carry] | None:
+        """Train once more from the last good state to the first bad step; return its place, batch, and state before.
+
+        None where no step has been done since: the state was bad when training began.
+        """
+        carry, last = self._good, None
         for epoch, source, order, size, start in self._window:
             for number, batch in enumerate(source.again(order, size, start), start):
                 before = self.network.copied(carry)

@@ -156,9 +156,10 @@ def test_a_run_that_went_wrong_before_it_is_resumed_is_refused(
         raise KeyboardInterrupt
 
     net = make(backend, optimizer=xpnet.SGD(NaNFrom(4)), inputs=3)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Run, "save", die)
-        net.fit(batches, on_nonfinite="ignore", **arguments)
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(batches, on_nonfinite="ignore", **arguments)
     again = make(backend, optimizer=xpnet.SGD(NaNFrom(4)), inputs=3)
     with pytest.raises(NonFiniteError, match=r"before its first step: .* holds NaN .* an older file, or start anew"):
         again.fit(batches, **arguments)

@@ -8,7 +8,7 @@ from pathlib import Path
 from xpnet.checkpoint import load, read_notes
 from xpnet.cli.models import NOTE
 from xpnet.cli.options import Commands, add_command
-from xpnet.cli.output import note, print_json, refuse_overwriting
+from xpnet.cli.output import note, print_json, refuse_overwriting, reserved
 from xpnet.cli.preparation import Preparation
 from xpnet.cli.tables import listed
 
@@ -35,17 +35,19 @@ def run(options: argparse.Namespace) -> int:
     network = load(options.model)
     text = read_notes(options.model).get(NOTE)
     preparation = None if text is None else Preparation.from_json(text)
-    if preparation is None:
-        network.to_onnx(options.out, link=options.link)
-    else:
-        network.to_onnx(options.out, link=options.link, scaler=preparation.scaler(), classes=preparation.target.classes)
-        note(_described(preparation, network.backend.dtype))
-    if options.json:
-        features = None if preparation is None else preparation.names
-        described = None if preparation is None else preparation.describe()
-        print_json({"onnx": str(options.out), "features": features, "preparation": described})
-    else:
-        print(f"written to {options.out}")
+    with reserved(options.out, options.force) as place:
+        if preparation is None:
+            network.to_onnx(place, link=options.link)
+        else:
+            classes = preparation.target.classes
+            network.to_onnx(place, link=options.link, scaler=preparation.scaler(), classes=classes)
+            note(_described(preparation, network.backend.dtype))
+        if options.json:
+            features = None if preparation is None else preparation.names
+            described = None if preparation is None else preparation.describe()
+            print_json({"onnx": str(place), "features": features, "preparation": described})
+        else:
+            print(f"written to {place}")
     return 0
 
 

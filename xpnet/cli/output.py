@@ -7,7 +7,8 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain, count
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +16,7 @@ from typing import IO, Any
 from xpnet.durable import replace_file
 from xpnet.errors import DataError
 
-__all__ = ["note", "open_output", "print_json", "refuse_overwriting", "write_csv"]
+__all__ = ["note", "open_output", "print_json", "refuse_overwriting", "reserved", "write_csv"]
 
 
 def note(text: str) -> None:
@@ -47,15 +48,54 @@ def refuse_overwriting(path: Path, force: bool) -> None:
 
 
 @contextmanager
+def reserved(path: Path, force: bool) -> Iterator[Path]:
+    """Give the place to write to: *path*, or with *force* off and a file there by now, a free name beside it.
+
+    The name is taken in one step with the look whether it is free, so nothing is written over that has come meanwhile.
+
+    Raises
+    ------
+    DataError
+        After the block: it has written beside *path*, and where.
+    """
+    if force:
+        yield path
+        return
+    place = _taken_name(path)
+    try:
+        yield place
+    finally:
+        with suppress(OSError):
+            if not place.stat().st_size:  # nothing has come of it
+                place.unlink()
+    if place != path:
+        raise DataError(f"{path} has come into being meanwhile and is left as it is; written to {place} instead")
+
+
+def _taken_name(path: Path) -> Path:
+    """Return a name that was free, *path* where that was, with an empty file there now."""
+    names = chain([path], (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(1)))
+    while True:
+        place = next(names)
+        try:
+            place.open("xb").close()
+            return place
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise DataError(f"cannot write {place}: {error.strerror}") from error
+
+
+@contextmanager
 def open_output(path: Path | None, force: bool) -> Iterator[IO[str]]:
-    """Give standard output, or for a *path* a file that is there as a whole or not at all."""
+    """Give standard output, or for a *path* a file that is there as a whole or not at all; see :func:`reserved`."""
     if path is None:
         yield sys.stdout
         return
-    refuse_overwriting(path, force)
     content = io.StringIO(newline="")
     yield content
-    replace_file(path, [content.getvalue().encode()], DataError)
+    with reserved(path, force) as place:
+        replace_file(place, [content.getvalue().encode()], DataError)
 
 
 def write_csv(stream: IO[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -29,7 +29,7 @@ from xpnet.cli.options import (
     sizes,
     whole,
 )
-from xpnet.cli.output import note, print_json, refuse_overwriting
+from xpnet.cli.output import note, print_json, refuse_overwriting, reserved
 from xpnet.cli.preparation import Preparation, Target, learn_inputs, learn_target
 from xpnet.cli.tables import Table, listed, numbers
 from xpnet.data import split
@@ -143,26 +143,27 @@ def run(options: argparse.Namespace) -> int:
     chosen = parts.test if len(parts.test) else parts.training
     where = "test" if len(parts.test) else "training"
     measured = measure(model, x[chosen], y[chosen])
-    save_model(model, out)
-    if options.json:
-        print_json(
-            {
-                **facts,
-                "target": target.name,
-                "classes": target.classes,
-                "left_out": left_out,
-                "epochs": network.epochs,
-                "parameters": network.layout.size,
-                "backend": network.backend.name,
-                "device": str(network.backend.device),
-                where: measured,
-                "model": str(out),
-            }
-        )
-        return 0
-    print(f"\non the {where} rows, which were {'not ' if where == 'test' else ''}trained on:")
-    show_measures(measured, target)
-    print(f"\nmodel written to {out}")
+    with reserved(out, options.force) as place:
+        save_model(model, place)
+        if options.json:
+            print_json(
+                {
+                    **facts,
+                    "target": target.name,
+                    "classes": target.classes,
+                    "left_out": left_out,
+                    "epochs": network.epochs,
+                    "parameters": network.layout.size,
+                    "backend": network.backend.name,
+                    "device": str(network.backend.device),
+                    where: measured,
+                    "model": str(place),
+                }
+            )
+        else:
+            print(f"\non the {where} rows, which were {'not ' if where == 'test' else ''}trained on:")
+            show_measures(measured, target)
+            print(f"\nmodel written to {place}")
     return 0
 
 

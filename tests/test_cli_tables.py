@@ -63,6 +63,29 @@ def test_files_that_cannot_be_read(tmp_path: Path, content: bytes, words: str) -
         read_table(csv_file(tmp_path, content))
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("a,b\n1,2\n3,x\n", 3),
+        ("a,b\n\n1,2\n\n\n3,x\n", 6),
+        ("\n\na,b\n1,2\n3,x\n", 5),
+        ('a,"b\n "\n"1\n1",2\n\n3,x\n', 6),
+        ('a,b\r\n1,2\r\n\r\n"3\r\n3\r\n3",x\r\n', 4),
+    ],
+)
+def test_a_cell_is_placed_by_the_line_on_which_its_row_begins(tmp_path: Path, content: str, line: int) -> None:
+    """Counted in the file itself, past empty lines and cells of several lines; so is a row of another length."""
+    table = read_table(csv_file(tmp_path, content))
+    assert table.place(1) == f"line {line} of {tmp_path / 'data.csv'}"
+    with pytest.raises(xpnet.DataError, match=f"^line {line} of .* has 3 cells where the first line has 2"):
+        read_table(csv_file(tmp_path, content.replace("x", "x,y")))
+
+
+def test_lines_without_a_header(tmp_path: Path) -> None:
+    table = read_table(csv_file(tmp_path, "\n1,2\n\n3,4\n"), header=False)
+    assert [table.place(row).split(" of ")[0] for row in (0, 1)] == ["line 2", "line 4"]
+
+
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(xpnet.DataError, match="No such file"):
         read_table(str(tmp_path / "missing.csv"))
@@ -130,6 +153,57 @@ def test_parquet_gives_what_csv_gives(
     parquet.write_table(pa.table({"when": pa.array([1, 2], pa.timestamp("s"))}), "dates.parquet")
     with pytest.raises(xpnet.DataError, match=r"'when' of dates\.parquet holds timestamp"):
         read_table("dates.parquet")
+
+
+LARGE = 2**53
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "gaps.parquet", "decimal.parquet", "npz"])
+def test_large_whole_numbers_stay_exact_as_classes_and_categories(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neighbours of 2**53 and of 10**15 are one in float64, or in 15 digits."""
+    monkeypatch.chdir(tmp_path)
+    names = [LARGE, LARGE + 1, -LARGE - 1, 10**15, 10**15 + 1]
+    labels = np.asarray([names[i % 5] for i in range(100)])
+    table: dict[str, np.ndarray] = {"code": labels, "size": np.arange(100) % 7, "kind": labels}
+    if suffix == "csv":
+        lines = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
+        Path("d.csv").write_text("\n".join(lines))
+    elif suffix == "npz":
+        np.savez("d.npz", **table)
+    else:
+        pa = pytest.importorskip("pyarrow")
+        kind = pa.decimal128(20, 0) if "decimal" in suffix else pa.int64()
+        columns = {name: pa.array(column.tolist(), kind) for name, column in table.items()}
+        if "gaps" in suffix:
+            columns["code"] = pa.array([None, *labels[1:].tolist()], kind)
+            columns["kind"] = columns["kind"].dictionary_encode()
+        pytest.importorskip("pyarrow.parquet").write_table(pa.table(columns), f"d.{suffix}")
+    command = ["train", f"d.{suffix}", "--target", "kind", "--categorical", "code", "--epochs", "60", "--json"]
+    assert main([*command, "--quiet", "--learning-rate", "0.02", "--out", "m.safetensors"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sorted(found["classes"]) == sorted(map(str, names))
+    assert found["features"] == 6
+    assert found["test"]["accuracy"] == 1.0
+    assert main(["predict", "m.safetensors", f"d.{suffix}"]) == 0
+    answers = capsys.readouterr().out.split()[1:]
+    assert answers[1:] == [str(label) for label in labels[1:]]
+
+
+def test_large_whole_numbers_are_rounded_as_features(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    path = str(tmp_path / "d.parquet")
+    pytest.importorskip("pyarrow.parquet").write_table(pa.table({"a": [LARGE + 1, None], "b": [LARGE + 3, 1]}), path)
+    columns = read_table(path).columns
+    np.testing.assert_array_equal(numbers(columns["a"]), [LARGE, np.nan])
+    np.testing.assert_array_equal(numbers(columns["b"]), [LARGE + 4, 1])
+
+
+def test_large_floats_are_written_in_full() -> None:
+    assert texts(np.asarray([float(LARGE), -1e16, np.inf, np.nan, 0.1])) == [
+        "9007199254740992", "-10000000000000000", "inf", None, "0.1",
+    ]  # fmt: skip
 
 
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.cli.inputs import KINDS, Block, Category, Features, Input, Number, learn_input, scaler
-from xpnet.cli.tables import Column, Table, listed, numbers, texts
+from xpnet.cli.tables import EXACT, Column, Table, listed, numbers, texts
 from xpnet.errors import CheckpointError, DataError
 from xpnet.scaling import StandardScaler
 from xpnet.strict_json import read_json, write_json
@@ -139,7 +139,7 @@ class Preparation:
         others = [name for name in table.columns if name != self.target.name]
         if len(self.inputs) == 1 and isinstance(self.inputs[0], Block) and len(others) == 1:
             columns = {self.inputs[0].name: table.columns[others[0]]}
-            return Table(table.source, columns, table.first_line, table.images)
+            return Table(table.source, columns, table.lines, table.images)
         return table
 
     def describe(self) -> dict[str, Any]:
@@ -227,19 +227,26 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
             raise DataError(f"the target {name!r} holds text, so it is no quantity; leave out --task regression")
         return Target(name, None), "as asked"
     if values is None:
-        labels = sorted({text for text in texts(column) if text is not None})
-        return _classes(name, labels, False), "as asked" if task != "auto" else "the target is text"
+        return _classes(name, _names_in(column), False), "as asked" if task != "auto" else "the target is text"
     different = np.unique(values[~np.isnan(values)])
     whole = bool(np.all(np.isfinite(different) & (different == np.round(different))))
-    few = whole and len(different) <= MOST_CLASSES
+    floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
+    numeric = (
+        floats or not whole or bool(np.abs(different).max() < EXACT)
+    )  # else numbers would make one class of several
+    labels = [str(text) for text in texts(different)] if numeric else _names_in(column)
+    few = whole and len(labels) <= MOST_CLASSES
     if task == "classification" or (task == "auto" and few):
         if not whole:
             raise DataError(f"the target {name!r} holds fractions, so it is no class; leave out --task classification")
-        labels = [text for text in texts(different) if text is not None]
         reason = "as asked" if task != "auto" else f"the target has {len(labels)} different whole numbers"
-        return _classes(name, labels, True), reason
-    kind = f"{len(different)} different whole numbers" if whole else "fractions"
+        return _classes(name, labels, numeric), reason
+    kind = f"{len(labels)} different whole numbers" if whole else "fractions"
     return Target(name, None), f"the target has {kind}"
+
+
+def _names_in(column: Column) -> list[str]:
+    return sorted({text for text in texts(column) if text is not None})
 
 
 def _classes(name: str, labels: Iterable[str], numeric: bool) -> Target:

@@ -10,7 +10,7 @@ import csv
 import gzip
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Any, TypeAlias
@@ -20,7 +20,7 @@ import numpy as np
 from xpnet.errors import DataError
 from xpnet.idx import DTYPES, GZIP_MAGIC, read_idx
 
-__all__ = ["Column", "Table", "is_missing", "listed", "numbers", "read_table", "texts"]
+__all__ = ["EXACT", "Column", "Table", "is_missing", "listed", "numbers", "read_table", "texts"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Column: TypeAlias = "list[str | None] | Array"
@@ -33,6 +33,9 @@ DELIMITERS = ",;\t|"
 """What may separate the columns of a CSV file; the one that its first line has most of does."""
 
 PARQUET_MAGIC, ZIP_MAGICS = b"PAR1", (b"PK\x03\x04", b"PK\x05\x06")
+EXACT = 2**53
+"""From here on float64 does not tell whole numbers apart."""
+
 SHOWN = 8
 """Names that an error lists at most."""
 
@@ -47,15 +50,15 @@ class Table:
         Where they come from, for errors.
     columns : mapping
         Of equal length, but for those of an NPZ file, which may hold several sets.
-    first_line : int
-        The line of the file that holds row 0, for errors; 0 where a file has no lines.
+    lines : sequence of int
+        The line of the file, from 1, on which each row begins, for errors; empty where a file has no lines.
     images : bool
         Whether the source is a single array without names, whose labels are in another file (IDX).
     """
 
     source: str
     columns: Mapping[str, Column]
-    first_line: int = 0
+    lines: Sequence[int] = ()
     images: bool = False
 
     def column(self, name: str) -> Column:
@@ -70,7 +73,7 @@ class Table:
 
     def place(self, row: int) -> str:
         """Return where a row is, for errors."""
-        return f"line {row + self.first_line} of {self.source}" if self.first_line else f"row {row} of {self.source}"
+        return f"line {self.lines[row]} of {self.source}" if self.lines else f"row {row} of {self.source}"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -147,22 +150,23 @@ def _reading(source: str) -> Iterator[None]:
 def _read_csv(stream: IO[str], source: str, delimiter: str | None, header: bool) -> Table:
     first = stream.readline()
     separator = delimiter or max(DELIMITERS, key=first.count)
-    lines = csv.reader(_again(first, stream), delimiter=separator, strict=True)
+    reader = csv.reader(_again(first, stream), delimiter=separator, strict=True)
     names: list[str] = []
     columns: list[list[str | None]] = []
-    for cells in lines:
+    lines: list[int] = []
+    end = 0
+    for cells in reader:
+        begin, end = end + 1, reader.line_num
         if not cells:
             continue
         if not columns:
             names = [cell.strip() for cell in cells] if header else [f"column{i + 1}" for i in range(len(cells))]
             columns = [[] for _ in names]
-            begin = lines.line_num + header
             if header:
                 continue
         if len(cells) != len(names):
-            raise DataError(
-                f"line {lines.line_num} of {source} has {len(cells)} cells where the first line has {len(names)}"
-            )
+            raise DataError(f"line {begin} of {source} has {len(cells)} cells where the first line has {len(names)}")
+        lines.append(begin)
         for column, cell in zip(columns, cells, strict=True):
             column.append(cell)
     if not columns or not columns[0]:
@@ -171,7 +175,7 @@ def _read_csv(stream: IO[str], source: str, delimiter: str | None, header: bool)
     if doubled is not None:
         raise DataError(f"{source} has several columns named {doubled!r}; rename them (without a header: --no-header)")
     # A column without a name is the running number that data frames write.
-    return Table(source, {name: c for name, c in zip(names, columns, strict=True) if name}, first_line=begin)
+    return Table(source, {name: c for name, c in zip(names, columns, strict=True) if name}, lines)
 
 
 def _again(first: str, stream: IO[str]) -> Iterator[str]:
@@ -190,15 +194,21 @@ def _read_parquet(path: str) -> Table:
     columns: dict[str, Column] = {}
     for name, values in zip(table.column_names, table.columns, strict=True):
         kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            columns[name] = values.cast(pa.float64()).to_numpy()
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+            floats = values.cast(kind).cast(pa.float64(), safe=False).to_numpy()
+            exact = pa.types.is_floating(kind) or not (np.abs(floats) >= EXACT).any()
+            columns[name] = floats if exact else _as_texts(values)
         elif pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            columns[name] = [None if value is None else str(value) for value in values.to_pylist()]
+            columns[name] = _as_texts(values)
         elif name != "__index_level_0__":
             raise DataError(f"column {name!r} of {path} holds {kind}, neither numbers nor text; convert or remove it")
     if not columns or not table.num_rows:
         raise DataError(f"{path} has no rows of data")
     return Table(path, columns)
+
+
+def _as_texts(values: Any) -> list[str | None]:
+    return [None if value is None else str(value) for value in values.to_pylist()]
 
 
 def _read_npz(path: str, file: IO[bytes]) -> Table:
@@ -244,7 +254,12 @@ def texts(column: Column) -> list[str | None]:
     (['1', None, '2.5'], ['red', None])
     """
     if isinstance(column, np.ndarray):
-        values = column.tolist()
-        return [None if value != value else f"{value:.15g}" if isinstance(value, float) else str(value)
-                for value in values]  # fmt: skip
+        return [None if value != value else _text(value) for value in column.tolist()]
     return [None if is_missing(cell) else cell.strip() for cell in column]  # type: ignore[union-attr]
+
+
+def _text(value: float) -> str:
+    """Write a whole number exactly, another one to 15 digits, in which the noise of binary fractions does not show."""
+    if not isinstance(value, float):
+        return str(value)
+    return str(int(value)) if value.is_integer() else f"{value:.15g}"

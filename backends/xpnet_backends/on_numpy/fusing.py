@@ -155,10 +155,19 @@ def _is_exact(node: Node) -> bool:
     """Say whether a kernel computes the operation to the bit."""
     if node.kind == "ufunc":
         kinds = {part.dtype.name for part in _parts(node) if part.dtype.name != "bool"}
-        return node.function in EXPRESSIONS and len(kinds) <= 1
+        return node.function in EXPRESSIONS and len(kinds) <= 1 and _shifts_within_words(node)
     if node.kind == "astype":
         return node.value.dtype.name in FLOATS
     return node.kind == "where"
+
+
+def _shifts_within_words(node: Node) -> bool:
+    """Say whether a node's shift, if it is one, is by known counts below a word's bits: others only NumPy defines."""
+    if node.function is not np.right_shift:
+        return True
+    count = node.args[1]
+    bits = 8 * node.value.dtype.itemsize
+    return not isinstance(count, Node) and bool(np.all((np.asarray(count) >= 0) & (np.asarray(count) < bits)))
 
 
 def _parts(node: Node) -> Iterator[np.ndarray[Any, Any]]:

@@ -124,6 +124,7 @@ def test_sample_weights_are_routed(model):
     with config_context(enable_metadata_routing=True):
         asked = clone(model).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), asked)
+        pipeline.set_score_request(sample_weight=True)  # what scikit-learn 1.7 asks for
         found = cross_validate(
             pipeline, X, Y, cv=KFold(3, shuffle=True, random_state=0), params={"sample_weight": weights},
             return_estimator=True,

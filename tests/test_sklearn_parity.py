@@ -52,8 +52,10 @@ CLASSIFIERS = {
     "betas": (X3, Y3, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3, "learning_rate_init": 0.01}),
     "beta of 0": (X3, Y3, {"beta_1": 0.0, "beta_2": 0.0}),
     "stopping": (X3, Y3, {"max_iter": 300, "tol": 1e-3, "n_iter_no_change": 3, "learning_rate_init": 0.02}),
-    "early stopping, two classes": (
-        X2, Y2, {"early_stopping": True, "n_iter_no_change": 4, "max_iter": 80, "learning_rate_init": 0.02}
+    "early stopping, two classes": (  # as numbers: before 1.9, scikit-learn could not stop early with texts
+        X2,
+        (Y2 == "malign").astype(int),
+        {"early_stopping": True, "n_iter_no_change": 4, "max_iter": 80, "learning_rate_init": 0.02},
     ),
     "early stopping, three classes": (X3, Y3, {"early_stopping": True, "validation_fraction": 0.3, "tol": 1e-4}),
     "early stopping, several labels": (X3, SEVERAL, {"early_stopping": True}),

@@ -39,7 +39,7 @@ def size_of(folder: Path) -> int:
 
 
 def measure(extra: str, constraints: list[str]) -> Found:
-    """Install one extra alone; return its bytes and the versions of what came with it."""
+    """Install one extra alone; return the day, its bytes and the versions of what came with it."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "venv"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
@@ -52,7 +52,8 @@ def measure(extra: str, constraints: list[str]) -> Found:
         listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True, text=True)
         size = size_of(place) - empty
         shutil.rmtree(place)
-    return {"bytes": size, "packages": {item["name"]: item["version"] for item in json.loads(listed.stdout)}}
+    packages = {item["name"]: item["version"] for item in json.loads(listed.stdout)}
+    return {"date": time.strftime("%Y-%m-%d"), "bytes": size, "packages": packages}
 
 
 def main(arguments: list[str] | None = None) -> Found:
@@ -65,7 +66,6 @@ def main(arguments: list[str] | None = None) -> Found:
     if chosen.out and chosen.out.exists():
         results = json.loads(chosen.out.read_text(encoding="utf-8"))
     results["machine"] = {
-        "date": time.strftime("%Y-%m-%d"),
         "system": platform.platform(),
         "python": platform.python_version(),
         "constraints": chosen.constraint,

@@ -93,10 +93,12 @@ class Sizes(Measured):
             rows.append([name, f"{measured['bytes'] / 1e6:,.0f} MB", most])
         yield table(["extra", "on disk", "what it brings"], rows, numbers=False)
         yield ""
+        dates = sorted({found["date"] for found in extras.values()})
+        days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
         forced = f", with {', '.join(machine['constraints'])}" if machine["constraints"] else ""
         yield (
             f"What each extra alone adds to a fresh environment: {machine['system']}, "
-            f"Python {machine['python']}, {machine['date']}{forced}. The sizes hold what every installation has: "
+            f"Python {machine['python']}, {days}{forced}. The sizes hold what every installation has: "
             f"{', '.join(name for name in own if name != 'xpnet')}, xpnet itself, and Python's compiled files."
         )
 

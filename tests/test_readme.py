@@ -30,6 +30,7 @@ HIDDEN_NEEDS = {
     "plotting.": "matplotlib",
     "xpnet.TensorBoard(": "tensorboardX",
     ".to_onnx(": "onnx",
+    '"KERAS_BACKEND", "jax"': "jax",
 }
 """What a page needs without importing it, by the text that tells so."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -82,7 +83,7 @@ def needed(page: str) -> set[str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)])
 def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "torch")  # else Keras cannot be imported without TensorFlow
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # else Keras cannot be imported without TensorFlow
     for module in needed(page):
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)

@@ -16,6 +16,7 @@ import pytest
 
 import xpnet
 from xpnet import ConfigurationError, Dense, Network, NonFiniteError, guarding
+from xpnet.batches import Resident
 from xpnet.diagnosis import _order
 from xpnet.resuming import Run
 from xpnet.weights import read_arrays
@@ -124,11 +125,33 @@ def test_an_epoch_that_went_wrong_is_found_after_a_look_within_the_next(
         return np.arange(rows)
 
     monkeypatch.setattr(guarding, "SHORT", short)
+    monkeypatch.setattr(guarding, "SHARE", 1e9)  # whatever a look costs
     x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
     net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)
     with pytest.raises(NonFiniteError, match=r"step 0 \(epoch 0, batch 0\): MeanSquaredError\(\) gives infinity"):
         net.fit(x, y, epochs=3, batch_size=size, shuffle=order, verbose=0)
     assert (net.steps, net.epochs, net.history.epochs) == (0, 0, 0)
+
+
+def test_looks_within_an_epoch_leave_little_to_train_again(
+    backend32: xpnet.Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where epochs are long, the bad step is pinned from the last look, not from an epoch earlier."""
+    for name, value in {"SECONDS": 0.0, "SHORT": 0.0, "SHARE": 1e9}.items():  # look wherever there is an end
+        monkeypatch.setattr(guarding, name, value)
+    starts: list[int] = []
+    again = Resident.again
+
+    def counted(self: Any, order: Any, size: int, start: int) -> Any:
+        starts.append(start)
+        return again(self, order, size, start)
+
+    monkeypatch.setattr(Resident, "again", counted)
+    x = np.zeros((1000, 3))
+    net = make(backend32, optimizer=xpnet.SGD(NaNFrom(2 * 1000 + 950)), inputs=3)
+    with pytest.raises(NonFiniteError, match=r"epoch 2, batch 950\)"):
+        net.fit(x, np.zeros(1000, dtype=int), epochs=4, batch_size=1, verbose=0)
+    assert starts == [900]
 
 
 def test_an_epoch_that_went_wrong_is_found_though_a_hook_makes_a_new_state(backend32: xpnet.Backend) -> None:

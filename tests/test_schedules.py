@@ -117,6 +117,20 @@ def test_schedule_steers_real_steps(case, open_backend):
         before = after
 
 
+@pytest.mark.parametrize("boundaries", [(), (3,), (3, 5)])
+def test_piecewise_rates_are_chosen_among_arrays(boundaries):
+    """The standard's ``where`` takes arrays; that numbers will do is an addition of 2024.12, which not all have."""
+
+    class Chosen(dict):
+        where = staticmethod(lambda condition, x, y: np.where(condition, x[()], y[()]))
+
+    schedule = PiecewiseConstant(boundaries, (0.1, 0.2, 0.4)[: len(boundaries) + 1])
+    for step in (np.asarray(4.0, dtype="float32"), np.arange(4.0, dtype="float32")):
+        found = schedule(step, Chosen())
+        assert found.dtype == np.float32
+        assert found.shape == step.shape
+
+
 def test_one_cycle_of_few_steps_is_finite():
     for steps in (1, 2, 3):
         found = rates(OneCycle(0.1, steps), xpnet.open_backend("numpy", dtype="float64"), range(steps + 1))

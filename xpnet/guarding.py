@@ -110,12 +110,15 @@ class Guard:
             done += more
             self.save = self.run is not None and self.run.due(more)
             if self.policy != "ignore" and (self.stepwise or self.save or self._time(source, done)):
+                for ended in [*self._asked]:
+                    self._answer(ended)
                 fine, copy = self._inspect(reached)
                 if fine:
                     self._skipped = 0
                 else:
                     reached, copy = self._treat(), self._good
-                if self._window[0][0] < epoch:  # its sums are its own: only its results tell whether they were finite
+                if self._window[0][0] < epoch:
+                    # A short epoch before, whose sums nobody has asked about: its results will tell, and may send back.
                     self._looked = time.monotonic()
                 else:
                     self._remember(copy, (*place, done))

@@ -30,6 +30,7 @@ from xpnet.layers import (
     Step,
     Tanh,
 )
+from xpnet.layers.base import Context
 from xpnet.layers.names import NAMES
 from xpnet.testing import check_layer
 
@@ -224,6 +225,38 @@ def test_the_slope_at_0_is_that_from_below(layer, backend):
     np.testing.assert_allclose(backend.to_numpy(dx), 0.3, rtol=1e-15)
 
 
+def test_a_weight_decays_and_a_bias_does_not():
+    assert {name: param.decay for name, param in Dense(2).build((3,)).params.items()} == {"weight": True, "bias": False}
+
+
+def test_a_container_is_random_if_a_layer_of_it_is():
+    assert not Sequential([Dense(2), "relu"]).random
+    assert Sequential([Dense(2), Sequential([Dropout(0.1)])]).random
+    assert not Residual([Dense(2)], shortcut=Dense(2)).random
+    assert Residual([Dense(2)], shortcut=Dropout(0.1)).random
+    assert Residual([Dropout(0.1)], shortcut=Dense(2)).random
+
+
+@pytest.mark.parametrize(("wanted", "asked"), [(True, [True, True]), (False, [True, False])])
+def test_no_layer_is_asked_for_a_gradient_that_nobody_needs(wanted, asked):
+    """Of the first layer that learns, the input's; backward begins with the last layer."""
+    found = []
+
+    class Watched(Dense):
+        def backward(self, params, x, dy, context):
+            found.append(context.input_gradient)
+            return super().backward(params, x, dy, context)
+
+    backend = xpnet.open_backend("numpy", dtype="float64")
+    context = Context(backend.xp, training=True, input_gradient=wanted)
+    model = Sequential([Watched(2), "tanh", Watched(2)])
+    params = {name: {"weight": np.ones((2, 2)), "bias": np.zeros(2)} for name in ("0", "2")}
+    _, residuals = model.forward(params, np.ones((3, 2)), context)
+    dx, _ = model.backward(params, residuals, np.ones((3, 2)), context)
+    assert found == asked
+    assert (dx is not None) == wanted
+
+
 @pytest.mark.parametrize("layer", [BatchNorm(), LayerNorm()], ids=["batch", "layer"])
 def test_what_a_norm_learns_does_not_decay(layer):
     assert [param.decay for param in layer.build((3,)).params.values()] == [False, False]
@@ -282,7 +315,8 @@ def test_shapes_that_do_not_fit_are_refused_by_the_layer_that_minds():
         (lambda: Dense(True), "units"),
         (lambda: Dense(2.5), "got 2.5"),
         (lambda: Dense(2, weight_initializer="he_norml"), "he_normal"),
-        (lambda: Dropout(1.0), r"rate.*got 1\.0"),
+        (lambda: Dropout(1.0), r"rate must be .* below 1; got 1\.0"),
+        (lambda: Dropout(1 - 0.5 * 2**-16), r"rate must be at most 1 - 2\*\*-16"),
         (lambda: Dropout(-0.1), "rate"),
         (lambda: Dropout(1 - 2**-18), "rate"),
         (lambda: BatchNorm(momentum=1.0), "momentum"),
@@ -320,4 +354,7 @@ def test_weights_suit_the_activation_that_follows():
         "5.weight": GlorotUniform,
     }
     assert weights["7.weight"] is None, "left to whatever container is around"
+    for between, kind in (([BatchNorm()], HeNormal), ([Dense(4, bias=False)], GlorotUniform)):
+        params = Sequential([Dense(4), *between, ReLU()]).build((3,)).params
+        assert type(params["0"]["weight"].initializer) is kind
     assert all(type(chosen[name]) is Zeros for name in chosen if name.endswith("bias"))

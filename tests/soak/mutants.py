@@ -208,6 +208,8 @@ def _replant(old: Any, new: Any, codes: dict[str, CodeType]) -> None:
             theirs = vars(new).get(name)
             if isinstance(member, property):
                 _replant(member.fget, theirs.fget, codes)
+            elif isinstance(member, staticmethod):  # and __new__, which has the defaults of a named tuple
+                _replant(member.__func__, theirs.__func__, codes)
             elif isinstance(member, FunctionType):
                 _replant(member, theirs, codes)
             elif isinstance(member, int | float | str) and not name.startswith("__"):

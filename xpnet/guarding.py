@@ -1,9 +1,10 @@
 """What stops training where numbers stop being finite: at the step that did it, with the state before it.
 
 A look at the device costs a wait, so it is taken where the loop waits anyway: at the end of an epoch (for short ones
-every tenth of a second), and within long ones every second; a large network is looked at so rarely that looks and the
-copies that they make take a hundredth of the time. What a look finds is then pinned to its step by training once more,
-a step at a time, from the last state that was found good. Nothing is added to the step itself.
+every tenth of a second), and within long ones every second; a large network is looked at so rarely, up to every ten
+seconds, that looks and the copies that they make take a hundredth of the time. What a look finds is then pinned to its
+step by training once more, a step at a time, from the last state that was found good. Nothing is added to the step
+itself.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ SHORT = 0.1
 """Seconds of training after which the end of an epoch is worth a look, which costs up to 1.5 ms on JAX; a loss that is
 not finite is seen without."""
 
-SHARE = 0.01
-"""Of the time, what looks may take."""
+SHARE, LONGEST = 0.01, 10.0
+"""What looks may take of the time, and the seconds between two of them at most, however long one takes."""
 
 HALVINGS = 10
 """Steps in a row that are skipped at most: a rate a thousand times lower does not help either."""
@@ -162,7 +163,7 @@ class Guard:
         return self._is_due(SECONDS)
 
     def _is_due(self, pause: float) -> bool:
-        return time.monotonic() - self._looked >= max(pause, self._cost / SHARE)
+        return time.monotonic() - self._looked >= max(pause, min(self._cost / SHARE, LONGEST))
 
     def _ask(self, carry: Carry) -> Any:
         """Ask the device whether a carry is finite, and for a copy of it."""

@@ -23,6 +23,9 @@ SIZE = 8192
 COPIED = 2**31
 """Bytes of the copy: many times any cache."""
 
+CACHED = 10**8
+"""Bytes that no GPU's second cache holds (an H200's has 60 MB)."""
+
 ROUNDS = 7
 
 
@@ -85,6 +88,11 @@ def bytes_of_update(work: Work) -> int:
     """
     parameters = sum((inputs + 1) * units for inputs, units in pairwise(work.sizes))
     return 4 * parameters * {"adam": 7, "sgd": 3}[work.optimizer]
+
+
+def has_floor(work: Work) -> bool:
+    """Say whether the update goes through memory: a GPU's second cache holds what smaller networks update."""
+    return bytes_of_update(work) > CACHED
 
 
 def floor(work: Work, ceilings: dict[str, Any], precision: str) -> float:

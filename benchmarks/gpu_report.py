@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.ceilings import floor
+from benchmarks.ceilings import floor, has_floor
 from benchmarks.peers import GPU_PEERS
 from benchmarks.work import INFERENCE, TRAINING
 
@@ -127,8 +127,9 @@ def _floors(results: Results, precision: str, names: list[str]) -> str:
     ceilings = results["parts"].get("ceilings", {})
     if "products" not in ceilings:
         return ""
-    cells = (f"{name} {floor(TRAINING[name], ceilings, precision):.1f}" for name in names)
-    return f"{precision}: floor of a step, microseconds: " + ", ".join(cells)
+    large = [name for name in names if has_floor(TRAINING[name])]
+    cells = [f"{name} {floor(TRAINING[name], ceilings, precision):.1f}" for name in large]
+    return f"{precision}: floor of a step, microseconds: " + ", ".join(cells) if cells else ""
 
 
 def _part(found: Any, indent: str = "  ") -> Iterator[str]:

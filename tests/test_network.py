@@ -124,6 +124,16 @@ def test_predictions_are_the_backends_arrays(backend: xpnet.Backend) -> None:
     assert tuple(net.forward(X[:1]).shape) == (1, 3)
 
 
+def test_predictions_of_many_rows_are_those_of_few(backend: xpnet.Backend) -> None:
+    """A last layer without a bias ends in a product, whose memory must not be used again for the next rows."""
+    net = Network(["tanh", Dense(16, bias=False)], loss="mse", backend=backend, inputs=4, seed=0)
+    x = np.random.default_rng(0).normal(size=(1200, 4))
+    whole = host(net, net.predict(x, batch_size=300))
+    for first in range(0, 1200, 300):
+        part = host(net, net.predict(x[first : first + 300]))
+        np.testing.assert_array_equal(whole[first : first + 300], part)
+
+
 def test_predictions_are_not_the_networks_memory(backend: xpnet.Backend) -> None:
     net = Network([xpnet.Identity(), Dense(3)], backend=backend, inputs=4)
     x = backend.asarray(X, dtype=backend.float)

@@ -75,6 +75,7 @@ def test_no_gpu_and_an_old_driver_are_said(cupy: Any, monkeypatch: pytest.Monkey
         (CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"), "no memory left .*smaller batch_size"),
         (CUDARuntimeError("cudaErrorLaunchFailure: unspecified launch failure"), "the GPU failed .*checkpoint='run/'"),
         (CUDARuntimeError("cudaErrorECCUncorrectable: uncorrectable ECC error"), "the GPU failed .*nvidia-smi -q"),
+        (CUDARuntimeError("cudaErrorNoKernelImageForDevice: no kernel image"), "not made for this GPU .*-ctk"),
         (LibraryError("Failure finding libcublas.so.13\nmore"), r"load one of CUDA's libraries .*so\.13\).*-ctk"),
         (ImportError("libcublas.so.12: cannot open shared object file"), "load one of CUDA's libraries"),
     ],
@@ -90,7 +91,13 @@ def test_failures_say_what_to_do(cupy: Any, error: Exception, said: str) -> None
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("error", [ValueError("shapes"), ImportError("No module named 'mine'"), KeyError("x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(ValueError("shapes"), ImportError("No module named 'mine'"), KeyError("x")),
+        CUDARuntimeError("cudaErrorInvalidConfiguration: invalid configuration argument"),
+    ],
+)
 def test_other_errors_go_through(error: Exception) -> None:
     def fail() -> None:
         raise error
@@ -174,7 +181,7 @@ def test_cupy_itself_says_what_is_missing() -> None:
     found = xpnet.available_backends()["cupy"]
     assert not found.available
     assert "no GPU answers" in found.problem
-    assert "the GPU failed" in str(failures.explain(failure))
+    assert ("not made for this GPU" in str(failures.explain(failure))) == ("InsufficientDriver" in str(failure))
     full = cupy.cuda.memory.OutOfMemoryError(10, 20, 30)
     assert "smaller batch_size" in str(failures.explain(full))
     with pytest.raises(ImportError) as raised:

@@ -119,6 +119,16 @@ def test_adamw_shrinks_weights_alone_before_the_step(device: Device) -> None:
         np.testing.assert_allclose(one, other, rtol=4e-7)
 
 
+def test_what_a_kernel_would_misread_is_refused(device: Device) -> None:
+    plain, wide, strided = (
+        device.put(array) for array in (numbers(0, 6), numbers(0, 6, dtype="float64"), numbers(0, 6))
+    )
+    with pytest.raises(TypeError, match="adam takes arrays of one dtype in C order; got float32, float64"):
+        fused.adam(None, wide, plain, plain, plain, 0.1, 1.0, 0.9, 0.999, 1e-8)
+    with pytest.raises(TypeError, match="bias_activation .*float32 in strides"):
+        fused.bias_activation(device.put(numbers(0, 2, 3)), strided[::2], "relu")
+
+
 def test_adam_takes_rate_and_step_in_any_type(device: Device) -> None:
     arrays = [device.put(np.ones(5, np.float32)) for _ in range(4)]
     wide = [device.put(np.asarray(number, np.float64)) for number in (0.5, 1.0)]

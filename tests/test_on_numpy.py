@@ -349,6 +349,19 @@ def test_a_large_result_is_new_memory_at_each_call_and_written_once():
     assert plan.source.count(".copy()") == 1  # of the total alone
 
 
+def test_the_result_of_a_product_is_memory_of_its_own():
+    compiled, w = Compiled(lambda x, w: np.tanh(x) @ w), np.random.default_rng(0).normal(size=(40, 60))
+    kept = [(x, compiled(x, w)) for x in np.random.default_rng(1).normal(size=(4, 100, 40))]
+    for x, found in kept:
+        np.testing.assert_array_equal(found, np.tanh(x) @ w)
+
+
+def test_arrays_of_another_byte_order_have_a_plan_of_their_own():
+    compiled, x = Compiled(lambda x: x * 2.0 + 1.0), np.arange(9000.0)
+    for given in (x, x, x, x.astype(">f8"), x.astype(">f8"), x.astype(">f8")):
+        np.testing.assert_array_equal(compiled(given), x * 2.0 + 1.0)
+
+
 def test_a_result_that_is_given_twice_or_read_again_is_copied():
     def function(x):
         y = x * 2.0

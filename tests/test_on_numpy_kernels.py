@@ -184,7 +184,7 @@ def random_program(seed, rows, columns):
         for _ in range(14):
             a, b = (tables[stream.integers(len(tables))] for _ in range(2))
             r, c = rows_[stream.integers(len(rows_))], columns_[stream.integers(len(columns_))]
-            kind = stream.integers(10)
+            kind = stream.integers(13)
             if kind == 0:
                 tables.append(a + c)
             elif kind == 1:
@@ -206,6 +206,15 @@ def random_program(seed, rows, columns):
                 tables.append(a)
             elif kind == 8:
                 tables.append(np.tanh(a) @ np.eye(columns, dtype=a.dtype))
+            elif kind == 9:
+                a = np.tanh(b) @ np.eye(columns, dtype=b.dtype)
+                tables.append((a - a[:, :1]) * 2.0 + 1.0)
+            elif kind == 10:
+                a = np.tanh(a)
+                tables.append((a + (a[:1] if stream.integers(2) else a[0])) * 2.0)
+            elif kind == 11:
+                a = np.tanh(a)
+                tables.append((a * a[:1, :1] - b) * 0.5)
             else:
                 rows_.append(np.sqrt(np.abs(r) + 1.0) * 0.5)
         return np.tanh(tables[-1] + 0.1 * state), tables[-2], rows_[-1], columns_[-1]
@@ -227,6 +236,17 @@ def test_random_programs_are_fused_bit_for_bit(made, seed):
         plain, *wanted = program(plain, *given)
         for array, expected in zip([state, *found], [plain, *wanted], strict=True):
             np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("part", [np.s_[:, :1], np.s_[:1], np.s_[0], np.s_[:1, :1]], ids=str)
+def test_an_operand_is_not_written_over_while_a_view_of_it_is_read(made, part):
+    def program(x):
+        z = np.tanh(x @ np.eye(24, dtype="float32"))
+        return np.tanh((z * 0.5 + z[part]) * 2.0 + 1.0)
+
+    found, wanted = run_both(program, draw(300, 24))
+    assert made
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch):

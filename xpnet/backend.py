@@ -272,7 +272,7 @@ def _registered() -> dict[str, dict[str, EntryPoint]]:
 
 def _load(name: str) -> BackendModule:
     """Import a backend's module: xpnet's own by its name, as reading what is installed takes 20 ms."""
-    if isinstance(name, str) and name.isidentifier() and find_spec(f"xpnet_backends.on_{name}"):
+    if isinstance(name, str) and name.isidentifier() and _is_own(name):
         value = f"xpnet_backends.on_{name}"
         load: Callable[[], Any] = partial(import_module, value)
     else:
@@ -282,6 +282,13 @@ def _load(name: str) -> BackendModule:
     except Exception as error:
         raise BackendError(f"backend {name!r} ({value}) cannot be imported: {_reason(error)}") from error
     return module
+
+
+def _is_own(name: str) -> bool:
+    try:
+        return find_spec(f"xpnet_backends.on_{name}") is not None
+    except ModuleNotFoundError:  # no backend was installed beside xpnet
+        return False
 
 
 def _find(name: str) -> tuple[str, Callable[[], Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,9 +180,9 @@ def fit(
         hooks.call("on_train_end", logs)
     except BaseException as error:
         try:
-            lost = isinstance(error, BackendError)  # and with it the results that nobody has fetched
-            while ended and not looked_at and not lost and (guard.failed is None or ended[0][0] < guard.failed):
-                close()
+            with suppress(BackendError):  # a lost device takes the results with it that nobody has fetched
+                while ended and not looked_at and (guard.failed is None or ended[0][0] < guard.failed):
+                    close()
             network.recount()
         finally:
             hooks.call("on_train_interrupted", logs)

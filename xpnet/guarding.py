@@ -2,9 +2,9 @@
 
 A look at the device costs a wait, so it is taken where the loop waits anyway: at the end of an epoch (for short ones
 every tenth of a second), and within long ones every second; a large network is looked at so rarely, up to every ten
-seconds, that looks and the copies that they make take a hundredth of the time. What a look finds is then pinned to its
-step by training once more, a step at a time, from the last state that was found good. Nothing is added to the step
-itself.
+seconds, that looks and the copies that they make take a hundredth of the host's time. What a look finds is then pinned
+to its step by training once more, a step at a time, from the last state that was found good. Nothing is added to the
+step itself.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Guard:
         self._known: State | None = None  # the network's state as training has left it
         self._window: list[Window] = []  # epochs since then, and where in them
         self._looked = 0.0
-        self._cost = 0.0  # seconds that the last look took
+        self._cost: float | None = None  # seconds of the host that the last look took
         self._asked: dict[int, Any] = {}  # what a look after an epoch will have found
         self._last: Carry = None
         self._mended: Carry | None = None
@@ -163,13 +163,14 @@ class Guard:
         return self._is_due(SECONDS)
 
     def _is_due(self, pause: float) -> bool:
-        return time.monotonic() - self._looked >= max(pause, min(self._cost / SHARE, LONGEST))
+        return time.monotonic() - self._looked >= max(pause, min((self._cost or 0.0) / SHARE, LONGEST))
 
     def _ask(self, carry: Carry) -> Any:
         """Ask the device whether a carry is finite, and for a copy of it."""
         begin = time.monotonic()
         asked = self.network.finite(carry), self.network.copied(carry)
-        self._cost = time.monotonic() - begin
+        first = self._cost is None  # which compiles, where the backend does
+        self._cost = 0.0 if first else time.monotonic() - begin
         return asked
 
     def _is_fine(self, carry: Carry) -> bool:

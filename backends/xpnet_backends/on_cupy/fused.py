@@ -63,6 +63,7 @@ def adam(
     epsilon: float,
 ) -> tuple[Array, Array, Array]:
     """Do in one pass what :func:`xpnet.nn.adam` does, in the vectors' own memory."""
+    _check_alike("adam", params, gradient, m, v)
     rate, count = (_like(params, number) for number in (learning_rate, step))
     moments = _moments(params, beta1, beta2, epsilon)
     _flat("adam", "adam", params.size, gradient, params, m, v, rate, count, *moments)
@@ -83,11 +84,20 @@ def adamw(
     epsilon: float,
 ) -> tuple[Array, Array, Array]:
     """Shrink what *mask* marks by ``learning_rate * decay``, then do what :func:`adam` does, in one pass."""
+    _check_alike("adamw", params, gradient, m, v, mask)
     rate, count = (_like(params, number) for number in (learning_rate, step))
     moments = _moments(params, beta1, beta2, epsilon)
     shrinkage = params.dtype.type(decay)
     _flat("adam", "adamw", params.size, gradient, params, m, v, mask, rate, count, shrinkage, *moments)
     return params, m, v
+
+
+def _check_alike(name: str, *arrays: Array) -> None:
+    """Refuse arrays that a kernel would read as what they are not."""
+    kind = arrays[0].dtype
+    if any(array.dtype != kind or not array.flags.c_contiguous for array in arrays):
+        given = ", ".join(f"{array.dtype}{'' if array.flags.c_contiguous else ' in strides'}" for array in arrays)
+        raise TypeError(f"{name} takes arrays of one dtype in C order; got {given}")
 
 
 def _like(params: Array, number: Array) -> Array:
@@ -113,7 +123,7 @@ def softmax_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array
     tables = (cupy.ascontiguousarray(table, dtype=logits.dtype) for table in (logits, targets))
     arguments = (*tables, losses, slopes)
     blocks = min(-(-rows * WARP // THREADS), BLOCKS)
-    if blocks:
+    if blocks and classes:
         kernel((blocks,), (THREADS,), (*arguments, _long(rows), _int(classes)))
     return losses, slopes
 
@@ -136,6 +146,7 @@ def linear_backward(
 
 def bias_activation(y: Array, bias: Array, activation: str) -> Array:
     """Return activation(y + bias), written over y, whose last axis is the bias's."""
+    _check_alike("bias_activation", y, bias)
     units = bias.size
     rows = y.size // units
     kernel = _kernel("bias_activation", "bias_activation", y.dtype.name)

@@ -136,7 +136,7 @@ def signature(tree: Any, flat: list[Any]) -> Any:
     """Return a key of a tree's structure, shapes and types, and collect its arrays in *flat*."""
     if isinstance(tree, np.ndarray):
         flat.append(tree)
-        return tree.shape, tree.dtype.char
+        return tree.shape, tree.dtype
     if tree is None:
         return None
     if isinstance(tree, tuple | list):
@@ -145,5 +145,5 @@ def signature(tree: Any, flat: list[Any]) -> Any:
         return tuple([(name, signature(item, flat)) for name, item in tree.items()])
     if isinstance(tree, np.generic):
         flat.append(np.asarray(tree))
-        return (), tree.dtype.char
+        return (), tree.dtype
     return tree

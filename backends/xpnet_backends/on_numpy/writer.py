@@ -75,7 +75,8 @@ class Writer:
         inner |= {id(root(leaf)) for leaf in self.kept if isinstance(leaf, Node)}
         leaves = [leaf for leaf in self.rest if isinstance(leaf, Node) and leaf.value.nbytes >= LARGE]
         once = [leaf for leaf in leaves if sum(other is leaf for other in leaves) == 1 and id(leaf) not in inner]
-        return {id(leaf) for leaf in once if leaf.kind == "ufunc" and id(leaf) not in self.groups}
+        made = {id(leaf) for leaf in once if leaf.kind == "ufunc" and leaf.function is not np.matmul}
+        return made - self.groups.keys()
 
     # Writing
 
@@ -231,6 +232,8 @@ class Writer:
         for k, (operand, found) in enumerate(source.reads):
             if found != "table" or not isinstance(operand, Node) or operand is not root(operand):
                 continue
+            if any(arg is not operand and isinstance(arg, Node) and root(arg) is operand for arg, _ in source.reads):
+                continue  # a view of it is read for rows to come, or by another thread
             store = self.stores[id(operand)]
             if store.array is None or id(store) in claimed or id(node) not in source.written:
                 continue

@@ -2,7 +2,7 @@
 //
 // Memory traffic an element: reads logits and targets, writes slopes: 3 values, 12 bytes in float32; and one loss a
 // row. The row's logits are read three times and its targets twice, but the later readings come from the cache, which
-// a row of some thousand classes does not leave. The reference, xpnet.nn.softmax_cross_entropy, goes over the table nine
+// a row of some thousand classes does not leave. The reference, xpnet.nn.softmax_cross_entropy, goes over the table eight
 // times.
 //
 // Lane k adds up classes k, k + 32, ...; the 32 sums meet in a butterfly, so the order of a sum differs from the

@@ -125,7 +125,7 @@ def test_what_a_kernel_would_misread_is_refused(device: Device) -> None:
     )
     with pytest.raises(TypeError, match="adam takes arrays of one dtype in C order; got float32, float64"):
         fused.adam(None, wide, plain, plain, plain, 0.1, 1.0, 0.9, 0.999, 1e-8)
-    with pytest.raises(TypeError, match="bias_activation .*float32 in strides"):
+    with pytest.raises(TypeError, match=r"bias_activation .*float32 in strides"):
         fused.bias_activation(device.put(numbers(0, 2, 3)), strided[::2], "relu")
 
 

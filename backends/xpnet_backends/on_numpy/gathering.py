@@ -23,11 +23,12 @@ index was out of range."""
 
 def suits(node: Node) -> bool:
     """Say whether a recorded operation gathers enough rows for it to be shared."""
-    if node.function is not np.take or node.options != {"axis": 0} or len(operands(node)) != 2 or team.size() == 1:
+    if node.function is not np.take or node.options != {"axis": 0} or len(operands(node)) != 2:
         return False
     data, order = (part.value for part in operands(node))
-    plain = data.ndim > 1 and order.ndim == 1 and order.dtype == np.int64 and node.value.nbytes * BYTE > team.WORTH
-    return bool(plain and data.dtype.isnative and data.dtype.kind in "fiu" and node.value[0].nbytes % 4 == 0)
+    plain = data.ndim > 1 and order.ndim == 1 and order.dtype == np.int64 and data.dtype.isnative
+    long = node.value.nbytes * BYTE > team.WORTH and data.dtype.kind in "fiu" and node.value[0].nbytes % 4 == 0
+    return plain and long and team.size() > 1
 
 
 def table(node: Node, into: Host) -> Host:

@@ -165,12 +165,12 @@ def test_a_damaged_file_is_passed_over(tmp_path: Path) -> None:
     expected = outcome(whole, fit(whole, tmp_path / "run"))
     newest = max((tmp_path / "run").iterdir())
     newest.write_bytes(newest.read_bytes()[:1000])
-    with pytest.warns(RuntimeWarning, match="cannot be read and is passed over"):
+    with pytest.warns(RuntimeWarning, match="is passed over, as no run can go on from it"):
         history = fit(net, tmp_path / "run")
     assert outcome(net, history) == expected
     for file in (tmp_path / "run").iterdir():
         file.write_bytes(b"")
-    with pytest.warns(RuntimeWarning), pytest.raises(CheckpointError, match="remove them to start anew"):
+    with pytest.warns(RuntimeWarning), pytest.raises(CheckpointError, match="name another folder to start anew"):
         fit(make(), tmp_path / "run")
 
 
@@ -224,6 +224,24 @@ def test_a_folder_with_a_run_is_not_written_over(tmp_path: Path) -> None:
         fit(make(), tmp_path / "run", resume=False)
     with pytest.raises(ConfigurationError, match="resume=True needs the folder"):
         make().fit(X, Y, resume=True)
+
+
+@pytest.mark.parametrize("given", [{"every": "2 epochs"}, {"keep": 5}], ids=str)
+def test_how_to_keep_checkpoints_says_nothing_without_a_folder(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="say how checkpoints are kept, and none are: give checkpoint="):
+        make().fit(X, Y, **given)
+
+
+def test_a_network_s_file_is_no_run(tmp_path: Path) -> None:
+    net = make()
+    net.fit(X, Y, epochs=1, verbose=0)
+    net.save(tmp_path / "step-0000000003.safetensors")
+    with (
+        pytest.warns(RuntimeWarning, match=r"it holds a network, and no run that could go on; xpnet\.load"),
+        pytest.raises(CheckpointError, match=r"none of which a run can go on from; name another folder"),
+    ):
+        fit(make(), tmp_path)
+    assert xpnet.load(tmp_path / "step-0000000003.safetensors").epochs == 1
 
 
 @pytest.mark.parametrize(
@@ -313,7 +331,7 @@ def test_a_damaged_note_is_refused_and_the_network_left_alone(
     monkeypatch.setattr(resuming, "read_json", lambda text: read(text) | damage)
     net = make(inputs=3)
     before = net.get_weights()
-    with pytest.raises(CheckpointError, match="can be read"), pytest.warns(RuntimeWarning, match="is damaged"):
+    with pytest.raises(CheckpointError, match="none of which"), pytest.warns(RuntimeWarning, match="is damaged"):
         fit(net, tmp_path, callbacks=[xpnet.EarlyStopping("loss")])
     for name, array in net.get_weights().items():
         np.testing.assert_array_equal(array, before[name])

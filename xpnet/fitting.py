@@ -30,6 +30,9 @@ __all__ = ["History", "evaluate", "fit", "opened_run", "place_batch"]
 EVALUATION_ROWS = 4096
 """Examples in a batch of prediction or evaluation when the caller does not say: large enough to be fast."""
 
+EVERY, KEEP = "1 epoch", 2
+"""How often ``fit`` saves a run, and how many of its files stay, when the caller does not say."""
+
 
 class History(dict[str, list[float]]):
     """Results of every epoch by name: ``history["val_loss"][-1]`` is the last epoch's.
@@ -198,6 +201,11 @@ def opened_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Iterator[
     if checkpoint is None:
         if resume:
             raise ConfigurationError("resume=True needs the folder of the run: give checkpoint='run/' too")
+        if (every, keep) != (EVERY, KEEP):
+            raise ConfigurationError(
+                f"every={every!r} and keep={keep!r} say how checkpoints are kept, and none are: give checkpoint='run/' "
+                "too"
+            )
         yield None
         return
     from xpnet.resuming import Run

@@ -208,8 +208,8 @@ class Network:
         verbose: int | str = "auto",
         checkpoint: str | Path | None = None,
         resume: bool = False,
-        every: str = "1 epoch",
-        keep: int = 2,
+        every: str = fitting.EVERY,
+        keep: int = fitting.KEEP,
         on_nonfinite: str | None = None,
     ) -> History:
         """Train for a number of epochs; a second call goes on where the first one ended.
@@ -245,7 +245,8 @@ class Network:
             Folder for checkpoints of this run, made if it is missing. Each is the whole network, for :func:`xpnet.load`
             too, and where the run stood.
         resume : bool
-            Whether to go on with the run in the folder, if there is one; ``epochs`` then counts from the run's start.
+            Whether to go on with the run in the folder, if there is one: the network's weights give way to the run's,
+            and ``epochs`` counts from the run's start.
         every : str
             How often to save: ``"500 steps"``, ``"1 epoch"``, ``"10 minutes"``; the end of training is always saved.
         keep : int

@@ -253,15 +253,22 @@ class Run:
         for path in sorted(self._files, reverse=True):
             try:
                 description, notes, arrays, extra = read_parts(path)
+                if NOTE not in notes:
+                    raise CheckpointError("it holds a network, and no run that could go on; xpnet.load() reads it")
                 note = read_json(notes[NOTE])
                 _check_note(note, extra)
                 self.latest = path
                 return description, note, arrays, extra
             except (CheckpointError, KeyError, ValueError) as error:
                 problem = error
-            warnings.warn(f"{path} cannot be read and is passed over: {problem}", RuntimeWarning, stacklevel=5)
+            warnings.warn(
+                f"{path} is passed over, as no run can go on from it: {problem}", RuntimeWarning, stacklevel=5
+            )
         if self._files:
-            raise CheckpointError(f"no checkpoint in {str(self.folder)!r} can be read; remove them to start anew")
+            raise CheckpointError(
+                f"checkpoint={str(self.folder)!r} holds {len(self._files)} file(s), none of which a run can go on "
+                "from; name another folder to start anew"
+            )
         return None
 
     def _take_folder(self) -> None:

@@ -264,11 +264,16 @@ def compiled(source: Source, arrays: list[tuple[str, Host]], shared: bool, compi
 
     None, where it would have to be compiled and may not.
     """
-    forms = tuple((role, array.ndim, array.dtype.char) for role, array in arrays)
-    for key in [(source.text, forms, threads) for threads in ((False, True) if shared else (False,))]:
-        if key not in _compiled and compile_now:
-            known = _compiled.get((*key[:2], False))
-            _compiled[key] = _compile(source, arrays) if known is None else team.part(known, arrays)
+    key = source.text, tuple((role, array.ndim, array.dtype.char) for role, array in arrays)
+    kernel = _known(key, lambda: _compile(source, arrays), compile_now)
+    if kernel is None or not shared:
+        return kernel
+    return _known((*key, "shared"), lambda: team.part(kernel, arrays), compile_now)
+
+
+def _known(key: Any, make: Callable[[], Any], make_now: bool) -> Any:
+    if key not in _compiled and make_now:
+        _compiled[key] = make()
     return _compiled.get(key)
 
 

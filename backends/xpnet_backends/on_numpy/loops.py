@@ -85,7 +85,9 @@ def table(function: np.ufunc, given: Host, into: Host) -> Host:
         (given.ctypes.data + size * first, into.ctypes.data + size * first, last - first, size, size)
         for first, last in pairwise(ends)
     ]
-    loop = _loop(function, given.dtype.char) or (0, 0)
+    loop = _loop(function, given.dtype.char)
+    if loop is None:
+        raise ValueError(f"numpy.{function.__name__} has no loop for {given.dtype}: ask suits() before")
     words = np.asarray([*loop, 0, count, *(word for stretch in stretches for word in stretch)], dtype=np.int64)
     words[2] = words.ctypes.data + 4 * words.itemsize
     return words

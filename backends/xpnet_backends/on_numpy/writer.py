@@ -41,11 +41,11 @@ class Writer:
         self.kept = [_node_of(leaf) for leaf in kept]
         self.rest = [_node_of(leaf) for leaf in rest]
         self.nodes = needed(nodes, [*self.kept, *self.rest])
-        self.fuse = fuse
+        self.compile_now = fuse == "now"
+        self.fuses = fuse != "never" and available()
         self.groups: dict[int, Group] = {}
-        shares = fuse != "never" and available()
-        self.gathered = {id(node) for node in self.nodes if shares and gathering.suits(node)}
-        if fuse != "never" and available():
+        self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.suits(node)}
+        if self.fuses:
             self.nodes, found = groups(self.nodes, self._is_fixed)
             self.groups = {id(node): group for group in found for node in group.members}
         self.position = {id(node): i for i, node in enumerate(self.nodes)}
@@ -119,12 +119,11 @@ class Writer:
 
     def _write_gathering(self, node: Node) -> None:
         """Write ``take`` of many long rows for several threads."""
-        if self.fuse != "now" and not gathering.part.cache_info().currsize:
-            raise KernelsMissing
+        part = self._made(gathering.part)
         names = [self._operand(arg, set()) for arg in node.args]
         into = self._destination(node)
         table = gathering.table(node, self.scope[into])
-        arguments = [*names, into, self._constant(table), repr(team.call(gathering.part(), table))]
+        arguments = [*names, into, self._constant(table), repr(team.call(part, table))]
         self.lines.append(f"{self._constant(gathering.gather)}({', '.join(arguments)})")
 
     def _write_ufunc(self, node: Node) -> None:
@@ -146,16 +145,21 @@ class Writer:
     def _write_shared(self, function: Any, name: str, into: str) -> bool:
         """Write a function of one array for several threads, where kernels are used and it is long enough."""
         given, written = self._array(name), self._array(into)
-        if self.fuse == "never" or not available() or given is None or written is None:
+        if not self.fuses or given is None or written is None or not loops.suits(function, given, written):
             return False
-        if not loops.suits(function, given, written):
-            return False
-        if self.fuse != "now" and not loops.part.cache_info().currsize:
-            raise KernelsMissing
         table = loops.table(function, given, written)
-        call = f"{self._constant(team.run())}{team.call(loops.part(), table)}"
-        self.lines.append(f"{call}  # {self._constant(table)}: {into} = {function.__name__}({name})")
+        self._write_team_call(self._made(loops.part), table, f"{into} = {function.__name__}({name})")
         return True
+
+    def _made(self, part: Any) -> Any:
+        """Return what threads do, which is compiled once for all plans; only now, if it may be."""
+        if not self.compile_now and not part.cache_info().currsize:
+            raise KernelsMissing
+        return part()
+
+    def _write_team_call(self, part: Any, table: Host, what: str) -> None:
+        call = f"{self._constant(team.run())}{team.call(part, table)}"
+        self.lines.append(f"{call}  # {self._constant(table)}: {what}")
 
     def _write_product(self, node: Node) -> None:
         """Write a product of two matrices; a large one is MKL's, by addresses where all memory is known."""
@@ -190,14 +194,13 @@ class Writer:
         arrays += [("scratch", np.empty(scratch, dtype)) for dtype in source.scratch]
         if source.flat:
             arrays = [("vector" if found == "table" else found, array) for found, array in arrays]
-        kernel = compiled(source, arrays, shared, self.fuse == "now")
+        kernel = compiled(source, arrays, shared, self.compile_now)
         if kernel is None:
             raise KernelsMissing
         names = ", ".join([self._constant(item) for item in (kernel, *(array for _, array in arrays))])
         if shared:
             table = team.table(source.rows, source.columns, arrays)
-            call = f"{self._constant(team.run())}{team.call(kernel, table)}"
-            self.lines.append(f"{call}  # {self._constant(table)}: {source.rows}, {source.columns}, {names}")
+            self._write_team_call(kernel, table, f"{source.rows}, {source.columns}, {names}")
         else:
             kernel_name, _, rest = names.partition(", ")
             self.lines.append(f"{kernel_name}({source.rows}, {source.columns}, {rest})")

@@ -8,13 +8,11 @@ Measured through torch, which has all three precisions.
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-from collections.abc import Callable
 from itertools import pairwise
-from time import perf_counter
 from typing import Any
 
+from benchmarks.timing import SECONDS, time_of
 from benchmarks.work import Work
 
 SIZE = 8192
@@ -26,26 +24,12 @@ COPIED = 2**31
 CACHED = 10**8
 """Bytes that no GPU's second cache holds (an H200's has 60 MB)."""
 
-ROUNDS = 7
-
 
 def measure(device: str, quick: bool) -> dict[str, Any]:
     """Return operations a second by precision, and bytes a second, read and written ones both counted."""
     import torch
 
     size, copied = (256, 2**20) if quick else (SIZE, COPIED)
-
-    def seconds(function: Callable[[], object], repetitions: int) -> float:
-        taken = []
-        for number in range(1 + ROUNDS):
-            wait()
-            start = perf_counter()
-            for _ in range(repetitions):
-                function()
-            wait()
-            if number:  # the first one warms up
-                taken.append((perf_counter() - start) / repetitions)
-        return statistics.median(taken)
 
     def wait() -> None:
         if device == "cuda":
@@ -60,13 +44,13 @@ def measure(device: str, quick: bool) -> dict[str, Any]:
         torch.set_float32_matmul_precision(allowed)
         a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         out = torch.empty_like(a)
-        taken = seconds(lambda: torch.matmul(a, b, out=out), 2)  # noqa: B023
+        taken = time_of(lambda: torch.matmul(a, b, out=out), wait, SECONDS)  # noqa: B023
         exact = a[:8].double() @ b.double()
         error = torch.linalg.norm(out[:8].double() - exact) / torch.linalg.norm(exact)
         found["products"][precision] = {"operations_a_second": 2 * size**3 / taken, "relative_error": float(error)}
     source = torch.randn(copied // 4, device=device)
     target = torch.empty_like(source)
-    found["copy_bytes_a_second"] = 2 * copied / seconds(lambda: target.copy_(source), 4)
+    found["copy_bytes_a_second"] = 2 * copied / time_of(lambda: target.copy_(source), wait, SECONDS)
     return found
 
 

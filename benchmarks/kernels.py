@@ -6,24 +6,19 @@ python -m benchmarks.kernels '{"device": "cuda", "quick": false}'
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from xpnet_backends.on_cupy import fused
 
 import xpnet
+from benchmarks.timing import SECONDS, time_of
 from xpnet import nn
 from xpnet.random import Key, key_words, make_key
-
-ROUNDS = 7
-SECONDS = 0.02
-"""Length of a round, by its number of launches."""
 
 SIZES = {
     "parameters": (670_000, 20_000_000),
@@ -184,22 +179,6 @@ def largest_error(found: Any, exact: Any, to_numpy: Callable[[Any], np.ndarray])
     """Return the largest ||found - exact|| / ||exact|| of what a function returns."""
     pairs = zip(found, exact, strict=True) if isinstance(found, tuple) else [(found, exact)]
     return max(float(np.linalg.norm(to_numpy(one) - other) / np.linalg.norm(other)) for one, other in pairs)
-
-
-def time_of(function: Callable[[], object], wait: Callable[[], None], seconds: float) -> float:
-    """Return the median of seconds a call, over rounds of so many calls as last *seconds*."""
-
-    def taken(calls: int) -> float:
-        wait()
-        start = perf_counter()
-        for _ in range(calls):
-            function()
-        wait()
-        return perf_counter() - start
-
-    taken(1)  # compiles, allocates
-    calls = max(1, round(seconds / taken(1)))
-    return statistics.median(taken(calls) / calls for _ in range(ROUNDS))
 
 
 def main() -> None:

@@ -9,21 +9,19 @@ error can leave a context that is of no use any more.
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 from collections.abc import Callable
-from time import perf_counter
+from functools import partial
 from typing import Any
 
 from benchmarks.cublaslt import BINDINGS, COMPUTE_32F, COMPUTE_32F_FAST_TF32, EPILOGUES, REAL_16BF, REAL_32F, Product
 from benchmarks.processes import WorkerFailed, ask
+from benchmarks.timing import SECONDS, time_of
 
 SIDE = 512
 """Rows and columns of the products."""
 
 NODES = (50, 550)
-ROUNDS = 7
-REPLAYS = 20
 
 
 def captured(function: Callable[[Any], object]) -> tuple[Any, Any]:
@@ -87,16 +85,7 @@ def node() -> dict[str, Any]:
     medians = []
     for nodes in NODES:
         graph, stream = captured(lambda stream: [add(x, x) for _ in range(nodes)])  # noqa: B023
-        graph.launch(stream)
-        taken = []
-        for _ in range(ROUNDS):
-            stream.synchronize()
-            start = perf_counter()
-            for _ in range(REPLAYS):
-                graph.launch(stream)
-            stream.synchronize()
-            taken.append((perf_counter() - start) / REPLAYS)
-        medians.append(statistics.median(taken))
+        medians.append(time_of(partial(graph.launch, stream), stream.synchronize, SECONDS))
     few, many = medians
     return {
         "microseconds_a_node": 1e6 * (many - few) / (NODES[1] - NODES[0]),

@@ -9,6 +9,7 @@ with its reason, except for the libraries that every checkout can have: those, o
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -19,6 +20,10 @@ import xpnet
 
 # Read by SciPy when it is first imported; scikit-learn's checks of other libraries' arrays are skipped without it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+# A shell starts its jobs in the background deaf to Ctrl-C, and what they start inherits that; some tests press it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LIBRARIES = {
     "numpy": "numpy",

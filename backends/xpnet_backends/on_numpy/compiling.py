@@ -2,6 +2,10 @@
 
 Where numba is installed, a plan that has been running for a while is written again with compiled kernels. They give
 the same numbers to the bit, so it does not matter to a result when that happens, or whether.
+
+Compiled functions run with NumPy's floating-point warnings off: as on the other backends, numbers that are not finite
+are looked for in results. OpenBLAS also raises "invalid value encountered in dot" where every number is finite, as its
+kernels for small products compute on what lies beside the operands.
 """
 
 from __future__ import annotations
@@ -43,18 +47,19 @@ class Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""
-        flat: list[Any] = []
-        plan = self.plan(arguments, flat)
-        if plan is None:
-            return self.function(*arguments)
-        if self.donated:
-            plan.load(arguments[0])
-        if not plan.waiting:
-            return plan.finish(plan.run(*flat))
-        begin = perf_counter()
-        outputs = plan.run(*flat)
-        plan.spent += perf_counter() - begin
-        return plan.finish(outputs)
+        with np.errstate(all="ignore"):
+            flat: list[Any] = []
+            plan = self.plan(arguments, flat)
+            if plan is None:
+                return self.function(*arguments)
+            if self.donated:
+                plan.load(arguments[0])
+            if not plan.waiting:
+                return plan.finish(plan.run(*flat))
+            begin = perf_counter()
+            outputs = plan.run(*flat)
+            plan.spent += perf_counter() - begin
+            return plan.finish(outputs)
 
     def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
         """Return the plan for these shapes, made at the second call; None where there is none yet.
@@ -109,6 +114,7 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``run(carry, data, order)``: a step for each row of *order*, by one plan."""
     compiled = Compiled(step, donated=True)
 
+    @np.errstate(all="ignore")
     def run(carry: Any, data: Any, order: np.ndarray[Any, Any]) -> Any:
         i = 0
         while i < len(order):

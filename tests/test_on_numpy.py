@@ -383,3 +383,31 @@ def test_compiled_functions_run_without_floating_point_warnings(calls: int) -> N
     for _ in range(calls):
         assert np.isinf(run(np.full(5, 1e300), np.full(4, 1e300), np.zeros((2, 1), dtype=int))).all()
     assert np.geterr()["over"] == "warn"
+
+
+def test_views_of_a_parameter_are_taken_again_where_it_is_another_array() -> None:
+    def function(flat, x):
+        w, b, scale = np.reshape(flat[:12], (4, 3)), flat[12:15], flat[15:18]
+        return (x @ w + b) * scale
+
+    compiled, stream = Compiled(function), np.random.default_rng(0)
+    flat, other = stream.normal(size=(2, 18))
+    for given in (flat, flat, flat, other, flat, other.copy()):
+        x = stream.normal(size=(5, 4))
+        np.testing.assert_array_equal(compiled(given, x), function(given, x))
+        given += 1.0  # what is kept are views, not values
+        np.testing.assert_array_equal(compiled(given, x), function(given, x))
+    (plan,) = compiled._local.plans.values()
+    assert "if x0 is not last_x0:" in plan.source
+
+
+def test_a_parameter_with_views_is_also_read_at_each_call() -> None:
+    def function(table, x):
+        return table[0] + x, table[1] * x, table[2] - np.sum(x)
+
+    compiled = Compiled(lambda table, i, x: (*function(table, x), np.take(table, i, axis=0)[0]))
+    table = np.arange(12.0).reshape(3, 4)
+    for i in (0, 1, 2, 1):
+        found = compiled(table, np.asarray([i]), np.full(4, float(i)))
+        for a, b in zip(found, (*function(table, np.full(4, float(i))), table[i]), strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -1,5 +1,7 @@
 """MKL's products in the NumPy backend: the right numbers, the same bits everywhere, NumPy's where MKL is not asked."""
 
+import re
+
 import numpy as np
 import pytest
 from test_on_numpy import check_equal, plain_numpy, trained  # noqa: F401
@@ -74,8 +76,34 @@ def test_plans_call_it_and_give_the_same_bits(plain_numpy):  # noqa: F811
     for _ in range(3):
         np.testing.assert_array_equal(compiled(x, w), products.matmul(x, w) * 2.0)
     (plan,) = compiled._local.plans.values()
-    assert "multiply(x0, x1, " in plan.source
+    assert re.search(r"cblas_sgemm\(.*\)  # a\d+ = x0 @ x1", plan.source)
     check_equal(
         trained("numpy", layers, xpnet.Adam(), "float32"),
         trained(plain_numpy("float32"), layers, xpnet.Adam(), "float32"),
     )
+
+
+@needs_mkl
+@pytest.mark.parametrize("turned", ["", "x", "w", "xw", "strided"])
+def test_a_plan_multiplies_matrices_as_they_lie(turned):
+    compiled = Compiled(lambda x, w: (x @ w, x.mT @ x))
+    x, w = pair(200, 300, 60)
+    for _ in range(3):
+        x = x + 1  # elsewhere at each call
+        given = (np.asfortranarray(x) if "x" in turned else x, np.asfortranarray(w) if "w" in turned else w)
+        if turned == "strided":
+            given = (np.repeat(x, 2, axis=1)[:, ::2], w)
+        found = compiled(*given)
+        np.testing.assert_array_equal(found[0], products.matmul(*given))
+        np.testing.assert_array_equal(found[1], products.matmul(given[0].T, given[0]))
+
+
+@needs_mkl
+def test_one_function_keeps_a_plan_for_each_order_in_memory():
+    compiled = Compiled(lambda x, w: x @ w)
+    x, w = pair(200, 300, 60)
+    turned = np.asfortranarray(x)
+    for _ in range(3):
+        np.testing.assert_array_equal(compiled(x, w), products.matmul(x, w))
+        np.testing.assert_array_equal(compiled(turned, w), products.matmul(turned, w))
+    assert len(compiled._local.plans) == 2

@@ -29,6 +29,9 @@ then takes twice its time."""
 PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""
 
+CONTIGUOUS = 3
+"""NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS in NumPy's flags: a product's routine depends on them."""
+
 MAX_PLANS = 16
 """Plans that a function keeps for different shapes, in each thread; the oldest goes first."""
 
@@ -139,10 +142,10 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def signature(tree: Any, flat: list[Any]) -> Any:
-    """Return a key of a tree's structure, shapes and types, and collect its arrays in *flat*."""
+    """Return a key of a tree's structure, shapes, types and orders in memory, and collect its arrays in *flat*."""
     if isinstance(tree, np.ndarray):
         flat.append(tree)
-        return tree.shape, tree.dtype
+        return tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS
     if tree is None:
         return None
     if isinstance(tree, tuple | list):
@@ -151,5 +154,5 @@ def signature(tree: Any, flat: list[Any]) -> Any:
         return tuple([(name, signature(item, flat)) for name, item in tree.items()])
     if isinstance(tree, np.generic):
         flat.append(np.asarray(tree))
-        return (), tree.dtype
+        return (), tree.dtype, CONTIGUOUS
     return tree

@@ -70,13 +70,16 @@ def suits(a: Host, b: Host) -> bool:
 
 def call(a: Host, b: Host, out: Host) -> tuple[Any, ...]:
     """Return the arguments of the routine for ``out = a @ b``."""
+    return arguments(a, b, *[matrix.ctypes.data for matrix in (a, b, out)])
+
+
+def arguments(a: Host, b: Host, *places: Any) -> tuple[Any, ...]:
+    """Return the arguments of the routine for ``a @ b`` in matrices of this form that lie at these addresses."""
     (rows, terms), columns = a.shape, b.shape[1]
-    forms, places = [], []
-    for matrix in (a, b):
-        plain = matrix.flags.c_contiguous
-        forms.append(PLAIN if plain else TRANSPOSED)
-        places += [matrix.ctypes.data, matrix.shape[1] if plain else matrix.shape[0]]
-    return (ROWS, *forms, rows, columns, terms, 1.0, *places, 0.0, out.ctypes.data, columns)
+    forms = [PLAIN if matrix.flags.c_contiguous else TRANSPOSED for matrix in (a, b)]
+    steps = [matrix.shape[form == PLAIN] for matrix, form in zip((a, b), forms, strict=True)]
+    into = (places[0], steps[0], places[1], steps[1], 0.0, places[2], columns)
+    return (ROWS, *forms, rows, columns, terms, 1.0, *into)
 
 
 def multiply(a: Host, b: Host, out: Host) -> Host:

@@ -23,6 +23,10 @@ LARGE = 1 << 14
 """Bytes of a result from which a copy takes longer than new memory."""
 
 
+MANY_VIEWS = 3
+"""Views of one parameter from which they are kept for the next call, as it is likely that all weights lie in it."""
+
+
 class KernelsMissing(Exception):
     """Kernels would have to be compiled, and may not yet."""
 
@@ -59,6 +63,8 @@ class Writer:
         self.lines: list[str] = []
         self.pool = Pool()
         self.constants: dict[int, str] = {}
+        self.addresses: dict[int, str] = {}
+        self.bound: dict[int, list[str]] = {}
 
     def _is_fixed(self, node: Node) -> bool:
         """Say whether a node's memory is known when the function is written."""
@@ -86,6 +92,9 @@ class Writer:
             self._place(node, Store(self._constant(self.home[i]), self.home[i], owner=i))
         for i, node in enumerate(parameters):
             self._place(node, Store(f"x{i}", None))
+            views = [other for other in self.nodes if other.kind == "view" and root(other) is node]
+            if len(views) >= MANY_VIEWS and all(len(operands(view)) == 1 for view in views):
+                self.bound[id(node)] = []
         self._reserve_joins()
         for node in self.nodes:
             group = self.groups.get(id(node))
@@ -97,7 +106,23 @@ class Writer:
         results = ", ".join([self._result(i, leaf) for i, leaf in enumerate(self.rest)])
         self._write_back()
         head = f"def run({', '.join(f'x{i}' for i in range(len(parameters)))}):"
-        return "\n    ".join([head, *self.lines, f"return ({results}{',' if results else ''})"]) + "\n"
+        body = [*self._binding(), *self.lines, f"return ({results}{',' if results else ''})"]
+        return "\n    ".join([head, *body]) + "\n"
+
+    def _binding(self) -> list[str]:
+        """Return the lines that take views of a parameter where it is another than at the last call."""
+        lines = []
+        for key, views in self.bound.items():
+            name = self.names[key]
+            names = [f"last_{name}", *(line.partition(" = ")[0] for line in views)]
+            self.scope[names[0]] = None
+            lines += [f"global {', '.join(names)}", f"if {name} is not {names[0]}:"]
+            lines += [f"    {line}" for line in (*views, f"{names[0]} = {name}")]
+        return lines
+
+    def _lines_of(self, node: Node) -> list[str]:
+        """Return where lines go that look at a node's form alone: before all others, for a parameter's views."""
+        return self.bound.get(id(root(node)), self.lines)
 
     def _write_view(self, node: Node) -> None:
         store = self.stores[id(node.args[0])]
@@ -108,7 +133,7 @@ class Writer:
                 self._place(node, store, self._constant(array))
                 return
         self._place(node, store, f"v{self.position[id(node)]}")
-        self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
+        self._lines_of(node).append(f"{self.names[id(node)]} = {self._call(node)}")
 
     def _write_call(self, node: Node) -> None:
         if id(node) in self.gathered:
@@ -162,19 +187,30 @@ class Writer:
         self.lines.append(f"{call}  # {self._constant(table)}: {what}")
 
     def _write_product(self, node: Node) -> None:
-        """Write a product of two matrices; a large one is MKL's, by addresses where all memory is known."""
+        """Write a product of two matrices; a large one is MKL's, by addresses."""
         names = [self._operand(arg, set()) for arg in node.args]
         into = self._destination(node)
-        known = [place for name in (*names, into) if (place := self._array(name)) is not None]
-        recorded = [arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args]
-        function: Any = np.dot
-        if products.available() and products.suits(*recorded):
-            function = products.multiply
-            if len(known) == 3 and products.suits(known[0], known[1]):
-                routine = self._constant(products.routine(known[0].dtype.char))
-                self.lines.append(f"{routine}{products.call(*known)}  # {into} = {names[0]} @ {names[1]}")
-                return
-        self.lines.append(f"{self._constant(function)}({', '.join([*names, into])})")
+        a, b = (arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args)
+        if not products.available() or not products.suits(a, b):
+            self.lines.append(f"{self._constant(np.dot)}({', '.join([*names, into])})")
+            return
+        places = [self._address(arg, name) for arg, name in zip(node.args, names, strict=True)]
+        call = ", ".join([str(item) for item in products.arguments(a, b, *places, self._address(node, into))])
+        routine = self._constant(products.routine(a.dtype.char))
+        self.lines.append(f"{routine}({call})  # {into} = {names[0]} @ {names[1]}")
+
+    def _address(self, arg: Any, name: str) -> Any:
+        """Return where an array lies: the address where it is known, else the name of a variable that holds it."""
+        array = self._array(name)
+        if array is not None:
+            return array.ctypes.data
+        base = root(arg)
+        if base.value.ctypes.data == arg.value.ctypes.data:
+            arg = base
+        if id(arg) not in self.addresses:
+            self.addresses[id(arg)] = f"p{self.position[id(arg)]}"
+            self._lines_of(arg).append(f"{self.addresses[id(arg)]} = {self.names[id(arg)]}.ctypes.data")
+        return self.addresses[id(arg)]
 
     def _write_group(self, group: Group) -> None:
         """Write one compiled pass over several operations; only what is read outside leaves it."""

@@ -20,7 +20,9 @@ def pair(rows, terms, columns, dtype="float32"):
 
 @needs_mkl
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(128, 784, 512), (1000, 121, 100), (4096, 64, 10), (1, 2048, 1024)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(128, 784, 512), (1000, 121, 100), (4096, 64, 10), (1, 2048, 1024), (512, 200, 10)], ids=str
+)
 @pytest.mark.parametrize("turned", ["", "a", "b", "ab"])
 def test_products_are_within_their_bound(shape, turned, dtype):
     a, b = pair(*shape, dtype)
@@ -86,7 +88,7 @@ def test_plans_call_it_and_give_the_same_bits(plain_numpy):  # noqa: F811
 @needs_mkl
 @pytest.mark.parametrize("turned", ["", "x", "w", "xw", "strided"])
 def test_a_plan_multiplies_matrices_as_they_lie(turned):
-    compiled = Compiled(lambda x, w: (x @ w, x.mT @ x))
+    compiled = Compiled(lambda x, w: (products.matmul(x, w), products.matmul(np.matrix_transpose(x), x)))
     x, w = pair(200, 300, 60)
     for _ in range(3):
         x = x + 1  # elsewhere at each call
@@ -96,11 +98,26 @@ def test_a_plan_multiplies_matrices_as_they_lie(turned):
         found = compiled(*given)
         np.testing.assert_array_equal(found[0], products.matmul(*given))
         np.testing.assert_array_equal(found[1], products.matmul(given[0].T, given[0]))
+    assert list(compiled._local.plans.values()) != [None]
+
+
+@needs_mkl
+def test_the_gradient_of_few_units_is_computed_transposed():
+    x, dy = pair(400, 300, 4)[0], pair(400, 300, 10)[0][:, :10].copy()
+    assert products.turns(x.T, dy)
+    assert not products.turns(x.T.copy(), dy)
+    assert not products.turns(dy.T, x)
+    wanted = products.multiply(dy.T, x, np.empty((10, 300), "float32")).T
+    compiled = Compiled(lambda x, dy: products.matmul(np.matrix_transpose(x), dy) * 1.0)
+    for _ in range(3):
+        np.testing.assert_array_equal(compiled(x, dy), wanted)
+    (plan,) = compiled._local.plans.values()
+    assert re.search(r"(a\d+) = x1\.T @ v\d+\.T", plan.source)
 
 
 @needs_mkl
 def test_one_function_keeps_a_plan_for_each_order_in_memory():
-    compiled = Compiled(lambda x, w: x @ w)
+    compiled = Compiled(products.matmul)
     x, w = pair(200, 300, 60)
     turned = np.asfortranarray(x)
     for _ in range(3):

@@ -65,7 +65,7 @@ class Plan:
             self.waiting = True
             writer = Writer(*parts, fuse="never")
             self.source = writer.write(inputs[len(owned) :])
-        scope = writer.scope
+        scope = writer.names.values
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
         self.kept = _rebuild(kept, iter(self.home)) if donated else None

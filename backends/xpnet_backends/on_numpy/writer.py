@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from operator import getitem
 from typing import Any
 
 import numpy as np
 
 from xpnet_backends.on_numpy import gathering, loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
-from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, operands_of, parts, root, successors
+from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, compiled
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
+from xpnet_backends.on_numpy.naming import Names
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
 
 __all__ = ["KernelsMissing", "Writer"]
-
-METHODS = (np.take, np.argmax, np.argmin, np.reshape)
-"""Functions that are quicker as methods of their first argument, an array for certain."""
 
 LARGE = 1 << 14
 """Bytes of a result from which a copy takes longer than new memory."""
@@ -32,7 +29,7 @@ class KernelsMissing(Exception):
 
 
 class Writer:
-    """Writes the function line by line, and collects in ``scope`` the arrays and functions that it names.
+    """Writes the function line by line, and collects in ``names`` the arrays and functions that it names.
 
     *fuse* says whether kernels are used "never", "known" ones alone (else :class:`KernelsMissing` is raised), or
     compiled "now".
@@ -57,14 +54,11 @@ class Writer:
         self.target = successors(self.kept, home, self.last_use, self.position)
         self.fresh = self._find_fresh()
         self.slots: dict[int, Host] = {}
-        self.scope: dict[str, Any] = {"copyto": np.copyto}
-        self.names: dict[int, str] = {}
-        self.stores: dict[int, Store] = {}
+        self.names = Names()
         self.lines: list[str] = []
         self.pool = Pool()
-        self.constants: dict[int, str] = {}
         self.addresses: dict[int, str] = {}
-        self.bound: dict[int, list[str]] = {}
+        self.bound: dict[str, list[str]] = {}
 
     def _is_fixed(self, node: Node) -> bool:
         """Say whether a node's memory is known when the function is written."""
@@ -89,12 +83,12 @@ class Writer:
     def write(self, parameters: list[Node]) -> str:
         """Return the source of ``run(*parameters)``, which returns the results that are not kept."""
         for i, node in enumerate(self.owned):
-            self._place(node, Store(self._constant(self.home[i]), self.home[i], owner=i))
+            self.names.place(node, Store(self.names.constant(self.home[i]), self.home[i], owner=i))
         for i, node in enumerate(parameters):
-            self._place(node, Store(f"x{i}", None))
+            self.names.place(node, Store(f"x{i}", None))
             views = [other for other in self.nodes if other.kind == "view" and root(other) is node]
             if len(views) >= MANY_VIEWS and all(len(operands(view)) == 1 for view in views):
-                self.bound[id(node)] = []
+                self.bound[f"x{i}"] = []
         self._reserve_joins()
         for node in self.nodes:
             group = self.groups.get(id(node))
@@ -112,64 +106,63 @@ class Writer:
     def _binding(self) -> list[str]:
         """Return the lines that take views of a parameter where it is another than at the last call."""
         lines = []
-        for key, views in self.bound.items():
-            name = self.names[key]
+        for name, views in self.bound.items():
             names = [f"last_{name}", *(line.partition(" = ")[0] for line in views)]
-            self.scope[names[0]] = None
+            self.names.values[names[0]] = None
             lines += [f"global {', '.join(names)}", f"if {name} is not {names[0]}:"]
             lines += [f"    {line}" for line in (*views, f"{names[0]} = {name}")]
         return lines
 
     def _lines_of(self, node: Node) -> list[str]:
         """Return where lines go that look at a node's form alone: before all others, for a parameter's views."""
-        return self.bound.get(id(root(node)), self.lines)
+        return self.bound.get(self.names.of(root(node)), self.lines)
 
     def _write_view(self, node: Node) -> None:
-        store = self.stores[id(node.args[0])]
-        base = self._known(node.args[0])
+        store = self.names.stores[id(node.args[0])]
+        base = self.names.known(node.args[0])
         if base is not None:
             array = node.function(base, *node.args[1:], **node.options)
             if np.may_share_memory(array, base):
-                self._place(node, store, self._constant(array))
+                self.names.place(node, store, self.names.constant(array))
                 return
-        self._place(node, store, f"v{self.position[id(node)]}")
-        self._lines_of(node).append(f"{self.names[id(node)]} = {self._call(node)}")
+        self.names.place(node, store, f"v{self.position[id(node)]}")
+        self._lines_of(node).append(f"{self.names.of(node)} = {self.names.call(node)}")
 
     def _write_call(self, node: Node) -> None:
         if id(node) in self.gathered:
             self._write_gathering(node)
             return
-        self._place(node, Store(f"v{self.position[id(node)]}", None))
-        self.lines.append(f"{self.names[id(node)]} = {self._call(node)}")
+        self.names.place(node, Store(f"v{self.position[id(node)]}", None))
+        self.lines.append(f"{self.names.of(node)} = {self.names.call(node)}")
 
     def _write_gathering(self, node: Node) -> None:
         """Write ``take`` of many long rows for several threads."""
         part = self._made(gathering.part)
-        names = [self._operand(arg, set()) for arg in node.args]
+        names = [self.names.operand(arg, set()) for arg in node.args]
         into = self._destination(node)
-        table = gathering.table(node, self.scope[into])
-        arguments = [*names, into, self._constant(table), repr(team.call(part, table))]
-        self.lines.append(f"{self._constant(gathering.gather)}({', '.join(arguments)})")
+        table = gathering.table(node, self.names.values[into])
+        arguments = [*names, into, self.names.constant(table), repr(team.call(part, table))]
+        self.lines.append(f"{self.names.constant(gathering.gather)}({', '.join(arguments)})")
 
     def _write_ufunc(self, node: Node) -> None:
         if node.function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
             self._write_product(node)
             return
         dtypes = {operand.value.dtype for operand in operands(node)}
-        names = [self._operand(arg, dtypes) for arg in node.args]
+        names = [self.names.operand(arg, dtypes) for arg in node.args]
         if id(node) in self.fresh:
-            self._place(node, Store(f"v{self.position[id(node)]}", None))
-            self.lines.append(f"{self.names[id(node)]} = {self._constant(node.function)}({', '.join(names)})")
+            self.names.place(node, Store(f"v{self.position[id(node)]}", None))
+            self.lines.append(f"{self.names.of(node)} = {self.names.constant(node.function)}({', '.join(names)})")
             return
         into = self._destination(node, in_place=node.function is not np.matmul)
         if len(names) == 1 and self._write_shared(node.function, names[0], into):
             return
         out = f"out={into}" if node.function in (np.maximum, np.minimum) else into
-        self.lines.append(f"{self._constant(node.function)}({', '.join([*names, out])})")
+        self.lines.append(f"{self.names.constant(node.function)}({', '.join([*names, out])})")
 
     def _write_shared(self, function: Any, name: str, into: str) -> bool:
         """Write a function of one array for several threads, where kernels are used and it is long enough."""
-        given, written = self._array(name), self._array(into)
+        given, written = self.names.array(name), self.names.array(into)
         if not self.fuses or given is None or written is None or not loops.suits(function, given, written):
             return False
         table = loops.table(function, given, written)
@@ -183,25 +176,35 @@ class Writer:
         return part()
 
     def _write_team_call(self, part: Any, table: Host, what: str) -> None:
-        call = f"{self._constant(team.run())}{team.call(part, table)}"
-        self.lines.append(f"{call}  # {self._constant(table)}: {what}")
+        call = f"{self.names.constant(team.run())}{team.call(part, table)}"
+        self.lines.append(f"{call}  # {self.names.constant(table)}: {what}")
 
     def _write_product(self, node: Node) -> None:
         """Write a product of two matrices; a large one is MKL's, by addresses."""
-        names = [self._operand(arg, set()) for arg in node.args]
+        names = [self.names.operand(arg, set()) for arg in node.args]
         into = self._destination(node)
         a, b = (arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args)
         if not products.available() or not products.suits(a, b):
-            self.lines.append(f"{self._constant(np.dot)}({', '.join([*names, into])})")
+            self.lines.append(f"{self.names.constant(np.dot)}({', '.join([*names, into])})")
             return
         places = [self._address(arg, name) for arg, name in zip(node.args, names, strict=True)]
-        call = ", ".join([str(item) for item in products.arguments(a, b, *places, self._address(node, into))])
-        routine = self._constant(products.routine(a.dtype.char))
-        self.lines.append(f"{routine}({call})  # {into} = {names[0]} @ {names[1]}")
+        if not products.turns(a, b):
+            self._write_mkl_call(a, b, [*places, self._address(node, into)], f"{into} = {names[0]} @ {names[1]}")
+            return
+        turned = self.pool.take(node.value.T)
+        name = self.names.constant(turned)
+        what = f"{name} = {names[1]}.T @ {names[0]}.T"
+        self._write_mkl_call(b.T, a.T, [*reversed(places), turned.ctypes.data], what)
+        self.lines.append(f"copyto({into}, {self.names.constant(turned.T)})")
+        self.pool.give_back(Store(name, turned))
+
+    def _write_mkl_call(self, a: Host, b: Host, places: list[Any], what: str) -> None:
+        call = ", ".join([str(item) for item in products.arguments(a, b, *places)])
+        self.lines.append(f"{self.names.constant(products.routine(a.dtype.char))}({call})  # {what}")
 
     def _address(self, arg: Any, name: str) -> Any:
         """Return where an array lies: the address where it is known, else the name of a variable that holds it."""
-        array = self._array(name)
+        array = self.names.array(name)
         if array is not None:
             return array.ctypes.data
         base = root(arg)
@@ -209,7 +212,7 @@ class Writer:
             arg = base
         if id(arg) not in self.addresses:
             self.addresses[id(arg)] = f"p{self.position[id(arg)]}"
-            self._lines_of(arg).append(f"{self.addresses[id(arg)]} = {self.names[id(arg)]}.ctypes.data")
+            self._lines_of(arg).append(f"{self.addresses[id(arg)]} = {self.names.of(arg)}.ctypes.data")
         return self.addresses[id(arg)]
 
     def _write_group(self, group: Group) -> None:
@@ -233,7 +236,7 @@ class Writer:
         kernel = compiled(source, arrays, shared, self.compile_now)
         if kernel is None:
             raise KernelsMissing
-        names = ", ".join([self._constant(item) for item in (kernel, *(array for _, array in arrays))])
+        names = ", ".join([self.names.constant(item) for item in (kernel, *(array for _, array in arrays))])
         if shared:
             table = team.table(source.rows, source.columns, arrays)
             self._write_team_call(kernel, table, f"{source.rows}, {source.columns}, {names}")
@@ -241,19 +244,19 @@ class Writer:
             kernel_name, _, rest = names.partition(", ")
             self.lines.append(f"{kernel_name}({source.rows}, {source.columns}, {rest})")
         for key in {id(root(operand)) for node in group.members for operand in operands(node)} - group.inside:
-            store = self.stores.get(key)
+            store = self.names.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
 
     def _group_operand(self, arg: Any, found: str, source: Source) -> Host:
         """Return the memory in which a kernel finds an operand; small values of unknown place are copied to one."""
-        array = self._known(arg) if isinstance(arg, Node) else np.asarray(arg)
+        array = self.names.known(arg) if isinstance(arg, Node) else np.asarray(arg)
         formed = None if array is None else _formed(array, found, source)
         if array is None or formed is None or not np.may_share_memory(array, formed):
             if found == "table":
                 raise NotTraceable("a fused operation reads memory that is not known")
             buffer = new_array(arg.value)
-            self.lines.append(f"copyto({self._constant(buffer)}, {self.names[id(arg)]})")
+            self.lines.append(f"copyto({self.names.constant(buffer)}, {self.names.of(arg)})")
             formed = _formed(buffer, found, source)
         return formed
 
@@ -266,14 +269,14 @@ class Writer:
         """
         slot = self.slots.get(id(node))
         if slot is not None:
-            self._place(node, Store(self._constant(slot), slot))
+            self.names.place(node, Store(self.names.constant(slot), slot))
             return slot, None
         for k, (operand, found) in enumerate(source.reads):
             if found != "table" or not isinstance(operand, Node) or operand is not root(operand):
                 continue
             if any(arg is not operand and isinstance(arg, Node) and root(arg) is operand for arg, _ in source.reads):
                 continue  # a view of it is read for rows to come, or by another thread
-            store = self.stores[id(operand)]
+            store = self.names.stores[id(operand)]
             if store.array is None or id(store) in claimed or id(node) not in source.written:
                 continue
             if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
@@ -282,23 +285,23 @@ class Writer:
             ends = self.last_use[id(operand)] <= end
             if (owned or store.pooled) and ends and source.last_read[id(operand)] <= source.written[id(node)]:
                 claimed.add(id(store))
-                self._place(node, store)
+                self.names.place(node, store)
                 return store.array, k
         array = self.pool.take(node.value)
-        self._place(node, Store(self._constant(array), array, pooled=True))
+        self.names.place(node, Store(self.names.constant(array), array, pooled=True))
         return array, None
 
     def _write_reduce(self, node: Node) -> None:
         into = self._destination(node)
-        call = f"{self._constant(node.function)}.reduce({self.names[id(node.args[0])]}"
+        call = f"{self.names.constant(node.function)}.reduce({self.names.of(node.args[0])}"
         self.lines.append(f"{call}, {node.options['axis']}, None, {into}, {node.options['keepdims']})")
 
     def _write_astype(self, node: Node) -> None:
-        source = self.names[id(node.args[0])]
+        source = self.names.of(node.args[0])
         self.lines.append(f"copyto({self._destination(node)}, {source}, 'unsafe')")
 
     def _write_where(self, node: Node) -> None:
-        condition, chosen, other = (self._operand(arg, {node.value.dtype}) for arg in node.args)
+        condition, chosen, other = (self.names.operand(arg, {node.value.dtype}) for arg in node.args)
         into = self._destination(node)
         self.lines.append(f"copyto({into}, {other})")
         self.lines.append(f"copyto({into}, {chosen}, where={condition})")
@@ -307,34 +310,34 @@ class Writer:
         array = self.slots.get(id(node))
         if array is None:
             array = self.pool.take(node.value)
-        self._place(node, Store(self._constant(array), array))
+        self.names.place(node, Store(self.names.constant(array), array))
         for part, place in zip(node.args, parts(node, array), strict=True):
             if not isinstance(part, Node):
                 np.copyto(place, part)
             elif not self._is_there(part, place):
-                self.lines.append(f"copyto({self._constant(place)}, {self.names[id(part)]})")
+                self.lines.append(f"copyto({self.names.constant(place)}, {self.names.of(part)})")
 
     def _write_back(self) -> None:
         """Move the successors of donated arrays that were computed elsewhere into their places."""
         moves = []
         for i, leaf in enumerate(self.kept):
             if not isinstance(leaf, Node):
-                moves.append((self._constant(self.home[i]), self._constant(np.asarray(leaf))))
-            elif self.stores[id(leaf)].array is not self.home[i] or self.names[id(leaf)] != self._constant(
+                moves.append((self.names.constant(self.home[i]), self.names.constant(np.asarray(leaf))))
+            elif self.names.stores[id(leaf)].array is not self.home[i] or self.names.of(leaf) != self.names.constant(
                 self.home[i]
             ):
-                if self.stores[id(leaf)].owner is not None:
+                if self.names.stores[id(leaf)].owner is not None:
                     raise NotTraceable("donated arrays change places")
-                moves.append((self._constant(self.home[i]), self.names[id(leaf)]))
+                moves.append((self.names.constant(self.home[i]), self.names.of(leaf)))
         self.lines += [f"copyto({home}, {name})" for home, name in moves]
 
     def _result(self, i: int, leaf: Any) -> str:
         """Return the name of a result that shares no memory with the plan, nor with donated arrays to be changed."""
         if not isinstance(leaf, Node):
-            return f"{self._constant(np.asarray(leaf))}.copy()"
-        if id(leaf) in self.fresh or (root(leaf).kind == "input" and self.stores[id(leaf)].array is None):
-            return self.names[id(leaf)]
-        self.lines.append(f"r{i} = {self.names[id(leaf)]}.copy()")
+            return f"{self.names.constant(np.asarray(leaf))}.copy()"
+        if id(leaf) in self.fresh or (root(leaf).kind == "input" and self.names.stores[id(leaf)].array is None):
+            return self.names.of(leaf)
+        self.lines.append(f"r{i} = {self.names.of(leaf)}.copy()")
         return f"r{i}"
 
     # Memory
@@ -343,18 +346,18 @@ class Writer:
         """Choose where *node* is written, and return its name."""
         slot = self.slots.get(id(node))
         if slot is not None:
-            self._place(node, Store(self._constant(slot), slot))
+            self.names.place(node, Store(self.names.constant(slot), slot))
         elif in_place and (store := self._dying(node)) is not None:
-            self._place(node, store)
+            self.names.place(node, store)
         else:
             array = self.pool.take(node.value)
-            self._place(node, Store(self._constant(array), array, pooled=True))
-        return self.names[id(node)]
+            self.names.place(node, Store(self.names.constant(array), array, pooled=True))
+        return self.names.of(node)
 
     def _dying(self, node: Node) -> Store | None:
         """Return the memory of an operand of the same form that is read here for the last time."""
         for operand in operands(node):
-            store = self.stores[id(operand)]
+            store = self.names.stores[id(operand)]
             if operand is not root(operand) or self.last_use[id(operand)] != self.position[id(node)]:
                 continue
             if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
@@ -387,73 +390,11 @@ class Writer:
     def _release(self, node: Node) -> None:
         """Give back the buffers that *node* was the last to read."""
         for candidate in {id(root(operand)): root(operand) for operand in (*operands(node), node)}.values():
-            store = self.stores[id(candidate)]
+            store = self.names.stores[id(candidate)]
             if store.pooled and self.last_use[id(candidate)] <= self.position[id(node)]:
-                heir = self.stores[id(node)] is store and candidate is not node
+                heir = self.names.stores[id(node)] is store and candidate is not node
                 if not heir:
                     self.pool.give_back(store)
-
-    # Names
-
-    def _place(self, node: Node, store: Store, name: str | None = None) -> None:
-        self.stores[id(node)] = store
-        self.names[id(node)] = name or store.name
-
-    def _constant(self, value: Any) -> str:
-        """Return the name under which the function finds *value*: its own for a function, else a letter and number."""
-        known = self.constants.get(id(value))
-        if known is not None:
-            return known
-        owner = getattr(getattr(value, "__self__", None), "__name__", "")
-        own = f"{owner}_{value.__name__}".strip("_") if callable(value) and hasattr(value, "__name__") else ""
-        name = (
-            own
-            if own and own not in self.scope
-            else f"{'a' if isinstance(value, np.ndarray) else 'k'}{len(self.scope)}"
-        )
-        self.constants[id(value)] = name
-        self.scope[name] = value
-        return name
-
-    def _known(self, node: Node) -> Host | None:
-        """Return the node's array if it exists now."""
-        return self._array(self.names[id(node)])
-
-    def _array(self, name: str) -> Host | None:
-        """Return the array of a name, if it exists now."""
-        found = self.scope.get(name)
-        return found if isinstance(found, np.ndarray) else None
-
-    def _operand(self, arg: Any, dtypes: set[Any]) -> str:
-        """Return an argument's name; a number becomes a 0-d array of the others' type, which is faster."""
-        if isinstance(arg, Node):
-            return self.names[id(arg)]
-        if isinstance(arg, int | float) and not isinstance(arg, np.generic) and len(dtypes) == 1:
-            dtype = next(iter(dtypes))
-            if dtype.kind == "f" and not isinstance(arg, bool):
-                arg = np.asarray(arg, dtype=dtype)
-        return self._constant(arg)
-
-    def _call(self, node: Node) -> str:
-        """Return a call of the node's function as it was recorded."""
-        arguments = [self._expression(arg) for arg in node.args]
-        if node.function is getitem:
-            return f"{arguments[0]}[{arguments[1]}]"
-        if node.function is np.matrix_transpose:
-            return f"{arguments[0]}.mT"
-        arguments += [f"{name}={self._expression(value)}" for name, value in node.options.items()]
-        if node.function in METHODS:
-            return f"{arguments[0]}.{node.function.__name__}({', '.join(arguments[1:])})"
-        return f"{self._constant(node.function)}({', '.join(arguments)})"
-
-    def _expression(self, arg: Any) -> str:
-        if isinstance(arg, Node):
-            return self.names[id(arg)]
-        if isinstance(arg, list | tuple):
-            return f"[{', '.join(self._expression(item) for item in arg)}]" if operands_of(arg) else self._constant(arg)
-        if isinstance(arg, dict):
-            raise NotTraceable("a function takes a mapping")
-        return self._constant(arg)
 
 
 def _formed(array: Host, found: str, source: Source) -> Host:

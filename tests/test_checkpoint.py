@@ -68,6 +68,15 @@ def assert_same(net: Network, other: Network) -> None:
         assert getattr(net, name) == getattr(other, name), name
 
 
+def test_a_network_of_single_numbers_keeps_its_weights(tmp_path: Path, backend: xpnet.Backend) -> None:
+    net = Network([xpnet.Reshape((1,)), Dense(3)], backend=backend)
+    net.fit(X[:, 0], Y, verbose=0)
+    assert net.in_shape == ()
+    net.save(tmp_path / "net.safetensors")
+    assert_same(net, xpnet.load(tmp_path / "net.safetensors", backend=backend))
+    assert_same(net, net.copy())
+
+
 @pytest.fixture(scope="module")
 def saved(backend: xpnet.Backend, tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, Path]:
     net = train(make(backend), 2)

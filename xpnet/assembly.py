@@ -57,7 +57,7 @@ def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
         },
         "schema": SCHEMA,
         "dtype": network.backend.dtype,
-        "inputs": list(network.in_shape) if network.in_shape else None,
+        "inputs": None if network.in_shape is None else list(network.in_shape),
         "seed": network.seed,
         "check_finite": network.check_finite,
         "epochs": network.epochs,

@@ -193,9 +193,18 @@ def test_answers_of_several_outputs_count_one_by_one(backend: xpnet.Backend) -> 
     assert value == pytest.approx(np.mean((scores > 0) == y))
 
 
-def test_a_tie_among_scores_counts_as_right(backend: xpnet.Backend) -> None:
-    scores = np.zeros((2, 6))
-    assert streamed(xpnet.TopKAccuracy(1), CROSS, scores, [0, 5], None, backend, ()) == 1.0
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_a_network_that_scores_all_classes_alike_does_not_look_good(value: float, backend: xpnet.Backend) -> None:
+    scores, y = np.full((6, 6), value), np.arange(6)
+    found = [streamed(xpnet.TopKAccuracy(k), CROSS, scores, y, None, backend, ()) for k in (1, 2, 5)]
+    assert found == [0.0, 0.0, 0.0] if np.isnan(value) else found == pytest.approx([1 / 6, 2 / 6, 5 / 6])
+
+
+def test_ties_among_the_highest_scores_are_broken_as_by_the_function(backend: xpnet.Backend) -> None:
+    scores = RNG.integers(0, 3, size=(ROWS, CLASSES)).astype(float)
+    for k in range(1, CLASSES):
+        found = streamed(xpnet.TopKAccuracy(k), CROSS, scores, TRUE, None, backend)
+        assert found == pytest.approx(metrics.top_k_accuracy(TRUE, scores, k), rel=1e-12)
 
 
 @pytest.mark.parametrize("metric", [xpnet.Accuracy(), xpnet.F1(), xpnet.SquaredError(), xpnet.R2()], ids=str)

@@ -83,7 +83,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class TopKAccuracy:
-    """Share of examples whose class is among the ``k`` highest scores; a tie counts as right."""
+    """Share of examples whose class is among the ``k`` highest scores; of equal scores the lower class comes first.
+
+    So it agrees with :class:`Accuracy` and :func:`xpnet.top_k_accuracy`, and a network that scores all classes alike,
+    or gives NaN, does not look good.
+    """
 
     k: int = 5
 
@@ -108,11 +112,15 @@ class TopKAccuracy:
         return (2,)
 
     def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
-        """Count the examples with fewer than k scores above the true class's own."""
-        true = xp.nn.one_hot(xp.astype(loss.true_classes(targets, xp), xp.int32), scores.shape[1], scores.dtype)
-        own = xp.sum(scores * true, axis=1, keepdims=True)
-        above = xp.sum(xp.astype(scores > own, scores.dtype), axis=1)
-        return weighted_sum(xp.astype(above < float(self.k), scores.dtype), weights, xp)
+        """Count the examples with fewer than k classes ahead of the true one."""
+        classes = scores.shape[1]
+        labels = xp.expand_dims(xp.astype(loss.true_classes(targets, xp), xp.int32), axis=1)
+        columns = xp.expand_dims(xp.arange(classes, dtype=xp.int32), axis=0)
+        own = xp.sum(xp.where(columns == labels, scores, xp.zeros_like(scores)), axis=1, keepdims=True)
+        # Those that are not ahead are counted, as NaN is neither ahead nor behind; the true class is one of them.
+        behind = (scores < own) | ((scores == own) & (columns >= labels))
+        count = xp.sum(xp.astype(behind, scores.dtype), axis=1)
+        return weighted_sum(xp.astype(count > float(classes - self.k), scores.dtype), weights, xp)
 
     def result(self, sums: Sums) -> float:
         """Return right / all."""

@@ -287,6 +287,26 @@ def test_class_weights_of_one_output(loss: str, backend: xpnet.Backend) -> None:
     assert_same(*nets)
 
 
+def test_a_soft_target_of_one_output_weighs_as_its_two_classes_do(backend: xpnet.Backend) -> None:
+    share = np.linspace(0, 1, 22)
+    nets = [Network([Dense(1)], loss="binary_cross_entropy", backend=backend, seed=0) for _ in range(4)]
+    nets[0].fit(X, share, class_weight=[1.0, 3.0], verbose=0)
+    nets[1].fit(X, share, sample_weight=1.0 + 2.0 * share, verbose=0)
+    assert_close(nets[0], nets[1], 1e-12)
+    nets[2].fit(X, share**2, class_weight="balanced", verbose=0)
+    counts = np.array([22 - np.sum(share**2), np.sum(share**2)])
+    nets[3].fit(X, share**2, class_weight=22 / (2 * counts), verbose=0)
+    assert_close(nets[2], nets[3], 1e-12)
+
+
+def test_balanced_lets_a_class_of_less_than_one_example_count_like_the_others(backend: xpnet.Backend) -> None:
+    rows = np.tile([0.5, 0.49, 0.01], (22, 1))
+    balanced, by_hand = make(backend), make(backend)
+    balanced.fit(X, rows, class_weight="balanced", verbose=0)
+    by_hand.fit(X, rows, class_weight=1 / (3 * rows[0]), verbose=0)
+    assert_close(balanced, by_hand, 1e-12)
+
+
 def test_the_sum_is_not_divided(backend: xpnet.Backend) -> None:
     net = make(backend, loss=xpnet.CrossEntropy(reduction="sum"), inputs=3)
     mean = make(backend, inputs=3)

@@ -207,7 +207,8 @@ def _class_weights(class_weight: Any, targets: Host, loss: Loss, out_shape: Shap
             "use sample_weight"
         )
     if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = (targets[:, 0] > 0.5).astype(np.int32)
+        share = np.maximum(targets, 0.0)  # of class 1; the hinge's other class is -1
+        targets = np.concatenate([1.0 - share, share], axis=1)
     table = _class_table(class_weight, targets, max(out_shape[0], 2))
     weights: Host = table[targets] if targets.ndim == 1 else targets @ table
     return weights
@@ -217,8 +218,9 @@ def _class_table(class_weight: Any, targets: Host, classes: int) -> Host:
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ConfigurationError(f"class_weight must be a mapping, a list or 'balanced'; got {class_weight!r}")
-        counts = np.bincount(targets, minlength=classes) if targets.ndim == 1 else targets.sum(axis=0)
-        return np.sum(counts) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        soft = targets.ndim == 2
+        counts = targets.sum(axis=0, dtype=np.float64) if soft else np.bincount(targets, minlength=classes)
+        return np.sum(counts) / (np.count_nonzero(counts) * np.where(counts > 0, counts, 1))
     if isinstance(class_weight, Mapping):
         table = np.ones(classes)
         for label, weight in class_weight.items():

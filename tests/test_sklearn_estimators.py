@@ -158,6 +158,40 @@ def test_class_weights(kind):
         np.testing.assert_allclose(weights(balanced)[name], value, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_a_partial_fit_may_lack_a_class_that_has_a_weight(kind):
+    by_class, by_sample = (kind(class_weight=w, random_state=0) for w in ({0: 1.0, 1: 2.0}, None))
+    for rows in (slice(None), Y != 0):
+        by_class.partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
+        by_sample.partial_fit(X[rows], Y[rows], np.where(Y[rows] == 1, 2.0, 1.0), classes=[0, 1, 2])
+    assert_equal(weights(by_class), weights(by_sample))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_one_class_has_one_column_of_probabilities(kind, loss):
+    model = kind(loss=loss, random_state=0).set_params(**{"max_iter" if kind is MLPClassifier else "epochs": 30})
+    model.fit(X, ["a"] * len(X))
+    assert model.predict_proba(X).shape == (len(X), 1) == (len(X), len(model.classes_))
+    assert model.predict_proba(X).min() > 0.5
+    assert set(model.predict(X)) == {"a"}
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_an_error_leaves_what_was_fitted(kind):
+    model = kind(random_state=0).set_params(**{"max_iter" if kind is MLPClassifier else "epochs": 2}).fit(X, NAMES)
+    before = dict(vars(model))
+    for y, bad in ((Y, -np.ones(len(Y))), (Y % 2, np.zeros(len(Y)))):
+        with pytest.raises(ValueError, match=r"(?i)sample.weight"):
+            model.fit(X[:, :3], y, bad)
+        assert vars(model) == before
+    fresh = kind()
+    with pytest.raises(xpnet.DataError, match="sample_weight"):
+        fresh.partial_fit(X, NAMES, -np.ones(len(Y)), classes=["a", "b", "c"])
+    with pytest.raises(ValueError, match="classes must be passed"):
+        fresh.partial_fit(X, NAMES)
+
+
 @pytest.mark.parametrize("kind", [MLPRegressor, XPRegressor])
 @pytest.mark.parametrize("quantile", [0.1, 0.8])
 def test_quantiles(kind, quantile):

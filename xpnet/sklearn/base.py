@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,6 +27,8 @@ from xpnet.sklearn.inputs import (
 from xpnet.sklearn.labels import Labels
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xpnet.arrays import Host
     from xpnet.backend import Array
     from xpnet.network import Network
@@ -44,6 +47,21 @@ class NetworkEstimator(BaseEstimator):
         X = take_features(self, X, reset=False)
         check_same_library(self, X, called)
         return getattr(self.network_, method)(X), X
+
+    @contextmanager
+    def _kept_on_error(self) -> Iterator[None]:
+        """Leave what was fitted before as it was, where an error comes before the first step of training."""
+        before = dict(vars(self))
+        known = before.get("network_")
+        steps = 0 if known is None else known.steps
+        try:
+            yield
+        except Exception:
+            network = vars(self).get("network_")
+            if network is None or network.steps == (steps if network is known else 0):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say whether there is a network."""
@@ -136,6 +154,8 @@ class ClassifierParts(ClassifierMixin):
         if self._labels.binary and found.shape[1] == 1:
             xp, single = backend.xp, len(self.classes_) == 1
             found = backend.compile(lambda p: 1.0 - p if single else xp.concat([1.0 - p, p], axis=1))(found)
+        elif found.shape[1] > len(self.classes_):  # a loss that needs two outputs, and data of one class
+            found = backend.compile(lambda p: p[:, :1])(found)
         return give_back(found, backend, X)
 
     def _encode(self, y: Any, rows: int, *, fresh: bool, same: bool = False) -> tuple[Host, Host]:
@@ -168,7 +188,12 @@ class ClassifierParts(ClassifierMixin):
         weights = take_weights(sample_weight, rows)
         if self.class_weight is None:
             return weights
-        by_class: Host = compute_sample_weight(self.class_weight, y)
+        by_class: Host
+        if isinstance(self.class_weight, dict) and not self._labels.multilabel:
+            table = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            by_class = table[self._labels.encode(y)]  # also where these samples lack a class that has a weight
+        else:
+            by_class = compute_sample_weight(self.class_weight, y)
         return by_class if weights is None else weights * by_class
 
     def _score_encoded(self, X: Array, y: Host, sample_weight: Host | None) -> float:

@@ -60,24 +60,25 @@ class Perceptron(NetworkEstimator):
         if isinstance(self.callbacks, str):
             raise ConfigurationError(f"callbacks must be a list; write callbacks=[{self.callbacks!r}]")
         self._hidden_sizes()
-        X = take_features(self, X, reset=fresh)
-        rows = int(X.shape[0])
-        labels, targets = self._encode(y, rows, fresh=fresh and not incremental, same=self.warm_start)
-        weights = self._weights(sample_weight, labels, rows)
-        if fresh:
-            self._start(X, targets)
-        elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
-            raise DataError(f"y must have {self.n_outputs_} outputs as in the first call; got {targets.shape[1]}")
-        if self.solver == "lbfgs":
-            self._fit_lbfgs(X, targets, weights)
-        else:
-            self._fit_stochastic(X, targets, weights, self._check_validation(validation), incremental)
-        flat = self.network_.backend.to_numpy(self.network_.state.params)
-        if not np.isfinite(flat).all():
-            raise DataError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed."
-            )
+        with self._kept_on_error():
+            X = take_features(self, X, reset=fresh)
+            rows = int(X.shape[0])
+            labels, targets = self._encode(y, rows, fresh=fresh and not incremental, same=self.warm_start)
+            weights = self._weights(sample_weight, labels, rows)
+            if fresh:
+                self._start(X, targets)
+            elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
+                raise DataError(f"y must have {self.n_outputs_} outputs as in the first call; got {targets.shape[1]}")
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(X, targets, weights)
+            else:
+                self._fit_stochastic(X, targets, weights, self._check_validation(validation), incremental)
+            flat = self.network_.backend.to_numpy(self.network_.state.params)
+            if not np.isfinite(flat).all():
+                raise DataError(
+                    "Solver produced non-finite parameter weights. The input data may contain large values and need to "
+                    "be preprocessed."
+                )
         return self
 
     # Building

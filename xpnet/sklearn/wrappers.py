@@ -25,26 +25,27 @@ class _Wrapper(NetworkEstimator):
     """Base of the two, which hold the parameters."""
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, epochs: int, go_on: bool, declared: bool = False) -> None:
-        fresh = not (go_on and hasattr(self, "network_"))
-        X = take_features(self, X, reset=fresh)
-        rows = int(X.shape[0])
-        labels, targets = self._encode(y, rows, fresh=fresh and not declared)
-        weights = self._weights(sample_weight, labels, rows)
-        if fresh:
-            self.network_ = self._network(X, targets)
-        self.network_.fit(
-            X,
-            targets,
-            epochs=epochs,
-            batch_size=self.batch_size,
-            shuffle=self.shuffle,
-            validation_split=self.validation_fraction,
-            sample_weight=weights,
-            callbacks=self.callbacks or (),
-            verbose=self.verbose,
-        )
-        self.history_ = self.network_.history
-        self.n_iter_ = self.network_.epochs
+        with self._kept_on_error():
+            fresh = not (go_on and hasattr(self, "network_"))
+            X = take_features(self, X, reset=fresh)
+            rows = int(X.shape[0])
+            labels, targets = self._encode(y, rows, fresh=fresh and not declared)
+            weights = self._weights(sample_weight, labels, rows)
+            if fresh:
+                self.network_ = self._network(X, targets)
+            self.network_.fit(
+                X,
+                targets,
+                epochs=epochs,
+                batch_size=self.batch_size,
+                shuffle=self.shuffle,
+                validation_split=self.validation_fraction,
+                sample_weight=weights,
+                callbacks=self.callbacks or (),
+                verbose=self.verbose,
+            )
+            self.history_ = self.network_.history
+            self.n_iter_ = self.network_.epochs
 
     def _network(self, X: Array, targets: Host) -> Network:
         loss, outputs = self._loss_and_outputs(targets)
@@ -160,8 +161,9 @@ class XPClassifier(ClassifierParts, _Wrapper):
         """Train for one epoch on these samples; the first call has to name all *classes*."""
         if self.class_weight == "balanced":
             raise ConfigurationError("class_weight='balanced' needs all labels at once; give partial_fit a dict")
-        self._declare(classes, y)
-        self._fit(X, y, sample_weight, epochs=1, go_on=True, declared=True)
+        with self._kept_on_error():
+            self._declare(classes, y)
+            self._fit(X, y, sample_weight, epochs=1, go_on=True, declared=True)
         return self
 
     def _loss_and_outputs(self, targets: Host) -> tuple[Any, int]:

@@ -153,3 +153,26 @@ def test_without_tensorboardx_the_error_names_the_command(monkeypatch: pytest.Mo
         xpnet.MissingExtraError, match=r"TensorBoard needs tensorboardX.*pip install 'xpnet\[tensorboard\]'"
     ):
         TensorBoard("runs")
+
+
+def test_a_run_that_goes_on_within_an_epoch_is_logged_to_its_end(tmp_path: Path) -> None:
+    class Interrupts(xpnet.Callback):
+        batches = -1
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+            self.batches -= 1
+            if not self.batches:
+                raise KeyboardInterrupt
+
+    interrupts = Interrupts()
+
+    def fit(*, resume: bool) -> None:
+        callbacks = [interrupts, TensorBoard(tmp_path / "log")]
+        run: Any = {"checkpoint": tmp_path / "run", "every": "2 steps", "resume": resume}
+        Network([Dense(3)], seed=0).fit(X, Y, epochs=2, batch_size=4, callbacks=callbacks, verbose=0, **run)
+
+    interrupts.batches = 6
+    with pytest.raises(KeyboardInterrupt):
+        fit(resume=False)
+    fit(resume=True)
+    assert [step for step, _ in values(tmp_path / "log")["loss/training"]] == [0, 1]

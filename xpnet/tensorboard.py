@@ -56,19 +56,11 @@ class TensorBoard(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Open the file before the first epoch, so that a folder that cannot be written costs no training."""
-        if self._writer is None:
-            try:
-                self.log_dir.mkdir(parents=True, exist_ok=True)
-                # Files are named by the second; a number keeps a run from overwriting one of the same second.
-                number = len(list(self.log_dir.glob("events.out.tfevents.*")))
-                self._writer = self._library.SummaryWriter(str(self.log_dir), filename_suffix=f".{number}")
-            except OSError as error:
-                raise ConfigurationError(
-                    f"TensorBoard.log_dir='{self.log_dir}' cannot be written ({error.strerror}); name another folder"
-                ) from error
+        self._open()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Log the epoch."""
+        self._open()  # here too: a run that goes on within an epoch has no beginning of it
         for name, value in logs.items():
             self._writer.add_scalar(_tag(name), value, epoch)
         if self.histograms_every and (epoch + 1) % self.histograms_every == 0:
@@ -86,6 +78,18 @@ class TensorBoard(Callback):
     def on_train_interrupted(self, logs: Logs) -> None:
         """Close the file: what was logged can be looked at."""
         self.on_train_end(logs)
+
+    def _open(self) -> None:
+        if self._writer is None:
+            try:
+                self.log_dir.mkdir(parents=True, exist_ok=True)
+                # Files are named by the second; a number keeps a run from overwriting one of the same second.
+                number = len(list(self.log_dir.glob("events.out.tfevents.*")))
+                self._writer = self._library.SummaryWriter(str(self.log_dir), filename_suffix=f".{number}")
+            except OSError as error:
+                raise ConfigurationError(
+                    f"TensorBoard.log_dir='{self.log_dir}' cannot be written ({error.strerror}); name another folder"
+                ) from error
 
     def _add_histograms(self, kind: str, arrays: dict[str, Any], epoch: int) -> None:
         for name, values in arrays.items():

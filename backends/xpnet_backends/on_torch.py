@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,19 @@ def open(device: object, dtype: str) -> Backend:
     if place.type == "mps" and dtype == "float64":
         raise BackendError("Apple's GPU (mps) has no float64; use dtype='float32' or device='cpu'")
 
+    def outside(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compute outside ``torch.inference_mode``, whose tensors could not be trained on in place after it."""
+
+        @wraps(function)
+        def run(*arguments: Any, **named: Any) -> Any:
+            if torch.is_inference_mode_enabled():
+                with torch.inference_mode(False), torch.no_grad():
+                    return function(*arguments, **named)
+            return function(*arguments, **named)
+
+        return run
+
+    @outside
     def asarray(values: Any, dtype: Any = None) -> Any:
         if isinstance(values, torch.Tensor):
             tensor = values.detach()
@@ -31,6 +46,8 @@ def open(device: object, dtype: str) -> Backend:
             tensor = torch.from_numpy(_shareable(np.asarray(values)))
         if tensor.layout is not torch.strided:
             raise TypeError("it is sparse; use its to_dense()")
+        if tensor.is_nested:
+            raise TypeError("it is nested; use its to_padded_tensor()")
         return tensor.to(device=place, dtype=dtype)
 
     def synchronize() -> None:
@@ -44,6 +61,7 @@ def open(device: object, dtype: str) -> Backend:
         dtype=dtype,
         asarray=asarray,
         to_numpy=to_numpy,
+        compile=lambda function, donated=False: outside(function),
         synchronize=synchronize,
         nn={"words": words, "wrap": wrap},
     )

@@ -411,3 +411,24 @@ def test_a_parameter_with_views_is_also_read_at_each_call() -> None:
         found = compiled(table, np.asarray([i]), np.full(4, float(i)))
         for a, b in zip(found, (*function(table, np.full(4, float(i))), table[i]), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("others", [(1, True, 1.0), ((np.ones(3),), [np.ones(3)])], ids=["numbers", "sequences"])
+def test_what_is_equal_and_of_another_type_has_a_plan_of_its_own(others):
+    def function(x, y):
+        return type(y)(2 * item for item in y) if isinstance(y, tuple | list) else x * y
+
+    compiled, x = Compiled(function), np.arange(5)
+    for other in 3 * others:
+        found, expected = compiled(x, other), function(x, other)
+        assert type(found) is type(expected)
+        np.testing.assert_equal(found, expected)
+        assert np.asarray(found).dtype == np.asarray(expected).dtype
+
+
+def test_a_kind_of_array_that_calculates_in_its_own_way_is_left_to_it():
+    compiled = Compiled(lambda x: x * 2.0)
+    for _ in range(3):
+        found = compiled(np.ma.masked_array(np.arange(4.0), mask=[0, 1, 0, 1]))
+        assert found.mask.tolist() == [False, True, False, True]
+        assert isinstance(compiled(np.arange(4.0)), np.ndarray)

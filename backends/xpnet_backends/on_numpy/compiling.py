@@ -143,16 +143,20 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def signature(tree: Any, flat: list[Any]) -> Any:
     """Return a key of a tree's structure, shapes, types and orders in memory, and collect its arrays in *flat*."""
-    if isinstance(tree, np.ndarray):
+    kind = type(tree)
+    if kind is np.ndarray:
         flat.append(tree)
         return tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS
     if tree is None:
         return None
     if isinstance(tree, tuple | list):
-        return tuple([signature(item, flat) for item in tree])
+        return kind, *[signature(item, flat) for item in tree]
     if isinstance(tree, dict):
-        return tuple([(name, signature(item, flat)) for name, item in tree.items()])
+        return kind, *[(name, signature(item, flat)) for name, item in tree.items()]
     if isinstance(tree, np.generic):
         flat.append(np.asarray(tree))
         return (), tree.dtype, CONTIGUOUS
-    return tree
+    if isinstance(tree, np.ndarray):
+        flat.append(tree)
+        return kind, tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS
+    return kind, tree  # 1, 1.0 and True are equal, and make other types of an array

@@ -183,6 +183,8 @@ def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], An
     tape = Tape()
 
     def wrap(value: Host) -> Traced:
+        if not isinstance(value, np.generic) and type(value) not in (np.ndarray, np.memmap):
+            raise NotTraceable("a kind of array of its own, such as a matrix or a masked array, calculates differently")
         node = Node("input", None, (), {}, np.asarray(value))
         tape.nodes.append(node)
         return Traced(node, tape)

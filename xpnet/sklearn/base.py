@@ -59,8 +59,8 @@ class NetworkEstimator(BaseEstimator):
         except Exception:
             network = vars(self).get("network_")
             if network is None or network.steps == (steps if network is known else 0):
-                vars(self).clear()
-                vars(self).update(before)
+                self.__dict__.clear()
+                self.__dict__.update(before)
             raise
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -344,6 +344,11 @@ def test_a_plateau_reduces_the_rate(backend: xpnet.Backend) -> None:
     assert net.history["learning_rate"] == pytest.approx([1e-3] * 3 + [5e-4] * 2 + [3e-4] * 3)
 
 
+def test_a_plateau_never_raises_the_rate(backend: xpnet.Backend) -> None:
+    net, _ = run(backend, [3.0] * 4, xpnet.ReduceLROnPlateau("watched", patience=0, min_learning_rate=0.01))
+    assert net.history["learning_rate"] == pytest.approx([1e-3] * 4)
+
+
 def test_a_reduced_rate_multiplies_the_schedule(backend: xpnet.Backend) -> None:
     net = make(backend, optimizer=xpnet.SGD(xpnet.ExponentialDecay(0.1, every=1, factor=0.5)))
     net.fit(X, Y, batch_size=None, verbose=0)

@@ -266,7 +266,7 @@ class ReduceLROnPlateau(Callback):
     patience : int
         Epochs without improvement before each reduction.
     min_learning_rate : float
-        Where reductions end.
+        Where reductions end; a lower rate stays as it is.
     """
 
     def __init__(
@@ -304,7 +304,9 @@ class ReduceLROnPlateau(Callback):
         """Reduce the rate where nothing has improved."""
         if not self._watcher.improved(logs) and self._watcher.since >= self.patience:
             self._watcher.since = 0
-            self.network.learning_rate = max(self.network.learning_rate * self.factor, self.min_learning_rate)
+            rate = self.network.learning_rate
+            if rate > self.min_learning_rate:
+                self.network.learning_rate = max(rate * self.factor, self.min_learning_rate)
 
 
 class LearningRateScheduler(Callback):

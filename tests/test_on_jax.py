@@ -72,3 +72,27 @@ def test_what_the_caller_writes_afterwards_changes_nothing():
         predicted = network.predict(x)
         x[...] = 0.0
         assert np.ptp(np.asarray(predicted)[:, 0]) > 0
+
+
+def test_a_second_call_with_jax_s_own_array_compiles_nothing(caplog):
+    import jax
+
+    network = trained(Counted("own array"))
+    for _ in range(2):
+        caplog.clear()
+        with jax.log_compiles():
+            network.predict(jax.numpy.asarray(X, dtype="float32"))
+            network.evaluate(jax.numpy.asarray(X, dtype="float32"), Y)
+    assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+
+
+def test_a_second_call_for_probabilities_compiles_nothing(caplog):
+    import jax
+
+    kind = pytest.importorskip("xpnet.sklearn").XPClassifier
+    model = kind(epochs=1, loss="binary_cross_entropy", backend="jax").fit(X, Y)
+    for _ in range(2):
+        caplog.clear()
+        with jax.log_compiles():
+            model.predict_proba(X)
+    assert not [record for record in caplog.records if "ompil" in record.getMessage()]

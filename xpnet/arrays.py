@@ -5,6 +5,7 @@ Nothing behind this module converts, and nothing here changes what it was given.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isfinite, prod
 from numbers import Number
 from typing import TYPE_CHECKING, Any
@@ -277,13 +278,24 @@ def check_finite(
         fine = first is None
         where = "" if first is None else f", first at {argument}[{', '.join(map(str, first))}]"
     elif backend.xp.isdtype(values.dtype, "real floating"):
-        xp = backend.xp
-        limit = min(limit, float(xp.finfo(values.dtype).max))
-        fine = bool(backend.to_numpy(backend.compile(lambda array: xp.all(xp.abs(array) <= limit))(values)))
+        bound = _Bound(backend.xp, min(limit, float(backend.xp.finfo(values.dtype).max)))
+        fine = bool(backend.to_numpy(backend.compile(bound.holds)(values)))
     else:
         fine = True
     if not fine:
         raise DataError(f"{argument} holds NaN or infinity (or what is infinite in {backend.dtype}){where}; {remedy}")
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """A limit of magnitudes: a record, by which a backend knows what it has compiled for an earlier call."""
+
+    xp: Any
+    limit: float
+
+    def holds(self, array: Array) -> Array:
+        """Return whether no number is beyond the limit, or NaN, 0-d."""
+        return self.xp.all(self.xp.abs(array) <= self.limit)
 
 
 def _first_beyond(values: Host, limit: float) -> tuple[int, ...] | None:

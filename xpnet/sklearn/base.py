@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,11 +152,11 @@ class ClassifierParts(ClassifierMixin):
     def _probabilities(self, X: Any, called: str) -> Array:
         found, X = self._run("predict", X, called)
         backend = self.network_.backend
+        columns = _Columns(backend.xp, len(self.classes_))
         if self._labels.binary and found.shape[1] == 1:
-            xp, single = backend.xp, len(self.classes_) == 1
-            found = backend.compile(lambda p: 1.0 - p if single else xp.concat([1.0 - p, p], axis=1))(found)
+            found = backend.compile(columns.of_one)(found)
         elif found.shape[1] > len(self.classes_):  # a loss that needs two outputs, and data of one class
-            found = backend.compile(lambda p: p[:, :1])(found)
+            found = backend.compile(columns.of_several)(found)
         return give_back(found, backend, X)
 
     def _encode(self, y: Any, rows: int, *, fresh: bool, same: bool = False) -> tuple[Host, Host]:
@@ -206,6 +207,23 @@ class ClassifierParts(ClassifierMixin):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """One column of probabilities for each class: a record, by which a backend knows what it has compiled."""
+
+    xp: Any
+    classes: int
+
+    def of_one(self, second: Array) -> Array:
+        """Return them from the probability of the second class, (N, 1)."""
+        first = 1.0 - second
+        return first if self.classes == 1 else self.xp.concat([first, second], axis=1)
+
+    def of_several(self, outputs: Array) -> Array:
+        """Return the first of the outputs."""
+        return outputs[:, : self.classes]
 
 
 class RegressorParts(RegressorMixin):

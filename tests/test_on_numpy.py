@@ -401,6 +401,38 @@ def test_views_of_a_parameter_are_taken_again_where_it_is_another_array() -> Non
     assert "if x0 is not last_x0:" in plan.source
 
 
+def test_what_is_a_view_in_one_order_of_memory_and_a_copy_in_another_is_never_kept_for_both():
+    def function(x):
+        return np.reshape(x, (-1,))[:12] + x[0, 0] + x[1, 0] + x[2, 0]
+
+    compiled = Compiled(function)
+    view, copied = np.arange(48.0)[::2].reshape(4, 6), np.arange(52.0).reshape(4, 13)[:, :6]
+    for x in (view, view, view, copied, copied, copied, view):
+        x += 1.0
+        np.testing.assert_array_equal(compiled(x), function(x))
+
+
+def test_views_are_taken_again_after_an_interruption_while_they_were_taken():
+    class Interrupted(BaseException):
+        pass
+
+    class Interrupting:
+        """Stands for another array, when Ctrl-C comes between its views."""
+
+        def __getitem__(self, index):
+            if index[0] == 1:
+                raise Interrupted
+            return np.ones(2)
+
+    compiled, x = Compiled(lambda x: (x[0] + 1.0, x[1] * 2.0, x[2] - 3.0)), np.zeros((3, 2))
+    for _ in range(3):
+        compiled(x)
+    (plan,) = compiled._local.plans.values()
+    with pytest.raises(Interrupted):
+        plan.run(Interrupting())
+    np.testing.assert_array_equal(compiled(x)[0], [1.0, 1.0])
+
+
 def test_a_parameter_with_views_is_also_read_at_each_call() -> None:
     def function(table, x):
         return table[0] + x, table[1] * x, table[2] - np.sum(x)

@@ -124,3 +124,13 @@ def test_one_function_keeps_a_plan_for_each_order_in_memory():
         np.testing.assert_array_equal(compiled(x, w), products.matmul(x, w))
         np.testing.assert_array_equal(compiled(turned, w), products.matmul(turned, w))
     assert len(compiled._local.plans) == 2
+
+
+@needs_mkl
+def test_what_a_strided_operand_is_made_into_is_multiplied_as_it_lies():
+    net = xpnet.Network([xpnet.Flatten(), xpnet.Dense(512), "relu", xpnet.Dense(10)], inputs=(28, 28), seed=0)
+    images = np.random.default_rng(0).normal(size=(128, 28, 28)).astype("float32")
+    copied, view = np.asfortranarray(images[:64]).transpose(0, 2, 1), images[::2]  # by Flatten
+    for images in (copied, copied, copied, view, view, copied):
+        expected = net.predict(np.ascontiguousarray(images))
+        np.testing.assert_allclose(net.predict(images), expected, rtol=1e-4, atol=1e-6)

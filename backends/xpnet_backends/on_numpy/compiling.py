@@ -30,7 +30,8 @@ PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""
 
 CONTIGUOUS = 3
-"""NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS in NumPy's flags: a product's routine depends on them."""
+"""NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS in NumPy's flags; where neither is set, strides stand in a key.
+What is a view, and which routine makes a product, depends on the order in memory."""
 
 MAX_PLANS = 16
 """Plans that a function keeps for different shapes, in each thread; the oldest goes first."""
@@ -146,7 +147,7 @@ def signature(tree: Any, flat: list[Any]) -> Any:
     kind = type(tree)
     if kind is np.ndarray:
         flat.append(tree)
-        return tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS
+        return tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS or tree.strides
     if tree is None:
         return None
     if isinstance(tree, tuple | list):
@@ -158,5 +159,5 @@ def signature(tree: Any, flat: list[Any]) -> Any:
         return (), tree.dtype, CONTIGUOUS
     if isinstance(tree, np.ndarray):
         flat.append(tree)
-        return kind, tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS
+        return kind, tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS or tree.strides
     return kind, tree  # 1, 1.0 and True are equal, and make other types of an array

@@ -110,7 +110,8 @@ class Writer:
             names = [f"last_{name}", *(line.partition(" = ")[0] for line in views)]
             self.names.values[names[0]] = None
             lines += [f"global {', '.join(names)}", f"if {name} is not {names[0]}:"]
-            lines += [f"    {line}" for line in (*views, f"{names[0]} = {name}")]
+            # Ctrl-C between two views must not leave some of this parameter beside some of the last one.
+            lines += [f"    {line}" for line in (f"{names[0]} = None", *views, f"{names[0]} = {name}")]
         return lines
 
     def _lines_of(self, node: Node) -> list[str]:

@@ -69,6 +69,7 @@ def test_one_hot_dtype_of_another_library(library: Library) -> None:
     [
         ([0, 3], 3, DataError, r"0\.\.2 for classes=3, but the largest is 3"),
         ([-1, 0], None, DataError, "smallest is -1"),
+        ([0, 10**12], None, DataError, "reach 1000000000000.*classes="),
         ([0.5], None, DataError, "whole numbers"),
         ([np.nan], None, DataError, "whole numbers"),
         ([np.inf], None, DataError, "whole numbers"),

@@ -170,3 +170,9 @@ def test_top_k_accuracy_refuses(true: Any, scores: Any, k: Any, error: type[Exce
 
 def test_all_is_right() -> None:
     assert all(hasattr(classification, name) for name in classification.__all__)
+
+
+@pytest.mark.parametrize("function", [precision_recall_f1, classification_report])
+def test_identifiers_are_not_taken_for_classes(function: Any) -> None:
+    with pytest.raises(DataError, match="number the classes from 0"):
+        function([0, 10**12], [0, 10**12])

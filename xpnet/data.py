@@ -30,6 +30,9 @@ _DTYPES = (
     *("bfloat16", "float16", "float32", "float64"),
 )
 
+_MOST_INFERRED = 10_000_000
+"""Classes of one-hot labels when their number is not given: with more the labels are mostly identifiers."""
+
 
 # --- one-hot -----------------------------------------------------------------------------------------
 
@@ -47,7 +50,8 @@ def one_hot(labels: Any, classes: int | None = None, *, dtype: Any = "float32") 
     DtypeError
         The labels are text, objects or complex.
     DataError
-        There are none, or one is fractional, not finite, negative or not below *classes*.
+        There are none, or one is fractional, not finite, negative or not below *classes*, or where that is not given
+        above 10 million.
     ConfigurationError
         *classes* is not a positive integer, or *dtype* names no Array API dtype.
 
@@ -61,6 +65,11 @@ def one_hot(labels: Any, classes: int | None = None, *, dtype: Any = "float32") 
     array, xp, device = open_array(labels, "labels")
     array, largest = _labels(array, xp, device)
     count = largest + 1 if classes is None else check_integer("classes", classes)
+    if classes is None and count > _MOST_INFERRED:
+        raise DataError(
+            f"the labels reach {largest}, which would make rows of {count:,} columns; number the classes from 0 "
+            "(`np.unique(labels, return_inverse=True)`), or pass classes= if it is meant."
+        )
     if largest >= count:
         raise DataError(f"labels must lie in 0..{count - 1} for classes={count}, but the largest is {largest}.")
     columns = xp.arange(count, dtype=array.dtype, device=device)

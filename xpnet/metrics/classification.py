@@ -184,7 +184,8 @@ def precision_recall_f1(
     ShapeError, DtypeError
         As for `accuracy`.
     DataError
-        As for `accuracy`; or a label is negative; or with ``"binary"`` one is neither 0 nor 1.
+        As for `accuracy`; or a label is negative or speaks of over 10,000,000 classes; or with ``"binary"`` one is
+        neither 0 nor 1.
 
     Examples
     --------

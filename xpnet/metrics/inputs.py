@@ -11,6 +11,10 @@ from xpnet.arrays import to_host
 from xpnet.checks import check_integer
 from xpnet.errors import DataError, ShapeError
 
+MOST_INFERRED = 10_000_000
+"""Classes that labels may speak of when their number is not given: with more they are mostly identifiers, and a figure
+for each class would take gigabytes."""
+
 Labels: TypeAlias = npt.NDArray[np.int64]
 Reals: TypeAlias = npt.NDArray[np.float64]
 
@@ -57,6 +61,11 @@ def class_count(true: Labels, predicted: Labels, classes: Any) -> int:
     if classes is None:
         count = int(max(true.max(), predicted.max())) + 1
         allowed = "classes numbered from 0"
+        if count > MOST_INFERRED:
+            raise DataError(
+                f"the labels reach {count - 1}, which would make as many classes; number the classes from 0 "
+                "(`np.unique(labels, return_inverse=True)`)."
+            )
     else:
         count = check_integer("classes", classes)
         allowed = f"{count} classes"

@@ -217,6 +217,15 @@ def test_an_output_without_spread_has_no_r2(backend: xpnet.Backend) -> None:
     assert streamed(xpnet.R2(), MSE, scores, np.full(3, 5.0), None, backend, ()) == 0.0
 
 
+@pytest.mark.parametrize("target", [0.1, 1234.567])
+def test_what_rounding_leaves_of_a_constant_is_no_spread(
+    target: float, backend: xpnet.Backend, backend32: xpnet.Backend
+) -> None:
+    for each in (backend, backend32):
+        net = xpnet.Network([xpnet.Dense(1)], loss="mse", metrics=["r2"], inputs=2, backend=each)
+        assert net.evaluate(REAL, np.full(ROWS, target), batch_size=7)["r2"] == 0.0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_keys_of_results(name: str) -> None:
     metric = NAMES[name]()

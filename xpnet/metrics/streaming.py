@@ -245,7 +245,8 @@ class R2:
     r"""Coefficient of determination :math:`1 - \sum (t-y)^2 / \sum (t-\bar t)^2`, averaged over outputs.
 
     The second sum is taken from sums of t and t², so in float32 it loses digits where the targets' mean is far
-    larger than their spread; standardize such targets.
+    larger than their spread; standardize such targets. An output without spread, or with so little that it cannot be
+    told from rounding (8 epsilon of the sum of t²), counts as 0.
     """
 
     name: ClassVar[str] = "r2"
@@ -269,12 +270,13 @@ class R2:
         return xp.sum(rows, axis=1)
 
     def result(self, sums: Sums) -> float:
-        """Return the mean over outputs of 1 - error² / spread; 0 for an output without spread."""
+        """Return the mean over outputs of 1 - error² / spread."""
         weight, total, square, error = np.asarray(sums, dtype=np.float64)
         if not weight.any():
             return 0.0
         spread = square - total * total / weight
-        return float(np.mean(np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), 0.0)))
+        known = spread > 8 * np.finfo(sums.dtype).eps * square
+        return float(np.mean(np.where(known, 1 - error / np.where(known, spread, 1), 0.0)))
 
 
 NAMES = {

@@ -103,3 +103,11 @@ def all_backends(pytestconfig: pytest.Config) -> dict[str, xpnet.Backend]:
     """Every backend under test in float64, by name, for tests that compare them."""
     found = {name: _open(name, "float64") for name in backend_names(pytestconfig)}
     return {name: backend for name, backend in found.items() if isinstance(backend, xpnet.Backend)}
+
+
+@pytest.fixture(scope="session")
+def trained(backend: xpnet.Backend) -> dict[str, xpnet.Network]:
+    """A small network of each kind on each backend, after an epoch of training; see ``bad_input.py``."""
+    from bad_input import trained_networks
+
+    return trained_networks(backend)

@@ -120,6 +120,30 @@ ARGUMENTS_TABLE = [
         "val_loss",
         "accuracy",
     ),
+    *(
+        Row(
+            f"{method}-{name}",
+            call,
+            DataError,
+            ("y is missing", f"{kind} of", f"{method}({apart})"),
+            unbuilt=method == "fit",
+        )
+        for method, do in {"fit": lambda net, data: net.fit(data, verbose=0), "evaluate": Network.evaluate}.items()
+        for name, kind, apart, data in (
+            ("pair", "tuple", "x, y", (X, Y3)),
+            ("pair-of-lists", "tuple", "x, y", (X.tolist(), Y3.tolist())),
+            ("list-of-two", "list", "x, y", [X, Y3]),
+            ("triple", "tuple", "x, y, sample_weight=weights", (X, Y3, np.ones(ROWS))),
+        )
+        for call in [lambda net, x, y, do=do, data=data: do(net, data)]
+    ),
+    Row(
+        "fit-pair-split",
+        lambda net, x, y: net.fit((x, y), validation_split=0.5, verbose=0),
+        DataError,
+        ("y is missing", "fit(x, y)"),
+        unbuilt=True,
+    ),
     Row("fit-no-y", lambda net, x, y: net.fit(x, verbose=0), DataError, ("y is missing", "each row"), unbuilt=True),
     Row("fit-no-data", lambda net, x, y: net.fit(None, verbose=0), DataError, ("x", "None"), unbuilt=True),
     Row("fit-number", lambda net, x, y: net.fit(5, verbose=0), DataError, ("y is missing", "int"), unbuilt=True),

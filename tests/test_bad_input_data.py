@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from bad_input import (
     CHECKED,
+    CLASSES,
     FEATURES,
     INF,
     METHODS,
@@ -43,6 +44,15 @@ def one_hot(classes: int) -> Callable[[Any], Any]:
     return lambda y: np.eye(classes)[y % classes]
 
 
+def row_4(*values: float) -> Callable[[Any], Any]:
+    def make(y: Any) -> Any:
+        rows = one_hot(CLASSES)(y)
+        rows[4] = values
+        return rows
+
+    return make
+
+
 class Loader:
     """A user's own iterable of batches."""
 
@@ -55,16 +65,17 @@ LOADER = Loader()
 FEATURES_TABLE = [
     *bad_x("too-few-features", lambda: X[:, :3], ShapeError, "(N, 4)", "(12, 3)", unbuilt=False),
     *bad_x("too-many-features", lambda: np.hstack([X, X]), ShapeError, "(N, 4)", "(12, 8)", unbuilt=False),
-    *bad_x("rank-3", lambda: X[:, :, None], ShapeError, "(N, 4)", "(12, 4, 1)", unbuilt=False),
+    *bad_x("rank-3", lambda: X[:, :, None], ShapeError, "(N, 4)", "(12, 4, 1)", "reshape(-1, 4)", unbuilt=False),
     *bad_x("flat", lambda: X.ravel(), ShapeError, "got (48,)", unbuilt=False),
     *bad_x("single-example", lambda: X[0], ShapeError, "(N, 4)", "got (4,)", "x[None]", unbuilt=False),
     *bad_x("single-number", lambda: 3.0, ShapeError, "one row for each example", "single number"),
     *bad_x("empty", lambda: X[:0], DataError, "at least one example", "(0, 4)"),
     *bad_x("empty-list", list, DataError, "at least one example", "(0,)"),
     *bad_x("no-features", lambda: X[:, :0], DataError, "at least one", "(12, 0)"),
-    *bad_x("nan", with_value(np.nan), DataError, "NaN or infinity", "check_finite=False", methods=CHECKED),
-    *bad_x("infinity", with_value(np.inf), DataError, "NaN or infinity", methods=CHECKED),
-    *bad_x("minus-infinity", with_value(-np.inf), DataError, "NaN or infinity", methods=CHECKED),
+    *bad_x("nan", with_value(NAN), DataError, "holds NaN", "x[3, 1] = nan (1 of 48 values", "nanmean", methods=CHECKED),
+    *bad_x("infinity", with_value(INF), DataError, "holds +inf", "x[3, 1] = inf", "log(0)", methods=CHECKED),
+    *bad_x("minus-infinity", with_value(-INF), DataError, "holds -inf", "check_finite=False", methods=CHECKED),
+    *bad_x("transposed", lambda: X[:7].T, ShapeError, "(N, 4)", "(4, 7)", "x.T", unbuilt=False),
     *bad_x("text", lambda: TEXT, DtypeError, "real numbers", "<U1"),
     *bad_x("bytes", lambda: TEXT.astype("S"), DtypeError, "real numbers", "S1"),
     *bad_x("dates", lambda: np.full((ROWS, FEATURES), "2020-01-01", "M8[D]"), DtypeError, "datetime64"),
@@ -87,28 +98,30 @@ TARGETS_TABLE = [
     *bad_y("too-long", lambda y: np.append(y, 0), ShapeError, "expected 12", "got 13"),
     *bad_y("single-number", lambda y: 1, ShapeError, "one row for each example"),
     *bad_y("empty", lambda y: [], ShapeError, "expected 12", "got 0"),
-    *bad_y("too-high", put(2, 3), DataError, "0..2", "got 3", "Dense"),
+    *bad_y("too-high", put(2, 3), DataError, "0..2", "got 3.0 at y[2]", "Dense"),
     *bad_y("negative", put(2, -1), DataError, "0..2", "got -1"),
-    *bad_y("fraction", put(2, 0.5), DataError, "integral", "0.5", "mse"),
+    *bad_y("fraction", put(2, 0.5), DataError, "integral", "0.5 at y[2]", "mse"),
     *bad_y("text", lambda y: np.where(y, "cat", "dog"), DtypeError, "real numbers", "<U3", "number text"),
     *bad_y("text-objects", lambda y: np.where(y, "1", "2").astype(object), DtypeError, "real numbers"),
     *bad_y("complex", lambda y: y + 1j, DtypeError, "complex128"),
-    *bad_y("nan", put(1, np.nan), DataError, "NaN or infinity", methods=("fit", "evaluate")),
-    *bad_y("infinity", put(1, np.inf), DataError, "NaN or infinity", methods=("fit", "evaluate")),
+    *bad_y("nan", put(1, NAN), DataError, "holds NaN", "y[1] = nan (1 of 12 values)", methods=("fit", "evaluate")),
+    *bad_y("infinity", put(1, INF), DataError, "holds +inf", "y[1] = inf", methods=("fit", "evaluate")),
     *bad_y("infinity-in-a-step", put(1, np.inf), DataError, "integral", "inf", methods=("train_step",)),
     *bad_y("too-few-columns", one_hot(2), ShapeError, "2 columns", "3 outputs", "Dense(2)"),
     *bad_y("too-many-columns", one_hot(4), ShapeError, "4 columns", "3 outputs", "Dense(4)"),
     *bad_y("rank-3", lambda y: y[:, None, None], ShapeError, "(N,)", "(N, 3)", "(12, 1, 1)"),
-    *bad_y("rows-that-do-not-sum-to-1", lambda y: np.eye(3)[y] * 2, DataError, "sum", "to 1", "binary_cross_entropy"),
-    *bad_y("negative-probability", lambda y: np.full((ROWS, 3), [2.0, -1.0, 0.0]), DataError, "none negative"),
-    *bad_y("above-1", put(2, 2), DataError, "0..1", "got 2", kind="binary"),
+    *bad_y("counts", row_4(30.0, 10.0, 0.0), DataError, "y[4], sums to 40", "1 of 12", "y / y.sum(axis=1, keepdims"),
+    *bad_y("two-classes", row_4(1.0, 1.0, 0.0), DataError, "summing to 1", "y[4], sums to 2", "binary_cross_entropy"),
+    *bad_y("no-class", row_4(0.0, 0.0, 0.0), DataError, "y[4], sums to 0", "names no class", "drop it"),
+    *bad_y("negative-probability", row_4(2.0, -1.0, 0.0), DataError, "none negative", "y[4], holds -1", "'mse'"),
+    *bad_y("above-1", put(2, 2), DataError, "0..1", "got 2.0 at y[2]", kind="binary"),
     *bad_y("below-0", put(2, -0.5), DataError, "0..1", "got -0.5", kind="binary"),
     *bad_y("one-hot", one_hot(2), ShapeError, "(N, 1)", "(12, 2)", kind="binary"),
     *bad_y("one-column", lambda y: y[:, 0], ShapeError, "(N, 2)", "(12,)", kind="answers"),
-    *bad_y("other-sign", put(2, 5), DataError, "-1 and 1", "got 5", kind="hinge"),
+    *bad_y("other-sign", put(2, 5), DataError, "-1 and 1", "got 5.0 at y[2]", kind="hinge"),
     *bad_y("mixed-signs", put(2, 0), DataError, "mixes -1 and 0", kind="hinge"),
     *bad_y("two-columns", lambda y: np.stack([y, y], axis=1), ShapeError, "(N, 1)", "(12, 2)", kind="real"),
-    *bad_y("nan", put(1, np.nan), DataError, "NaN or infinity", kind="real", methods=("fit", "evaluate")),
+    *bad_y("nan", put(1, NAN), DataError, "y holds NaN", "drop those rows", kind="real", methods=("fit", "evaluate")),
     *bad_y("text", lambda y: y.astype(str), DtypeError, "real numbers", kind="real"),
 ]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from bad_input import (
+    INF,
+    NAN,
     ROWS,
     TEXT,
     Call,
@@ -27,12 +30,16 @@ def set_weights(name: str, value: Any) -> Call:
     return lambda net, x, y: net.set_weights({"0.bias": np.ones(6), name: value})
 
 
+def weight_3(value: float) -> Callable[[], Any]:
+    return lambda: put(3, value)(np.ones(ROWS))
+
+
 WEIGHTS_TABLE = [
     *bad_weight("too-short", lambda: np.ones(11), ShapeError, "expected 12", "got 11"),
     *bad_weight("rank-2", lambda: np.ones((ROWS, 1)), ShapeError, "(N,)", "(12, 1)"),
-    *bad_weight("negative", lambda: put(3, -1)(np.ones(ROWS)), DataError, "not negative", "-1"),
-    *bad_weight("nan", lambda: put(3, np.nan)(np.ones(ROWS)), DataError, "finite", "nan"),
-    *bad_weight("infinite", lambda: put(3, np.inf)(np.ones(ROWS)), DataError, "finite", "inf"),
+    *bad_weight("negative", weight_3(-1), DataError, "not negative", "sample_weight[3], is -1", "1 of 12"),
+    *bad_weight("nan", weight_3(NAN), DataError, "finite", "sample_weight[3], is nan", "weight 0"),
+    *bad_weight("infinite", weight_3(INF), DataError, "finite", "sample_weight[3], is inf"),
     *bad_weight("all-zero", lambda: np.zeros(ROWS), DataError, "0 for every example"),
     *bad_weight("text", lambda: ["a"] * ROWS, DtypeError, "real numbers"),
     *bad_weight("single-number", lambda: 2.0, ShapeError, "one row for each example"),
@@ -70,7 +77,14 @@ WEIGHTS_TABLE = [
 
 STATE_TABLE = [
     Row("weights-unknown", set_weights("0.wieght", 1), ConfigurationError, ("weight", "'0.wieght'", "'0.weight'")),
-    Row("weights-shape", set_weights("0.weight", np.ones((6, 4))), ShapeError, ("0.weight", "(4, 6)", "(6, 4)")),
+    Row(
+        "weights-shape",
+        set_weights("0.weight", np.ones((6, 4))),
+        ShapeError,
+        ("0.weight", "(4, 6)", "(6, 4)", ".T", "PyTorch"),
+    ),
+    Row("weights-flat", set_weights("0.weight", np.ones(24)), ShapeError, ("0.weight", "(24,)", ".reshape(4, 6)")),
+    Row("weights-size", set_weights("2.bias", np.ones(7)), ShapeError, ("2.bias", "(3,)", "(7,)", "get_weights()")),
     Row(
         "weights-nan",
         set_weights("0.weight", np.full((4, 6), np.nan)),
@@ -79,7 +93,12 @@ STATE_TABLE = [
     ),
     Row("weights-number", set_weights("0.weight", 0.5), ShapeError, ("0.weight", "(4, 6)", "got ()")),
     Row("weights-text", set_weights("0.weight", TEXT), DtypeError, ("0.weight", "real numbers", "<U1")),
-    Row("weights-list", lambda net, x, y: net.set_weights([1]), ConfigurationError, ("weights", "mapping", "list")),
+    Row(
+        "weights-list",
+        lambda net, x, y: net.set_weights([1]),
+        ConfigurationError,
+        ("weights", "mapping", "list", "dict(zip("),
+    ),
 ]
 
 TABLE = [*WEIGHTS_TABLE, *STATE_TABLE]

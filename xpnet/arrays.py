@@ -244,10 +244,9 @@ def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
     if not prod(x.shape):
         raise DataError(f"{argument} must hold at least one example; got shape {tuple(x.shape)}")
     if tuple(x.shape[1:]) != tuple(in_shape):
-        expected = ", ".join(["N", *(str(n) for n in in_shape)])
-        remedy = (
-            "pass a batch: x[None]" if tuple(x.shape) == tuple(in_shape) else "reshape x, or build a network for it"
-        )
+        from xpnet.remedies import x_remedy
+
+        expected, remedy = ", ".join(["N", *(str(n) for n in in_shape)]), x_remedy(tuple(x.shape), tuple(in_shape))
         raise ShapeError(
             f"{argument} must have shape ({expected}), as the network was built for; got {tuple(x.shape)}; {remedy}"
         )
@@ -256,34 +255,31 @@ def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
 def check_lengths(x: Array, other: Array, argument: str) -> None:
     """Raise ShapeError unless *other* has as many rows as *x*."""
     if x.shape[0] != other.shape[0]:
+        columns = len(x.shape) == 2 and x.shape[1] == other.shape[0]
         raise ShapeError(
             f"{argument} must have one entry for each row of x: expected {x.shape[0]}, got {other.shape[0]}"
+            + ("; x has as many columns, so it looks transposed: x.T" if columns else "")
         )
 
 
-def check_finite(
-    values: Array,
-    backend: Backend,
-    argument: str,
-    remedy: str = "drop or fill those rows, or pass check_finite=False to Network to train on them anyway",
-) -> None:
+def check_finite(values: Array, backend: Backend, argument: str, remedy: str | None = None) -> None:
     """Raise DataError, with the *remedy*, where *values* hold NaN, infinity or what is infinite in the backend's dtype.
 
-    Waits for the device.
+    Waits for the device. Without a *remedy*, the values are taken for examples.
     """
     limit = LARGEST[backend.dtype]
-    where = ""
     if isinstance(values, np.ndarray):
         first = _first_beyond(values, limit)
-        fine = first is None
-        where = "" if first is None else f", first at {argument}[{', '.join(map(str, first))}]"
     elif backend.xp.isdtype(values.dtype, "real floating"):
-        bound = _Bound(backend.xp, min(limit, float(backend.xp.finfo(values.dtype).max)))
-        fine = bool(backend.to_numpy(backend.compile(bound.holds)(values)))
+        limit = min(limit, float(backend.xp.finfo(values.dtype).max))
+        fine = bool(backend.to_numpy(backend.compile(_Bound(backend.xp, limit).holds)(values)))
+        first = None if fine else _first_beyond(to_host(values), limit)
     else:
-        fine = True
-    if not fine:
-        raise DataError(f"{argument} holds NaN or infinity (or what is infinite in {backend.dtype}){where}; {remedy}")
+        first = None
+    if first is not None:
+        from xpnet.remedies import say_not_finite
+
+        raise DataError(say_not_finite(to_host(values), argument, first, backend.dtype, remedy))
 
 
 @dataclass(frozen=True)

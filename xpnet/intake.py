@@ -42,6 +42,7 @@ class Intake:
     def open(self, x: Any, y: Any, sample_weight: Any = None) -> Source:
         """Return where batches come from: arrays, or with y None an iterable of batches."""
         if y is None:
+            _refuse_arrays(x)
             if sample_weight is not None:
                 raise ConfigurationError(
                     "sample_weight comes with the batches, as (x, y, weights), when y is not given"
@@ -53,6 +54,7 @@ class Intake:
     def open_split(self, x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Source, Source]:
         """Return where training examples and the *share* that is held out come from, drawn by the seed."""
         if y is None:
+            _refuse_arrays(x)
             raise ConfigurationError("validation_split needs arrays; with an iterable of batches use validation_data")
         x, targets, weights = self._check(x, y, sample_weight)
         rows = len(targets)
@@ -100,9 +102,14 @@ class Intake:
         finite = network.check_finite if finite is None else finite
         x = take_in(x, network.backend, "x")
         in_shape = tuple(x.shape[1:]) if self.in_shape is None else self.in_shape
-        check_features(x, in_shape)
-        if not network.built:
-            network.check_buildable(in_shape)
+        try:
+            check_features(x, in_shape)
+            if not network.built:
+                network.check_buildable(in_shape)
+        except ShapeError as error:
+            from xpnet.remedies import suspect_shapes
+
+            raise suspect_shapes(error, x, y, self.in_shape) from None
         y = self._on_host(y, "y")
         check_lengths(x, y, "y")
         if finite:
@@ -185,14 +192,28 @@ class Intake:
         return array if isinstance(array, np.ndarray) else self.network.backend.to_numpy(array)
 
 
+def _refuse_arrays(batches: Any) -> None:
+    """Raise DataError where (x, y) or (x, y, weights) are given as one argument: batches are pairs themselves."""
+    if not isinstance(batches, tuple | list) or len(batches) not in (2, 3) or isinstance(batches[0], tuple):
+        return
+    if hasattr(batches[0], "shape") or (isinstance(batches[0], list) and len(batches[0]) not in (2, 3)):
+        apart = "x, y" if len(batches) == 2 else "x, y, sample_weight=weights"
+        raise DataError(
+            f"y is missing, and x is a {type(batches).__name__} of {len(batches)} arrays, which are no batches (x, y); "
+            f"give them one by one: fit({apart}), evaluate({apart})"
+        )
+
+
 def _check_weights(weights: Host, padding: bool) -> None:
     """Raise ShapeError or DataError unless these are weights (N,): finite, none negative, all 0 only as *padding*."""
     if weights.ndim != 1:
         raise ShapeError(f"sample_weight must have shape (N,), one number for each example; got {weights.shape}")
     wrong = ~np.isfinite(weights) | (weights < 0)
     if wrong.any():
+        first, count = int(np.argmax(wrong)), np.count_nonzero(wrong)
         raise DataError(
-            f"sample_weight must be finite and not negative; got {weights[wrong][0]}. Drop an example by weight 0"
+            f"sample_weight must be finite and not negative; the first wrong one, sample_weight[{first}], is "
+            f"{weights[first]} (wrong: {count} of {len(weights)}). Leave an example out by weight 0"
         )
     if not padding and not weights.any():
         raise DataError("sample_weight is 0 for every example; at least one must be above 0")

@@ -49,13 +49,32 @@ def class_targets(y: Host, classes: int) -> Host:
         )
     if y.dtype.kind in "bui":
         y = y.astype(np.float32)
-    off = np.abs(np.sum(y, axis=1) - 1.0)
-    if bool(np.any(y < 0.0)) or bool(np.any(off > SUM_TOLERANCE)):
-        raise DataError(
-            "each row of y must hold class probabilities: none negative, summing to 1; "
-            "for independent labels use loss='binary_cross_entropy'"
-        )
+    off = np.abs(np.sum(y, axis=1) - 1.0) > SUM_TOLERANCE
+    if bool(np.any(y < 0.0)) or bool(np.any(off)):
+        raise DataError(_no_probabilities(y, off))
     return y
+
+
+def _no_probabilities(y: Host, off: Host) -> str:
+    """Say which row is none of class probabilities, and what the rows look like."""
+    negative: Host = np.any(y < 0.0, axis=1)
+    wrong = off | negative
+    row = int(np.argmax(wrong))
+    total = float(np.sum(y[row]))
+    if negative.any():
+        remedy = "for scores or other real targets use loss='mse'"
+    elif not total:
+        remedy = "a row of zeros names no class: drop it, or give those examples a class of their own"
+    elif ((y == 0.0) | (y == 1.0)).all():
+        remedy = "where an example can have several labels, or none, use loss='binary_cross_entropy'"
+    else:
+        remedy = "divide by the sums, y / y.sum(axis=1, keepdims=True), or for independent labels use "
+        remedy += "loss='binary_cross_entropy'"
+    what = f"holds {float(y[row].min()):g}" if negative[row] else f"sums to {total:g}"
+    return (
+        f"each row of y must hold class probabilities, none negative, summing to 1; the first wrong row, y[{row}], "
+        f"{what} (wrong rows: {np.count_nonzero(wrong)} of {len(y)}); {remedy}"
+    )
 
 
 def _labels(y: Host, classes: int) -> Host:
@@ -73,11 +92,11 @@ def _labels(y: Host, classes: int) -> Host:
         fine = int(np.maximum.reduce(y.view(f"u{y.dtype.itemsize}"))) < classes
         if fine:
             return y.astype(np.int32, copy=False)
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= classes:
+    if int(y.min()) < 0 or int(y.max()) >= classes:
+        wrong = (y < 0) | (y >= classes)
         raise DataError(
             f"y must hold class indices in 0..{classes - 1}, as the network has {classes} outputs; got "
-            f"{low if low < 0 else high}. Make the last layer Dense(number of classes), and count classes from 0"
+            f"{_first(y, wrong)}. Make the last layer Dense(number of classes), and count classes from 0"
         )
     return y.astype(np.int32, copy=False)
 
@@ -153,13 +172,21 @@ def real_rows(y: Host, out_shape: Shape) -> Host:
         return np.reshape(y, (-1, *out_shape))
     if tuple(y.shape[1:]) != tuple(out_shape):
         expected = ", ".join(["N", *(str(n) for n in out_shape)])
+        remedy = (
+            "Dense acts on the last axis alone: put Flatten() before it, if an output for each example is meant"
+            if len(out_shape) > 1 and y.ndim <= len(out_shape)
+            else "Change the last layer, or reshape y"
+        )
         raise ShapeError(
-            f"y must have shape ({expected}), as the network's outputs have; got {tuple(y.shape)}. "
-            "Change the last layer, or reshape y"
+            f"y must have shape ({expected}), as the network's outputs have; got {tuple(y.shape)}. {remedy}"
         )
     return y
 
 
-def _first(y: Host, wrong: Host) -> float:
-    """Return the first wrong value, for the message."""
-    return float(y[wrong].flat[0])
+def _first(y: Host, wrong: Host) -> str:
+    """Return the first wrong value and its place, for the message."""
+    place = np.argwhere(wrong)[0].tolist()
+    value = y[tuple(place)]
+    if y.shape[1:] == (1,):  # a column that the user may have given as (N,)
+        del place[1]
+    return f"{value} at y[{', '.join(map(str, place))}]"

@@ -49,7 +49,10 @@ def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
         A value has another shape, is not finite, or is no real number.
     """
     if not isinstance(values, Mapping):
-        raise ConfigurationError(f"weights must be a mapping of names to arrays; got {type(values).__name__}")
+        raise ConfigurationError(
+            "weights must be a mapping of names to arrays, as get_weights() returns; "
+            f"got {type(values).__name__}. A list in its order becomes one by dict(zip(net.get_weights(), weights))"
+        )
     weights = read_weights(network)
     for name, value in values.items():
         if name not in weights:
@@ -57,7 +60,12 @@ def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
         array = take_in(value, network.backend, f"weight {name!r}", rows=False)
         array = array if isinstance(array, np.ndarray) else network.backend.to_numpy(array)
         if array.shape != weights[name].shape:
-            raise ShapeError(f"weight {name!r} must have shape {weights[name].shape}; got {array.shape}")
+            from xpnet.remedies import weight_remedy
+
+            expected = weights[name].shape
+            raise ShapeError(
+                f"weight {name!r} must have shape {expected}; got {array.shape}; {weight_remedy(expected, array.shape)}"
+            )
         if network.check_finite:
             check_finite(array, network.backend, f"weight {name!r}", "set `network.check_finite = False` to allow that")
         weights[name] = array

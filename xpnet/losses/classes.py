@@ -64,7 +64,7 @@ class CrossEntropy:
         """Need two outputs or more."""
         if len(out_shape) != 1 or out_shape[0] < 2:
             remedy = (
-                "Put Flatten() before the last Dense"
+                "Dense acts on the last axis alone: put Flatten() before it"
                 if len(out_shape) > 1
                 else "For one output use loss='binary_cross_entropy'"
             )
@@ -205,5 +205,6 @@ def _column(classes: Array) -> Array:
 def _check_vector(loss: str, out_shape: Shape) -> None:
     if len(out_shape) != 1:
         raise ConfigurationError(
-            f"loss {loss!r} needs outputs of shape (K,); the network gives {out_shape}: add Flatten()"
+            f"loss {loss!r} needs outputs of shape (K,); the network gives {out_shape}. Dense acts on the "
+            "last axis alone: put Flatten() before it"
         )

@@ -1,0 +1,140 @@
+"""What errors say of data that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import ConfigurationError, DataError, Dense, Network, ShapeError
+from xpnet.remedies import say_not_finite, weight_remedy, x_remedy
+
+X = np.random.default_rng(0).normal(size=(12, 4))
+LABELS = np.arange(12) % 3
+IMAGES = np.ones((12, 8, 8))
+
+
+def network(backend: xpnet.Backend, outputs: int = 3, **arguments: Any) -> Network:
+    return Network([Dense(outputs)], backend=backend, **arguments)
+
+
+# Not finite
+
+
+def test_each_kind_is_counted_and_the_first_is_shown() -> None:
+    x = np.zeros((5, 3))
+    x[1, 2] = x[4, 0] = np.inf
+    x[2] = np.nan
+    x[3, 1] = -1e39
+    said = say_not_finite(x, "x", (1, 2), "float32", None)
+    assert said.startswith(
+        "x holds NaN and +inf and numbers beyond float32: the first is x[1, 2] = inf (3 NaN and 2 +inf and 1 numbers "
+        "beyond float32 of 15 values, in 4 of 5 rows); "
+    )
+
+
+def test_rows_of_any_rank_are_counted() -> None:
+    images = np.zeros((3, 2, 2))
+    images[0, 1] = images[2] = np.nan
+    assert "(6 of 12 values, in 2 of 3 rows)" in say_not_finite(images, "x", (0, 1, 0), "float64", None)
+
+
+def test_a_mapped_array_is_not_read_to_its_end(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((3, 2), np.nan))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert say_not_finite(mapped, "x", (0, 1), "float32", "mend it") == (
+        "x holds NaN: the first is x[0, 1] = nan; mend it"
+    )
+
+
+def test_what_float32_cannot_hold_float64_can(backend32: xpnet.Backend, backend: xpnet.Backend) -> None:
+    x = X.copy()
+    x[3, 1] = 1e300
+    with pytest.raises(DataError, match=r"beyond float32: the first is x\[3, 1\] = 1e\+300 .*dtype='float64'"):
+        network(backend32).fit(x, LABELS, verbose=0)
+    network(backend, inputs=4).forward(x)
+    assert "float64'" not in say_not_finite(np.full(1, np.longdouble("1e400")), "x", (0,), "float64", None)
+
+
+def test_filling_by_the_mean_mends_x_as_the_message_says(backend: xpnet.Backend) -> None:
+    x = X.copy()
+    x[3, 1] = np.nan
+    with pytest.raises(DataError) as caught:
+        network(backend).fit(x, LABELS, verbose=0)
+    code = str(caught.value).partition("such as by ")[2].partition(". Network")[0]
+    network(backend).fit(eval(code, {"np": np, "x": x}), LABELS, verbose=0)
+
+
+# Shapes
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("labels", [LABELS, LABELS.astype(float), LABELS.tolist()], ids=["int", "float", "list"])
+def test_x_and_y_that_look_swapped(built: bool, labels: Any, backend: xpnet.Backend) -> None:
+    net = network(backend, **({"inputs": 4} if built else {}))
+    with pytest.raises(ShapeError, match=r"x has shape \(12,\) and y has shape \(12, 4\): they look swapped"):
+        net.fit(labels, X, verbose=0)
+    assert net.built == built
+
+
+def test_swapped_rows_of_both(backend: xpnet.Backend) -> None:
+    with pytest.raises(ShapeError, match=r"x has shape \(12, 3\) and y has shape \(12, 4\): they look swapped"):
+        network(backend, inputs=4).fit(np.eye(3)[LABELS], backend.asarray(X), verbose=0)
+
+
+@pytest.mark.parametrize("y", [LABELS, X, [1, [2]], None], ids=["labels", "rows", "ragged", "none"])
+def test_a_flat_x_of_real_numbers_lacks_an_axis(y: Any, backend: xpnet.Backend) -> None:
+    for x in (X[:, 0], backend.asarray(X[:, 0])):
+        with pytest.raises(
+            ShapeError, match=r"x must have shape \(N, features\); got \(12,\): .*x\[:, None\].*x\[None, :\]"
+        ):
+            network(backend).train_step(x, y)
+
+
+def test_what_needs_no_axis_takes_a_flat_x(backend: xpnet.Backend) -> None:
+    net = Network(["flatten", Dense(3)], backend=backend)
+    net.fit(X[:, 0], LABELS, verbose=0)
+    assert net.in_shape == ()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "hinge", "mse"])
+def test_images_need_flatten(loss: str, backend: xpnet.Backend) -> None:
+    outputs = 3 if loss in ("cross_entropy", "hinge") else 1
+    y = LABELS if outputs == 3 else LABELS % 2
+    with pytest.raises((ConfigurationError, ShapeError), match=r"\(N, 8, 1\)|\(8, [13]\)") as caught:
+        network(backend, outputs, loss=loss).fit(IMAGES, y, verbose=0)
+    assert "Dense acts on the last axis alone: put Flatten() before it" in str(caught.value)
+    Network(["flatten", Dense(outputs)], loss=loss, backend=backend).fit(IMAGES, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "in_shape", "remedy"),
+    [
+        ((4,), (4,), "x[None]"),
+        ((8, 8), (8, 8), "x[None]"),
+        ((12,), (1,), "x[:, None]"),
+        ((4, 12), (4,), "x.T"),
+        ((12, 8, 8), (64,), "x.reshape(-1, 64)"),
+        ((12, 64), (8, 8), "x.reshape(-1, 8, 8)"),
+        ((12, 5), (4,), "make a new network"),
+        ((12,), (4,), "make a new network"),
+    ],
+)
+def test_what_a_shape_was_meant_to_be(shape: tuple[int, ...], in_shape: tuple[int, ...], remedy: str) -> None:
+    assert remedy in x_remedy(shape, in_shape)
+    if remedy.startswith("x"):
+        assert eval(remedy, {"x": np.zeros(shape)}).shape[1:] == in_shape
+
+
+@pytest.mark.parametrize("given", [(6, 4), (24,), (1, 4, 6)])
+def test_what_gives_a_weight_its_shape(given: tuple[int, ...]) -> None:
+    said = weight_remedy((4, 6), given)
+    code = "." + said.partition(" .")[2]
+    assert eval(f"array{code}", {"array": np.zeros(given)}).shape == (4, 6)
+
+
+def test_a_weight_of_another_size_needs_other_layers() -> None:
+    assert "change the layers" in weight_remedy((4, 6), (5, 6))

@@ -1,0 +1,128 @@
+"""What errors say of data that do not fit: what it looks like, and what would mend it.
+
+Everything here is called once an error is certain, so it may look at the data again.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.arrays import LARGEST, Host, to_host
+from xpnet.errors import ShapeError, XpnetError
+
+if TYPE_CHECKING:
+    from xpnet.parameters import Shape
+
+__all__ = ["say_not_finite", "suspect_shapes", "weight_remedy", "x_remedy"]
+
+
+def say_not_finite(values: Host, argument: str, first: tuple[int, ...], dtype: str, remedy: str | None) -> str:
+    """Say which numbers are not finite in *dtype*, which is the *first*, how many there are, and what to do about it.
+
+    A memory-mapped array is not read to its end for that. Without a *remedy*, the values are examples.
+
+    >>> say_not_finite(np.array([1.0, np.nan]), "0.bias", (1,), "float32", "mend it")
+    '0.bias holds NaN: the first is 0.bias[1] = nan (1 of 2 values); mend it'
+    """
+    mapped = isinstance(values, np.memmap)
+    limit = np.longdouble(LARGEST[dtype])  # of the widest type, which smaller ones are compared in without a warning
+    seen = values[first] if mapped else values
+    bad = {
+        "NaN": np.isnan(seen),
+        "+inf": np.isposinf(seen),
+        "-inf": np.isneginf(seen),
+        f"numbers beyond {dtype}": np.isfinite(seen) & (np.abs(seen) > limit),
+    }
+    found = {kind: int(np.count_nonzero(where)) for kind, where in bad.items() if np.any(where)}
+    counts = [f"{n} {kind}" for kind, n in found.items()] if len(found) > 1 else list(map(str, found.values()))
+    amount = f"{' and '.join(counts)} of {values.size} values"
+    if values.ndim > 1 and not mapped:
+        rows = np.any(np.stack(list(bad.values())), axis=(0, *range(2, values.ndim + 1)))
+        amount += f", in {np.count_nonzero(rows)} of {len(values)} rows"
+    place = f"{argument}[{', '.join(map(str, first))}] = {values[first]:.4g}"
+    return (
+        f"{argument} holds {' and '.join(found)}: the first is {place}{'' if mapped else f' ({amount})'}; "
+        f"{remedy or _mend(argument, values[first], dtype)}"
+    )
+
+
+def _mend(argument: str, value: Any, dtype: str) -> str:
+    """Say what to do about examples with such a *value*."""
+    if np.isfinite(value):
+        return "scale them first" + (", or make the network with dtype='float64'" if dtype == "float32" else "")
+    if not np.isnan(value):
+        mend = "drop or mend those rows; dividing by 0 and log(0) give infinity"
+    elif argument == "x":
+        mend = "drop those rows, or fill them, such as by np.where(np.isnan(x), np.nanmean(x, axis=0), x)"
+    else:
+        mend = "drop those rows"
+    return f"{mend}. Network(..., check_finite=False) lets them through"
+
+
+def x_remedy(shape: Shape, in_shape: Shape) -> str:
+    """Say what x of this shape may have been meant to be, for a network built for *in_shape*.
+
+    >>> x_remedy((4,), (4,))
+    'for a single example give a batch of one: x[None]'
+    >>> x_remedy((7, 2, 2), (4,))
+    'its rows have the same size: x.reshape(-1, 4)'
+    """
+    if shape == in_shape:
+        return "for a single example give a batch of one: x[None]"
+    if len(shape) == 1 and in_shape == (1,):
+        return "a single feature is a column: x[:, None]"
+    if len(shape) == 2 and shape[:1] == in_shape:
+        return "examples are rows here, so it looks transposed: x.T"
+    if len(shape) > 1 and prod(shape[1:]) == prod(in_shape):
+        return f"its rows have the same size: x.reshape(-1, {', '.join(map(str, in_shape))})"
+    return "give the features that it was built for, in their order, or make a new network for these"
+
+
+def suspect_shapes(error: XpnetError, x: Any, y: Any, in_shape: Shape | None) -> XpnetError:
+    """Return what explains *error*, raised for the shape of x, better where x and y look swapped or x lacks an axis.
+
+    *in_shape* is that of one input, None for a network that has seen no data.
+    """
+    shape, others = tuple(x.shape), _shape_of(y)
+    classes = len(shape) == 1 and len(others) == 2 and _integral(x)
+    swapped = classes if in_shape is None else others[1:] == in_shape and bool(others)
+    if swapped:
+        return ShapeError(
+            f"x has shape {shape} and y has shape {others}: they look swapped. x comes first, with a row of features "
+            "for each example, then y, with its target"
+        )
+    if in_shape is None and len(shape) == 1:
+        return ShapeError(
+            f"x must have shape (N, features); got {shape}: for {shape[0]} examples of one feature give x[:, None], "
+            f"for one example of {shape[0]} features x[None, :]"
+        )
+    return error
+
+
+def _shape_of(values: Any) -> Shape:
+    shape: Shape = ()
+    with suppress(Exception):  # whatever is wrong with y is said in its turn
+        shape = tuple(np.shape(values))
+    return shape
+
+
+def _integral(values: Any) -> bool:
+    host = to_host(values)
+    return host.dtype.kind in "biu" or bool(np.all(host == np.round(host)))
+
+
+def weight_remedy(expected: Shape, given: Shape) -> str:
+    """Say what would give a network's weight the expected shape.
+
+    >>> weight_remedy((6,), (1, 6))
+    'reshape it: .reshape(6)'
+    """
+    if len(given) == 2 and given[::-1] == expected:
+        return "it is transposed, as PyTorch's Linear keeps it (outputs, inputs): give its .T"
+    if prod(given) == prod(expected):
+        return f"reshape it: .reshape({', '.join(map(str, expected))})"
+    return "net.get_weights() shows what fits; for other sizes change the layers"

@@ -13,6 +13,7 @@ from xpnet import errors
 from xpnet.errors import unknown_name
 
 BUILT_IN = {
+    "ArgumentError": TypeError,
     "BackendError": RuntimeError,
     "CheckpointError": ValueError,
     "ConfigurationError": ValueError,

@@ -69,6 +69,9 @@ if TYPE_CHECKING:
         spiral as spiral,
     )
     from xpnet.errors import (
+        ArgumentError as ArgumentError,
+    )
+    from xpnet.errors import (
         BackendError as BackendError,
     )
     from xpnet.errors import (
@@ -380,6 +383,7 @@ _HOMES = {
     "data": ("from_one_hot", "one_hot", "split"),
     "datasets": ("clouds", "digits_11x11", "mnist", "read_idx", "spiral"),
     "errors": (
+        "ArgumentError",
         "BackendError",
         "CheckpointError",
         "ConfigurationError",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xpnet.arguments import explained
 from xpnet.checks import check_integer, check_real
 from xpnet.errors import ConfigurationError, unknown_name
 
@@ -203,6 +204,7 @@ class EarlyStopping(Callback):
         Whether the network ends with the weights of its best epoch.
     """
 
+    @explained
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -269,6 +271,7 @@ class ReduceLROnPlateau(Callback):
         Where reductions end; a lower rate stays as it is.
     """
 
+    @explained
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -354,6 +357,7 @@ class ModelCheckpoint(Callback):
         Epochs between saves.
     """
 
+    @explained
     def __init__(
         self,
         path: str | Path,

@@ -16,7 +16,15 @@ from xpnet.errors import ConfigurationError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["check_integer", "check_path", "check_real", "hold_integers", "hold_reals", "seeded_generator"]
+__all__ = [
+    "check_integer",
+    "check_path",
+    "check_real",
+    "hold_flags",
+    "hold_integers",
+    "hold_reals",
+    "seeded_generator",
+]
 
 
 def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
@@ -72,6 +80,18 @@ def hold_reals(record: Any, *fields: str, **limits: float) -> None:
     """Check fields of a frozen dataclass by :func:`check_real`, and hold what it returns in their place."""
     for field in fields:
         _hold(record, field, check_real(_argument(record, field), getattr(record, field), **limits))
+
+
+def hold_flags(record: Any, *fields: str, otherwise: str = "") -> None:
+    """Hold fields as ``bool``, or raise `ConfigurationError`, with what may have been meant *otherwise*."""
+    for field in fields:
+        value = getattr(record, field)
+        if not isinstance(value, bool):
+            from numpy import bool_
+
+            if not isinstance(value, bool_):
+                raise ConfigurationError(f"{_argument(record, field)} must be True or False; got {value!r}{otherwise}")
+            _hold(record, field, bool(value))
 
 
 def _argument(record: Any, field: str) -> str:

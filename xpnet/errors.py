@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 __all__ = [
+    "ArgumentError",
     "BackendError",
     "CheckpointError",
     "ConfigurationError",
@@ -26,22 +27,12 @@ __all__ = [
 ]
 
 
-ELSEWHERE = {
-    "bce": "binary_cross_entropy",
-    "bcewithlogitsloss": "binary_cross_entropy",
-    "binary_crossentropy": "binary_cross_entropy",
-    "categorical_crossentropy": "cross_entropy",
-    "crossentropyloss": "cross_entropy",
-    "log_loss": "cross_entropy",
-    "nll": "cross_entropy",
-    "sparse_categorical_crossentropy": "cross_entropy",
-    "squared_error": "mse",
-}
-"""Names that Keras, PyTorch and scikit-learn have for what goes by another name here."""
-
-
 class XpnetError(Exception):
     """Base of every exception that xpnet raises on purpose."""
+
+
+class ArgumentError(XpnetError, TypeError):
+    """A call has an argument that is not known, or lacks one that is needed."""
 
 
 class BackendError(XpnetError, RuntimeError):
@@ -96,9 +87,11 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     """
     import difflib
 
+    from xpnet.elsewhere import VALUES
+
     known = sorted(known)
     plain, spelling = str(name).lower(), {item.lower(): item for item in known}
-    near = [ELSEWHERE[plain]] if ELSEWHERE.get(plain) in known else []
+    near = [VALUES[plain]] if VALUES.get(plain) in known else []
     near = near or [spelling[item] for item in difflib.get_close_matches(plain, spelling, n=1, cutoff=0.5)]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")

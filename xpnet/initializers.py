@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
+from xpnet.arguments import explain_records
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 
@@ -218,3 +219,6 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 def _uniform(stream: np.random.Generator, shape: tuple[int, ...], variance: float) -> np.ndarray[Any, Any]:
     limit = sqrt(3 * variance)
     return stream.uniform(-limit, limit, shape)
+
+
+explain_records(globals(), __all__)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import fitting, losses
+from xpnet.arguments import explained
 from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
@@ -88,6 +89,7 @@ class Network:
     ((150, 3), ['accuracy', 'learning_rate', 'loss'])
     """
 
+    @explained
     def __init__(
         self,
         layers: Iterable[Layer | str] | Sequential,
@@ -192,6 +194,7 @@ class Network:
 
     # Training
 
+    @explained
     def fit(
         self,
         x: Any,
@@ -356,6 +359,7 @@ class Network:
             raise ConfigurationError(f"classify() needs a loss for classes; got {self.loss}. Use predict()")
         return self._run("classify", "classes", x, batch_size)
 
+    @explained
     def evaluate(
         self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int = EVALUATION_ROWS
     ) -> dict[str, float]:

@@ -262,7 +262,7 @@ class Run:
             except (CheckpointError, KeyError, ValueError) as error:
                 problem = error
             warnings.warn(
-                f"{path} is passed over, as no run can go on from it: {problem}", RuntimeWarning, stacklevel=5
+                f"{path} is passed over, as no run can go on from it: {problem}", RuntimeWarning, stacklevel=6
             )
         if self._files:
             raise CheckpointError(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from math import log, pi
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xpnet.checks import check_integer, check_real, hold_integers, hold_reals
+from xpnet.arguments import explain_records
+from xpnet.checks import check_integer, check_real, hold_flags, hold_integers, hold_reals
 from xpnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class CosineDecay:
     def __post_init__(self) -> None:
         hold_reals(self, "rate", above=0)
         hold_reals(self, "final", least=0)
+        hold_flags(self, "restarts")
         hold_integers(self, "steps", most=MOST_STEPS)
         hold_integers(self, "warmup", least=0, most=MOST_STEPS)
 
@@ -228,3 +230,6 @@ class PiecewiseConstant:
 
 def _anneal(start: float, end: float, share: Array, xp: Any) -> Array:
     return end + (start - end) * 0.5 * (1.0 + xp.cos(pi * share))
+
+
+explain_records(globals(), set(__all__) - {"ConstantRate"})  # which is made at every step

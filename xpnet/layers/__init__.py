@@ -1,5 +1,6 @@
 """Layers: frozen records of hyper-parameters with a pure forward and backward pass (see ``base.py``)."""
 
+from xpnet.arguments import explain_records
 from xpnet.layers.activations import (
     ELU,
     GELU,
@@ -44,3 +45,5 @@ __all__ = [
     "Step",
     "Tanh",
 ]
+
+explain_records(globals(), set(__all__) - {"Built"})  # which is made in forward passes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xpnet import initializers
-from xpnet.checks import hold_integers
+from xpnet.checks import hold_flags, hold_integers
 from xpnet.initializers import Initializer
 from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param
@@ -58,6 +58,7 @@ class Dense:
 
     def __post_init__(self) -> None:
         hold_integers(self, "units")
+        hold_flags(self, "bias", otherwise=". The inputs are counted in the data; an activation is a layer of its own")
         _resolve(self.weight_initializer)
         _resolve(self.bias_initializer)
 

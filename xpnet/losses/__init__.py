@@ -12,6 +12,7 @@ with w the sample weights (1 if none are given). So a weight of 2 equals the exa
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from xpnet.arguments import explain_records
 from xpnet.losses.base import Loss
 from xpnet.losses.classes import BinaryCrossEntropy, CrossEntropy, Hinge
 from xpnet.losses.real import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
@@ -42,3 +43,5 @@ NAMES: Mapping[str, Callable[[], Any]] = {
     "hinge": Hinge,
 }
 """What each loss goes by when it is given by name."""
+
+explain_records(globals(), __all__)

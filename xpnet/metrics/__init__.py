@@ -1,5 +1,6 @@
 """Metrics: streaming ones that ``fit`` and ``evaluate`` report, and functions of arrays for reports."""
 
+from xpnet.arguments import explain_records
 from xpnet.metrics.classification import (
     accuracy,
     classification_report,
@@ -43,3 +44,5 @@ __all__ = [
     "roc_auc",
     "top_k_accuracy",
 ]
+
+explain_records(globals(), __all__)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from xpnet.arguments import explain_records
 from xpnet.optimizers.base import Link, Now, Updated, rate_at
 from xpnet.optimizers.chaining import Chain, chain
 from xpnet.optimizers.links import (
@@ -52,3 +53,5 @@ NAMES: Mapping[str, Any] = {
     "lion": Lion,
 }
 """What each optimizer goes by when it is given by name."""
+
+explain_records(globals(), __all__)

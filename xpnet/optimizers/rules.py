@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from xpnet.checks import hold_reals
+from xpnet.checks import hold_flags, hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.optimizers.base import hold_learning_rate, hold_moments
 from xpnet.optimizers.links import DecoupledWeightDecay
@@ -46,6 +46,7 @@ class SGD:
     def __post_init__(self) -> None:
         hold_learning_rate(self)
         hold_reals(self, "momentum", least=0, below=1)
+        hold_flags(self, "nesterov")
         if self.nesterov and not self.momentum:
             raise ConfigurationError("SGD.nesterov needs momentum above 0, such as 0.9; got 0")
 

@@ -101,18 +101,21 @@ class Source:
                 lines.append([])
 
     def _find_needed_later(self) -> set[int]:
-        """Return the tables of the group that a later pass reads, or a pairwise sum."""
+        """Return the tables of the group that are read in a later pass, or by whole rows."""
         found: set[int] = set()
         for node in self._group.members:
             now = self._phase[id(node)] - is_row_reduction(node, self.shape)
             for operand in operands(node):
-                late = self._phase.get(id(operand), now) < now or self._sums_pairwise(node)
+                late = self._phase.get(id(operand), now) < now or self._reads_whole_rows(node)
                 if late and id(operand) in self._group.inside and role(operand.value, self.shape) == "table":
                     found.add(id(operand))
         return found
 
-    def _sums_pairwise(self, node: Node) -> bool:
-        return is_row_reduction(node, self.shape) and node.function is np.add and self.shape[-1] >= STRAIGHT
+    def _reads_whole_rows(self, node: Node) -> bool:
+        """Say whether a node goes through each row on its own: for a pairwise sum, or for its first largest value."""
+        if not is_row_reduction(node, self.shape):
+            return False
+        return is_argmax(node) or (node.function is np.add and self.columns >= STRAIGHT)
 
     # One operation
 
@@ -146,27 +149,21 @@ class Source:
                 self._before[phase].append(f"{self._new_result(node, 'row value')}[i] = t{k}")
 
     def _write_row_reduction(self, k: int, node: Node, phase: int) -> None:
-        """Write a row's maximum or sum; a longer sum goes pairwise, as NumPy's does."""
+        """Write a row's maximum, sum or first largest value; a longer sum goes pairwise, as NumPy's does."""
         self._names[id(node)] = f"t{k}"
         operand = node.args[0]
-        if self._sums_pairwise(node):
+        if self._reads_whole_rows(node):
             read = self._read(operand, phase)
             held = self._held.get(id(operand)) or read.partition("[")[0]
             row = "0" if held.startswith("s") else "i"
+            # A table from outside is read before the loop, which may write over it.
+            place = self._after if id(operand) in self._group.inside else self._before
+            if is_argmax(node):
+                place[phase] += _first_largest(f"t{k}", f"{held}[{row}, j]", operand.value.dtype.name, self.columns)
+                return
             small = self.columns <= SMALL
             total = _unrolled_sum(held, row, self.columns) if small else f"pairwise_sum({held}, {row}, 0, columns)"
-            # A table from outside is summed before the loop, which may write over it.
-            place = self._after if id(operand) in self._group.inside else self._before
             place[phase].append(f"t{k} = {total}")
-            return
-        if is_argmax(node):
-            read, kind = self._read(operand, phase), operand.value.dtype.name
-            self._before[phase] += [f"t{k} = 0", f"largest{k} = {kind}(-inf)"]
-            self._loops[phase] += [
-                f"if {read} > largest{k} or ({read} != {read} and largest{k} == largest{k}):",
-                f"    largest{k} = {read}",
-                f"    t{k} = j",
-            ]
             return
         start, step = ("-inf", "maximum(t{k}, {})") if node.function is np.maximum else ("0", "t{k} + {}")
         kind = node.value.dtype.name
@@ -286,6 +283,20 @@ def _compile(source: Source, arrays: list[tuple[str, Host]]) -> Any:
     function = numba.njit(error_model="numpy", nogil=True)(scope["kernel"])
     function.compile((numba.intp, numba.intp, *(numba.typeof(array) for _, array in arrays)))
     return function
+
+
+def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:
+    """Write NumPy's argmax of a row of few elements, where NaN counts as the largest, without a branch."""
+    backwards = value.replace("j]", f"{columns - 1} - j]")
+    return [
+        f"largest = {kind}(-inf)",
+        f"for j in range({columns}):",
+        f"    largest = maximum(largest, {value})",
+        f"{into} = 0",
+        f"for j in range({columns}):",
+        f"    if {backwards} == largest or {backwards} != {backwards}:",
+        f"        {into} = {columns - 1} - j",
+    ]
 
 
 def _unrolled_sum(table: str, row: str, count: int) -> str:

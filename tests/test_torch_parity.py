@@ -250,6 +250,17 @@ def test_class_weights_of_soft_labels_are_means_over_the_row():
     assert abs(found - theirs.item()) > 1e-3
 
 
+def test_the_poisson_loss_is_torchs_and_a_term_without_slope():
+    counts, net = np.arange(len(X)) % 4.0, network([Dense(1)], loss="poisson")
+    z = dense(tensor(X), parameters(net), "0")[:, 0].detach().requires_grad_()
+    theirs = F.poisson_nll_loss(z, tensor(counts))
+    theirs.backward()
+    term = np.mean(np.where(counts > 0, counts * np.log(np.maximum(counts, 1.0)), 0.0) - counts)
+    seen = net.trace(X, counts)
+    assert float(seen["loss"]) == pytest.approx(theirs.item() + term, rel=1e-12)
+    np.testing.assert_allclose(seen["0.output.gradient"][:, 0], z.grad, rtol=1e-12, atol=1e-12)
+
+
 def test_gelu_is_the_tanh_form_and_not_the_error_function():
     x = np.linspace(-6, 6, 1201)[:, None]
     net = xpnet.Network([Dense(1, weight_initializer="ones"), GELU()], loss="mse", dtype="float64", inputs=1)

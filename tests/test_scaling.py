@@ -3,6 +3,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,25 @@ SCALERS = [StandardScaler(), MinMaxScaler(), MinMaxScaler(-1.0, 2.5)]
 @pytest.fixture(params=NAMES)
 def library(request: pytest.FixtureRequest) -> Library:
     return Library(request.param)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "bool"])
+@pytest.mark.parametrize("scaler", SCALERS[:2], ids=repr)
+def test_a_memory_mapped_array_is_never_in_memory_as_a_whole(
+    scaler: Any, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xpnet.scaling, "_BLOCK", 2**14)
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=dtype, shape=(2**17, 16))
+    x[:] = np.arange(2**17)[:, None] % 100 > np.arange(16)
+    scaler.fit(x[:2])  # imports what it needs
+    tracemalloc.start()
+    try:
+        fitted = scaler.fit(x)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    assert fitted == scaler.fit(np.asarray(x, dtype="float64"))
 
 
 @pytest.mark.parametrize("scaler", SCALERS, ids=repr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class StandardScaler:
         or holds NaN or infinities.
         """
         array, xp, device = _open_training_data(x)
-        low, high = xp.min(array, axis=0), xp.max(array, axis=0)
+        low, high = _extremes(array, xp, device)
         mean, variance = _moments(array, xp, device)
         # A sum rounds: a constant 0.1 would get a deviation of 1e-17, and its rounding error be scaled to 1.
         constant = low == high
@@ -157,8 +158,8 @@ class MinMaxScaler:
         Raises `DtypeError`, `ShapeError` or `DataError` for data that is not real numbers, has no samples,
         or holds NaN or infinities.
         """
-        array, xp, _ = _open_training_data(x)
-        minimum, maximum = _numbers(xp.min(array, axis=0)), _numbers(xp.max(array, axis=0))
+        array, xp, device = _open_training_data(x)
+        minimum, maximum = map(_numbers, _extremes(array, xp, device))
         return MinMaxScaler(self.low, self.high, minimum, maximum, tuple(array.shape[1:]))
 
     def transform(self, x: Any) -> Array:
@@ -233,9 +234,13 @@ def _open_real(x: Any) -> tuple[Array, Any, Any]:
 
 
 def _open_training_data(x: Any) -> tuple[Array, Any, Any]:
-    array, xp, device = _open_real(x)
+    """Return *x* as an array that statistics can be taken of, with its namespace and device; never a copy of it all."""
+    array, xp, device = open_array(x, "x")
+    require_real(array, xp, "x")
     require_samples(array, "x")
-    if not bool(xp.all(xp.isfinite(array))):
+    if xp.isdtype(array.dtype, "real floating") and not all(
+        bool(xp.all(xp.isfinite(block))) for block in _blocks(array, xp, array.dtype)
+    ):
         raise DataError("x holds NaN or infinities; drop or fill those samples before fitting a scaler.")
     return array, xp, device
 
@@ -256,10 +261,22 @@ def _open_with(
     return array, first, second
 
 
+def _extremes(array: Array, xp: Any, device: Any) -> tuple[Array, Array]:
+    """Return the least and the greatest of each feature; those of integers as the widest float."""
+    dtype = array.dtype if xp.isdtype(array.dtype, "real floating") else _widest(xp, device)
+    found = [(xp.min(block, axis=0), xp.max(block, axis=0)) for block in _blocks(array, xp, dtype)]
+    lows, highs = zip(*found, strict=True)
+    return reduce(xp.minimum, lows), reduce(xp.maximum, highs)
+
+
+def _widest(xp: Any, device: Any) -> Any:
+    available = xp.__array_namespace_info__().dtypes(device=device, kind="real floating")
+    return available.get("float64", available["float32"])
+
+
 def _moments(array: Array, xp: Any, device: Any) -> tuple[Array, Array]:
     """Return mean and variance over the samples, in the widest float that the device has."""
-    available = xp.__array_namespace_info__().dtypes(device=device, kind="real floating")
-    wide = available.get("float64", available["float32"])
+    wide = _widest(xp, device)
     samples = array.shape[0]
     total = sum(xp.sum(block, axis=0) for block in _blocks(array, xp, wide))
     mean = total / samples
@@ -272,7 +289,7 @@ def _blocks(array: Array, xp: Any, dtype: Any) -> Iterator[Array]:
     for start in range(0, array.shape[0], rows):
         # The standard leaves a slice beyond the end undefined.
         stop = min(start + rows, array.shape[0])
-        yield xp.astype(array[start:stop, ...], dtype)
+        yield xp.astype(array[start:stop, ...], dtype, copy=False)
 
 
 def _numbers(array: Array) -> tuple[float, ...]:

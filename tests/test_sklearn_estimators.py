@@ -74,6 +74,30 @@ def test_two_warm_started_fits_of_any_network_are_one(model):
     assert_equal(weights(once.fit(X, Y)), weights(twice))
 
 
+def test_a_warm_start_takes_up_changed_parameters_as_scikit_learn_does():
+    from sklearn.neural_network import MLPClassifier as Theirs
+
+    # Without momentum, as scikit-learn's fit forgets the velocity.
+    options = {"solver": "sgd", "momentum": 0.0, "warm_start": True, "shuffle": False, "batch_size": len(X)}
+    ours, theirs = (kind((5,), max_iter=3, random_state=0, **options) for kind in (MLPClassifier, Theirs))
+    for changes in ({}, {"learning_rate_init": 0.1}, {"alpha": 1e3}):
+        ours, theirs = (model.set_params(**changes).fit(X, Y) for model in (ours, theirs))
+        np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-10, atol=1e-12)
+
+
+def test_a_warm_start_takes_up_another_optimizer_and_keeps_what_the_old_one_knew():
+    model = XPClassifier(optimizer=Adam(0.01), warm_start=True, epochs=2, random_state=0).fit(X, Y)
+    before, kept = weights(model), np.array(model.network_.state.optimizer["m"])
+    model.set_params(optimizer=Adam(1e-12), epochs=0).fit(X, Y)
+    assert model.network_.optimizer == Adam(1e-12)
+    assert np.array_equal(model.network_.state.optimizer["m"], kept)
+    assert len(model.history_["loss"]) == model.network_.epochs == 2
+    model.set_params(epochs=1).fit(X, Y)
+    for name, value in weights(model).items():
+        np.testing.assert_allclose(value, before[name], atol=1e-9)
+    assert model.set_params(optimizer="sgd").fit(X, Y).network_.state.optimizer == {}
+
+
 def test_a_warm_start_keeps_what_was_held_out():
     model = MLPClassifier((8,), early_stopping=True, warm_start=True, max_iter=3, random_state=0).fit(X, Y)
     held_out = model._split.held_out

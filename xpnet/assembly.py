@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Link
     from xpnet.parameters import Shape
 
-__all__ = ["SCHEMA", "copy_network", "fill", "put_together", "take_apart", "unpickle"]
+__all__ = ["SCHEMA", "copy_network", "fill", "put_together", "take_apart", "unpickle", "with_optimizer"]
 
 SCHEMA = 1
 """Version of the description's form."""
@@ -35,6 +35,30 @@ def copy_network(network: Network, backend: Backend) -> Network:
     """Return an independent copy on *backend*, with all training state."""
     description, arrays = take_apart(network)
     return put_together(description, arrays, backend)
+
+
+def with_optimizer(network: Network, optimizer: Link | str) -> Network:
+    """Return a copy of a built network that goes on with another optimizer.
+
+    What the old one has kept under the same name and shape (moments, a velocity) stays; the rest begins anew. So does
+    what callbacks have made of the learning rate.
+    """
+    from xpnet.network import Network
+
+    description, arrays = take_apart(network)
+    parts = {name: part for name, part in description["network"].items() if name != "optimizer"}
+    copy = Network(
+        **parts,
+        optimizer=optimizer,
+        backend=network.backend,
+        seed=network.seed,
+        inputs=network.in_shape,
+        check_finite=network.check_finite,
+    )
+    fresh = read_arrays(copy)
+    kept = {name: array for name, array in arrays.items() if name in fresh and fresh[name].shape == array.shape}
+    fill(copy, description | {"scale": 1.0}, fresh | kept)
+    return copy
 
 
 def unpickle(description: dict[str, Any], arrays: Arrays, backend: str, device: object) -> Network:

@@ -14,6 +14,8 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from xpnet.assembly import with_optimizer
+from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
 from xpnet.sklearn.inputs import (
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.backend import Array
     from xpnet.network import Network
+    from xpnet.optimizers import Link
 
 __all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts"]
 
@@ -53,16 +56,21 @@ class NetworkEstimator(BaseEstimator):
     def _kept_on_error(self) -> Iterator[None]:
         """Leave what was fitted before as it was, where an error comes before the first step of training."""
         before = dict(vars(self))
-        known = before.get("network_")
-        steps = 0 if known is None else known.steps
+        steps = before["network_"].steps if "network_" in before else 0
         try:
             yield
         except Exception:
             network = vars(self).get("network_")
-            if network is None or network.steps == (steps if network is known else 0):
+            if network is None or network.steps in (0, steps):
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise
+
+    def _go_on(self, optimizer: Link | str) -> None:
+        """Train on with this optimizer: parameters may have changed since the network was made."""
+        wanted = resolve_optimizer(optimizer)
+        if wanted != self.network_.optimizer:
+            self.network_ = with_optimizer(self.network_, wanted)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say whether there is a network."""

@@ -69,6 +69,8 @@ class Perceptron(NetworkEstimator):
                 self._start(X, targets)
             elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
                 raise DataError(f"y must have {self.n_outputs_} outputs as in the first call; got {targets.shape[1]}")
+            else:
+                self._go_on(make_optimizer(self, self._objective_.scale))
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, targets, weights)
             else:

@@ -33,6 +33,8 @@ class _Wrapper(NetworkEstimator):
             weights = self._weights(sample_weight, labels, rows)
             if fresh:
                 self.network_ = self._network(X, targets)
+            else:
+                self._go_on(self.optimizer)
             self.network_.fit(
                 X,
                 targets,

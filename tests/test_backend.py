@@ -70,10 +70,33 @@ def test_a_dtype_in_any_spelling(dtype: Any, backend: Backend) -> None:
     assert xpnet.open_backend(backend.name, dtype=backend.float).dtype == "float64"
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "double", "", int, float, 64])
-def test_another_dtype_is_refused(dtype: Any, backend: Backend) -> None:
-    with pytest.raises(BackendError, match="dtype must be one of float32, float64; got"):
+@pytest.mark.parametrize(
+    ("dtype", "remedy"),
+    [
+        ("float16", "Leave dtype out"),
+        ("bfloat16", "no mixed precision"),
+        (np.float16, "computed in float32"),
+        ("half", "Leave dtype out"),
+        ("double", "did you mean 'float64'"),
+        (float, "did you mean 'float64'"),
+        ("single", "did you mean 'float32'"),
+        ("int32", "weights and gradients"),
+        ("", "weights and gradients"),
+        (int, "weights and gradients"),
+        (64, "weights and gradients"),
+    ],
+)
+def test_another_dtype_is_refused(dtype: Any, remedy: str, backend: Backend) -> None:
+    with pytest.raises(BackendError, match="dtype must be one of float32, float64; got") as caught:
         xpnet.open_backend(backend.name, dtype=dtype)
+    assert remedy in str(caught.value)
+
+
+def test_data_in_half_precision_are_taken_as_the_error_says(backend32: Backend) -> None:
+    x = np.linspace(0, 1, 12, dtype=np.float16).reshape(6, 2)
+    net = xpnet.Network([xpnet.Dense(3)], backend=backend32)
+    net.fit(x, [0, 1, 2] * 2, verbose=0)
+    assert backend32.to_numpy(net.predict(x)).dtype == np.float32
 
 
 @pytest.mark.parametrize(

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xpnet import ConfigurationError, callbacks, initializers, losses, metrics, optimizers
+from xpnet import ConfigurationError, Dense, callbacks, initializers, losses, metrics, optimizers
 from xpnet.layers import names as layers
-from xpnet.registry import resolve
+from xpnet.registry import FORMS, resolve
 
-TABLES: dict[str, tuple[Any, str]] = {
-    "layer": (layers.NAMES, "forward"),
-    "loss": (losses.NAMES, "targets"),
-    "optimizer": (optimizers.NAMES, "init"),
-    "metric": (metrics.NAMES, "sums"),
-    "initializer": (initializers.NAMES, "__call__"),
-    "callback": (callbacks.NAMES, "on_epoch_end"),
+TABLES: dict[str, Any] = {
+    "layer": layers.NAMES,
+    "loss": losses.NAMES,
+    "optimizer": optimizers.NAMES,
+    "metric": metrics.NAMES,
+    "initializer": initializers.NAMES,
+    "callback": callbacks.NAMES,
 }
-ENTRIES = [(kind, name) for kind, (names, _) in TABLES.items() for name in names]
+ENTRIES = [(kind, name) for kind, names in TABLES.items() for name in names]
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
 def test_a_name_stands_for_its_class_with_defaults(kind: str, name: str) -> None:
-    names, method = TABLES[kind]
-    found = resolve(kind, name, names, method)
+    names = TABLES[kind]
+    found = resolve(kind, name, names)
     assert type(found) is names[name]
-    assert hasattr(found, method)
-    assert resolve(kind, found, names, method) is found
+    assert all(hasattr(found, method) for method in FORMS[kind].has)
+    assert resolve(kind, found, names) is found
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
 def test_a_slip_of_the_pen_gets_a_suggestion(kind: str, name: str) -> None:
-    names, method = TABLES[kind]
+    names = TABLES[kind]
     wrong = name[:-1] + "_" if len(name) > 3 else name + "x"
     with pytest.raises(ConfigurationError) as caught:
-        resolve(kind, wrong, names, method)
+        resolve(kind, wrong, names)
     message = str(caught.value)
     assert message.startswith(f"unknown {kind} {wrong!r}; did you mean '")
     assert message.partition("did you mean '")[2].partition("'")[0] in names
@@ -55,32 +57,85 @@ def test_a_slip_of_the_pen_gets_a_suggestion(kind: str, name: str) -> None:
 )
 def test_the_name_of_a_class_that_needs_arguments_says_how_to_write_it(kind: str, name: str, call: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        resolve(kind, name, *TABLES[kind])
+        resolve(kind, name, TABLES[kind])
     assert str(caught.value) == f"unknown {kind} {name!r}; write {call}, the object itself"
 
 
 @given(st.text(max_size=20))
 def test_no_text_is_more_than_unknown(text: str) -> None:
-    names, method = TABLES["loss"]
+    names = TABLES["loss"]
     if text not in names:
         with pytest.raises(ConfigurationError, match="unknown loss"):
-            resolve("loss", text, names, method)
+            resolve("loss", text, names)
 
 
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("value", [None, 5, 2.5, [], {}, object(), b"relu"])
 def test_what_is_no_such_object_is_refused(kind: str, value: Any) -> None:
-    names, method = TABLES[kind]
-    with pytest.raises(ConfigurationError, match=f"^an? {kind} must be a name or an object with {method}") as caught:
-        resolve(kind, value, names, method)
+    names = TABLES[kind]
+    with pytest.raises(
+        ConfigurationError, match=f"^an? {kind} must be a name or an object with {FORMS[kind].has[0]}"
+    ) as caught:
+        resolve(kind, value, names)
     assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_a_class_is_told_from_its_object(kind: str) -> None:
-    names, method = TABLES[kind]
-    cls = next(iter(names.values()))
-    article = "an" if kind in ("optimizer", "initializer") else "a"
-    expected = rf"^{article} {kind} must be.*got the class {cls.__name__}: write {cls.__name__}\(\.\.\.\)"
-    with pytest.raises(ConfigurationError, match=expected):
-        resolve(kind, cls, names, method)
+def test_an_object_that_lacks_a_method_is_told_which(kind: str) -> None:
+    *others, last = FORMS[kind].has
+    partial = type("Partial", (), {name: print for name in others if name != "__call__"})()
+    with pytest.raises(ConfigurationError, match=rf"which lacks .*{last}; .*of your own") as caught:
+        resolve(kind, partial, TABLES[kind])
+    said = str(caught.value).partition("which lacks ")[2]
+    assert not any(f"{name}," in said for name in others if name != "__call__")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "written"),
+    [
+        ("loss", losses.CrossEntropy, "CrossEntropy()"),
+        ("loss", losses.Quantile, "Quantile()"),
+        ("layer", Dense, "Dense(units)"),
+        ("metric", metrics.Accuracy, "Accuracy()"),
+        ("optimizer", optimizers.Adam, "Adam()"),
+        ("initializer", initializers.Zeros, "Zeros()"),
+        ("callback", callbacks.ModelCheckpoint, "ModelCheckpoint(path)"),
+    ],
+)
+def test_a_class_is_told_from_its_object(kind: str, value: type, written: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(kind, value, TABLES[kind])
+    assert str(caught.value).endswith(f"must be an object; got the class {value.__name__}: write {written}")
+
+
+class CrossEntropyLoss:
+    """As PyTorch's is called."""
+
+
+class Linear:
+    """As PyTorch's is called; '"linear"' is something else here."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("loss", lambda scores, targets: scores - targets, "docs/own_loss_and_metric.md"),
+        ("loss", CrossEntropyLoss(), "write 'cross_entropy'"),
+        ("loss", CrossEntropyLoss, "write 'cross_entropy'"),
+        ("metric", metrics.accuracy, "write 'accuracy'"),
+        ("metric", lambda scores, targets: 0.0, "docs/own_loss_and_metric.md"),
+        ("layer", np.tanh, "write 'tanh'"),
+        ("layer", Linear(), "docs/own_layer.md"),
+        ("optimizer", lambda weight: weight, "docs/own_optimizer.md"),
+        ("callback", print, "xpnet.Callback"),
+    ],
+)
+def test_what_goes_by_a_name_or_can_be_written_says_how(kind: str, value: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be a name or an object with") as caught:
+        resolve(kind, value, TABLES[kind])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("page", {form.own.split()[0] for form in FORMS.values() if form.own.startswith("docs/")})
+def test_the_pages_that_are_named_are_there(page: str) -> None:
+    assert (Path(__file__).parents[1] / page).is_file()

@@ -203,12 +203,18 @@ def test_other_layers_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"data": (X[:200], Y[:200])}, "examples was 207 and is 200 now"),
+        (
+            {"data": (X[:200], Y[:200])},
+            "x and y differ: the run has 207 examples .* and none for validation, this call 200 and none",
+        ),
         ({"data": (X[:, :2], Y)}, r"inputs\[0\] was 3 and is 2 now"),
         ({"batch_size": 9}, "batch_size was 8 and is 9 now"),
         ({"shuffle": False}, "shuffle was True and is False now"),
-        ({"validation_split": 0.5}, "examples was 207 and is 10[34] now"),
-        ({"validation_data": (X, Y)}, "validation examples was None and is 207 now"),
+        (
+            {"validation_split": 0.5},
+            "validation_split differs: .* 207 .* none for validation, this call 10[34] and 10[34]",
+        ),
+        ({"validation_data": (X, Y)}, "validation_data differs: .* none for validation, this call 207 and 207"),
         ({"callbacks": [xpnet.TerminateOnNaN()]}, r"callbacks was \[\] and is \['TerminateOnNaN'\] now"),
     ],
 )
@@ -268,8 +274,18 @@ def test_other_bad_arguments_are_refused(changed: dict[str, Any], tmp_path: Path
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="cannot make the folder"):
+    with pytest.raises(CheckpointError, match=r"^checkpoint='.*run' cannot be made a folder .*can be written to"):
         fit(make(), tmp_path / "file" / "run")
+
+
+def test_a_file_is_no_folder_for_a_run(tmp_path: Path) -> None:
+    make().fit(X, Y, checkpoint=tmp_path / "run", verbose=0)
+    (file,) = (tmp_path / "run").iterdir()
+    with pytest.raises(CheckpointError, match=r"^checkpoint='.*safetensors' is a file, .*run', resume=True goes on"):
+        fit(make(), file)
+    file.rename(tmp_path / "net.safetensors")
+    with pytest.raises(CheckpointError, match=r"net.safetensors' is a file, .*name a folder.*xpnet\.load"):
+        fit(make(), tmp_path / "net.safetensors")
 
 
 def test_a_state_that_no_file_holds_is_refused(tmp_path: Path) -> None:
@@ -377,9 +393,8 @@ def test_a_second_process_is_refused_and_harms_no_file_of_the_first(tmp_path: Pa
     first = two(tmp_path, "waits")
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     _, said = two(tmp_path).communicate(timeout=60)
-    assert "CheckpointError: another call of fit trains in" in said
-    assert str(tmp_path) in said
-    assert "name another folder" in said
+    assert f"CheckpointError: another call of fit trains in checkpoint={str(tmp_path)!r} now" in said
+    assert f"name another folder for this run, such as '{tmp_path}-2'" in said
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
     assert first.communicate("\n", timeout=60) == ("done 6\n", "")
     assert [file.name for file in sorted(tmp_path.iterdir())] == [f"step-{n:010d}.safetensors" for n in (10, 12)]
@@ -408,7 +423,7 @@ def test_a_folder_is_free_after_an_error_and_held_while_training(tmp_path: Path)
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
             fit(make(), tmp_path)
 
-    with pytest.raises(CheckpointError, match="another call of fit trains in"):
+    with pytest.raises(CheckpointError, match="another call of fit trains in checkpoint="):
         fit(make(), tmp_path, callbacks=[Trains()])
     fit(make(), tmp_path, epochs=1)
 

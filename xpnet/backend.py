@@ -330,8 +330,19 @@ def _reason(error: Exception) -> str:
 def _dtype_name(dtype: object) -> str:
     name = str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]
     if name not in DTYPES:
-        raise BackendError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+        raise BackendError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}{_dtype_remedy(name)}")
     return name
+
+
+def _dtype_remedy(name: str) -> str:
+    """Say what to write in place of another dtype."""
+    if "float16" in name or name == "half":
+        return (
+            ". There is no mixed precision, and half precision alone would round small steps of the weights away. "
+            "Leave dtype out: data in half precision are taken as they are, and computed in float32"
+        )
+    meant = {"double": "float64", "float": "float64", "single": "float32"}.get(name)
+    return f"; did you mean {meant!r}?" if meant else ". It is the type of weights and gradients, real numbers"
 
 
 def bind(backend: Backend) -> Backend:

@@ -24,7 +24,7 @@ __all__ = ["as_shape", "check_last_layer", "resolve_metrics", "resolve_optimizer
 
 def resolve_optimizer(optimizer: Link | str) -> Link:
     """Return the optimizer or chain that is meant; a link without a learning rate is none."""
-    link: Link = resolve("optimizer", optimizer, optimizers.NAMES, "init")
+    link: Link = resolve("optimizer", optimizer, optimizers.NAMES)
     if not hasattr(link, "learning_rate"):
         raise ConfigurationError(f"{link} is no optimizer by itself; use chain({link}, Adam())")
     return link
@@ -37,7 +37,7 @@ def resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[M
     if given is not None and not isinstance(given, Iterable):
         raise ConfigurationError(f"metrics must be a list; got {given!r}")
     chosen = loss.metrics if given is None else given
-    found = tuple(resolve("metric", metric, metrics.NAMES, "sums") for metric in chosen)
+    found = tuple(resolve("metric", metric, metrics.NAMES) for metric in chosen)
     names = [metric.name for metric in found]
     if len(set(names)) != len(names) or "loss" in names:
         raise ConfigurationError(f"metrics must have different names, none of them 'loss'; got {names}")

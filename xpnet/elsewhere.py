@@ -12,6 +12,7 @@ VALUES: Mapping[str, str] = {
     "binary_crossentropy": "binary_cross_entropy",
     "categorical_crossentropy": "cross_entropy",
     "crossentropyloss": "cross_entropy",
+    "linear": "dense",
     "log_loss": "cross_entropy",
     "nll": "cross_entropy",
     "sparse_categorical_crossentropy": "cross_entropy",

@@ -299,7 +299,7 @@ def _before_batch(hooks: CallbackList) -> Before:
 def _resolve_callbacks(callbacks: Any) -> list[Callback]:
     if isinstance(callbacks, str) or not isinstance(callbacks, Iterable):
         raise ConfigurationError(f"callbacks must be a list; write callbacks=[{callbacks!r}]")
-    return [resolve("callback", item, known_callbacks.NAMES, "on_epoch_end") for item in callbacks]
+    return [resolve("callback", item, known_callbacks.NAMES) for item in callbacks]
 
 
 def _result_names(network: Network, validation: bool) -> list[str]:

@@ -105,7 +105,7 @@ class Network:
         check_finite: bool = True,
     ) -> None:
         self.model = layers if isinstance(layers, Sequential) else Sequential(layers)  # type: ignore[arg-type]
-        self.loss: Loss = resolve("loss", loss, losses.NAMES, "targets")
+        self.loss: Loss = resolve("loss", loss, losses.NAMES)
         self.optimizer: Link = resolve_optimizer(optimizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)

@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpnet.errors import ConfigurationError, unknown_name
 
 __all__ = ["resolve"]
 
 
-def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], method: str) -> Any:
+class Form(NamedTuple):
+    """What an object of a kind has, and where a user finds how to write one."""
+
+    has: tuple[str, ...]
+    own: str
+
+
+FORMS = {
+    "layer": Form(("build", "forward", "backward"), "docs/own_layer.md in xpnet's repository shows one of your own"),
+    "loss": Form(
+        ("__call__", "check", "targets", "link"),
+        "docs/own_loss_and_metric.md in xpnet's repository shows one of your own, with the slopes beside the losses",
+    ),
+    "metric": Form(
+        ("name", "check", "shape", "sums", "result"),
+        "docs/own_loss_and_metric.md in xpnet's repository shows one of your own",
+    ),
+    "optimizer": Form(("init", "update"), "docs/own_optimizer.md in xpnet's repository shows one of your own"),
+    "initializer": Form(("__call__",), "one of your own is called with a NumPy generator and a shape"),
+    "callback": Form(("on_epoch_end",), "one of your own is of a subclass of xpnet.Callback"),
+}
+
+
+def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]]) -> Any:
     """Return the object that *value* stands for.
 
     Parameters
     ----------
     kind : str
-        What is looked for, for the error: ``"layer"``, ``"loss"``, ...
+        What is looked for: ``"layer"``, ``"loss"``, ...
     value : str or object
-        A name, taken with its class's defaults, or an object that has *method*.
+        A name, taken with its class's defaults, or an object of the kind.
     names : mapping
         The known names and their classes.
-    method : str
-        What an object of this kind must have.
 
     Raises
     ------
@@ -32,27 +53,46 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], metho
     """
     if isinstance(value, str):
         if value not in names:
-            raise _unknown(kind, value, names, method)
+            raise _unknown(kind, value, names)
         return names[value]()
+    lacking = [method for method in FORMS[kind].has if not hasattr(value, method)]
+    if not lacking and not inspect.isclass(value):
+        return value
     article = "an" if kind[0] in "aeiou" else "a"
-    if inspect.isclass(value):
+    if not lacking:
         raise ConfigurationError(
-            f"{article} {kind} must be an object; got the class {value.__name__}: write {value.__name__}(...)"
+            f"{article} {kind} must be an object; got the class {value.__name__}: write {_written(value)}"
         )
-    if not hasattr(value, method):
-        raise ConfigurationError(f"{article} {kind} must be a name or an object with {method}(); got {value!r}")
-    return value
+    raise ConfigurationError(
+        f"{article} {kind} must be a name or an object with {', '.join(FORMS[kind].has)}; got {value!r}, which lacks "
+        f"{', '.join(lacking)}; {_meant(value, names) or FORMS[kind].own}"
+    )
 
 
-def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]], method: str) -> ConfigurationError:
+def _meant(value: Any, names: Mapping[str, Any]) -> str:
+    """Say which name stands for what is named so in another library, or nothing."""
+    from xpnet.elsewhere import VALUES
+
+    plain = str(getattr(value, "__name__", type(value).__name__)).lower()
+    name = VALUES.get(plain, plain)
+    return f"write {name!r}, the name alone" if name in names else ""
+
+
+def _written(found: type) -> str:
+    """Return how an object of a class is made."""
+    parameters = inspect.signature(found).parameters.values()
+    return f"{found.__name__}({', '.join(p.name for p in parameters if p.default is p.empty)})"
+
+
+def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]]) -> ConfigurationError:
     """Return the error for a name that stands for nothing; it may be that of a class that needs arguments."""
     import xpnet
 
     plain = value.replace("_", "").lower()
     for name in xpnet.__all__:
         found = getattr(xpnet, name) if name.lower() == plain else None
-        if inspect.isclass(found) and hasattr(found, method) and found not in names.values():
-            parameters = inspect.signature(found).parameters.values()
-            needed = ", ".join(p.name for p in parameters if p.default is p.empty)
-            return ConfigurationError(f"unknown {kind} {value!r}; write {name}({needed}), the object itself")
+        if not inspect.isclass(found) or found in names.values():
+            continue
+        if all(hasattr(found, method) for method in FORMS[kind].has):
+            return ConfigurationError(f"unknown {kind} {value!r}; write {_written(found)}, the object itself")
     return unknown_name(kind, value, names)

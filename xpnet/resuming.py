@@ -148,9 +148,9 @@ class Run:
         self.network, self._callbacks = network, callbacks
         self._settings = {
             "examples": source.rows,
+            "validation examples": None if validation is None else validation.rows or "batches",
             "batch_size": None if source.rows is None else min(batch_size, source.rows),
             "shuffle": "a function" if callable(shuffle) else bool(shuffle),
-            "validation examples": None if validation is None else validation.rows or "batches",
             "callbacks": [type(callback).__name__ for callback in callbacks],
         }
         own = self._described(in_shape)
@@ -165,8 +165,14 @@ class Run:
             )
         description, note, _, _ = self._found
         there = {name: description[name] for name in ("inputs", "dtype", "seed")}
-        there |= {name: description["network"][name] for name in RECORDS} | note["settings"]
-        if found := _difference("", there, own):
+        there |= {name: description["network"][name] for name in RECORDS}
+        # In the order of this call's: a file has them sorted.
+        settings = {name: note["settings"].get(name) for name in (*self._settings, *note["settings"])}
+        if found := (
+            _difference("", there, {name: own[name] for name in there})
+            or _other_examples(settings, own)
+            or _difference("", settings, self._settings)
+        ):
             found = found.removeprefix("layers.")  # "layers" is the container; its field has the same name
             raise ConfigurationError(
                 f"the run in {str(self.folder)!r} cannot be resumed by this call: {found}. Give what it was started "
@@ -273,15 +279,26 @@ class Run:
 
     def _take_folder(self) -> None:
         """Make the folder where it is missing, and hold it until :meth:`close`."""
+        name = f"checkpoint={str(self.folder)!r}"
+        if self.folder.is_file():
+            remedy = (
+                f"checkpoint={str(self.folder.parent)!r}, resume=True goes on from it"
+                if self.folder.match(FILES)
+                else "name a folder; a saved network is read by xpnet.load"
+            )
+            raise CheckpointError(f"{name} is a file, where a folder for the run's files is needed; {remedy}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(locked_folder(self.folder))
         except BlockingIOError:
             raise CheckpointError(
-                f"another call of fit trains in {str(self.folder)!r} now; wait for its end, or name another folder"
+                f"another call of fit trains in {name} now, in this or another process; wait for its end, or name "
+                f"another folder for this run, such as {f'{self.folder}-2'!r}"
             ) from None
         except OSError as error:
-            raise CheckpointError(f"cannot make the folder {str(self.folder)!r}: {error.strerror}") from error
+            raise CheckpointError(
+                f"{name} cannot be made a folder ({error.strerror}); name one in a place that can be written to"
+            ) from error
 
 
 def _check_note(note: Any, extra: Arrays) -> None:
@@ -294,6 +311,24 @@ def _check_note(note: Any, extra: Arrays) -> None:
     fine = fine and all(isinstance(name, str) for name in note["results"])
     if not fine or (note["done"] and "sums.loss" not in extra):
         raise CheckpointError("what it notes of the run is damaged")
+
+
+def _other_examples(there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
+    """Return which argument makes the numbers of examples differ from the run's, in words, if they do."""
+    before, now = ((settings["examples"], settings["validation examples"]) for settings in (there, here))
+    if before == now:
+        return None
+    if _total(*before) == _total(*now) is not None:
+        cause = "validation_split differs"
+    else:
+        cause = "validation_data differs" if before[0] == now[0] else "x and y differ"
+    (first, held), (rows, others) = ((count or "batches", held or "none") for count, held in (before, now))
+    return f"{cause}: the run has {first} examples to train on and {held} for validation, this call {rows} and {others}"
+
+
+def _total(examples: Any, held: Any) -> int | None:
+    """Return the number of rows that a validation_split leaves as it is; None for batches, which are not counted."""
+    return examples + (held or 0) if isinstance(examples, int) and isinstance(held, int | None) else None
 
 
 def _difference(name: str, there: Any, here: Any) -> str | None:

@@ -217,7 +217,7 @@ def _suit(layers: tuple[Layer, ...], children: list[Tree]) -> Tree:
             suited[str(i)] = unflatten({name: param.suited(recipe) for name, param in leaves.items()})
         activation = getattr(layers[i], "initializer", None)
         if activation is not None:
-            recipe = resolve("initializer", activation, initializers.NAMES, "__call__")
+            recipe = resolve("initializer", activation, initializers.NAMES)
         elif any(param.initializer is None for param in leaves.values()):
             recipe = initializers.GlorotUniform()
     return dict(reversed(suited.items()))

@@ -81,4 +81,4 @@ class Dense:
 
 
 def _resolve(recipe: Initializer | str | None) -> Initializer | None:
-    return None if recipe is None else resolve("initializer", recipe, initializers.NAMES, "__call__")
+    return None if recipe is None else resolve("initializer", recipe, initializers.NAMES)

@@ -38,5 +38,5 @@ NAMES = {
 
 def resolve_layer(layer: Layer | str) -> Layer:
     """Return the layer that a name stands for, or the layer itself."""
-    resolved: Layer = resolve("layer", layer, NAMES, "forward")
+    resolved: Layer = resolve("layer", layer, NAMES)
     return resolved

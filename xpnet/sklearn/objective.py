@@ -69,7 +69,7 @@ def regressor_objective(loss: Loss | str, outputs: int) -> Objective:
 
 def class_loss(loss: Loss | str) -> Loss:
     """Return the loss of the core that is meant, which must be one for classes."""
-    found: Loss = resolve("loss", loss, losses.NAMES, "targets")
+    found: Loss = resolve("loss", loss, losses.NAMES)
     if not hasattr(found, "classify"):
         raise ConfigurationError(f"a classifier needs a loss for classes; got {found}: use a regressor")
     return found
@@ -77,7 +77,7 @@ def class_loss(loss: Loss | str) -> Loss:
 
 def real_loss(loss: Loss | str) -> Loss:
     """Return the loss of the core that is meant, which must be one for real targets."""
-    found: Loss = resolve("loss", loss, losses.NAMES, "targets")
+    found: Loss = resolve("loss", loss, losses.NAMES)
     if hasattr(found, "classify"):
         raise ConfigurationError(f"a regressor needs a loss for real targets; got {found}: use a classifier")
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 
@@ -111,3 +111,13 @@ def trained(backend: xpnet.Backend) -> dict[str, xpnet.Network]:
     from bad_input import trained_networks
 
     return trained_networks(backend)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def published() -> Iterator[None]:
+    """Commands that install an extra call xpnet by its name, as after an installation from an index, however it was."""
+    from xpnet import extras
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extras, "_requirement", lambda extra: f"'xpnet{extra}'")
+        yield

@@ -14,7 +14,7 @@ import pytest
 
 import xpnet
 from xpnet import ArgumentError, Dense, Network, elsewhere, initializers, layers, losses, metrics, optimizers, schedules
-from xpnet.arguments import explained
+from xpnet.arguments import explains_arguments
 
 X, Y = np.ones((6, 4)), np.arange(6) % 3
 
@@ -113,7 +113,7 @@ def test_a_call_that_is_refused_changes_nothing(backend: xpnet.Backend) -> None:
 def test_a_type_error_from_within_is_left_alone() -> None:
     own = TypeError("mine() got an unexpected keyword argument 'x'")
 
-    @explained
+    @explains_arguments
     def function(x: int, *, y: int = 0) -> int:
         raise own
 
@@ -145,7 +145,7 @@ def test_signatures_of_functions_stay_what_they_are() -> None:
     assert list(inspect.signature(Network).parameters)[:2] == ["layers", "loss"]
     assert Network.fit.__doc__
     assert Network.fit.__name__ == "fit"
-    assert inspect.getsource(Network.fit).lstrip().startswith("@explained")
+    assert inspect.getsource(Network.fit).lstrip().startswith("@explains_arguments")
 
 
 def test_records_are_copied_and_pickled_as_ever() -> None:

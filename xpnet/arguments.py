@@ -1,7 +1,7 @@
 """Arguments that a class or a function does not have: an error that says what to write instead.
 
-:func:`explained` is the one mechanism. To a call that is right it adds one more call and nothing else; so it stands
-where objects are made and where training starts, and not at what runs for each batch.
+:func:`explains_arguments` is the one mechanism. To a call that is right it adds one more call and nothing else; so it
+stands where objects are made and where training starts, and not at what runs for each batch.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from xpnet.errors import ArgumentError
 
-__all__ = ["explain_records", "explained"]
+__all__ = ["explain_records", "explains_arguments"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def explained(function: Function) -> Function:
+def explains_arguments(function: Function) -> Function:
     """Return *function*, with ArgumentError in place of the TypeError for arguments that it does not have.
 
     Its signature stays what it is, for people and for tools.
 
-    >>> @explained
+    >>> @explains_arguments
     ... def train(*, learning_rate): ...
     >>> train(lr=0.1)
     Traceback (most recent call last):
@@ -49,7 +49,7 @@ def explain_records(namespace: Mapping[str, Any], names: Iterable[str]) -> None:
     """Make the dataclasses with these names in a module explain wrong arguments when objects of them are made."""
     for name in names:
         if is_dataclass(record := namespace[name]):
-            record.__init__ = explained(record.__init__)  # type: ignore[misc, method-assign]
+            record.__init__ = explains_arguments(record.__init__)  # type: ignore[misc, method-assign]
 
 
 def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ArgumentError | None:

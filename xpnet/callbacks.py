@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnet.arguments import explained
+from xpnet.arguments import explains_arguments
 from xpnet.checks import check_integer, check_real
 from xpnet.errors import ConfigurationError, unknown_name
 
@@ -204,7 +204,7 @@ class EarlyStopping(Callback):
         Whether the network ends with the weights of its best epoch.
     """
 
-    @explained
+    @explains_arguments
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -271,7 +271,7 @@ class ReduceLROnPlateau(Callback):
         Where reductions end; a lower rate stays as it is.
     """
 
-    @explained
+    @explains_arguments
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -357,7 +357,7 @@ class ModelCheckpoint(Callback):
         Epochs between saves.
     """
 
-    @explained
+    @explains_arguments
     def __init__(
         self,
         path: str | Path,

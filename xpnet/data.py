@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.arguments import explained
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError, unknown_name
@@ -160,7 +160,7 @@ def _dtype_of(xp: Any, dtype: Any) -> Any:
 # --- splits ------------------------------------------------------------------------------------------
 
 
-@explained
+@explains_arguments
 def split(
     *arrays: Any,
     test: float = 0.2,

@@ -7,7 +7,7 @@ from typing import Any
 
 from xpnet.errors import MissingExtraError
 
-__all__ = ["import_extra"]
+__all__ = ["as_installed", "import_extra"]
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:
@@ -26,7 +26,43 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
+        command = as_installed(f"pip install 'xpnet[{extra}]'")
         raise MissingExtraError(
-            f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}); "
-            f"run: pip install 'xpnet[{extra}]'"
+            f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}); run: {command}"
         ) from error
+
+
+def as_installed(command: str) -> str:
+    """Return a command with each ``'xpnet[extra]'`` in it as what this xpnet came from, so that it works as it stands.
+
+    That is a folder, a file or an address, as the installer has noted it (PEP 610). Where there is no such note, as
+    after an installation from a package index, the name is right.
+    """
+    import re
+
+    return re.sub(r"'xpnet(\[[\w,-]+\])'", lambda found: _requirement(found[1]), command)
+
+
+def _requirement(extra: str) -> str:
+    """Return what pip takes for xpnet with an *extra* such as ``"[plot]"``, written for a shell."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from pathlib import Path
+    from shlex import quote
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        note = json.loads(distribution("xpnet").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # not installed: run from its own folder
+        note = {"url": Path(__file__).parents[1].as_uri(), "dir_info": {"editable": True}}
+    url, vcs = note.get("url", ""), note.get("vcs_info")
+    if vcs:
+        return quote(f"xpnet{extra} @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
+    if url and not url.startswith("file:"):
+        return quote(f"xpnet{extra} @ {url}")
+    path = Path(url2pathname(urlsplit(url).path))
+    if not url or not path.exists():
+        return quote(f"xpnet{extra}")
+    editable = "-e " if note.get("dir_info", {}).get("editable") else ""
+    return f"{editable}{quote(f'{path}{extra}')}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import fitting, losses
-from xpnet.arguments import explained
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
@@ -89,7 +89,7 @@ class Network:
     ((150, 3), ['accuracy', 'learning_rate', 'loss'])
     """
 
-    @explained
+    @explains_arguments
     def __init__(
         self,
         layers: Iterable[Layer | str] | Sequential,
@@ -194,7 +194,7 @@ class Network:
 
     # Training
 
-    @explained
+    @explains_arguments
     def fit(
         self,
         x: Any,
@@ -359,7 +359,7 @@ class Network:
             raise ConfigurationError(f"classify() needs a loss for classes; got {self.loss}. Use predict()")
         return self._run("classify", "classes", x, batch_size)
 
-    @explained
+    @explains_arguments
     def evaluate(
         self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int = EVALUATION_ROWS
     ) -> dict[str, float]:

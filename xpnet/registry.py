@@ -19,7 +19,7 @@ class Form(NamedTuple):
 
 
 FORMS = {
-    "layer": Form(("build", "forward", "backward"), "docs/own_layer.md in xpnet's repository shows one of your own"),
+    "layer": Form(("build", "forward"), "docs/own_layer.md in xpnet's repository shows one of your own"),
     "loss": Form(
         ("__call__", "check", "targets", "link"),
         "docs/own_loss_and_metric.md in xpnet's repository shows one of your own, with the slopes beside the losses",

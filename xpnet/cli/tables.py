@@ -18,6 +18,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import DataError
+from xpnet.extras import as_installed
 from xpnet.idx import DTYPES, GZIP_MAGIC, read_idx
 
 __all__ = ["EXACT", "Column", "Table", "is_missing", "listed", "numbers", "read_table", "texts"]
@@ -189,7 +190,8 @@ def _read_parquet(path: str) -> Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise DataError(f"{path} is a Parquet file; to read it run: pip install 'xpnet[parquet]'") from None
+        command = as_installed("pip install 'xpnet[parquet]'")
+        raise DataError(f"{path} is a Parquet file; to read it run: {command}") from None
     table = pq.read_table(path)
     columns: dict[str, Column] = {}
     for name, values in zip(table.column_names, table.columns, strict=True):

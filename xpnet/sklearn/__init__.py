@@ -8,8 +8,10 @@ from __future__ import annotations
 try:
     import sklearn as _sklearn
 except ModuleNotFoundError as error:
+    from xpnet.extras import as_installed
+
     raise ModuleNotFoundError(
-        "xpnet.sklearn needs scikit-learn; run: pip install 'xpnet[sklearn]'", name=error.name
+        as_installed("xpnet.sklearn needs scikit-learn; run: pip install 'xpnet[sklearn]'"), name=error.name
     ) from error
 
 from xpnet.sklearn.classifier import MLPClassifier

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from xpnet.errors import BackendError
+from xpnet.extras import as_installed
 
 __all__ = ["explain", "explained"]
 
@@ -75,8 +76,9 @@ def explain(error: Exception) -> BackendError | None:
             "on any backend, and resume=True goes on from the last. If it happens again, nvidia-smi -q says how the "
             "card is"
         )
+    libraries = as_installed(LIBRARIES)
     if says(*FOREIGN):
-        return BackendError(f"CuPy and CUDA here were not made for this GPU or its driver ({text}); try {LIBRARIES}")
+        return BackendError(f"CuPy and CUDA here were not made for this GPU or its driver ({text}); try {libraries}")
     if "DynamicLibNotFoundError" in kinds or (isinstance(error, ImportError) and ".so" in text):
-        return BackendError(f"CuPy cannot load one of CUDA's libraries ({text}); this brings them: {LIBRARIES}")
+        return BackendError(f"CuPy cannot load one of CUDA's libraries ({text}); this brings them: {libraries}")
     return None

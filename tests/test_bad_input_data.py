@@ -89,6 +89,7 @@ FEATURES_TABLE = [
     *bad_x("integer-beyond-float64", lambda: [[10**400] * FEATURES] * ROWS, DataError, "beyond float64", "scale"),
     *bad_x("complex", lambda: X + 1j, DtypeError, "real numbers", "complex128", "real part"),
     *bad_x("ragged", lambda: [[1.0, 2.0], [1.0]], ShapeError, "not a rectangular array", "one length"),
+    *bad_x("pair", lambda: (X, TARGETS["classes"]), ShapeError, "not a rectangular array", "one array, not 2"),
     *bad_x("masked", lambda: np.ma.masked_less(X, 0), DataError, "masked", "fill"),
     *bad_x("sparse", sparse, DtypeError, "sparse", "csr_matrix", "toarray()"),
 ]

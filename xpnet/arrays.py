@@ -107,7 +107,8 @@ def to_host(values: Any, argument: str = "array", *, real: bool = False) -> Host
     try:
         host: Host = values if isinstance(values, np.memmap) else np.asarray(_off_device(values))
     except ValueError as error:
-        raise ShapeError(f"{argument} is not a rectangular array ({error}); give every row one length") from error
+        remedy = f"give one array, not {len(values)}" if isinstance(values, tuple) else "give every row one length"
+        raise ShapeError(f"{argument} is not a rectangular array ({error}); {remedy}") from error
     except (TypeError, RuntimeError, BufferError) as error:
         raise DtypeError(
             f"{argument}, a {type(values).__name__}, cannot be read as an array ({error}); convert it to NumPy first"

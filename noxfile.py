@@ -121,7 +121,7 @@ def onnx(session: nox.Session) -> None:
     """ONNX files, the shell's too, run in onnxruntime, and the page about them."""
     install(session, "-e.[onnx]", "onnxruntime")
     pytest(session, "tests/test_onnx.py", "--backend", "numpy")
-    pytest(session, "tests/test_cli_models.py", "-k", "export")
+    pytest(session, "tests/test_cli_export.py")
     session.run("pytest", "tests/test_readme.py", "-k", "onnx")
 
 

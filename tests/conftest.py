@@ -13,8 +13,10 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from shop import SHOP, Done, Shell, write
 
 import xpnet
 
@@ -121,3 +123,18 @@ def published() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(extras, "_requirement", lambda extra: f"'xpnet{extra}'")
         yield
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Run a command of the shell in an empty folder that has shop.csv."""
+    from xpnet.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "shop.csv", SHOP)
+
+    def run(*arguments: object) -> Done:
+        capsys.readouterr()
+        return Done(main([str(argument) for argument in arguments]), *capsys.readouterr())
+
+    return run

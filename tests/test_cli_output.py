@@ -1,0 +1,63 @@
+"""Where commands write: nothing that is there is lost, nothing empty is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop import QUICK, Shell, trained
+
+import xpnet
+from xpnet import Network
+from xpnet.cli import export, train
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "export"])
+def test_a_file_that_comes_meanwhile_is_left_alone_and_nothing_is_lost(
+    command: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the command works, somebody writes two files: the one that was asked for, and the first name beside it."""
+    if command == "export":
+        for module in ("ndonnx", "onnxscript"):
+            pytest.importorskip(module)
+    trained(shell, "grade", "--out", "m.safetensors")
+    asked = {
+        "train": ("shop.safetensors", "shop.csv", "--target", "grade", "--drop", "price", *QUICK),
+        "predict": ("a.csv", "m.safetensors", "shop.csv", "--out", "a.csv"),
+        "export": ("m.onnx", "m.safetensors", "m.onnx"),
+    }
+    out, *arguments = asked[command]
+    first, second, third = (Path(out).with_stem(Path(out).stem + end) for end in ("", "-1", "-2"))
+    working: dict[str, tuple[Any, str]] = {
+        "train": (Network, "fit"),
+        "predict": (Network, "predict"),
+        "export": (export, "load"),
+    }
+    owner, name = working[command]
+    work = getattr(owner, name)
+
+    def meanwhile(*given: Any, **named: Any) -> Any:
+        first.write_text("mine")
+        second.write_text("mine too")
+        return work(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, meanwhile)
+        done = shell(command, *arguments)
+    assert done.status == 1
+    said = f"xpnet {command}: {first} has come into being meanwhile and is left as it is; written to {third} instead"
+    assert said in done.err.splitlines()
+    assert (first.read_text(), second.read_text()) == ("mine", "mine too")
+    assert shell(command, *arguments, "--force").status == 0
+    assert third.read_bytes() == first.read_bytes()
+    assert second.read_text() == "mine too"
+
+
+def test_a_command_that_fails_leaves_no_empty_file(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: Any, **named: Any) -> Any:
+        raise xpnet.CheckpointError("no")
+
+    monkeypatch.setattr(train, "save_model", fail)
+    assert shell("train", "shop.csv", "--target", "grade", "--drop", "price", *QUICK).err.endswith("xpnet train: no\n")
+    assert [path.name for path in Path().iterdir()] == ["shop.csv"]

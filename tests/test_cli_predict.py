@@ -1,0 +1,131 @@
+"""``xpnet predict`` and ``xpnet evaluate``: what a model file gives for tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shop import COLORS, ROWS, SHOP, Shell, fails, trained, write
+
+import xpnet
+from xpnet.checkpoint import read_notes
+
+
+def test_quantities_come_back_in_their_own_unit(shell: Shell) -> None:
+    found = trained(shell, "price", "--epochs", "40").json()
+    assert found["task"] == "regression"
+    assert found["classes"] is None
+    assert found["test"]["r2"] > 0.7
+    assert found["test"]["rmse"] < 4
+    predicted = [float(row["price"]) for row in shell("predict", "shop.safetensors", "shop.csv").table()]
+    true = [float(row["price"]) for row in SHOP]
+    assert np.mean(np.abs(np.subtract(true, predicted))) < 4
+    measured = shell("evaluate", "shop.safetensors", "shop.csv", "--json").json()
+    assert measured["mae"] == pytest.approx(np.mean(np.abs(np.subtract(true, predicted))), rel=1e-4)
+    report = shell("evaluate", "shop.safetensors", "shop.csv").out
+    assert f"{measured['rmse']:.6g}" in report
+
+
+def test_predicting_is_what_python_gives(shell: Shell) -> None:
+    """The shell's answers are those of the loaded network on features that are prepared by hand."""
+    trained(shell)
+    (note,) = read_notes("shop.safetensors").values()
+    size = next(entry for entry in json.loads(note)["inputs"] if entry["name"] == "size")
+    x = []
+    for row in SHOP:
+        gap = row["size"] == "NA"
+        number = 0.0 if gap else (float(row["size"]) - size["mean"]) / size["deviation"]
+        x.append([*(float(row["color"] == color) for color in COLORS), number, float(gap)])
+    probabilities = np.asarray(xpnet.load("shop.safetensors").predict(np.asarray(x)))
+    table = shell("predict", "shop.safetensors", "shop.csv", "--probabilities").table()
+    given = [[float(row["probability of high"]), float(row["probability of low, or so"])] for row in table]
+    np.testing.assert_allclose(given, probabilities, atol=1e-6)
+    assert [row["grade"] for row in table] == [["high", "low, or so"][i] for i in probabilities.argmax(axis=1)]
+
+
+def test_columns_go_by_name(shell: Shell) -> None:
+    trained(shell)
+    expected = shell("predict", "shop.safetensors", "shop.csv")
+    assert expected.status == 0
+    assert expected.err == ""
+    turned = [{"extra": "1", "size": row["size"], "color": f" {row['color']} "} for row in SHOP]
+    write(Path("turned.csv"), turned, delimiter=";")
+    assert shell("predict", "shop.safetensors", "turned.csv").out == expected.out
+
+
+def test_a_missing_column_is_named(shell: Shell) -> None:
+    trained(shell)
+    write(Path("less.csv"), [{"size": row["size"], "colour": "red"} for row in SHOP])
+    fails(shell("predict", "shop.safetensors", "less.csv"), "lacks 1 column", ": color; it has: ", "colour")
+
+
+def test_an_unknown_category_is_named_with_its_line(shell: Shell) -> None:
+    trained(shell)
+    write(Path("new.csv"), [{"size": "1", "color": "red"}, {"size": "2", "color": "purple"}])
+    fails(shell("predict", "shop.safetensors", "new.csv"), "'color'", "'purple'", "line 3", "blue, green, red")
+
+
+@pytest.mark.parametrize(("size", "words"), [("big", "'big'"), ("inf", "finite")])
+def test_a_number_that_is_none_is_named(shell: Shell, size: str, words: str) -> None:
+    trained(shell)
+    write(Path("new.csv"), [{"size": "", "color": "red"}, {"size": size, "color": "red"}])
+    fails(shell("predict", "shop.safetensors", "new.csv"), "'size'", words, "line 3")
+
+
+def test_predict_writes_files_and_json(shell: Shell) -> None:
+    trained(shell)
+    expected = shell("predict", "shop.safetensors", "shop.csv").out
+    done = shell("predict", "shop.safetensors", "shop.csv", "--out", "answers.csv")
+    assert (done.status, done.out) == (0, "")
+    assert Path("answers.csv").read_text() == expected
+    fails(shell("predict", "shop.safetensors", "shop.csv", "--out", "answers.csv"), "answers.csv exists", "--force")
+    assert shell("predict", "shop.safetensors", "shop.csv", "--out", "answers.csv", "--force").status == 0
+    answers = shell("predict", "shop.safetensors", "shop.csv", "--json").json()
+    assert answers["grade"] == [row["grade"] for row in csv.DictReader(io.StringIO(expected))]
+    fails(shell("predict", "shop.safetensors", "shop.csv", "--out", "missing/answers.csv"), "no folder missing")
+    assert sorted(path.name for path in Path().iterdir()) == ["answers.csv", "shop.csv", "shop.safetensors"]
+
+
+def test_the_shell_reads_pipes(shell: Shell) -> None:
+    trained(shell)
+    expected = shell("predict", "shop.safetensors", "shop.csv").out
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "predict", "shop.safetensors", "-"],
+        input=Path("shop.csv").read_bytes(), capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().splitlines() == expected.splitlines()
+
+
+def test_rows_without_an_answer_are_left_out(shell: Shell) -> None:
+    rows = [dict(row, grade="?") if i < 5 else row for i, row in enumerate(SHOP)]
+    write(Path("shop.csv"), rows)
+    done = trained(shell)
+    assert "5 rows without a value of 'grade' are left out" in done.err
+    assert sum(done.json()["rows"].values()) == ROWS - 5
+    done = shell("evaluate", "shop.safetensors", "shop.csv", "--json")
+    assert done.json()["rows"] == ROWS - 5
+    assert len(shell("predict", "shop.safetensors", "shop.csv").table()) == ROWS
+
+
+def test_evaluate_agrees_with_the_answers(shell: Shell) -> None:
+    trained(shell)
+    answers = [row["grade"] for row in shell("predict", "shop.safetensors", "shop.csv").table()]
+    right = np.mean([answer == row["grade"] for answer, row in zip(answers, SHOP, strict=True)])
+    found = shell("evaluate", "shop.safetensors", "shop.csv", "--json").json()
+    assert found["accuracy"] == pytest.approx(right)
+    counts = np.asarray(found["confusion"])
+    assert np.trace(counts) == round(right * ROWS)
+    assert f"{right:.4f}" in shell("evaluate", "shop.safetensors", "shop.csv").out
+    write(Path("renamed.csv"), [{**row, "truth": row["grade"]} for row in SHOP])
+    assert shell("evaluate", "shop.safetensors", "renamed.csv", "--target", "truth", "--json").json() == found
+    write(Path("strange.csv"), [{**row, "grade": "middle"} for row in SHOP])
+    fails(shell("evaluate", "shop.safetensors", "strange.csv"), "middle", "known: high, 'low, or so'")
+    write(Path("none.csv"), [{"size": "1", "color": "red"}])
+    fails(shell("evaluate", "shop.safetensors", "none.csv"), "no column 'grade'")

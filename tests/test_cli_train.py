@@ -1,0 +1,167 @@
+"""``xpnet train``: from a table to a model file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shop import COLORS, QUICK, ROWS, SHOP, Shell, fails, trained, write
+
+import xpnet
+from xpnet.checkpoint import read_notes
+
+
+def test_classes_with_texts_categories_and_gaps(shell: Shell) -> None:
+    done = trained(shell)
+    found = done.json()
+    assert found["task"] == "classification"
+    assert found["classes"] == ["high", "low, or so"]
+    assert found["features"] == 5, "three colors, the size, and whether it is missing"
+    assert found["left_out"] == {"key": f"it holds {ROWS} different texts"}
+    assert found["rows"] == {"training": 168, "validation": 24, "test": 48}
+    assert found["test"]["accuracy"] > 0.8
+    assert np.sum(found["test"]["confusion"]) == 48
+    assert "column 'key' is left out" in done.err
+    assert "the target is text" in done.err
+    assert Path("shop.safetensors").is_file()
+
+
+def test_the_model_scales_by_its_training_rows_alone(shell: Shell) -> None:
+    trained(shell)
+    (note,) = read_notes("shop.safetensors").values()
+    entries = {entry["name"]: entry for entry in json.loads(note)["inputs"]}
+    assert entries["color"]["values"] == COLORS
+    assert entries["size"]["missing"] is True
+    everything = np.asarray([float(row["size"]) for row in SHOP if row["size"] != "NA"])
+    assert abs(entries["size"]["mean"] - everything.mean()) < 0.5
+    assert entries["size"]["mean"] != pytest.approx(everything.mean(), abs=1e-9)
+
+
+def test_training_is_repeatable_and_destroys_nothing(shell: Shell) -> None:
+    trained(shell)
+    first = xpnet.load("shop.safetensors").get_weights()
+    done = shell("train", "shop.csv", "--target", "grade", "--drop", "price", *QUICK)
+    fails(done, "shop.safetensors exists", "--force")
+    trained(shell, "grade", "--force")
+    again = xpnet.load("shop.safetensors").get_weights()
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    trained(shell, "grade", "--force", "--seed", "1")
+    assert not np.array_equal(first["0.weight"], xpnet.load("shop.safetensors").get_weights()["0.weight"])
+
+
+def test_options_reach_the_network(shell: Shell, backend_name: str) -> None:
+    found = trained(
+        shell, "grade", "--hidden", "7,5", "--dropout", "0.2", "--activation", "tanh", "--optimizer", "sgd",
+        "--dtype", "float64", "--backend", backend_name, "--out", "own.safetensors", "--balanced",
+    ).json()  # fmt: skip
+    net = xpnet.load("own.safetensors")
+    layers = [xpnet.Dense(7), xpnet.Tanh(), xpnet.Dropout(0.2), xpnet.Dense(5), xpnet.Tanh(), xpnet.Dropout(0.2)]
+    assert net.model.layers == (*layers, xpnet.Dense(2))
+    assert net.optimizer == xpnet.SGD(0.02)
+    assert net.backend.dtype == "float64"
+    assert (found["backend"], found["model"]) == (backend_name, "own.safetensors")
+    assert net.epochs == found["epochs"] <= 15
+
+
+def test_the_best_epoch_is_kept(shell: Shell) -> None:
+    done = shell("train", "shop.csv", "--target", "grade", "--drop", "price", "--learning-rate", "0.5", "--patience",
+                 "3", "--json", "--epochs", "200")  # fmt: skip
+    net = xpnet.load("shop.safetensors")
+    best = int(np.argmin(net.history["val_loss"]))
+    assert net.epochs == best + 4
+    assert f"kept the weights of epoch {best + 1}," in done.err
+    assert f"epoch {best + 1:3d}/200  loss" in done.err, "progress goes to standard error"
+    assert done.json()["epochs"] == net.epochs
+
+
+def test_without_parts_to_hold_out(shell: Shell) -> None:
+    found = trained(shell, "grade", "--test", "0", "--validation", "0").json()
+    assert found["rows"] == {"training": ROWS, "validation": 0, "test": 0}
+    assert found["training"]["rows"] == ROWS
+    done = shell("train", "shop.csv", "--target", "grade", "--drop", "price", "--test", "40", "--force", *QUICK)
+    assert "40 for test" in done.err
+    assert "on the test rows, which were not trained on" in done.out
+
+
+# Tasks
+
+
+def whole_numbers(different: int) -> list[dict[str, str]]:
+    return [{"a": str(i), "b": str(i % different)} for i in range(120)]
+
+
+@pytest.mark.parametrize(
+    ("different", "more", "task"),
+    [
+        (3, (), "classification"),
+        (40, (), "regression"),
+        (3, ("--task", "regression"), "regression"),
+        (40, ("--task", "classification", "--test", "0", "--validation", "0"), "classification"),
+    ],
+)
+def test_numbers_are_classes_if_whole_and_few(shell: Shell, different: int, more: tuple[str, ...], task: str) -> None:
+    write(Path("n.csv"), whole_numbers(different))
+    done = shell("train", "n.csv", "--target", "b", "--json", "--epochs", "1", "--quiet", *more)
+    assert done.json()["task"] == task
+    assert f"{different} different whole numbers" in done.err or "as asked" in done.err
+    if task == "classification":
+        assert done.json()["classes"] == [str(i) for i in range(different)], "in the order of numbers"
+
+
+@pytest.mark.parametrize(
+    ("task", "column", "words"),
+    [
+        ("regression", "grade", "holds text"),
+        ("classification", "price", "holds fractions"),
+        ("auto", "nothing", "no column 'nothing'"),
+        ("auto", "same", "at least 2 classes"),
+        ("auto", "empty", "holds no values"),
+    ],
+)
+def test_targets_that_cannot_be(shell: Shell, task: str, column: str, words: str) -> None:
+    write(Path("t.csv"), [{**row, "same": "x", "empty": ""} for row in SHOP])
+    done = shell("train", "t.csv", "--target", column, "--task", task, *QUICK)
+    fails(done, words)
+    assert not Path("t.safetensors").exists()
+
+
+def test_a_rare_class_does_not_stop_the_training(shell: Shell) -> None:
+    rows = [{"a": str(i), "b": "rare" if i == 7 else ["x", "y"][i % 2]} for i in range(60)]
+    write(Path("rare.csv"), rows)
+    done = shell("train", "rare.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
+    assert done.status == 0
+    assert "split by chance alone" in done.err
+    assert done.json()["classes"] == ["rare", "x", "y"]
+
+
+def test_numbers_as_categories(shell: Shell) -> None:
+    write(Path("n.csv"), [{"a": str(i % 4), "b": "odd" if i % 2 else "even"} for i in range(80)])
+    found = shell("train", "n.csv", "--target", "b", "--categorical", "a", "--json", *QUICK).json()
+    assert found["features"] == 4
+    assert found["test"]["accuracy"] == 1.0
+    fails(shell("train", "n.csv", "--target", "b", "--categorical", "c", "--force"), "no column 'c'")
+    fails(shell("train", "n.csv", "--target", "b", "--drop", "a", "--force"), "no column to learn from")
+
+
+def test_a_training_that_diverges_writes_no_model(shell: Shell) -> None:
+    done = shell("train", "shop.csv", "--target", "price", "--drop", "grade", "--optimizer", "sgd",
+                 "--learning-rate", "1e30", "--quiet")  # fmt: skip
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith("xpnet train: training went out of bounds in epoch 1")
+    assert not Path("shop.safetensors").exists()
+
+
+def test_a_preparation_beyond_what_a_file_holds(shell: Shell) -> None:
+    wide = {f"column with a long name {i} {'x' * 400}": "1" for i in range(1200)}
+    write(Path("wide.csv"), [{**wide, "y": str(i % 2)} for i in range(10)])
+    done = shell("train", "wide.csv", "--target", "y", *QUICK)
+    assert done.status == 1
+    assert "more than the 524,288 that a model file holds" in done.err
+
+
+def test_an_absent_backend(shell: Shell) -> None:
+    done = shell("train", "shop.csv", "--target", "grade", "--drop", "price", "--backend", "numpyy", "--quiet")
+    assert done.status == 1
+    assert "did you mean 'numpy'" in done.err.splitlines()[-1]

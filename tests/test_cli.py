@@ -77,14 +77,6 @@ def test_a_backend_that_breaks_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
     assert found["numpy"].available
 
 
-@pytest.mark.parametrize("arguments", [[], ["infos"], ["info", "--yaml"]])
-def test_wrong_arguments_show_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    assert "usage: xpnet" in capsys.readouterr().err
-
-
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["info", "--help"])
@@ -111,30 +103,6 @@ def test_the_first_help_names_every_command(capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr().out
     assert all(f"\n    {command} " in shown for command in COMMANDS)
     assert "exit status" in shown
-
-
-WRONG = {
-    "train data.csv": "--target",
-    "train data.csv --target y --epochs 0": "at least 1",
-    "train data.csv --target y --hidden 8,x": "at least 1; got 'x'",
-    "train data.csv --target y --dropout 1": "from 0 to below 1",
-    "train data.csv --target y --learning-rate nan": "above 0",
-    "train data.csv --target y --test -1": "--test",
-    "train data.csv --target y --optimizer adamm": "adamm",
-    "train data.csv --target y --activation softmax": "softmax",
-    "train data.csv --target y --delimiter ab": "one character",
-    "predict model": "DATA",
-    "export model": "FILE",
-    "bench 3,2 --rounds x": "--rounds",
-}
-
-
-@pytest.mark.parametrize("line", WRONG)
-def test_wrong_options_are_usage_errors(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(line.split())
-    assert caught.value.code == 2
-    assert WRONG[line] in capsys.readouterr().err
 
 
 def test_an_error_of_nobody_s_making_is_one_line_too(

@@ -11,8 +11,8 @@ import pytest
 from shop import COLORS, QUICK, SHOP, Shell, fails, trained
 
 import xpnet
+from xpnet.cli.files import read_table
 from xpnet.cli.models import load_model
-from xpnet.cli.tables import read_table
 
 
 @pytest.mark.parametrize(("target", "method"), [("grade", "predict"), ("price", "forward")])

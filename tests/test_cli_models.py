@@ -34,6 +34,10 @@ def with_input(**changes: Any) -> dict[str, Any]:
     return found
 
 
+def notation(**changes: Any) -> dict[str, Any]:
+    return {"decimal": ".", "thousands": "", "missing": [], "units": [], **changes}
+
+
 HOSTILE = {
     "no JSON": "{",
     "no object": "[]",
@@ -54,6 +58,12 @@ HOSTILE = {
     "means that do not fit": with_input(kind="block", shape=[1], mean=[0.0, 1.0], deviation=[1.0, 1.0]),
     "one class": small(["a"]),
     "classes twice": small(["a", "a"]),
+    "one mark for two things": {**small(), "notation": notation(decimal=",", thousands=",")},
+    "a mark that there is not": {**small(), "notation": notation(decimal="x")},
+    "a list for a mark": {**small(), "notation": notation(thousands=["."])},
+    "a number for a missing value": {**small(), "notation": notation(missing=[0])},
+    "a text for units": {**small(), "notation": notation(units="kg")},
+    "half a notation": {**small(), "notation": {"decimal": ","}},
     "another number of classes": small(["a", "b", "c"]),
     "no classes": small(None),
 }
@@ -69,9 +79,12 @@ def test_a_hostile_preparation_is_refused(shell: Shell, name: str) -> None:
 
 
 def test_the_good_twin_of_the_hostile_ones_works(shell: Shell) -> None:
-    save(xpnet.Network([xpnet.Dense(2)], inputs=1), "good.safetensors", notes={"table": json.dumps(small())})
-    write(Path("new.csv"), [{"x": "1"}])
-    assert shell("predict", "good.safetensors", "new.csv").status == 0
+    net = xpnet.Network([xpnet.Dense(2)], inputs=1)
+    german = notation(decimal=",", thousands=".", missing=["-"], units=["kg"])
+    for cell, more in {"1": {}, "-1.000,5 kg": {"notation": german}}.items():
+        save(net, "good.safetensors", notes={"table": json.dumps(small() | more)})
+        write(Path("new.csv"), [{"x": cell}])
+        assert shell("predict", "good.safetensors", "new.csv", "--delimiter", ";").status == 0
 
 
 def test_a_loss_that_does_not_fit_the_target(shell: Shell) -> None:

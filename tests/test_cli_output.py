@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import QUICK, Shell, trained
+from shop import QUICK, Shell, fails, trained
 
 import xpnet
 from xpnet import Network
@@ -61,3 +61,15 @@ def test_a_command_that_fails_leaves_no_empty_file(shell: Shell, monkeypatch: py
     monkeypatch.setattr(train, "save_model", fail)
     assert shell("train", "shop.csv", "--target", "grade", "--drop", "price", *QUICK).err.endswith("xpnet train: no\n")
     assert [path.name for path in Path().iterdir()] == ["shop.csv"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(shell, "grade", "--out", "m.safetensors")
+    monkeypatch.setattr(Network, "fit", None)
+    monkeypatch.setattr(Network, "predict", None)
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # to root, every folder can be written to
+    done = shell("train", "shop.csv", "--target", "grade", "--out", "there.safetensors")
+    fails(done, "cannot write there.safetensors: you may not write in the folder .; give another --out")
+    fails(shell("predict", "m.safetensors", "shop.csv", "--out", "a.csv"), "cannot write a.csv")

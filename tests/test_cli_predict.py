@@ -67,11 +67,32 @@ def test_a_missing_column_is_named(shell: Shell) -> None:
 
 def test_an_unknown_category_is_named_with_its_line(shell: Shell) -> None:
     trained(shell)
-    write(Path("new.csv"), [{"size": "1", "color": "red"}, {"size": "2", "color": "purple"}])
-    fails(shell("predict", "shop.safetensors", "new.csv"), "'color'", "'purple'", "line 3", "blue, green, red")
+    write(Path("new.csv"), [{"size": "1", "color": color} for color in ("red", "purple", "Blue", "purple")])
+    done = shell("predict", "shop.safetensors", "new.csv")
+    fails(done, "'color'", "'purple' in line 3", "and 1 other text", "blue, green, red", "--unknown missing")
+    assert "did you mean" not in done.err
+    write(Path("new.csv"), [{"size": "1", "color": "Blue"}])
+    fails(shell("predict", "shop.safetensors", "new.csv"), "'Blue' in line 2", "did you mean 'blue'?")
 
 
-@pytest.mark.parametrize(("size", "words"), [("big", "'big'"), ("inf", "finite")])
+def test_unknown_categories_as_missing_values(shell: Shell) -> None:
+    trained(shell)
+    sizes = ["1", "2", "3", "4"]
+    for name, colors in {"new": ["red", "purple", "Blue", "purple"], "gaps": ["red", "", "", ""]}.items():
+        rows = zip(sizes, colors, strict=True)
+        write(Path(f"{name}.csv"), [{"size": size, "color": color, "grade": "high"} for size, color in rows])
+    for command in ("predict", "evaluate"):
+        done = shell(command, "shop.safetensors", "new.csv", "--unknown", "missing", "--json")
+        assert done.status == 0
+        assert (
+            done.err == "column 'color': 3 rows with what training never saw (Blue, purple) taken as missing values\n"
+        )
+        assert done.out == shell(command, "shop.safetensors", "gaps.csv", "--json").out
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [("big", "'big'"), ("inf", "finite"), ("1,5", "give --decimal , to read '1,5' as 1.5")]
+)
 def test_a_number_that_is_none_is_named(shell: Shell, size: str, words: str) -> None:
     trained(shell)
     write(Path("new.csv"), [{"size": "", "color": "red"}, {"size": size, "color": "red"}])
@@ -107,7 +128,7 @@ def test_rows_without_an_answer_are_left_out(shell: Shell) -> None:
     rows = [dict(row, grade="?") if i < 5 else row for i, row in enumerate(SHOP)]
     write(Path("shop.csv"), rows)
     done = trained(shell)
-    assert "5 rows without a value of 'grade' are left out" in done.err
+    assert "left out: 5 rows without a value of 'grade'\n" in done.err
     assert sum(done.json()["rows"].values()) == ROWS - 5
     done = shell("evaluate", "shop.safetensors", "shop.csv", "--json")
     assert done.json()["rows"] == ROWS - 5

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from xpnet.cli import bench, evaluate, export, info, predict, train
+from xpnet.cli.parser import Parser, UsageError
 from xpnet.errors import XpnetError
 
 __all__ = ["main"]
@@ -29,7 +30,7 @@ exit status: 0 done; 1 data or model do not allow it (one line says why); 2 wron
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="xpnet",
         description="Neural networks written once, run on any array library.",
         epilog=EPILOG,
@@ -40,11 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (info, train, predict, evaluate, export, bench):
         module.add(commands)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    command = commands.choices[options.command]
+    if unknown:
+        command.error(f"there is no place for {' '.join(unknown)}")
     try:
         status: int = options.run(options)
         sys.stdout.flush()
         return status
+    except UsageError as error:
+        command.error(str(error))
     except BrokenPipeError:
         # What is still in the buffer has nowhere to go, and Python would complain of it on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

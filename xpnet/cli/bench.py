@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from xpnet.backend import available_backends
-from xpnet.cli.options import Commands, add_command, count, names, positive, sizes
 from xpnet.cli.output import note, print_json
+from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.timing import PURPOSES, Place, Task, find_places, judge, measure_rounds
+from xpnet.cli.values import count, names, positive, sizes
 from xpnet.errors import BackendError, DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ EXAMPLES = """\
 def add(commands: Commands) -> None:
     """Add the command."""
     summary = "measure a network on every array library and device here, and say where it is fastest"
-    parser = add_command(commands, "bench", run, summary, EXAMPLES)
+    parser = add_command(commands, "bench MODEL", run, summary, EXAMPLES)
     parser.add_argument("network", metavar="MODEL", help="model file, or a shape: inputs, hidden units, outputs")
     parser.add_argument("--batch-size", type=count, default=32, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--dtype", choices=["float32", "float64"], help="(default: the model's, else float32)")

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.cli.inputs import Features
-from xpnet.cli.models import Model, load_model
-from xpnet.cli.options import Commands, add_backend, add_command, add_reading, open_table
+from xpnet.cli.models import Model, load_model, prepared_table
+from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import note, print_json
-from xpnet.cli.preparation import Target
+from xpnet.cli.parser import Commands, add_command
+from xpnet.cli.tables import plural, shown
+from xpnet.cli.target import Target
 from xpnet.errors import DataError
 from xpnet.metrics import (
     classification_report,
@@ -33,32 +35,36 @@ EXAMPLES = """\
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    parser = add_command(commands, "evaluate", run, "measure a model on data that has the answers", EXAMPLES)
+    parser = add_command(commands, "evaluate MODEL DATA", run, "measure a model on data that has the answers", EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="file that xpnet train wrote")
-    parser.add_argument("data", metavar="DATA", help="CSV (- is standard input), Parquet, NPZ or IDX")
+    parser.add_argument("data", metavar="DATA", help="CSV (- is standard input), Parquet, NPZ, NPY or IDX")
     parser.add_argument("--target", metavar="COL", help="column with the answers (default: as in training)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a report")
     add_backend(parser)
-    add_reading(parser)
+    add_unknown(parser)
+    add_reading(parser, kept="as in training")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and report."""
     model = load_model(options.model, backend=options.backend, device=options.device)
     target = model.preparation.target
-    table, name = open_table(options.data, options, options.target)
-    if table.images and name is None:
+    table, name = open_table(options.data, options, options.target, model.preparation.notation)
+    if table.bare and name is None:
         raise DataError(f"{table.source} has no answers; give the file of its labels with --target")
-    answers = table.column(name or target.name)
-    x = model.preparation.features(table.without(name), model.network.backend.dtype)
-    if len(answers) != len(x):
-        raise DataError(f"{table.source} has {len(x)} rows, but {len(answers)} answers in {name or target.name!r}")
-    rows = np.flatnonzero(target.known(answers))
+    answers = name or target.name
+    known = target.known(table, answers)
+    x = model.preparation.features(
+        prepared_table(table.without(name), model, options.unknown), model.network.backend.dtype
+    )
+    if len(known) != len(x):
+        raise DataError(f"{table.source} has {len(x)} rows, but {len(known)} answers in {answers!r}")
+    rows = np.flatnonzero(known)
     if len(rows) < len(x):
-        note(f"{len(x) - len(rows)} rows without a value of {target.name!r} are left out")
+        note(f"left out: {plural(len(x) - len(rows), 'row')} without a value of {target.name!r}")
     if not len(rows):
         raise DataError(f"{table.source} has no row with a value of {target.name!r}")
-    measured = measure(model, x[rows], target.encode(answers, table)[rows])
+    measured = measure(model, x[rows], target.encode(table, answers)[rows])
     if options.json:
         print_json({"target": target.name, "classes": target.classes, **measured})
     else:
@@ -88,7 +94,7 @@ def show_measures(measured: Mapping[str, Any], target: Target) -> None:
     if target.classes is not None:
         counts = np.asarray(measured["confusion"])
         true, predicted = np.repeat(np.indices(counts.shape).reshape(2, -1), counts.reshape(-1), axis=1)
-        print(classification_report(true, predicted, names=target.classes))
+        print(classification_report(true, predicted, names=list(map(shown, target.classes))))
         print(f"\nloss {measured['loss']:.4f}")
         return
     print(f"rows                        {measured['rows']}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from xpnet.checkpoint import load, read_notes
 from xpnet.cli.models import NOTE
-from xpnet.cli.options import Commands, add_command
 from xpnet.cli.output import note, print_json, refuse_overwriting, reserved
+from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.preparation import Preparation
 from xpnet.cli.tables import listed
 
@@ -21,7 +21,7 @@ EXAMPLES = """\
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    parser = add_command(commands, "export", run, "write a model's network as an ONNX file", EXAMPLES)
+    parser = add_command(commands, "export MODEL FILE", run, "write a model's network as an ONNX file", EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="file of xpnet train or Network.save")
     parser.add_argument("out", metavar="FILE", type=Path, help="ONNX file to write")
     parser.add_argument("--link", action="store_true", help="end in probabilities (softmax or sigmoid), not raw scores")

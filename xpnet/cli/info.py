@@ -11,8 +11,8 @@ from dataclasses import asdict
 from importlib.util import find_spec
 
 from xpnet.backend import BackendInfo, available_backends
-from xpnet.cli.options import Commands, add_command
 from xpnet.cli.output import print_json
+from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.timing import find_places
 from xpnet.extras import as_installed
 

@@ -6,13 +6,18 @@ Each kind of input is a record of plain numbers and texts that turns the column 
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from xpnet.cli.tables import Table, listed, numbers, texts
+from xpnet.cli.cells import numbers
+from xpnet.cli.recognition import are_dates, are_names, examples
+from xpnet.cli.tables import Table, listed, plural
+from xpnet.cli.unread import unread_numbers
 from xpnet.errors import DataError
 from xpnet.scaling import StandardScaler
 
@@ -91,15 +96,26 @@ class Category:
     def features(self, table: Table) -> Features:
         """Return (rows, width); DataError where a text is none of those known."""
         places = {value: i for i, value in enumerate(self.values)}
-        codes = []
-        for row, text in enumerate(texts(table.column(self.name))):
-            if text is not None and text not in places:
-                raise DataError(
-                    f"column {self.name!r} has {text!r} in {table.place(row)}, which training never saw; "
-                    f"known: {listed(self.values)}"
-                )
-            codes.append(-1 if text is None else places[text])
+        found = table.texts(self.name)
+        strange = {
+            text: row for row, text in reversed(list(enumerate(found))) if text is not None and text not in places
+        }
+        if strange:
+            raise DataError(self._unknown(strange, table))
+        codes = [-1 if text is None else places[text] for text in found]
         return np.asarray(np.asarray(codes)[:, None] == np.arange(self.width))
+
+    def _unknown(self, strange: Mapping[str, int], table: Table) -> str:
+        """Say which texts are not known, from the row that each is in first."""
+        text, row = min(strange.items(), key=lambda entry: entry[1])
+        near = difflib.get_close_matches(text.lower(), {value.lower(): value for value in self.values}, n=1)
+        meant = next((value for value in self.values if near and value.lower() == near[0]), None)
+        others = f", and {plural(len(strange) - 1, 'other text')} that it never saw either" if len(strange) > 1 else ""
+        return (
+            f"column {self.name!r} has {text!r} in {table.place(row)}, which training never saw{others}; "
+            f"known: {listed(self.values)}{f'; did you mean {meant!r}?' if meant else ''}; correct the data, give "
+            "--unknown missing to take such texts as missing values, or train on data that has them"
+        )
 
 
 @dataclass(frozen=True)
@@ -165,20 +181,38 @@ def learn_input(table: Table, name: str, rows: Features, categorical: bool = Fal
     column = table.column(name)
     if isinstance(column, np.ndarray) and column.ndim > 1:
         return _learn_block(column, table, name, rows)
-    values = None if categorical else numbers(column)
-    if values is None:
-        known = sorted({text for text in texts(column) if text is not None})
-        if not known:
-            return "it holds no values"
-        if len(known) > MOST_CATEGORIES and not categorical:
-            return f"it holds {len(known)} different texts"
-        return Category(name, tuple(known))
-    values = _finite(table, name)[rows]
+    if categorical or table.numbers(name) is None:
+        return _learn_category(table, name, categorical)
+    everything = _finite(table, name)
+    values = everything[rows]
     gaps = np.isnan(values)
     if gaps.all():
         return "it holds no values"
+    if (everything == everything[0]).all():
+        return f"it holds one value, {everything[0]:.15g}"
     (mean,), (deviation,) = _statistics(values[~gaps])
     return Number(name, mean, deviation, bool(gaps.any()))
+
+
+def _learn_category(table: Table, name: str, asked: bool) -> Category | str:
+    found = table.texts(name)
+    held = [text for text in found if text is not None]
+    known = sorted(set(held))
+    if not known:
+        return "it holds no values"
+    if asked:
+        return Category(name, tuple(known))
+    if len(known) == 1 and len(held) == len(found):
+        return f"it holds one value, {known[0]!r:.60}"
+    if are_dates(known):
+        return (
+            f"it holds dates ({examples(known)}), which are not understood; make numbers of them, such as days or years"
+        )
+    if are_names(len(known), len(held)):
+        return f"it holds {len(known)} different texts in {len(held)} rows ({examples(known)}), as names and keys do"
+    if len(known) > MOST_CATEGORIES:
+        return f"it holds {len(known)} different texts, more than the {MOST_CATEGORIES} that are taken as categories"
+    return Category(name, tuple(known))
 
 
 def _learn_block(column: Features, table: Table, name: str, rows: Features) -> Block:
@@ -203,7 +237,7 @@ def scaler(mean: float, deviation: float) -> StandardScaler:
 def _finite(table: Table, name: str) -> Features:
     """Return a column's numbers, NaN where missing."""
     column = table.column(name)
-    values = numbers(column) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
+    values = table.numbers(name) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
     if values is None:
         raise DataError(f"column {name!r} must hold numbers; got {_first_text(table, name)}")
     if np.isinf(values).any():
@@ -216,8 +250,10 @@ def _first_text(table: Table, name: str) -> str:
     column = table.column(name)
     if isinstance(column, np.ndarray):
         return f"an array of shape {column.shape}"
-    row = next(row for row, cell in enumerate(column) if numbers([cell]) is None)
-    return f"{column[row]!r} in {table.place(row)}"
+    row = next(row for row, cell in enumerate(column) if numbers([cell], table.notation) is None)
+    unread = unread_numbers(table, name)
+    remedy = unread.remedy if unread else "correct it, or leave the cell empty if the value is missing"
+    return f"{column[row]!r} in {table.place(row)}; {remedy}"
 
 
 def _require_finite(values: Features, table: Table, name: str) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpnet.checkpoint import load, read_notes, save
+from xpnet.cli.output import note
 from xpnet.cli.preparation import Preparation
+from xpnet.cli.tables import Table, listed, plural
 from xpnet.errors import CheckpointError, DataError
 
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["Model", "check_size", "load_model", "save_model"]
+__all__ = ["Model", "check_size", "load_model", "prepared_table", "save_model"]
 
 NOTE = "table"
 """The note's name."""
@@ -71,3 +73,16 @@ def load_model(path: str, *, backend: str = "numpy", device: object = None) -> M
     if (classes is not None) != hasattr(network.loss, "classify"):
         raise CheckpointError(f"{path}: the loss {network.loss} does not fit the target {preparation.target.name!r}")
     return Model(network, preparation)
+
+
+def prepared_table(table: Table, model: Model, unknown: str) -> Table:
+    """Return the table, with *unknown* ``"missing"`` without texts that training never saw, which is told."""
+    if unknown == "error":
+        return table
+    table, found = model.preparation.with_unknown_as_missing(table)
+    for name, counts in found.items():
+        note(
+            f"column {name!r}: {plural(counts.total(), 'row')} with what training never saw ({listed(sorted(counts))}) "
+            "taken as missing values"
+        )
+    return table

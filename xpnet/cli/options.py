@@ -1,141 +1,87 @@
-"""Options that several commands share, and how their texts are read. A text that means nothing is a usage error."""
+"""Options that several commands share, and the table that those for reading give."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from math import isfinite
-from typing import Any, TypeAlias
+from dataclasses import replace
 
-from xpnet.cli.tables import Table, read_table
-from xpnet.errors import DataError
-from xpnet.idx import read_idx
+from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation, numbers
+from xpnet.cli.csv_files import Dialect
+from xpnet.cli.files import read_labels, read_table
+from xpnet.cli.output import note
+from xpnet.cli.parser import UsageError
+from xpnet.cli.tables import Table, listed
+from xpnet.cli.values import character, device, encoding, names, spelled, thousands
 
-__all__ = [
-    "Commands",
-    "add_backend",
-    "add_command",
-    "add_reading",
-    "count",
-    "names",
-    "open_table",
-    "part",
-    "positive",
-    "sizes",
-    "whole",
-]
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-"""What a command adds its parser to."""
+__all__ = ["add_backend", "add_reading", "add_unknown", "open_table"]
 
 LABELS = "label"
-"""The column that the labels beside an IDX file become."""
+"""The column that the labels beside an array without names become."""
 
 
-def add_command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str, examples: str
-) -> argparse.ArgumentParser:
-    """Add a command with its examples, and return its parser."""
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add how a CSV file is to be read."""
+def add_reading(parser: argparse.ArgumentParser, kept: str = "") -> None:
+    """Add how a CSV file is to be read; *kept* says what stands in for the options about numbers."""
     group = parser.add_argument_group("reading CSV")
     group.add_argument("--delimiter", type=character, metavar="C", help="what separates columns (default: found out)")
     group.add_argument("--no-header", action="store_true", help="the first line is data; columns are column1, column2")
+    group.add_argument("--encoding", type=encoding, metavar="NAME", help="such as cp1252 (default: UTF-8, or UTF-16)")
+    group.add_argument(
+        "--decimal", choices=DECIMALS, metavar="C", help=f"what numbers have before fractions (default: {kept or '.'})"
+    )
+    group.add_argument(
+        "--thousands", type=thousands, metavar="C",
+        help=f"what numbers have between thousands: {' or '.join(map(spelled, THOUSANDS))} (default: {kept or 'none'})",
+    )  # fmt: skip
+    group.add_argument(
+        "--missing", type=names, metavar="TEXT,TEXT",
+        help=f"what stands for a missing value beside NA, ? and the like (default: {kept or 'nothing'})",
+    )  # fmt: skip
+    group.add_argument(
+        "--units", type=names, metavar="TEXT,TEXT",
+        help=f"what stands before or after numbers and is passed over, such as $ or kg (default: {kept or 'nothing'})",
+    )  # fmt: skip
 
 
 def add_backend(parser: argparse._ActionsContainer) -> None:
     """Add where to compute."""
-    parser.add_argument("--backend", default="numpy", help="array library, or 'auto' (default: %(default)s)")
+    parser.add_argument(
+        "--backend", default="numpy", metavar="NAME", help="array library, or 'auto' (default: %(default)s)"
+    )
     parser.add_argument("--device", type=device, help="in the library's terms, such as 0 or cuda:1 (default: its own)")
 
 
-def open_table(path: str, options: argparse.Namespace, labels: str | None) -> tuple[Table, str | None]:
-    """Return the data, and the target's column: *labels*, or for IDX the column that the file *labels* becomes."""
-    table = read_table(path, delimiter=options.delimiter, header=not options.no_header)
-    if not table.images or labels is None:
-        return table, labels
-    found = read_idx(labels)
-    rows = len(table.columns["x"])
-    if found.ndim != 1 or len(found) != rows:
-        raise DataError(f"{labels} must hold one label for each of the {rows} rows of {path}; got {found.shape}")
-    return Table(path, {**table.columns, LABELS: found}, images=True), LABELS
+def add_unknown(parser: argparse.ArgumentParser) -> None:
+    """Add what becomes of a category that training never saw."""
+    parser.add_argument(
+        "--unknown", choices=["error", "missing"], default="error", metavar="WHAT",
+        help="what a category is that training never saw: error, or a missing value (default: %(default)s)",
+    )  # fmt: skip
 
 
-def character(text: str) -> str:
-    """Read a delimiter; ``tab``, or a backslash and t, is a tab."""
-    found = "\t" if text in ("\\t", "tab") else text
-    if len(found) != 1 or found in '\r\n"':
-        raise argparse.ArgumentTypeError(f"must be one character, or tab; got {text!r}")
-    return found
+def open_table(
+    path: str, options: argparse.Namespace, labels: str | None, notation: Notation = PLAIN
+) -> tuple[Table, str | None]:
+    """Return the data, and the target's column: *labels*, or the column that the file *labels* becomes.
 
+    Numbers are read in the *notation*, as far as the options do not say otherwise.
 
-def count(text: str) -> int:
-    """Read an integer from 1 on."""
-    return _integer(text, 1)
-
-
-def whole(text: str) -> int:
-    """Read an integer from 0 on."""
-    return _integer(text, 0)
-
-
-def positive(text: str) -> float:
-    """Read a finite number above 0."""
-    return _real(text, lambda value: value > 0, "a number above 0")
-
-
-def share(text: str) -> float:
-    """Read a number in [0, 1)."""
-    return _real(text, lambda value: 0 <= value < 1, "a number from 0 to below 1")
-
-
-def part(text: str) -> float | int:
-    """Read a part of the rows: a count, or a share with a point."""
-    return share(text) if "." in text else whole(text)
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """Read integers from 1 on, with commas between; an empty text is none."""
-    return tuple(count(size) for size in text.split(",")) if text else ()
-
-
-def names(text: str) -> list[str]:
-    """Read columns' names, with commas between."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def device(text: str) -> Any:
-    """Read a device: a number, or a name."""
-    return int(text) if text.isdecimal() else text
-
-
-def _integer(text: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least {least}; got {text!r}")
-    return value
-
-
-def _real(text: str, allowed: Callable[[float], bool], expected: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value) or not allowed(value):
-        raise argparse.ArgumentTypeError(f"must be {expected}; got {text!r}")
-    return value
+    Raises
+    ------
+    UsageError
+        Options say that one character stands before fractions and between thousands.
+    DataError
+        A file cannot be read.
+    """
+    given = {part: getattr(options, part) for part in ("decimal", "thousands", "missing", "units")}
+    notation = replace(notation, **{part: value for part, value in given.items() if value is not None})
+    if notation.decimal == notation.thousands:
+        raise UsageError(f"numbers cannot have {notation.decimal!r} both before fractions and between thousands")
+    table = read_table(path, Dialect(options.delimiter, not options.no_header, options.encoding, notation))
+    if table.lines and not options.no_header:
+        numerals = [name for name in table.columns if numbers([name]) is not None]
+        if len(numerals) * 2 >= len(table.columns):
+            note(f"{path} has numbers for names of columns ({listed(numerals)}); give --no-header if they are data")
+    if not table.bare or labels is None:
+        return table, None if table.bare else labels
+    found = read_labels(labels, len(table.columns["x"]), path)
+    return replace(table, columns={**table.columns, LABELS: found}), LABELS

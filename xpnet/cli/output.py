@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -43,6 +44,8 @@ def refuse_overwriting(path: Path, force: bool) -> None:
         raise DataError(f"{path} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise DataError(f"there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise DataError(f"cannot write {path}: you may not write in the folder {path.parent}; give another --out")
     if path.exists() and not force:
         raise DataError(f"{path} exists; give --force to replace it, or another --out")
 

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from xpnet.cli.models import load_model
-from xpnet.cli.options import Commands, add_backend, add_command, add_reading, open_table
+from xpnet.cli.models import load_model, prepared_table
+from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import open_output, print_json, refuse_overwriting, write_csv
+from xpnet.cli.parser import Commands, add_command
 
 __all__ = ["add"]
 
@@ -21,18 +22,21 @@ EXAMPLES = """\
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
-        commands, "predict", run, "write a model's answers for new data as CSV, a line a row", EXAMPLES
+        commands, "predict MODEL DATA", run, "write a model's answers for new data as CSV, a line a row", EXAMPLES
     )
     parser.add_argument("model", metavar="MODEL", help="file that xpnet train wrote")
     parser.add_argument(
-        "data", metavar="DATA", help="CSV (- is standard input), Parquet, NPZ or IDX; columns go by name, in any order"
+        "data",
+        metavar="DATA",
+        help="CSV (- is standard input), Parquet, NPZ, NPY or IDX; columns go by name, in any order",
     )
     parser.add_argument("--probabilities", action="store_true", help="add a column for each class")
-    parser.add_argument("--out", type=Path, help="file to write (default: standard output)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: standard output)")
     parser.add_argument("--force", action="store_true", help="replace the file if there is one")
     parser.add_argument("--json", action="store_true", help="write one JSON object instead of CSV")
     add_backend(parser)
-    add_reading(parser)
+    add_unknown(parser)
+    add_reading(parser, kept="as in training")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,8 +45,9 @@ def run(options: argparse.Namespace) -> int:
         refuse_overwriting(options.out, options.force)
     model = load_model(options.model, backend=options.backend, device=options.device)
     target, network = model.preparation.target, model.network
-    table, _ = open_table(options.data, options, None)
-    outputs = network.backend.to_numpy(network.predict(model.preparation.features(table, network.backend.dtype)))
+    table, _ = open_table(options.data, options, None, model.preparation.notation)
+    x = model.preparation.features(prepared_table(table, model, options.unknown), network.backend.dtype)
+    outputs = network.backend.to_numpy(network.predict(x))
     columns: dict[str, list[Any]] = {}
     if target.classes is None:
         columns[target.name] = target.decode(outputs).tolist()

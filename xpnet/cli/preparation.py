@@ -6,93 +6,44 @@ nothing but data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from xpnet.cli.inputs import KINDS, Block, Category, Features, Input, Number, learn_input, scaler
-from xpnet.cli.tables import EXACT, Column, Table, listed, numbers, texts
+from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation
+from xpnet.cli.inputs import KINDS, Block, Category, Features, Input, Number, learn_input
+from xpnet.cli.tables import SHOWN, Table, listed, plural
+from xpnet.cli.target import Target
+from xpnet.cli.unread import require_read
 from xpnet.errors import CheckpointError, DataError
 from xpnet.scaling import StandardScaler
 from xpnet.strict_json import read_json, write_json
 
-__all__ = ["Preparation", "Target", "learn_inputs", "learn_target"]
-
-MOST_CLASSES = 20
-"""Different whole numbers up to which a target is taken for classes and not for quantities."""
+__all__ = ["Preparation", "learn_inputs"]
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is predicted: one of several classes, by name, or a quantity with its scale.
+class Preparation:
+    """The inputs in the order of the network's features, the target, and how the file that was trained on writes both.
 
     Attributes
     ----------
-    name : str
-        The column.
-    classes : tuple of str or None
-        None for a quantity.
-    numeric : bool
-        Whether the classes are whole numbers, so that 1, "1" and 1.0 are one class.
-    mean, deviation : float
-        Of the quantity: the network's output is ``(y - mean) / deviation``.
+    inputs : tuple
+        What each column becomes.
+    target : Target
+    notation : Notation
+        New data is read by it, as far as nothing else is said.
     """
-
-    name: str
-    classes: tuple[str, ...] | None
-    numeric: bool = False
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    def known(self, column: Column) -> np.ndarray[Any, Any]:
-        """Return which rows have a value, (rows,) of bool."""
-        if self.classes is None or self.numeric:
-            values = numbers(column)
-            if values is None:
-                raise DataError(f"the target {self.name!r} must hold numbers, as in training; it holds text")
-            return ~np.isnan(values)
-        return np.asarray([text is not None for text in texts(column)])
-
-    def encode(self, column: Column, table: Table) -> Features:
-        """Return class indices (rows,), or scaled quantities (rows, 1); rows without a value get 0.
-
-        Raises
-        ------
-        DataError
-            A class is not known, or a quantity is infinite.
-        """
-        known = self.known(column)
-        if self.classes is None:
-            values = np.where(known, numbers(column), 0.0)  # type: ignore[arg-type]
-            if np.isinf(values).any():
-                raise DataError(f"the target {self.name!r} of {table.source} must hold finite numbers")
-            return np.asarray(scaler(self.mean, self.deviation).transform(values))[:, None]
-        places = {name: i for i, name in enumerate(self.classes)}
-        labels = texts(numbers(column)) if self.numeric else texts(column)  # type: ignore[arg-type]
-        strange = {label for label in labels if label is not None and label not in places}
-        if strange:
-            raise DataError(
-                f"the target {self.name!r} of {table.source} has classes that training never saw: "
-                f"{listed(sorted(strange))}; known: {listed(self.classes)}"
-            )
-        return np.asarray([0 if label is None else places[label] for label in labels])
-
-    def decode(self, outputs: Features) -> Features:
-        """Return quantities (rows,) in their own unit from the network's outputs (rows, 1)."""
-        return np.asarray(scaler(self.mean, self.deviation).inverse_transform(outputs.astype(np.float64)[:, 0]))
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """The inputs in the order of the network's features, and the target."""
 
     inputs: tuple[Input, ...]
     target: Target
+    notation: Notation = PLAIN
 
     @property
     def width(self) -> int:
@@ -134,18 +85,32 @@ class Preparation:
             start += part.width
         return filled
 
+    def with_unknown_as_missing(self, table: Table) -> tuple[Table, dict[str, Counter[str]]]:
+        """Return the table without the texts that its columns of categories did not have in training, and which."""
+        columns, unknown = dict(table.columns), {}
+        for part in self.inputs:
+            if not isinstance(part, Category) or part.name not in table.columns:
+                continue
+            found = table.texts(part.name)
+            strange = Counter(text for text in found if text is not None and text not in part.values)
+            if strange:
+                columns[part.name] = [None if text in strange else text for text in found]
+                unknown[part.name] = strange
+        return replace(table, columns=columns), unknown
+
     def _matched(self, table: Table) -> Table:
         """Give a model's only array the file's only array, whatever its name."""
         others = [name for name in table.columns if name != self.target.name]
         if len(self.inputs) == 1 and isinstance(self.inputs[0], Block) and len(others) == 1:
             columns = {self.inputs[0].name: table.columns[others[0]]}
-            return Table(table.source, columns, table.lines, table.images)
+            return replace(table, columns=columns)
         return table
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as names, numbers and texts."""
         inputs = [{"kind": part.kind, **asdict(part)} for part in self.inputs]
-        return {"version": VERSION, "target": asdict(self.target), "inputs": inputs}
+        described = {"version": VERSION, "target": asdict(self.target), "inputs": inputs}
+        return described | ({} if self.notation == PLAIN else {"notation": asdict(self.notation)})
 
     def to_json(self) -> str:
         """Return a text that :meth:`from_json` reads."""
@@ -168,7 +133,7 @@ class Preparation:
             target = _read_target(content["target"])
             if not inputs:
                 raise CheckpointError("it has no inputs")
-            return Preparation(inputs, target)
+            return Preparation(inputs, target, _read_notation(content.get("notation")))
         except (ArithmeticError, KeyError, TypeError, ValueError) as error:
             reason = error if isinstance(error, CheckpointError) else repr(error)
             raise CheckpointError(f"the preparation of the data cannot be read: {reason}") from error
@@ -186,74 +151,30 @@ def learn_inputs(
     """
     for name in (*drop, *categorical):
         table.column(name)
+    names = [name for name in table.columns if name != target and name not in drop]
+    require_read(table, [name for name in names if name not in categorical])
     expected = len(table.column(target))
     inputs: list[Input] = []
     left_out: dict[str, str] = {}
-    for name, column in table.columns.items():
-        if name == target or name in drop:
-            continue
-        if len(column) != expected:
-            left_out[name] = f"it has {len(column)} rows, the target {expected}"
-            continue
-        found = learn_input(table, name, rows, name in categorical)
+    for name in names:
+        rows_there = len(table.columns[name])
+        fits = rows_there == expected
+        found = (
+            learn_input(table, name, rows, name in categorical)
+            if fits
+            else (f"it has {plural(rows_there, 'row')}, the target {expected}")
+        )
         if isinstance(found, str):
             left_out[name] = found
         else:
             inputs.append(found)
     if not inputs:
-        reasons = "; ".join(f"{name!r} is left out: {reason}" for name, reason in left_out.items())
-        raise DataError(f"{table.source} has no column to learn from beside the target. {reasons}".rstrip())
+        reasons = [f"{name!r} is left out: {reason}" for name, reason in list(left_out.items())[:SHOWN]]
+        more = [f"and {len(left_out) - SHOWN} more"] if len(left_out) > SHOWN else []
+        raise DataError(
+            f"{table.source} has no column to learn from beside the target. {'; '.join(reasons + more)}".rstrip()
+        )
     return tuple(inputs), left_out
-
-
-def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, str]:
-    """Return the target, not yet scaled, and the task's reason in words.
-
-    Text means classes; numbers do if they are whole and few.
-
-    Raises
-    ------
-    DataError
-        The column is missing, or cannot be what *task* says.
-    """
-    column = table.column(name)
-    if isinstance(column, np.ndarray) and column.ndim > 1:
-        raise DataError(f"the target {name!r} must be one number or text a row; got an array of shape {column.shape}")
-    values = numbers(column)
-    if values is not None and np.isnan(values).all():
-        raise DataError(f"the target {name!r} of {table.source} holds no values")
-    if task == "regression":
-        if values is None:
-            raise DataError(f"the target {name!r} holds text, so it is no quantity; leave out --task regression")
-        return Target(name, None), "as asked"
-    if values is None:
-        return _classes(name, _names_in(column), False), "as asked" if task != "auto" else "the target is text"
-    different = np.unique(values[~np.isnan(values)])
-    whole = bool(np.all(np.isfinite(different) & (different == np.round(different))))
-    floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
-    numeric = (
-        floats or not whole or bool(np.abs(different).max() < EXACT)
-    )  # else numbers would make one class of several
-    labels = [str(text) for text in texts(different)] if numeric else _names_in(column)
-    few = whole and len(labels) <= MOST_CLASSES
-    if task == "classification" or (task == "auto" and few):
-        if not whole:
-            raise DataError(f"the target {name!r} holds fractions, so it is no class; leave out --task classification")
-        reason = "as asked" if task != "auto" else f"the target has {len(labels)} different whole numbers"
-        return _classes(name, labels, numeric), reason
-    kind = f"{len(labels)} different whole numbers" if whole else "fractions"
-    return Target(name, None), f"the target has {kind}"
-
-
-def _names_in(column: Column) -> list[str]:
-    return sorted({text for text in texts(column) if text is not None})
-
-
-def _classes(name: str, labels: Iterable[str], numeric: bool) -> Target:
-    classes = tuple(labels)
-    if len(classes) < 2:
-        raise DataError(f"the target {name!r} must have at least 2 classes; got {len(classes)}: {listed(classes)}")
-    return Target(name, classes, numeric)
 
 
 def _read_input(entry: Any) -> Input:
@@ -269,6 +190,16 @@ def _read_input(entry: Any) -> Input:
             raise CheckpointError(f"an array of shape {shape} cannot have {len(block.mean)} means")
         return block
     raise CheckpointError(f"an input is of the kind {kind!r}; known: {listed(KINDS)}")
+
+
+def _read_notation(entry: Any) -> Notation:
+    """Return a notation; without an entry the plain one."""
+    if entry is None:
+        return PLAIN
+    decimal, thousands = entry["decimal"], entry["thousands"]
+    if decimal not in DECIMALS or thousands not in ("", *THOUSANDS) or decimal == thousands:
+        raise CheckpointError(f"numbers cannot be written with {decimal!r:.60} and {thousands!r:.60}")
+    return Notation(decimal, thousands, *(_names(entry[part]) if entry[part] else () for part in ("missing", "units")))
 
 
 def _read_target(entry: Any) -> Target:

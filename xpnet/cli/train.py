@@ -6,33 +6,24 @@ import argparse
 import contextlib
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.cli.columns import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
 from xpnet.cli.inputs import Features
 from xpnet.cli.models import Model, check_size, save_model
-from xpnet.cli.options import (
-    Commands,
-    add_backend,
-    add_command,
-    add_reading,
-    count,
-    names,
-    open_table,
-    part,
-    positive,
-    share,
-    sizes,
-    whole,
-)
+from xpnet.cli.options import add_backend, add_reading, open_table
 from xpnet.cli.output import note, print_json, refuse_overwriting, reserved
-from xpnet.cli.preparation import Preparation, Target, learn_inputs, learn_target
-from xpnet.cli.tables import Table, listed, numbers
-from xpnet.data import split
+from xpnet.cli.parser import Commands, UsageError, add_command
+from xpnet.cli.parts import Parts, deal
+from xpnet.cli.preparation import Preparation, learn_inputs
+from xpnet.cli.tables import Table, listed, plural
+from xpnet.cli.target import Target, learn_target
+from xpnet.cli.values import count, names, part, positive, share, sizes, whole
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
 from xpnet.optimizers import NAMES as OPTIMIZERS
@@ -55,89 +46,82 @@ EXAMPLES = """\
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    parser = add_command(commands, "train", run, "train a network on a table, and write a model file", EXAMPLES)
-    parser.add_argument("data", metavar="DATA", help="CSV (- is standard input), Parquet, NPZ or IDX")
-    parser.add_argument(
-        "--target", required=True, metavar="COL", help="column to predict; an array of NPZ; the labels' file for IDX"
+    parser = add_command(
+        commands, "train DATA --target COL", run, "train a network on a table, and write a model file", EXAMPLES
     )
-    parser.add_argument("--out", type=Path, help=f"model file (default: the data's name with {SUFFIX}, in this folder)")
+    # fmt: off
+    parser.add_argument("data", metavar="DATA", help="CSV (- is standard input), Parquet, NPZ, NPY or IDX")
+    parser.add_argument("--target", required=True, metavar="COL",
+                        help="column to predict; an array of NPZ; the labels' file for NPY or IDX")
+    parser.add_argument("--out", type=Path, metavar="FILE",
+                        help=f"model file (default: the data's name with {SUFFIX}, in this folder)")
     parser.add_argument("--force", action="store_true", help="replace the model file if there is one")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a report")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     table = parser.add_argument_group("the data")
-    table.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
+    table.add_argument("--task", choices=["auto", "classification", "regression"], default="auto", metavar="TASK",
+                       help="classification or regression (default: by what the target holds)")
     table.add_argument("--drop", type=names, default=[], metavar="COL,COL", help="columns to leave out")
-    table.add_argument(
-        "--categorical", type=names, default=[], metavar="COL,COL", help="columns of numbers to take as categories"
-    )
-    table.add_argument(
-        "--test", type=part, default=0.2, help="share or count of rows to test on (default: %(default)s)"
-    )
-    table.add_argument(
-        "--validation", type=part, default=0.1, help="rows to watch while training (default: %(default)s)"
-    )
+    table.add_argument("--categorical", type=names, default=[], metavar="COL,COL",
+                       help="columns to take as categories, whatever they hold")
+    table.add_argument("--test", type=part, default=0.2, metavar="PART",
+                       help="share (0.2) or count (50) of rows to test on (default: %(default)s)")
+    table.add_argument("--validation", type=part, default=0.1, metavar="PART",
+                       help="share or count of rows to watch while training (default: %(default)s)")
     table.add_argument("--balanced", action="store_true", help="let every class count alike, however rare")
     network = parser.add_argument_group("the network")
-    network.add_argument(
-        "--hidden", type=sizes, default=(64, 64), metavar="N,N", help="units of the hidden layers (default: 64,64)"
-    )
-    network.add_argument(
-        "--activation", choices=ACTIVATIONS, default="relu", metavar="NAME", help=", ".join(ACTIVATIONS)
-    )
+    network.add_argument("--hidden", type=sizes, default=(64, 64), metavar="N,N",
+                         help="units of the hidden layers (default: 64,64)")
+    network.add_argument("--activation", choices=ACTIVATIONS, default="relu", metavar="NAME",
+                         help=f"{', '.join(ACTIVATIONS)} (default: %(default)s)")
     network.add_argument("--dropout", type=share, default=0.0, metavar="P", help="share of units left out (default: 0)")
     add_backend(network)
-    network.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    network.add_argument("--dtype", choices=["float32", "float64"], default="float32", metavar="DTYPE",
+                         help="float32 or float64 (default: %(default)s)")
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
-    training.add_argument(
-        "--patience", type=whole, default=10, metavar="N",
-        help="stop after so many epochs without a better validation loss, and keep the best (default: %(default)s)",
-    )  # fmt: skip
-    training.add_argument("--batch-size", type=count, default=32, metavar="N", help="(default: %(default)s)")
+    training.add_argument("--patience", type=whole, default=10, metavar="N",
+                          help="stop after so many epochs without a better validation loss, and keep the best "
+                          "(default: %(default)s)")
+    training.add_argument("--batch-size", type=count, default=32, metavar="N",
+                          help="rows in a step (default: %(default)s)")
     training.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam", metavar="NAME",
-                          help=f"{', '.join(sorted(OPTIMIZERS))} (default: %(default)s)")  # fmt: skip
+                          help=f"{', '.join(sorted(OPTIMIZERS))} (default: %(default)s)")
     training.add_argument("--learning-rate", type=positive, metavar="R", help="(default: the optimizer's own)")
-    training.add_argument("--seed", type=whole, default=0, help="decides split, weights and batches (default: 0)")
+    training.add_argument("--seed", type=whole, default=0, metavar="N",
+                          help="decides split, weights and batches (default: %(default)s)")
+    # fmt: on
     add_reading(parser)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Rows by what they are for."""
-
-    training: Features
-    validation: Features
-    test: Features
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, report, save."""
+    if options.target in options.drop:
+        raise UsageError(f"--drop has the target {options.target!r}, which is no feature anyway; leave it out there")
     out = options.out or _default_out(options.data)
     refuse_overwriting(out, options.force)
     table, name = open_table(options.data, options, options.target)
     target, reason = learn_target(table, str(name), options.task)
-    rows = np.flatnonzero(target.known(table.column(target.name)))
-    if len(rows) < 2:
-        raise DataError(f"{table.source} has {len(rows)} rows with a target; training needs more")
+    rows = np.flatnonzero(target.known(table, target.name))
     dropped = len(table.column(target.name)) - len(rows)
     if dropped:
-        note(f"{dropped} rows without a value of {target.name!r} are left out")
-    parts = _deal(table, target, rows, options)
+        note(f"left out: {plural(dropped, 'row')} without a value of {target.name!r}")
+    parts = deal(table, target, rows, test=options.test, validation=options.validation, seed=options.seed)
     target = _scaled(table, target, parts.training)
     inputs, left_out = learn_inputs(
         table, target.name, parts.training, drop=options.drop, categorical=options.categorical
     )
-    for column, why in left_out.items():
-        note(f"column {column!r} is left out: {why}")
-    preparation = Preparation(inputs, target)
+    preparation = Preparation(inputs, target, table.notation)
     check_size(preparation)
-    x, y = preparation.features(table, options.dtype), target.encode(table.column(target.name), table)
+    x, y = preparation.features(table, options.dtype), target.encode(table, target.name)
     network = _network(options, target, x.shape[1])
     kinds = "classification" if target.classes else "regression"
     facts = {"task": kinds, "rows": {name: len(found) for name, found in vars(parts).items()}, "features": x.shape[1]}
     about = f"{kinds} of {target.name!r} ({reason})" + (f": {listed(target.classes)}" if target.classes else "")
     held = ", ".join(f"{len(found)} for {name}" for name, found in vars(parts).items() if len(found))
-    note(f"{about}\n{len(rows)} rows ({held}), {len(inputs)} columns, {x.shape[1]} features")
+    note(f"{about}\n{len(rows)} rows ({held}), {plural(len(inputs), 'column')}, {plural(x.shape[1], 'feature')}")
+    for line in describe_columns(table, inputs, left_out, options.drop, target.name):
+        note(line)
     _fit(network, x, y, parts, options)
     model = Model(network, preparation)
     chosen = parts.test if len(parts.test) else parts.training
@@ -151,6 +135,7 @@ def run(options: argparse.Namespace) -> int:
                     **facts,
                     "target": target.name,
                     "classes": target.classes,
+                    "columns": by_kind(inputs, options.drop),
                     "left_out": left_out,
                     "epochs": network.epochs,
                     "parameters": network.layout.size,
@@ -173,30 +158,11 @@ def _default_out(data: str) -> Path:
     return Path(Path(data).name.removesuffix(".gz")).with_suffix(SUFFIX)
 
 
-def _deal(table: Table, target: Target, rows: Features, options: argparse.Namespace) -> Parts:
-    """Split the rows; each class in proportion, where every class has enough of them."""
-    empty = rows[:0]
-    if not options.test and not options.validation:
-        return Parts(rows, empty, empty)
-    sizes_ = {"test": options.test, "validation": options.validation, "seed": options.seed}
-    if target.classes is None:
-        dealt = split(rows, **sizes_)
-    else:
-        classes = target.encode(table.column(target.name), table)[rows]
-        try:
-            dealt = split(rows, stratify=classes, **sizes_)
-        except DataError:
-            dealt = split(rows, **sizes_)
-            note("rows are split by chance alone: some class has too few rows to be in every part")
-    found = iter(dealt)
-    return Parts(next(found), *(next(found) if size else empty for size in (options.validation, options.test)))
-
-
 def _scaled(table: Table, target: Target, rows: Features) -> Target:
     """Return a quantity with the scale of these rows; classes have none."""
     if target.classes is not None:
         return target
-    values: Any = numbers(table.column(target.name))
+    values: Any = table.numbers(target.name)
     fitted = StandardScaler().fit(values[rows])
     (mean,), (deviation,) = fitted.mean or (), fitted.deviation or ()
     return replace(target, mean=mean, deviation=deviation)

@@ -1,89 +1,22 @@
-"""Files of data: CSV and its dialects, Parquet, NPZ and IDX, and what is wrong with them."""
+"""Files of data: Parquet, NPZ, NPY and IDX, from end to end, and files that are no data."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import re
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from shop import Shell, fails
 
 import xpnet
 from xpnet.cli import main
-from xpnet.cli.tables import numbers, read_table, texts
-
-
-def csv_file(folder: Path, content: str | bytes) -> str:
-    path = folder / "data.csv"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "columns"),
-    [
-        ("a,b\n1,x\n2,y\n", {"a": ["1", "2"], "b": ["x", "y"]}),
-        ("a;b\r\n1;x,y\r\n", {"a": ["1"], "b": ["x,y"]}),
-        ("a\tb\n1\tx\n", {"a": ["1"], "b": ["x"]}),
-        ("a|b\n1|x\n", {"a": ["1"], "b": ["x"]}),
-        ("\ufeffa, b\n1,2\n", {"a": ["1"], "b": ["2"]}),
-        ('a,b\n1,"x\ny"\n\n2,z', {"a": ["1", "2"], "b": ["x\ny", "z"]}),
-        (",a\n0,1\n1,2\n", {"a": ["1", "2"]}),
-        ("größe\n1\n", {"größe": ["1"]}),
-    ],
-)
-def test_csv_in_its_dialects(tmp_path: Path, content: str, columns: dict[str, list[str]]) -> None:
-    assert read_table(csv_file(tmp_path, content)).columns == columns
-    assert read_table(csv_file(tmp_path, gzip.compress(content.encode()))).columns == columns
-
-
-def test_csv_without_a_header_or_with_another_delimiter(tmp_path: Path) -> None:
-    path = csv_file(tmp_path, "1:2,5\n3:4\n")
-    assert read_table(path, delimiter=":", header=False).columns == {"column1": ["1", "3"], "column2": ["2,5", "4"]}
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "no rows of data"),
-        (b"a,b\n", "no rows of data"),
-        (b"a,b\n1,2\n3\n", "line 3 of .* has 1 cells where the first line has 2"),
-        (b"a,a\n1,2\n", "several columns named 'a'"),
-        (b"a\n\xff\xfe\n", "no text in UTF-8"),
-        (b'a\n"1\n', "damaged, or of no kind"),
-        (b"a\n" + b"1" * 200_000 + b"\n", "damaged, or of no kind"),
-        (b"\x1f\x8b\x08broken", "cannot read|damaged"),
-        (gzip.compress(b"a,b\n" + bytes(range(32, 127)) * 99)[:-20], "damaged|cannot read"),
-        (b"PK\x03\x04 no archive", "damaged"),
-    ],
-)
-def test_files_that_cannot_be_read(tmp_path: Path, content: bytes, words: str) -> None:
-    with pytest.raises(xpnet.DataError, match=words):
-        read_table(csv_file(tmp_path, content))
-
-
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        ("a,b\n1,2\n3,x\n", 3),
-        ("a,b\n\n1,2\n\n\n3,x\n", 6),
-        ("\n\na,b\n1,2\n3,x\n", 5),
-        ('a,"b\n "\n"1\n1",2\n\n3,x\n', 6),
-        ('a,b\r\n1,2\r\n\r\n"3\r\n3\r\n3",x\r\n', 4),
-    ],
-)
-def test_a_cell_is_placed_by_the_line_on_which_its_row_begins(tmp_path: Path, content: str, line: int) -> None:
-    """Counted in the file itself, past empty lines and cells of several lines; so is a row of another length."""
-    table = read_table(csv_file(tmp_path, content))
-    assert table.place(1) == f"line {line} of {tmp_path / 'data.csv'}"
-    with pytest.raises(xpnet.DataError, match=f"^line {line} of .* has 3 cells where the first line has 2"):
-        read_table(csv_file(tmp_path, content.replace("x", "x,y")))
-
-
-def test_lines_without_a_header(tmp_path: Path) -> None:
-    table = read_table(csv_file(tmp_path, "\n1,2\n\n3,4\n"), header=False)
-    assert [table.place(row).split(" of ")[0] for row in (0, 1)] == ["line 2", "line 4"]
+from xpnet.cli.cells import numbers, texts
+from xpnet.cli.files import read_table
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
@@ -93,13 +26,69 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         read_table(str(tmp_path))
 
 
-def test_numbers_and_texts() -> None:
-    np.testing.assert_array_equal(numbers(["1", " 2e3 ", "NaN", "?", ""]), [1, 2000, np.nan, np.nan, np.nan])
-    assert numbers(["1", "x"]) is None
-    assert numbers(["1_000"]) is None
-    assert texts([" a ", "N/A", None]) == ["a", None, None]
-    assert texts(np.asarray([1, 2])) == ["1", "2"]
-    assert texts(np.asarray([1.0, np.nan, 0.5])) == ["1", None, "0.5"]
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"\xd0\xcf\x11\xe0....", "is an Excel workbook; save it as CSV"),
+        (b"\x89HDF....", "is an HDF5 file"),
+        (b"SQLite format 3", "is an SQLite database"),
+        (b"%PDF-1.7", "is a PDF"),
+        (b"\x80\x04\x95....", "is a pickle, which could run code"),
+        (b"\x93NUMPY\x01\x00broken", "damaged"),
+        (b"PK\x03\x04 no archive", "damaged"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path: Path, start: bytes, words: str) -> None:
+    (tmp_path / "d").write_bytes(start)
+    with pytest.raises(xpnet.DataError, match=words):
+        read_table(str(tmp_path / "d"))
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        (
+            ["[Content_Types].xml", "xl/workbook.xml"],
+            "is an Excel workbook or another office file; save its table as CSV",
+        ),
+        (["d.csv"], "is a zip archive, but not of arrays: it holds d.csv; unpack it first"),
+    ],
+)
+def test_archives_of_other_things_are_named(tmp_path: Path, members: list[str], words: str) -> None:
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        for member in members:
+            archive.writestr(member, "a,b\n1,2\n")
+    with pytest.raises(xpnet.DataError, match=re.escape(words)):
+        read_table(str(tmp_path / "d.zip"))
+
+
+def test_npy_that_holds_objects_or_less_than_it_says(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.asarray([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(xpnet.DataError, match="Python objects"):
+        read_table(str(tmp_path / "objects.npy"))
+    np.save(tmp_path / "number.npy", np.asarray(1.0))
+    with pytest.raises(xpnet.DataError, match="must hold rows"):
+        read_table(str(tmp_path / "number.npy"))
+    np.save(tmp_path / "short.npy", np.ones(9))
+    (tmp_path / "short.npy").write_bytes((tmp_path / "short.npy").read_bytes()[:-8])
+    with pytest.raises(xpnet.DataError, match="damaged"):
+        read_table(str(tmp_path / "short.npy"))
+
+
+def test_npy_from_end_to_end(shell: Shell) -> None:
+    """Features in one file, labels in another, of numbers or of texts."""
+    x, y = images(200)
+    np.save("x.npy", x)
+    np.save("y.npy", np.asarray(["left", "right"])[y])
+    done = shell("train", "x.npy", "--target", "y.npy", "--epochs", "8", "--json", "--quiet", "--out", "m.st")
+    assert done.status == 0, done.err
+    assert done.json()["classes"] == ["left", "right"]
+    assert done.json()["columns"]["arrays"] == ["x"]
+    assert shell("evaluate", "m.st", "x.npy", "--target", "y.npy", "--json").json()["accuracy"] > 0.95
+    answers = [row["label"] for row in shell("predict", "m.st", "x.npy").table()]
+    assert np.mean([answer == ["left", "right"][label] for answer, label in zip(answers, y, strict=True)]) > 0.95
+    fails(shell("train", "x.npy", "--target", "shop.csv"), "shop.csv must be IDX or NPY with one label for each row")
+    fails(shell("train", "x.npy", "--target", "x.npy"), "one label for each of the 200 rows of x.npy; got (200, 4, 5)")
 
 
 def test_npz_holds_columns(tmp_path: Path) -> None:
@@ -200,16 +189,11 @@ def test_large_whole_numbers_are_rounded_as_features(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numbers(columns["b"]), [LARGE + 4, 1])
 
 
-def test_large_floats_are_written_in_full() -> None:
-    assert texts(np.asarray([float(LARGE), -1e16, np.inf, np.nan, 0.1])) == [
-        "9007199254740992", "-10000000000000000", "inf", None, "0.1",
-    ]  # fmt: skip
-
-
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / "d").write_bytes(b"PAR1....")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(xpnet.DataError, match=r"pip install 'xpnet\[parquet\]'"):
-        read_table(csv_file(tmp_path, b"PAR1...."))
+        read_table(str(tmp_path / "d"))
 
 
 # Images
@@ -256,7 +240,7 @@ def test_idx_from_end_to_end(
     assert main(["evaluate", "m.st", test, "--target", labels]) == 1
     assert "one label for each of the 80 rows" in capsys.readouterr().err
     assert main(["train", train, "--target", "label", "--out", "other.st"]) == 1
-    assert "label: there is no such file" in capsys.readouterr().err
+    assert "cannot read label: No such file" in capsys.readouterr().err
 
 
 def test_arrays_from_end_to_end(

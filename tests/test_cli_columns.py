@@ -1,0 +1,104 @@
+"""What a training tells of the columns of its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shop import QUICK, Shell, fails, write
+
+ROWS = 60
+
+
+def odd_columns() -> list[dict[str, str]]:
+    days = [f"{i % 28 + 1:02}.{i % 3 + 1:02}.2024" for i in range(ROWS)]
+    stream = np.random.default_rng(0)
+    return [
+        {
+            "id": str(100 + i),
+            "code": f"k-{i}",
+            "day": days[i],
+            "when": f"2024-01-02T03:{i:02}:59Z",
+            "empty": "NA",
+            "same": "7.5",
+            "word": "x",
+            "gap": "x" if i % 3 else "",
+            "color": ["Red", "red", "blue"][i % 3],
+            "size": f"{stream.normal():.4f}",
+            "y": "ab"[i % 2],
+        }
+        for i in range(ROWS)
+    ]
+
+
+DATES = "which are not understood; make numbers of them, such as days or years"
+LEFT_OUT = {
+    "code": "it holds 60 different texts in 60 rows ('k-0', 'k-1', ...), as names and keys do",
+    "day": f"it holds dates ('01.01.2024', '01.02.2024', ...), {DATES}",
+    "when": f"it holds dates ('2024-01-02T03:00:59Z', '2024-01-02T03:01:59Z', ...), {DATES}",
+    "empty": "it holds no values",
+    "same": "it holds one value, 7.5",
+    "word": "it holds one value, 'x'",
+}
+
+
+def test_columns_that_say_nothing_are_left_out_and_told(shell: Shell) -> None:
+    write(Path("odd.csv"), odd_columns())
+    done = shell("train", "odd.csv", "--target", "y", "--json", *QUICK)
+    assert done.status == 0, done.err
+    found = done.json()
+    assert found["left_out"] == LEFT_OUT
+    assert found["columns"] == {"numbers": ["id", "size"], "categories": ["gap", "color"], "arrays": [], "dropped": []}
+    lines = done.err.splitlines()
+    assert [f"column {name!r} is left out: {why}" for name, why in LEFT_OUT.items()] == [
+        line for line in lines if "is left out" in line
+    ]
+    assert "numbers: id, size; categories: gap (1), color (3)" in lines
+    assert "column 'id' counts the rows; if that says nothing of 'y', leave it out: --drop id" in lines
+    assert "column 'color' has categories that differ in upper and lower case alone: Red, red" in lines
+    assert not any("'size'" in line for line in lines), "nothing is odd about it"
+
+
+@pytest.mark.parametrize("column", ["code", "day", "word", "same"])
+def test_columns_are_taken_as_categories_where_the_user_says_so(shell: Shell, column: str) -> None:
+    write(Path("odd.csv"), odd_columns())
+    done = shell("train", "odd.csv", "--target", "y", "--categorical", column, "--json", *QUICK)
+    assert column in done.json()["columns"]["categories"]
+    assert column not in done.json()["left_out"]
+
+
+def test_of_many_columns_the_first_are_told(shell: Shell) -> None:
+    """500 columns of numbers, 30 of names: a few lines on standard error, all of them in JSON."""
+    values = np.random.default_rng(1).normal(size=(ROWS, 500))
+    rows = [
+        {f"c{j}": f"{value:.3f}" for j, value in enumerate(row)}
+        | {f"n{j}": f"{j}-{i}x" for j in range(30)}
+        | {"y": str(i % 2)}
+        for i, row in enumerate(values)
+    ]
+    write(Path("wide.csv"), rows)
+    done = shell("train", "wide.csv", "--target", "y", "--json", *QUICK, "--epochs", "1")
+    assert "numbers: c0, c1, c2, c3, c4, c5, c6, c7, ... (500 in all)" in done.err
+    assert "left out are 22 more columns: n8, n9, n10, n11, n12, n13, n14, n15, ... (22 in all)" in done.err
+    assert len(done.err.splitlines()) < 20
+    assert len(done.json()["columns"]["numbers"]) == 500
+    assert len(done.json()["left_out"]) == 30
+
+
+def test_nothing_to_learn_from_is_told_with_the_reasons(shell: Shell) -> None:
+    rows = [{**{f"n{j}": f"{j}-{i}x" for j in range(30)}, "y": str(i % 2)} for i in range(ROWS)]
+    write(Path("names.csv"), rows)
+    done = shell("train", "names.csv", "--target", "y", *QUICK)
+    fails(done, "no column to learn from", "'n0' is left out: it holds 60 different texts", "'n7'", "and 22 more")
+    assert "n8" not in done.err
+
+
+def test_a_first_line_of_numbers_is_told(shell: Shell) -> None:
+    lines = [f"{i / 7:.2f},{i % 5},{'xy'[i % 2]}" for i in range(40)]
+    Path("data.csv").write_text("\n".join(lines))
+    done = shell("train", "data.csv", "--target", "x", *QUICK)
+    assert "data.csv has numbers for names of columns (0.00, 0); give --no-header if they are data" in done.err
+    done = shell("train", "data.csv", "--target", "column3", "--no-header", *QUICK, "--force")
+    assert done.status == 0
+    assert "--no-header" not in done.err

@@ -1,0 +1,134 @@
+"""CSV: its dialects and encodings, and what is wrong with files of text."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+import xpnet
+from xpnet.cli.csv_files import Dialect
+from xpnet.cli.files import read_table
+
+
+def csv_file(folder: Path, content: str | bytes) -> str:
+    path = folder / "data.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("a,b\n1,x\n2,y\n", {"a": ["1", "2"], "b": ["x", "y"]}),
+        ("a;b\r\n1;x,y\r\n", {"a": ["1"], "b": ["x,y"]}),
+        ("a\tb\n1\tx\n", {"a": ["1"], "b": ["x"]}),
+        ("a|b\n1|x\n", {"a": ["1"], "b": ["x"]}),
+        ("\ufeffa, b\n1,2\n", {"a": ["1"], "b": ["2"]}),
+        ('a,b\n1,"x\ny"\n\n2,z', {"a": ["1", "2"], "b": ["x\ny", "z"]}),
+        (",a\n0,1\n1,2\n", {"a": ["1", "2"]}),
+        ("größe\n1\n", {"größe": ["1"]}),
+        ("a,,b,\n1,2,3,\n", {"a": ["1"], "column2": ["2"], "b": ["3"], "column4": [""]}),
+    ],
+)
+def test_csv_in_its_dialects(tmp_path: Path, content: str, columns: dict[str, list[str]]) -> None:
+    assert read_table(csv_file(tmp_path, content)).columns == columns
+    assert read_table(csv_file(tmp_path, gzip.compress(content.encode()))).columns == columns
+
+
+def test_csv_without_a_header_or_with_another_delimiter(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "1:2,5\n3:4\n")
+    assert read_table(path, Dialect(delimiter=":", header=False)).columns == {
+        "column1": ["1", "3"],
+        "column2": ["2,5", "4"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty: it has no rows of data"),
+        (b"\n\n", "is empty: it has no rows of data"),
+        (b"\na,b\n", "no rows of data, only its header in line 2: a, b; add rows, or give --no-header"),
+        (b"a,b\n1,2\n3\n", "line 3 of .* has 1 cell where the first line has 2, separated by ','; put cells"),
+        (b"Our report\n\na,b\n1,2\n", "line 3 of .* has 2 cells where .* 1.*; take away what stands above the header"),
+        (b"a,a\n1,2\n", "several columns named 'a'; rename them, or give --no-header"),
+        (b"a\n\xff\xfe\n", "no text in UTF-8"),
+        (b'a\nx\n"1\n', "line 3 of .* begins what is no row of CSV .unexpected end of data.; close its quotes"),
+        (b"a\n" + b"1" * 200_000 + b"\n", "line 2 of .* begins what is no row of CSV .field larger than"),
+        (b'[{"a": 1}]', "looks like JSON, which is not read here; write it as CSV"),
+        (b" <!DOCTYPE html><p>404", "looks like a page of HTML or XML"),
+        (b"\x1f\x8b\x08broken", "cannot read|damaged"),
+        (gzip.compress(b"a,b\n" + bytes(range(32, 127)) * 99)[:-20], "damaged|cannot read"),
+        (b"PK\x03\x04 no archive", "damaged"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(xpnet.DataError, match=words):
+        read_table(csv_file(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("a,b\n1,2\n3,x\n", 3),
+        ("a,b\n\n1,2\n\n\n3,x\n", 6),
+        ("\n\na,b\n1,2\n3,x\n", 5),
+        ('a,"b\n "\n"1\n1",2\n\n3,x\n', 6),
+        ('a,b\r\n1,2\r\n\r\n"3\r\n3\r\n3",x\r\n', 4),
+    ],
+)
+def test_a_cell_is_placed_by_the_line_on_which_its_row_begins(tmp_path: Path, content: str, line: int) -> None:
+    """Counted in the file itself, past empty lines and cells of several lines; so is a row of another length."""
+    table = read_table(csv_file(tmp_path, content))
+    assert table.place(1) == f"line {line} of {tmp_path / 'data.csv'}"
+    with pytest.raises(xpnet.DataError, match=f"^line {line} of .* has 3 cells where the first line has 2"):
+        read_table(csv_file(tmp_path, content.replace("x", "x,y")))
+
+
+def test_lines_without_a_header(tmp_path: Path) -> None:
+    table = read_table(csv_file(tmp_path, "\n1,2\n\n3,4\n"), Dialect(header=False))
+    assert [table.place(row).split(" of ")[0] for row in (0, 1)] == ["line 2", "line 4"]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ('"price, net";x\n1;2\n', ["price, net", "x"]),
+        ("price, net;x\n1,5;2\n2,5;3\n", ["price, net", "x"]),
+        ("a;b\n1,5;2,5\n", ["a", "b"]),
+        ("a,b\nx;y,1\nz,2\n", ["a", "b"]),
+        ('a;b\n"1;\n2";3\n', ["a", "b"]),
+        ("text,b\na;b;c,1\n", ["text", "b"]),
+    ],
+)
+def test_the_separator_is_what_all_lines_have_equally_many_of(tmp_path: Path, content: str, columns: list[str]) -> None:
+    assert list(read_table(csv_file(tmp_path, content)).columns) == columns
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_that_a_file_tells(tmp_path: Path, encoding: str) -> None:
+    content = "größe;ort\n1;Żary\n".encode(encoding)
+    for packed in (content, gzip.compress(content)):
+        assert read_table(csv_file(tmp_path, packed)).columns == {"größe": ["1"], "ort": ["Żary"]}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-le", "utf-16-be"])
+def test_encodings_that_have_to_be_given(tmp_path: Path, encoding: str) -> None:
+    rows = "".join(f"{i};ö\n" for i in range(3000))  # beyond what is decoded at once
+    path = csv_file(tmp_path, f"number;where\n{rows}".encode(encoding))
+    with pytest.raises(xpnet.DataError, match="--encoding") as caught:
+        read_table(path)
+    assert encoding in ("latin-1", "cp1252") or "UTF-16" in str(caught.value)
+    assert "utf-16" in encoding or "with --encoding cp1252" in str(caught.value)
+    assert "utf-16" in encoding or "'0;ö'" in str(caught.value), "the line, as it should read"
+    found = read_table(path, Dialect(encoding=encoding)).columns
+    assert (found["where"][-1], len(found["number"])) == ("ö", 3000)
+
+
+def test_a_wrong_encoding_is_named(tmp_path: Path) -> None:
+    with pytest.raises(xpnet.DataError, match="no text in ascii; with --encoding cp1252"):
+        read_table(csv_file(tmp_path, "größe\n1\n".encode()), Dialect(encoding="ascii"))
+    with pytest.raises(xpnet.DataError, match=r"no text in utf-16.*give another --encoding"):
+        read_table(csv_file(tmp_path, b"abc\n1\n2\n"), Dialect(encoding="utf-16"))

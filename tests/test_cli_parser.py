@@ -1,0 +1,73 @@
+"""Arguments: what is wrong with them is told in two lines, and what they say is read."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from shop import Shell, fails
+
+from xpnet.cli import main
+from xpnet.cli.values import as_option, names
+
+WRONG = {
+    "": "the following arguments are required: COMMAND",
+    "infos": "infos",
+    "info --yaml": "there is no option --yaml",
+    "info extra": "there is no place for extra",
+    "train data.csv": "the following arguments are required: --target",
+    "train data.csv --taget y": "there is no option --taget; did you mean --target?",
+    "train data.csv --target y --epoch=3": "there is no option --epoch; did you mean --epochs?",
+    "train data.csv --target y -o model": "there is no place for -o model",
+    "train data.csv --target y --drop x,y": "--drop has the target 'y'",
+    "train data.csv --target y --decimal , --thousands ,": "both before fractions and between thousands",
+    "train data.csv --target y --thousands ;": "must be , or . or apostrophe or space or none; got ';'",
+    "train data.csv --target y --encoding klingon": "such as cp1252; got 'klingon'",
+    "train data.csv --target y --encoding rot13": "such as cp1252; got 'rot13'",
+    "train data.csv --target y --epochs 0": "at least 1",
+    "train data.csv --target y --hidden 8,x": "at least 1; got 'x'",
+    "train data.csv --target y --dropout 1": "from 0 to below 1",
+    "train data.csv --target y --learning-rate nan": "above 0",
+    "train data.csv --target y --test -1": "--test",
+    "train data.csv --target y --optimizer adamm": "adamm",
+    "train data.csv --target y --activation softmax": "softmax",
+    "train data.csv --target y --delimiter ab": "one character",
+    "predict model": "DATA",
+    "export model": "FILE",
+    "bench 3,2 --rounds x": "--rounds",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_arguments_are_two_lines(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reason, and where to read on: not the whole usage."""
+    with pytest.raises(SystemExit) as caught:
+        main(line.split())
+    assert caught.value.code == 2
+    shown = capsys.readouterr()
+    reason, hint = shown.err.splitlines()
+    command = line.split()[0] if len(line.split()) > 1 else ""
+    assert reason.startswith(f"xpnet {command}".strip() + ": ")
+    assert WRONG[line] in reason
+    assert hint == f"xpnet {command}".strip() + " --help shows what there is"
+    assert shown.out == ""
+
+
+def test_what_stands_behind_two_hyphens_is_no_option(shell: Shell) -> None:
+    Path("--data.csv").write_bytes(Path("shop.csv").read_bytes())
+    fails(shell("train", "--target", "nothing", "--", "--data.csv"), "--data.csv has no column 'nothing'")
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (["a", "b c"], "--drop 'a,b c'"),
+        (["price, net", 'so "called"'], """--drop '"price, net","so ""called\"""'"""),
+        (["-", "x"], "--drop=-,x"),
+    ],
+)
+def test_texts_of_an_option_are_read_as_they_are_shown(values: list[str], shown: str) -> None:
+    assert as_option("--drop", values) == shown
+    (word, *more) = shlex.split(shown)
+    assert names((more or [word.partition("=")[2]])[0]) == tuple(values)

@@ -1,0 +1,50 @@
+"""Rows by what they are for, where there are few of them, or few of a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shop import Shell, fails, write
+
+
+def test_a_rare_class_is_trained_on_alone(shell: Shell) -> None:
+    rows = [{"a": str(i), "b": "rare" if i == 7 else ["x", "y"][i % 2]} for i in range(60)]
+    write(Path("rare.csv"), rows)
+    done = shell("train", "rare.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
+    assert done.status == 0
+    said = "trained on, but with too few rows to test on some: rare (1 row, in line 9 of rare.csv)"
+    assert said in done.err.splitlines()
+    assert done.json()["rows"] == {"training": 42, "validation": 6, "test": 12}
+    assert [sum(row) for row in done.json()["test"]["confusion"]] == [0, 6, 6], "the others in proportion"
+    assert done.json()["classes"] == ["rare", "x", "y"]
+
+
+def test_rows_are_split_by_chance_where_parts_are_too_small_for_the_classes(shell: Shell) -> None:
+    rows = [{"a": str(i * i), "b": f"class {i % 6}"} for i in range(30)]
+    write(Path("many.csv"), rows)
+    done = shell("train", "many.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
+    assert "split by chance alone" in done.err
+    assert done.json()["rows"] == {"training": 21, "validation": 3, "test": 6}
+
+
+def test_classes_that_training_never_sees_are_told(shell: Shell) -> None:
+    write(Path("few.csv"), [{"a": str(i), "b": f"c{i}"} for i in range(8)])
+    parts = ("--test", "3", "--validation", "0")
+    done = shell("train", "few.csv", "--target", "b", *parts, "--epochs", "1", "--quiet", "--balanced")
+    assert done.status == 0, done.err
+    (line,) = [line for line in done.err.splitlines() if line.startswith("no row of these classes")]
+    unseen = line.partition(": ")[2].split(", ")
+    assert len(set(unseen) & {f"c{i}" for i in range(8)}) == 3, "those of the rows to test on"
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_tables_too_small_to_hold_rows_out(shell: Shell, rows: int) -> None:
+    write(Path("tiny.csv"), [{"a": str(i), "b": ["x", "y"][i % 2]} for i in range(rows)])
+    done = shell("train", "tiny.csv", "--target", "b")
+    fails(done, f"tiny.csv has {rows} rows", "--test 0 --validation 0 to train on all")
+    everything = ("--test", "0", "--validation", "0", "--epochs", "1", "--quiet", "--json")
+    assert shell("train", "tiny.csv", "--target", "b", *everything).json()["rows"]["training"] == rows
+    fails(
+        shell("train", "shop.csv", "--target", "grade", "--test", "400"), "240 rows", "--test 400 and --validation 0.1"
+    )

@@ -1,0 +1,172 @@
+"""CSV: text of some encoding, whose lines have a separator that is found out, and a header or none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from gzip import GzipFile
+from itertools import chain, islice
+from typing import IO, Any
+
+from xpnet.cli.cells import PLAIN, Column, Notation
+from xpnet.cli.tables import Table, listed, plural
+from xpnet.errors import DataError
+
+__all__ = ["Dialect", "read_csv"]
+
+DELIMITERS = "\t;|,"
+"""What may separate columns; the comma last, since texts and numbers have commas too."""
+
+LOOKED_AT = 20
+"""Lines from which the separator is found out."""
+
+BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+QUOTED = re.compile(r'"[^"]*(?:"|\Z)')
+
+OTHERS = {
+    r"\s*(\{|\[\s*[\[{])": "JSON",
+    r"\s*<(!doctype|html|\?xml)": "a page of HTML or XML",
+}
+"""What a text may be that is no CSV, by how it begins."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written.
+
+    Attributes
+    ----------
+    delimiter : str, optional
+        What separates columns. Default: the one of tab, ``;``, ``|`` and ``,`` that the first lines have equally many
+        of, and most.
+    header : bool
+        Whether the first line has the columns' names; without it they are ``column1``, ``column2``, ...
+    encoding : str, optional
+        Default: UTF-8, or UTF-16 where the file begins with its mark.
+    notation : Notation
+        How numbers are written.
+    """
+
+    delimiter: str | None = None
+    header: bool = True
+    encoding: str | None = None
+    notation: Notation = PLAIN
+
+
+def read_csv(file: io.BufferedReader | GzipFile, source: str, dialect: Dialect) -> Table:
+    """Read a table, each column a list of texts.
+
+    Raises
+    ------
+    DataError
+        It is not in the encoding, has no rows, or rows or names that do not fit together.
+    """
+    encoding = dialect.encoding or _encoding(file.peek(4)[:4])
+    text = io.TextIOWrapper(file, encoding=encoding, newline="")
+    try:
+        return replace(_read(text, source, dialect), notation=dialect.notation)
+    except UnicodeError as error:
+        name = "UTF-8" if dialect.encoding is None and encoding == "utf-8-sig" else encoding
+        raise DataError(f"{source} is no text in {name}{_elsewise(error)}") from error
+    finally:
+        text.detach()  # else standard input would be closed with it
+
+
+def _encoding(start: bytes) -> str:
+    return next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8-sig")
+
+
+def _elsewise(error: UnicodeError) -> str:
+    """Return what stands where a text cannot be decoded, and what to do."""
+    if not isinstance(error, UnicodeDecodeError):
+        return f" ({error}); give another --encoding"
+    before, after = error.object[: error.start], error.object[error.start :]
+    line = before[before.rfind(b"\n") + 1 :] + after.split(b"\n")[0]
+    if b"\0" in line:
+        return " but has zero bytes, as UTF-16 does; give --encoding utf-16-le or utf-16-be"
+    text = line.decode("cp1252", "replace").strip()
+    return f"; with --encoding cp1252, that of Windows and Excel in the West, it says {text!r:.60}; or convert it"
+
+
+def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
+    first = list(islice(stream, LOOKED_AT))
+    _require_text(first, source)
+    separator = dialect.delimiter or _separator(first)
+    reader = csv.reader(chain(first, stream), delimiter=separator, strict=True)
+    rows = _numbered(reader, source)
+    line, names = next(rows, (0, []))
+    if not names:
+        raise DataError(f"{source} is empty: it has no rows of data")
+    if not dialect.header:
+        rows = chain([(line, names)], rows)
+        names = [f"column{i + 1}" for i in range(len(names))]
+    columns: list[list[str | None]] = [[] for _ in names]
+    lines = []
+    for begin, cells in rows:
+        if len(cells) != len(names):
+            raise DataError(_uneven(f"line {begin} of {source}", cells, names, separator))
+        lines.append(begin)
+        for column, cell in zip(columns, cells, strict=True):
+            column.append(cell)
+    if not lines:
+        raise DataError(
+            f"{source} has no rows of data, only its header in line {line}: {listed(names)}; "
+            "add rows, or give --no-header if this line is data"
+        )
+    return Table(source, _named(names, columns, source), lines)
+
+
+def _require_text(lines: list[str], source: str) -> None:
+    start = "".join(lines)[:1000]
+    if "\0" in start:
+        raise DataError(f"{source} has zero bytes, as UTF-16 does; give --encoding utf-16-le or utf-16-be")
+    for pattern, kind in OTHERS.items():
+        if re.match(pattern, start, re.IGNORECASE):
+            raise DataError(f"{source} looks like {kind}, which is not read here; write it as CSV")
+
+
+def _separator(lines: Iterable[str]) -> str:
+    """Return the separator of which the lines have equally many, and most; else that of which the first has most."""
+    plain = [line for line in QUOTED.sub("", "".join(lines)).splitlines() if line.strip()]
+    counts = {mark: [line.count(mark) for line in plain] for mark in DELIMITERS}
+    even = {mark: found for mark, found in counts.items() if found and found[0] and len(set(found)) == 1}
+    return max(even or counts, key=lambda mark: (counts[mark][0], sum(counts[mark]))) if plain else ","
+
+
+def _numbered(reader: Any, source: str) -> Iterator[tuple[int, list[str]]]:
+    """Give each row of a reader of CSV that is not empty, with the line on which it begins."""
+    end = 0
+    try:
+        for cells in reader:
+            begin, end = end + 1, reader.line_num
+            if cells:
+                yield begin, cells
+    except csv.Error as error:
+        raise DataError(
+            f"line {end + 1} of {source} begins what is no row of CSV ({error}); close its quotes, or give --delimiter"
+        ) from error
+
+
+def _uneven(place: str, cells: list[str], names: list[str], separator: str) -> str:
+    remedy = "put cells that hold the separator in quotes, or give --delimiter"
+    if len(names) == 1:
+        remedy = "take away what stands above the header, or give --delimiter"
+    return (
+        f"{place} has {plural(len(cells), 'cell')} where the first line has {len(names)}, separated by {separator!r}; "
+        f"{remedy}"
+    )
+
+
+def _named(names: list[str], columns: list[list[str | None]], source: str) -> dict[str, Column]:
+    """Return columns by name: the first without a name is the running number that data frames write, and left out."""
+    titles = [name.strip() or (f"column{i + 1}" if i else "") for i, name in enumerate(names)]
+    doubled = next((title for title in titles if titles.count(title) > 1), None)
+    if doubled is not None:
+        raise DataError(
+            f"{source} has several columns named {doubled!r}; rename them, or give --no-header if line 1 is data"
+        )
+    return {title: column for title, column in zip(titles, columns, strict=True) if title}

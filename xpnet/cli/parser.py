@@ -1,0 +1,59 @@
+"""The parser of arguments: a command with its examples, and errors of two lines."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable
+from itertools import takewhile
+from typing import Any, NoReturn, TypeAlias
+
+from xpnet.errors import ConfigurationError
+
+__all__ = ["Commands", "Parser", "UsageError", "add_command"]
+
+
+class UsageError(ConfigurationError):
+    """Arguments make no sense together."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are two lines, the reason and where to read on, and name the option that was meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse, with an option that there is not reported before those that are lacking for want of it."""
+        if self._subparsers is None:
+            for argument in takewhile(lambda argument: argument != "--", args or ()):
+                self._require_known(argument.partition("=")[0])
+        return super().parse_known_args(args, namespace)
+
+    def _require_known(self, option: str) -> None:
+        known = self._option_string_actions
+        if option.startswith("--") and option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
+
+    def error(self, message: str) -> NoReturn:
+        """Print why the arguments make no sense, and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}\n{self.prog} --help shows what there is\n")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+"""What a command adds its parser to."""
+
+
+def add_command(
+    commands: Commands, usage: str, run: Callable[[argparse.Namespace], int], summary: str, examples: str
+) -> Parser:
+    """Add a command, by its name and the arguments that it must have, with its examples; return its parser."""
+    parser = commands.add_parser(
+        usage.split()[0],
+        usage=f"xpnet {usage} [OPTION ...]",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    return parser

@@ -1,0 +1,83 @@
+"""Rows by what they are for: training, validation and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.cli.inputs import Features
+from xpnet.cli.output import note
+from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
+from xpnet.cli.target import Target
+from xpnet.data import split
+from xpnet.errors import ConfigurationError, DataError
+
+__all__ = ["Parts", "deal"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows by what they are for."""
+
+    training: Features
+    validation: Features
+    test: Features
+
+
+def deal(
+    table: Table, target: Target, rows: Features, *, test: float | int, validation: float | int, seed: int
+) -> Parts:
+    """Deal the *rows* into parts, each class in proportion where every class has enough of them.
+
+    A class with fewer rows than there are parts is trained on alone. Where a class with more rows still misses a part,
+    all are dealt by chance. Either is told on standard error.
+
+    Raises
+    ------
+    DataError
+        The rows are too few for parts of these sizes.
+    """
+    empty = rows[:0]
+    if not test and not validation:
+        return Parts(rows, empty, empty)
+    sizes: dict[str, Any] = {"test": test, "validation": validation, "seed": seed}
+    try:
+        dealt = split(rows, **sizes) if target.classes is None else _by_class(table, target, rows, sizes)
+    except (ConfigurationError, DataError) as error:
+        raise DataError(
+            f"{table.source} has {plural(len(rows), 'row')} with a target, of which --test {test} and --validation "
+            f"{validation} cannot be held out; give other parts, more rows, or --test 0 --validation 0 to train on all"
+        ) from error
+    found = iter(dealt)
+    return Parts(next(found), *(next(found) if size else empty for size in (validation, test)))
+
+
+def _by_class(table: Table, target: Target, rows: Features, sizes: dict[str, Any]) -> tuple[Features, ...]:
+    names = target.classes or ()
+    codes = target.encode(table, target.name)[rows]
+    counts = np.bincount(codes, minlength=len(names))
+    rare = (counts > 0) & (counts < 1 + (sizes["test"] > 0) + (sizes["validation"] > 0))
+    alone = rare[codes]
+    if not alone.all():
+        try:
+            training, *held = split(rows[~alone], stratify=codes[~alone], **sizes)
+        except DataError:
+            pass
+        else:
+            if rare.any():
+                said = [f"{shown(names[code])} ({_rows(table, rows[codes == code])})" for code in np.flatnonzero(rare)]
+                more = "; ..." * (len(said) > SHOWN)
+                note(f"trained on, but with too few rows to test on some: {'; '.join(said[:SHOWN])}{more}")
+            return np.concatenate([training, rows[alone]]), *held
+    training, *held = split(rows, **sizes)
+    note("rows are split by chance alone: some class has too few rows to be in every part")
+    unseen = [names[code] for code in np.setdiff1d(codes, target.encode(table, target.name)[training])]
+    if unseen:
+        note(f"no row of these classes came to be trained on, so they are never predicted: {listed(unseen)}")
+    return training, *held
+
+
+def _rows(table: Table, rows: Features) -> str:
+    return f"{plural(len(rows), 'row')}, {'first ' * (len(rows) > 1)}in {table.place(int(rows[0]))}"

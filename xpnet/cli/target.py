@@ -1,0 +1,158 @@
+"""What is predicted: how a column of answers becomes classes or a quantity, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.cli.cells import EXACT, texts
+from xpnet.cli.inputs import Features, scaler
+from xpnet.cli.recognition import are_dates, examples
+from xpnet.cli.tables import Table, listed, plural, shown
+from xpnet.cli.unread import unread_numbers
+from xpnet.errors import DataError
+
+__all__ = ["Target", "learn_target"]
+
+MOST_CLASSES = 20
+"""Different whole numbers up to which a target is taken for classes and not for quantities."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: one of several classes, by name, or a quantity with its scale.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    classes : tuple of str or None
+        None for a quantity.
+    numeric : bool
+        Whether the classes are whole numbers, so that 1, "1" and 1.0 are one class.
+    mean, deviation : float
+        Of the quantity: the network's output is ``(y - mean) / deviation``.
+    """
+
+    name: str
+    classes: tuple[str, ...] | None
+    numeric: bool = False
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def known(self, table: Table, column: str) -> np.ndarray[Any, Any]:
+        """Return which rows have a value in a column of answers, (rows,) of bool."""
+        if self.classes is None or self.numeric:
+            values = table.numbers(column)
+            if values is None:
+                unread = unread_numbers(table, column)
+                remedy = f": {unread}" if unread else ""
+                raise DataError(f"the target {self.name!r} must hold numbers, as in training; it holds text{remedy}")
+            return ~np.isnan(values)
+        return np.asarray([text is not None for text in table.texts(column)])
+
+    def encode(self, table: Table, column: str) -> Features:
+        """Return class indices (rows,), or scaled quantities (rows, 1), of a column; rows without a value get 0.
+
+        Raises
+        ------
+        DataError
+            A class is not known, or a quantity is infinite.
+        """
+        known = self.known(table, column)
+        if self.classes is None:
+            values = np.where(known, table.numbers(column), 0.0)  # type: ignore[arg-type]
+            if np.isinf(values).any():
+                raise DataError(f"the target {self.name!r} of {table.source} must hold finite numbers")
+            return np.asarray(scaler(self.mean, self.deviation).transform(values))[:, None]
+        places = {name: i for i, name in enumerate(self.classes)}
+        labels = texts(table.numbers(column)) if self.numeric else table.texts(column)  # type: ignore[arg-type]
+        strange = {label for label in labels if label is not None and label not in places}
+        if strange:
+            raise DataError(
+                f"the target {self.name!r} of {table.source} has classes that training never saw: "
+                f"{listed(sorted(strange))}; known: {listed(self.classes)}"
+            )
+        return np.asarray([0 if label is None else places[label] for label in labels])
+
+    def decode(self, outputs: Features) -> Features:
+        """Return quantities (rows,) in their own unit from the network's outputs (rows, 1)."""
+        return np.asarray(scaler(self.mean, self.deviation).inverse_transform(outputs.astype(np.float64)[:, 0]))
+
+
+def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, str]:
+    """Return the target, not yet scaled, and the task's reason in words.
+
+    Text means classes; numbers do if they are whole and few.
+
+    Raises
+    ------
+    DataError
+        The column is missing, cannot be what *task* says, or says nothing: one value, or another text in nearly each
+        row.
+    """
+    column = table.column(name)
+    what = f"the target {name!r} of {table.source}"
+    if isinstance(column, np.ndarray) and column.ndim > 1:
+        raise DataError(f"{what} must be one number or text a row; got an array of shape {column.shape}")
+    held = [text for text in table.texts(name) if text is not None]
+    if not held:
+        raise DataError(f"{what} holds no values")
+    values = table.numbers(name)
+    if values is None:
+        return _learn_names(table, name, task, held, what)
+    different = np.unique(values[~np.isnan(values)])
+    if task == "regression":
+        _require_several(map(str, different), len(held), what)
+        return Target(name, None), "as asked"
+    whole = bool(np.all(np.isfinite(different) & (different == np.round(different))))
+    floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
+    # Beyond what float64 tells apart, numbers would make one class of several.
+    numeric = floats or not whole or bool(np.abs(different).max() < EXACT)
+    labels = [str(text) for text in texts(different)] if numeric else sorted(set(held))
+    _require_several(labels, len(held), what)
+    few = whole and len(labels) <= MOST_CLASSES
+    if task == "classification" or few:
+        if not whole:
+            raise DataError(f"{what} holds fractions, so it is no class; leave out --task classification")
+        reason = "as asked" if task != "auto" else f"the target has {len(labels)} different whole numbers"
+        return Target(name, tuple(labels), numeric), reason
+    kind = f"{len(labels)} different whole numbers" if whole else "fractions"
+    return Target(name, None), f"the target has {kind}"
+
+
+def _learn_names(table: Table, name: str, task: str, held: list[str], what: str) -> tuple[Target, str]:
+    """Return a target of classes with names, or raise DataError where texts are no such names."""
+    labels = sorted(set(held))
+    if task == "classification":
+        _require_several(labels, len(held), what)
+        return Target(name, tuple(labels)), "as asked"
+    unread = unread_numbers(table, name)
+    if unread is not None:
+        raise DataError(f"{what} holds {unread}; or take each text as a class with --task classification")
+    if task == "regression":
+        raise DataError(f"{what} holds text ({examples(labels)}), so it is no quantity; leave out --task regression")
+    _require_several(labels, len(held), what)
+    if are_dates(labels):
+        raise DataError(
+            f"{what} holds dates ({examples(labels)}), which are not understood; make numbers of them first"
+        )
+    if len(labels) > max(MOST_CLASSES, len(held) / 2):
+        raise DataError(
+            f"{what} holds {len(labels)} different texts in {plural(len(held), 'row')} ({examples(labels)}), too many "
+            "to be classes; give another --target, or --task classification if they are"
+        )
+    return Target(name, tuple(labels)), "the target is text"
+
+
+def _require_several(values: Iterable[str], rows: int, what: str) -> None:
+    known = set(values)
+    if len(known) < 2:
+        (only,) = known
+        raise DataError(
+            f"{what} must have several values to tell apart; {plural(rows, 'row')} of it "
+            f"{'has' if rows == 1 else 'all have'} {shown(only)}; give another --target, or data with other values"
+        )

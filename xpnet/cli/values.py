@@ -1,0 +1,135 @@
+"""How the texts of options are read; one that means nothing is a usage error."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import shlex
+from collections.abc import Callable, Iterable
+from math import isfinite
+from typing import Any
+
+from xpnet.cli.cells import THOUSANDS
+
+__all__ = [
+    "as_option",
+    "character",
+    "count",
+    "device",
+    "encoding",
+    "names",
+    "part",
+    "positive",
+    "share",
+    "sizes",
+    "spelled",
+    "thousands",
+    "whole",
+]
+
+SPELLED = {"": "none", " ": "space", "'": "apostrophe"}
+"""Values of options that a shell or an eye would lose."""
+
+
+def as_option(option: str, values: Iterable[str]) -> str:
+    """Return an option with texts that :func:`names` reads, quoted for a shell.
+
+    >>> print(as_option("--drop", ["size", "price, net"]), as_option("--missing", ["-x"]))
+    --drop 'size,"price, net"' --missing=-x
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(list(values))
+    value = line.getvalue()
+    return f"{option}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}"
+
+
+def spelled(mark: str) -> str:
+    """Return the value of an option that names a character."""
+    return SPELLED.get(mark) or shlex.quote(mark)
+
+
+def character(text: str) -> str:
+    """Read a delimiter; ``tab``, or a backslash and t, is a tab."""
+    found = "\t" if text in ("\\t", "tab") else text
+    if len(found) != 1 or found in '\r\n"':
+        raise argparse.ArgumentTypeError(f"must be one character, or tab; got {text!r}")
+    return found
+
+
+def thousands(text: str) -> str:
+    """Read what stands between thousands; a space and nothing have names."""
+    found = next((mark for mark, name in SPELLED.items() if name == text), text)
+    if found not in ("", *THOUSANDS):
+        expected = " or ".join(map(spelled, (*THOUSANDS, "")))
+        raise argparse.ArgumentTypeError(f"must be {expected}; got {text!r}")
+    return found
+
+
+def encoding(text: str) -> str:
+    """Read the name of an encoding of text."""
+    try:
+        "".encode(text)
+    except LookupError:
+        raise argparse.ArgumentTypeError(f"must be one that Python knows, such as cp1252; got {text!r}") from None
+    return text
+
+
+def count(text: str) -> int:
+    """Read an integer from 1 on."""
+    return _integer(text, 1)
+
+
+def whole(text: str) -> int:
+    """Read an integer from 0 on."""
+    return _integer(text, 0)
+
+
+def positive(text: str) -> float:
+    """Read a finite number above 0."""
+    return _real(text, lambda value: value > 0, "a number above 0")
+
+
+def share(text: str) -> float:
+    """Read a number in [0, 1)."""
+    return _real(text, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+
+
+def part(text: str) -> float | int:
+    """Read a part of the rows: a count, or a share with a point."""
+    return share(text) if "." in text else whole(text)
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Read integers from 1 on, with commas between; an empty text is none."""
+    return tuple(count(size) for size in text.split(",")) if text else ()
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read texts with commas between; one that has a comma itself stands in double quotes."""
+    return tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row if name.strip())
+
+
+def device(text: str) -> Any:
+    """Read a device: a number, or a name."""
+    return int(text) if text.isdecimal() else text
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least {least}; got {text!r}")
+    return value
+
+
+def _real(text: str, allowed: Callable[[float], bool], expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value) or not allowed(value):
+        raise argparse.ArgumentTypeError(f"must be {expected}; got {text!r}")
+    return value

@@ -159,6 +159,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "xpnet", "info"], stdout=full, stderr=subprocess.PIPE, timeout=120, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"xpnet info: cannot read or write: No space left on device\n")
+
+
 GPU = BackendInfo("cupy", "14.0", ("0: H100, 80.0 GiB", "1: H100, 80.0 GiB"))
 
 

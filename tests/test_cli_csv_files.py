@@ -58,6 +58,7 @@ def test_csv_without_a_header_or_with_another_delimiter(tmp_path: Path) -> None:
         (b'a\nx\n"1\n', "line 3 of .* begins what is no row of CSV .unexpected end of data.; close its quotes"),
         (b"a\n" + b"1" * 200_000 + b"\n", "line 2 of .* begins what is no row of CSV .field larger than"),
         (b'[{"a": 1}]', "looks like JSON, which is not read here; write it as CSV"),
+        (b"a,b\n1,\0\n", "it has zero bytes, as no text has"),
         (b" <!DOCTYPE html><p>404", "looks like a page of HTML or XML"),
         (b"\x1f\x8b\x08broken", "cannot read|damaged"),
         (gzip.compress(b"a,b\n" + bytes(range(32, 127)) * 99)[:-20], "damaged|cannot read"),

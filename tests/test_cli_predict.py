@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import subprocess
@@ -113,15 +114,30 @@ def test_predict_writes_files_and_json(shell: Shell) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["answers.csv", "shop.csv", "shop.safetensors"]
 
 
+def piped(content: bytes) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "xpnet", "predict", "shop.safetensors", "-"]
+    return subprocess.run(command, input=content, capture_output=True, timeout=120, check=False)
+
+
 def test_the_shell_reads_pipes(shell: Shell) -> None:
     trained(shell)
-    expected = shell("predict", "shop.safetensors", "shop.csv").out
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "predict", "shop.safetensors", "-"],
-        input=Path("shop.csv").read_bytes(), capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode().splitlines() == expected.splitlines()
+    expected = shell("predict", "shop.safetensors", "shop.csv").out.splitlines()
+    content = Path("shop.csv").read_bytes()
+    for written in (content, gzip.compress(content), content.decode().encode("utf-16")):
+        done = piped(written)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.decode().splitlines() == expected
+
+
+def test_pipes_of_other_things_are_told(shell: Shell) -> None:
+    trained(shell)
+    for start in (b"PAR1", b"\x93NUMPY", b"PK\x03\x04"):
+        done = piped(start + b"...")
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.startswith(
+            b"xpnet predict: standard input must be CSV; a file of another kind is to be given"
+        )
+    assert b"standard input is empty" in piped(b"").stderr
 
 
 def test_rows_without_an_answer_are_left_out(shell: Shell) -> None:

@@ -70,4 +70,6 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, XpnetError):
         return text
+    if isinstance(error, OSError) and error.strerror:  # a full disk behind standard output
+        return f"cannot read or write{f' {error.filename}' if error.filename else ''}: {error.strerror}"
     return f"unexpected {type(error).__name__}: {text} (xpnet --traceback ... shows where)"

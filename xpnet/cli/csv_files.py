@@ -87,9 +87,16 @@ def _elsewise(error: UnicodeError) -> str:
     before, after = error.object[: error.start], error.object[error.start :]
     line = before[before.rfind(b"\n") + 1 :] + after.split(b"\n")[0]
     if b"\0" in line:
-        return " but has zero bytes, as UTF-16 does; give --encoding utf-16-le or utf-16-be"
+        return f": {_zeros(line.count(0), len(line))}"
     text = line.decode("cp1252", "replace").strip()
     return f"; with --encoding cp1252, that of Windows and Excel in the West, it says {text!r:.60}; or convert it"
+
+
+def _zeros(count: int, size: int) -> str:
+    """Return what so many zero bytes in a text of that size say: in UTF-16, every other one is, for Latin letters."""
+    if count * 3 < size:
+        return "it has zero bytes, as no text has"
+    return "it has zero bytes, as UTF-16 does; give --encoding utf-16-le or utf-16-be"
 
 
 def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
@@ -123,7 +130,7 @@ def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
 def _require_text(lines: list[str], source: str) -> None:
     start = "".join(lines)[:1000]
     if "\0" in start:
-        raise DataError(f"{source} has zero bytes, as UTF-16 does; give --encoding utf-16-le or utf-16-be")
+        raise DataError(f"{source} cannot be read: {_zeros(start.count(chr(0)), len(start))}")
     for pattern, kind in OTHERS.items():
         if re.match(pattern, start, re.IGNORECASE):
             raise DataError(f"{source} looks like {kind}, which is not read here; write it as CSV")

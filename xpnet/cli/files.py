@@ -58,7 +58,7 @@ def read_table(path: str, dialect: Dialect | None = None) -> Table:
     dialect = dialect or Dialect()
     if path == "-":
         with _reading("standard input"):
-            return read_csv(sys.stdin.buffer, "standard input", dialect)  # type: ignore[arg-type]
+            return _read_stream(sys.stdin.buffer, dialect)  # type: ignore[arg-type]
     with _reading(path), open(path, "rb") as file:
         return replace(_read(path, file, dialect), notation=dialect.notation)
 
@@ -78,6 +78,14 @@ def read_labels(path: str, rows: int, source: str) -> Column:
     if np.shape(found) != (rows,):  # type: ignore[arg-type]
         raise DataError(f"{path} must hold one label for each of the {rows} rows of {source}; got {np.shape(found)}")  # type: ignore[arg-type]
     return found
+
+
+def _read_stream(stream: io.BufferedReader, dialect: Dialect) -> Table:
+    start = stream.peek(4)[:4]
+    if start in (PARQUET_MAGIC, NPY_MAGIC, *ZIP_MAGICS):
+        raise DataError("standard input must be CSV; a file of another kind is to be given by its name")
+    packed = start[:2] == GZIP_MAGIC
+    return read_csv(gzip.GzipFile(fileobj=stream) if packed else stream, "standard input", dialect)
 
 
 def _read(path: str, file: io.BufferedReader, dialect: Dialect) -> Table:

@@ -105,7 +105,7 @@ def test_what_cannot_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (str(tmp_path / "empty.safetensors"),): "before it knew its inputs",
         (str(tmp_path / "missing"),): "missing",
         ("4,3", "--only", "numpyy"): "did you mean 'numpy'",
-        ("4,0,3",): "cannot read 4,0,3",
+        ("4,0,3",): "no file 4,0,3; a shape is inputs, hidden units and outputs, such as 784,256,10",
     }.items():
         assert main(["bench", *arguments]) == 1
         (line,) = capsys.readouterr().err.splitlines()

@@ -133,3 +133,9 @@ def test_a_wrong_encoding_is_named(tmp_path: Path) -> None:
         read_table(csv_file(tmp_path, "größe\n1\n".encode()), Dialect(encoding="ascii"))
     with pytest.raises(xpnet.DataError, match=r"no text in utf-16.*give another --encoding"):
         read_table(csv_file(tmp_path, b"abc\n1\n2\n"), Dialect(encoding="utf-16"))
+
+
+def test_a_column_that_is_not_there_for_want_of_a_separator(tmp_path: Path) -> None:
+    table = read_table(csv_file(tmp_path, "a b\n1 2\n"))
+    with pytest.raises(xpnet.DataError, match="no column 'kind'; it has: a b; give --delimiter if these are several"):
+        table.column("kind")

@@ -71,5 +71,5 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(
     monkeypatch.setattr(Network, "predict", None)
     monkeypatch.setattr("os.access", lambda path, mode: False)  # to root, every folder can be written to
     done = shell("train", "shop.csv", "--target", "grade", "--out", "there.safetensors")
-    fails(done, "cannot write there.safetensors: you may not write in the folder .; give another --out")
+    fails(done, "cannot write there.safetensors: you may not write in the folder .; name another")
     fails(shell("predict", "m.safetensors", "shop.csv", "--out", "a.csv"), "cannot write a.csv")

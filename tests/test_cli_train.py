@@ -118,3 +118,7 @@ def test_an_absent_backend(shell: Shell) -> None:
     done = shell("train", "shop.csv", "--target", "grade", "--drop", "price", "--backend", "numpyy", "--quiet")
     assert done.status == 1
     assert "did you mean 'numpy'" in done.err.splitlines()[-1]
+
+
+def test_data_that_is_a_folder(shell: Shell) -> None:
+    fails(shell("train", ".", "--target", "grade"), "cannot read .: Is a directory")

@@ -99,6 +99,12 @@ def test_a_comma_that_may_be_either_is_told_with_both() -> None:
     assert unread.remedy == ("give --decimal , to read '1,234' as 1.234 or --thousands , to read '1,234' as 1234")
 
 
+def test_the_examples_are_numbers() -> None:
+    unread = unread_numbers(table(["---", *(f"{i},5" for i in range(20))]), "a")
+    assert unread is not None
+    assert unread.examples == "'0,5', '1,5', ..."
+
+
 def test_words_between_numbers_are_told_with_their_rows() -> None:
     cells = [f"{i}.5" for i in range(40)] + ["-", "unknown, yet", "-"]
     unread = unread_numbers(table(cells), "a")

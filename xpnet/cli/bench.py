@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpnet.backend import available_backends
@@ -93,6 +94,8 @@ def _network(text: str, dtype: str | None) -> Network:
     from xpnet.network import Network
 
     if not SHAPE.fullmatch(text):
+        if not Path(text).exists():
+            raise DataError(f"there is no file {text}; a shape is inputs, hidden units and outputs, such as 784,256,10")
         network = load(text)
         return network if dtype is None else network.to("numpy", dtype=dtype)
     inputs, *hidden, outputs = sizes(text)

@@ -181,9 +181,10 @@ def learn_input(table: Table, name: str, rows: Features, categorical: bool = Fal
     column = table.column(name)
     if isinstance(column, np.ndarray) and column.ndim > 1:
         return _learn_block(column, table, name, rows)
-    if categorical or table.numbers(name) is None:
+    everything = None if categorical else table.numbers(name)
+    if everything is None:
         return _learn_category(table, name, categorical)
-    everything = _finite(table, name)
+    _require_no_infinity(everything, table, name)
     values = everything[rows]
     gaps = np.isnan(values)
     if gaps.all():
@@ -240,10 +241,14 @@ def _finite(table: Table, name: str) -> Features:
     values = table.numbers(name) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
     if values is None:
         raise DataError(f"column {name!r} must hold numbers; got {_first_text(table, name)}")
+    _require_no_infinity(values, table, name)
+    return values
+
+
+def _require_no_infinity(values: Features, table: Table, name: str) -> None:
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
         raise DataError(f"column {name!r} must hold finite numbers; got {values[row]} in {table.place(row)}")
-    return values
 
 
 def _first_text(table: Table, name: str) -> str:

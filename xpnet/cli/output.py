@@ -45,9 +45,9 @@ def refuse_overwriting(path: Path, force: bool) -> None:
     if not path.parent.is_dir():
         raise DataError(f"there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
-        raise DataError(f"cannot write {path}: you may not write in the folder {path.parent}; give another --out")
+        raise DataError(f"cannot write {path}: you may not write in the folder {path.parent}; name another")
     if path.exists() and not force:
-        raise DataError(f"{path} exists; give --force to replace it, or another --out")
+        raise DataError(f"{path} exists; give --force to replace it, or another name")
 
 
 @contextmanager

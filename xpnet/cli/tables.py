@@ -44,7 +44,8 @@ class Table:
         if name not in self.columns:
             near = difflib.get_close_matches(name, self.columns, n=1)
             meant = f"did you mean {near[0]!r}? " if near else ""
-            raise DataError(f"{self.source} has no column {name!r}; {meant}it has: {listed(self.columns)}")
+            several = "; give --delimiter if these are several" if len(self.columns) == 1 and not near else ""
+            raise DataError(f"{self.source} has no column {name!r}; {meant}it has: {listed(self.columns)}{several}")
         return self.columns[name]
 
     def numbers(self, name: str) -> Array | None:

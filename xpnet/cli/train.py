@@ -153,9 +153,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _default_out(data: str) -> Path:
-    if data == "-":
-        return Path(f"model{SUFFIX}")
-    return Path(Path(data).name.removesuffix(".gz")).with_suffix(SUFFIX)
+    name = "" if data == "-" else Path(data).name.removesuffix(".gz")
+    return Path(name or "model").with_suffix(SUFFIX)
 
 
 def _scaled(table: Table, target: Target, rows: Features) -> Target:

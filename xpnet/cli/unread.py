@@ -63,7 +63,7 @@ def require_read(table: Table, names: Iterable[str]) -> None:
 
     Silently they would be categories, and each number a world of its own.
     """
-    texts = [name for name in names if not isinstance(table.column(name), np.ndarray)]
+    texts = [name for name in names if not isinstance(table.column(name), np.ndarray) and table.numbers(name) is None]
     found = {name: unread for name in texts if (unread := unread_numbers(table, name)) is not None}
     alike: dict[tuple[str, str], list[str]] = {}
     for name, unread in found.items():
@@ -89,7 +89,8 @@ def unread_numbers(table: Table, name: str) -> Unread | None:
         return None
     options, change = _change(cells, notation)
     if options:
-        return Unread("numbers in another notation", options, examples(strange), f"give {change}")
+        shown = examples([cell for cell in strange if any(map(str.isdigit, cell))])
+        return Unread("numbers in another notation", options, shown, f"give {change}")
     words = [text for text in counts if not _is_number(text, notation)]
     if len(words) <= MOST_WORDS and len(cells) - len(words) > MOST_CATEGORIES_OF_NUMBERS:
         option = as_option("--missing", words)

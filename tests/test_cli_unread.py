@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_several_columns_are_told_at_once(shell: Shell) -> None:
     assert done.json()["columns"]["categories"] == ["a", "b, c", "d"]
 
 
-def table(cells: list[str], **notation: str) -> Table:
+def table(cells: list[str], **notation: Any) -> Table:
     return Table("t.csv", {"a": list(cells)}, range(2, 2 + len(cells)), notation=Notation(**notation))  # type: ignore[arg-type]
 
 
@@ -112,6 +113,9 @@ def test_words_between_numbers_are_told_with_their_rows() -> None:
         "numbers and words ('-' in 2 rows, 'unknown, yet' in 1 row; the first in line 42 of t.csv): "
         """correct them, or give --missing='-,"unknown, yet"' if they stand for missing values"""
     )
+    unread = unread_numbers(table(cells, missing=("-",)), "a")
+    assert unread is not None
+    assert unread.options == """--missing='-,"unknown, yet"'""", "what was given before, too"
 
 
 @pytest.mark.parametrize(

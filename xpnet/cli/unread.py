@@ -93,7 +93,7 @@ def unread_numbers(table: Table, name: str) -> Unread | None:
         return Unread("numbers in another notation", options, shown, f"give {change}")
     words = [text for text in counts if not _is_number(text, notation)]
     if len(words) <= MOST_WORDS and len(cells) - len(words) > MOST_CATEGORIES_OF_NUMBERS:
-        option = as_option("--missing", words)
+        option = as_option("--missing", [*notation.missing, *words])
         places = f"the first in {table.place(table.texts(name).index(words[0]))}"
         rows = ", ".join(f"{word!r} in {plural(counts[word], 'row')}" for word in words)
         remedy = f"correct them, or give {option} if they stand for missing values"

@@ -128,7 +128,15 @@ def test_encodings_that_have_to_be_given(tmp_path: Path, encoding: str) -> None:
     assert (found["where"][-1], len(found["number"])) == ("ö", 3000)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_a_mark_is_no_part_of_the_first_name(tmp_path: Path, encoding: str) -> None:
+    path = csv_file(tmp_path, "\ufeffa,b\n1,2\n".encode(encoding))
+    assert list(read_table(path, Dialect(encoding=encoding)).columns) == ["a", "b"]
+
+
 def test_a_wrong_encoding_is_named(tmp_path: Path) -> None:
+    with pytest.raises(xpnet.DataError, match=r"no text in cp1252 \(.*0x81.*\); give another --encoding"):
+        read_table(csv_file(tmp_path, b"a\n\x81\n"), Dialect(encoding="cp1252"))
     with pytest.raises(xpnet.DataError, match="no text in ascii; with --encoding cp1252"):
         read_table(csv_file(tmp_path, "größe\n1\n".encode()), Dialect(encoding="ascii"))
     with pytest.raises(xpnet.DataError, match=r"no text in utf-16.*give another --encoding"):

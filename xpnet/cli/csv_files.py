@@ -25,6 +25,9 @@ LOOKED_AT = 20
 
 BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
+WESTERN = "cp1252"
+"""The encoding that a text in another one than Unicode most likely has."""
+
 QUOTED = re.compile(r'"[^"]*(?:"|\Z)')
 
 OTHERS = {
@@ -71,7 +74,7 @@ def read_csv(file: io.BufferedReader | GzipFile, source: str, dialect: Dialect) 
         return replace(_read(text, source, dialect), notation=dialect.notation)
     except UnicodeError as error:
         name = "UTF-8" if dialect.encoding is None and encoding == "utf-8-sig" else encoding
-        raise DataError(f"{source} is no text in {name}{_elsewise(error)}") from error
+        raise DataError(f"{source} is no text in {name}{_elsewise(error, encoding)}") from error
     finally:
         text.detach()  # else standard input would be closed with it
 
@@ -80,16 +83,16 @@ def _encoding(start: bytes) -> str:
     return next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8-sig")
 
 
-def _elsewise(error: UnicodeError) -> str:
+def _elsewise(error: UnicodeError, encoding: str) -> str:
     """Return what stands where a text cannot be decoded, and what to do."""
-    if not isinstance(error, UnicodeDecodeError):
+    if not isinstance(error, UnicodeDecodeError) or encoding.lower() == WESTERN:
         return f" ({error}); give another --encoding"
     before, after = error.object[: error.start], error.object[error.start :]
     line = before[before.rfind(b"\n") + 1 :] + after.split(b"\n")[0]
     if b"\0" in line:
         return f": {_zeros(line.count(0), len(line))}"
-    text = line.decode("cp1252", "replace").strip()
-    return f"; with --encoding cp1252, that of Windows and Excel in the West, it says {text!r:.60}; or convert it"
+    text = line.decode(WESTERN, "replace").strip()
+    return f"; with --encoding {WESTERN}, that of Windows and Excel in the West, it says {text!r:.60}; or convert it"
 
 
 def _zeros(count: int, size: int) -> str:
@@ -101,6 +104,7 @@ def _zeros(count: int, size: int) -> str:
 
 def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
     first = list(islice(stream, LOOKED_AT))
+    first[:1] = [line.removeprefix("\ufeff") for line in first[:1]]  # left there where the encoding was given
     _require_text(first, source)
     separator = dialect.delimiter or _separator(first)
     reader = csv.reader(chain(first, stream), delimiter=separator, strict=True)

@@ -97,17 +97,18 @@ class Category:
         """Return (rows, width); DataError where a text is none of those known."""
         places = {value: i for i, value in enumerate(self.values)}
         found = table.texts(self.name)
-        strange = {
-            text: row for row, text in reversed(list(enumerate(found))) if text is not None and text not in places
-        }
+        strange: dict[str, int] = {}
+        for row, text in enumerate(found):
+            if text is not None and text not in places:
+                strange.setdefault(text, row)
         if strange:
             raise DataError(self._unknown(strange, table))
         codes = [-1 if text is None else places[text] for text in found]
         return np.asarray(np.asarray(codes)[:, None] == np.arange(self.width))
 
     def _unknown(self, strange: Mapping[str, int], table: Table) -> str:
-        """Say which texts are not known, from the row that each is in first."""
-        text, row = min(strange.items(), key=lambda entry: entry[1])
+        """Say which texts are not known, by the row in which each is first, the very first in front."""
+        text, row = next(iter(strange.items()))
         near = difflib.get_close_matches(text.lower(), {value.lower(): value for value in self.values}, n=1)
         meant = next((value for value in self.values if near and value.lower() == near[0]), None)
         others = f", and {plural(len(strange) - 1, 'other text')} that it never saw either" if len(strange) > 1 else ""

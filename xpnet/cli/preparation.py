@@ -157,13 +157,10 @@ def learn_inputs(
     inputs: list[Input] = []
     left_out: dict[str, str] = {}
     for name in names:
-        rows_there = len(table.columns[name])
-        fits = rows_there == expected
-        found = (
-            learn_input(table, name, rows, name in categorical)
-            if fits
-            else (f"it has {plural(rows_there, 'row')}, the target {expected}")
-        )
+        length = len(table.columns[name])
+        found: Input | str = f"it has {plural(length, 'row')}, the target {expected}"
+        if length == expected:
+            found = learn_input(table, name, rows, name in categorical)
         if isinstance(found, str):
             left_out[name] = found
         else:

@@ -35,6 +35,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         (b"%PDF-1.7", "is a PDF"),
         (b"\x80\x04\x95....", "is a pickle, which could run code"),
         (b"\x93NUMPY\x01\x00broken", "damaged"),
+        (b"\x93NUMPY\x01\x00\x06\x00{'a': ", "damaged"),
         (b"PK\x03\x04 no archive", "damaged"),
     ],
 )

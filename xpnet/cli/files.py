@@ -114,6 +114,7 @@ def _read(path: str, file: io.BufferedReader, dialect: Dialect) -> Table:
 @contextmanager
 def _reading(source: str) -> Iterator[None]:
     """Turn what a file's reader raises into one error that names the file."""
+    import tokenize
     import zipfile
     import zlib
 
@@ -123,7 +124,7 @@ def _reading(source: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise DataError(f"cannot read {source}: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, EOFError, tokenize.TokenError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{source} is damaged, or of no kind that is read here: {error}") from error
 
 

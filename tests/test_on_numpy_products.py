@@ -73,7 +73,7 @@ def test_shapes_that_do_not_fit_are_refused_as_numpy_does():
 @needs_mkl
 def test_plans_call_it_and_give_the_same_bits(plain_numpy):  # noqa: F811
     layers = [xpnet.Dense(700), "relu", xpnet.Dense(500), "relu", xpnet.Dense(3)]
-    compiled = Compiled(lambda x, w: (x @ w) * 2.0)
+    compiled = Compiled(lambda x, w: products.matmul(x, w) * 2.0)
     x, w = pair(200, 100, 60)
     for _ in range(3):
         np.testing.assert_array_equal(compiled(x, w), products.matmul(x, w) * 2.0)
@@ -113,6 +113,92 @@ def test_the_gradient_of_few_units_is_computed_transposed():
         np.testing.assert_array_equal(compiled(x, dy), wanted)
     (plan,) = compiled._local.plans.values()
     assert re.search(r"(a\d+) = x1\.T @ v\d+\.T", plan.source)
+
+
+@needs_mkl
+def test_what_asks_numpy_itself_gets_numpys_numbers_from_the_first_call_on():
+    compiled = Compiled(lambda x, w: (x @ w, np.sum(x, axis=0), products.matmul(x, w), products.sum(x, axis=0)))
+    x, w = pair(128, 784, 512)
+    assert products.suits(x, w)
+    assert products.sums(x, 0)
+    wanted = x @ w, np.sum(x, axis=0), products.matmul(x, w), products.sum(x, axis=0)
+    assert not np.array_equal(wanted[1], wanted[3])
+    for _ in range(3):
+        for found, expected in zip(compiled(x, w), wanted, strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert list(compiled._local.plans.values()) != [None]
+
+
+@needs_mkl
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(128, 512), (8192, 2), (60_000, 10), (1000, 100), (2, 8192)], ids=str)
+def test_sums_down_columns_are_within_their_bound(shape, dtype):
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    assert products.sums(x, 0)
+    bound = shape[0] * np.finfo(dtype).eps * np.abs(x).sum(axis=0, dtype="longdouble")
+    for keepdims in (False, True):
+        for axis in (0, (0,)):
+            total = products.sum(x, axis=axis, keepdims=keepdims)
+            assert total.dtype == dtype
+            assert total.shape == np.sum(x, axis=axis, keepdims=keepdims).shape
+            assert np.all(np.abs(total - x.sum(axis=0, dtype="longdouble")) <= bound)
+            np.testing.assert_array_equal(products.mean(x, axis=axis, keepdims=keepdims), total / shape[0])
+
+
+@needs_mkl
+def test_sums_do_not_depend_on_where_the_table_lies():
+    x = np.random.default_rng(0).normal(size=(1000, 100)).astype("float32")
+    wanted = products.sum(x, axis=0)
+    for offset in range(1, 17, 5):
+        moved = np.empty(x.size + 16, x.dtype)[offset : offset + x.size].reshape(x.shape)
+        moved[...] = x
+        np.testing.assert_array_equal(products.sum(moved, axis=0), wanted)
+
+
+@needs_mkl
+def test_plans_sum_columns_to_the_same_bits_where_the_result_is_wanted():
+    def function(x, xp):
+        y = x * 2.0
+        total, mean = xp.sum(y, axis=0), xp.mean(y, axis=0, keepdims=True)
+        return y - mean, xp.concat([total, xp.reshape(mean, (-1,))])
+
+    mkl = xpnet.open_backend("numpy").xp
+    compiled = Compiled(lambda x: function(x, mkl))
+    for i in range(3):
+        x = np.random.default_rng(i).normal(size=(600, 90)).astype("float32")
+        for found, expected in zip(compiled(x), function(x, mkl), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    (plan,) = compiled._local.plans.values()
+    assert len(re.findall(r"cblas_sgemm\(.*\)  # a\d+ = a\d+ @ a\d+", plan.source)) == 2, plan.source
+
+
+@pytest.mark.parametrize(
+    ("x", "axis"),
+    [
+        (np.ones((10, 40), "float32"), 0),
+        (np.ones((300, 400), "int32"), 0),
+        (np.ones((300, 400), ">f8"), 0),
+        (np.ones((300, 400), "float32"), 1),
+        (np.ones((300, 400), "float32"), None),
+        (np.ones((300, 400), "float32").T, 0),
+        (np.ones((600, 400), "float32")[::2], 0),
+        (np.ones((90_000, 1), "float32"), 0),
+        (np.ones((90_000,), "float32"), 0),
+        (np.ones((30, 40, 50), "float32"), 0),
+    ],
+    ids="small integers foreign rows all transposed strided column vector stacked".split(),
+)
+def test_sums_that_mkl_is_not_asked_for_are_numpys(x, axis):
+    assert not products.sums(x, axis)
+    np.testing.assert_array_equal(products.sum(x, axis=axis), np.sum(x, axis=axis))
+    np.testing.assert_array_equal(products.mean(x, axis=axis), np.mean(x, axis=axis))
+
+
+@needs_mkl
+def test_a_sum_of_a_type_of_its_own_is_numpys():
+    x = np.random.default_rng(0).normal(size=(600, 90)).astype("float32")
+    found = products.sum(x, axis=0, dtype=np.float64)
+    np.testing.assert_array_equal(found, np.sum(x, axis=0, dtype=np.float64))
 
 
 @needs_mkl

@@ -18,7 +18,7 @@ needs_team = pytest.mark.skipif(
 def planned(rows, monkeypatch):
     """Return the written function of two operations on so many rows of 512."""
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    compiled = Compiled(lambda x, b: np.maximum(x @ np.eye(512, dtype="float32") + b, 0.0))
+    compiled = Compiled(lambda x, b: np.maximum(products.matmul(x, np.eye(512, dtype="float32")) + b, 0.0))
     x, b = np.random.default_rng(0).normal(size=(rows, 512)).astype("float32"), np.ones(512, "float32")
     for _ in range(4):
         found = compiled(x, b)
@@ -42,7 +42,7 @@ def test_sums_down_columns_stay_with_one_thread(monkeypatch):
     monkeypatch.setattr(team, "size", lambda: 2)
 
     def function(x):
-        y = x @ np.eye(512, dtype="float32") * 2.0
+        y = products.matmul(x, np.eye(512, dtype="float32")) * 2.0
         return y, np.sum(y, axis=0)
 
     compiled, x = Compiled(function), np.random.default_rng(0).normal(size=(600, 512)).astype("float32")

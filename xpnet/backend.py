@@ -100,7 +100,7 @@ class Backend:
     dtype : str
         ``"float32"`` or ``"float64"``: the type of parameters, activations and gradients.
     asarray : callable
-        ``asarray(values, dtype=None)``: host (or DLPack) array to the device. The only way in.
+        ``asarray(values, dtype=None)``: host (or DLPack) array to the device, in C's order. The only way in.
     to_numpy : callable
         Device array to a NumPy array. The only way out; it waits for the device.
     compile : callable

@@ -47,7 +47,7 @@ def open(device: object, dtype: str) -> Backend:
         with place:
             if not isinstance(values, cupy.ndarray | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = cupy.from_dlpack(values)
-            return cupy.asarray(values, dtype=dtype)
+            return cupy.asarray(values, dtype=dtype, order="C")
 
     @explained
     def synchronize() -> None:

@@ -35,19 +35,24 @@ def open(device: object, dtype: str) -> Backend:
 
 
 class _WithMKL:
-    """NumPy, with MKL's products."""
+    """NumPy, with MKL's products and sums."""
 
     matmul = staticmethod(products.matmul)
+    mean = staticmethod(products.mean)
+    sum = staticmethod(products.sum)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
 
 def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
-    """Take host values as they are, and another library's array through DLPack."""
+    """Take host values in C's order, and another library's array through DLPack.
+
+    BLAS adds the terms of a product in another order where a matrix lies in Fortran's order or in strides.
+    """
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
         values = np.from_dlpack(values)
-    return np.asarray(values, dtype=dtype)
+    return np.asarray(values, dtype=dtype, order="C")
 
 
 def version() -> str:

@@ -1,9 +1,10 @@
-"""Products of large matrices by Intel's MKL, where the extra ``mkl`` has installed it beside NumPy.
+"""Products of large matrices, and sums of long columns, by Intel's MKL, where the extra ``mkl`` has installed it.
 
 NumPy's wheels bring OpenBLAS, whose products of middle size are a third slower on many processors. MKL is called
 through the C interface that all BLAS libraries share. The same shapes give the same bits, wherever the matrices lie,
 but other bits than OpenBLAS's: each is within n epsilon |a| |b| of the exact product, n the number of terms of a sum
-(Higham 2002, section 3.5).
+(Higham 2002, section 3.5). The sums down the columns of a table, a layer's bias gradients, are its product with a row
+of ones, on as many threads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,28 @@ import numpy as np
 if TYPE_CHECKING:
     from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["available", "call", "loaded", "matmul", "multiply", "suits", "turns"]
+__all__ = [
+    "available",
+    "call",
+    "column_sums",
+    "loaded",
+    "matmul",
+    "mean",
+    "multiply",
+    "ones",
+    "product",
+    "suits",
+    "sum",
+    "sums",
+    "turns",
+]
 
 MIN_TERMS = 1 << 18
 """Multiplications from which MKL is asked: a product of some 5 us, of which calling a C function from Python is a
 small part."""
+
+MIN_SUMMED = 1 << 14
+"""Elements of a table from which MKL sums its columns."""
 
 NARROW, LONGER, DEEPER = 128, 6, 12
 """Columns up to which a product of a transposed matrix, the gradient of a layer's few units, is narrow; rows of it,
@@ -64,7 +82,7 @@ def routine(kind: str) -> Callable[..., None]:
     return found
 
 
-def suits(a: Host, b: Host) -> bool:
+def suits(a: Any, b: Any) -> bool:
     """Say whether MKL multiplies these two: large matrices of one floating type, each contiguous or transposed."""
     if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd" or not a.dtype.isnative:
         return False
@@ -77,6 +95,14 @@ def turns(a: Host, b: Host) -> bool:
     """Say whether ``b.T @ a.T`` is computed instead, of two that suit, and transposed."""
     (rows, terms), columns = a.shape, b.shape[1]
     return not a.flags.c_contiguous and columns <= NARROW and rows >= LONGER * columns and terms >= DEEPER * columns
+
+
+def sums(table: Any, axis: Any) -> bool:
+    """Say whether MKL sums over this axis: down the columns of a large table of one floating type."""
+    if axis not in (0, (0,)) or not hasattr(table, "flags") or table.ndim != 2 or table.shape[1] < 2:
+        return False
+    kind = table.dtype
+    return table.size >= MIN_SUMMED and kind.char in "fd" and kind.isnative and bool(table.flags.c_contiguous)
 
 
 def call(a: Host, b: Host, out: Host) -> tuple[Any, ...]:
@@ -94,9 +120,7 @@ def arguments(a: Host, b: Host, *places: Any) -> tuple[Any, ...]:
 
 
 def multiply(a: Host, b: Host, out: Host) -> Host:
-    """Write ``a @ b`` into *out*."""
-    if not suits(a, b):
-        return np.dot(a, b, out)
+    """Write ``a @ b``, of two that suit, into *out*."""
     if turns(a, b):
         np.copyto(out, multiply(b.T, a.T, np.empty(out.shape[::-1], dtype=out.dtype)).T)
     else:
@@ -104,8 +128,56 @@ def multiply(a: Host, b: Host, out: Host) -> Host:
     return out
 
 
+def recordable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an array that takes notes note this function, as NumPy's functions do."""
+
+    @wraps(function)
+    def ask(*arguments: Any) -> Any:
+        for argument in arguments:
+            if not isinstance(argument, np.ndarray) and hasattr(argument, "__array_function__"):
+                return argument.__array_function__(ask, (type(argument),), arguments, {})
+        return function(*arguments)
+
+    return ask
+
+
+@recordable
+def product(a: Any, b: Any) -> Any:
+    """Return MKL's ``a @ b`` of two that suit."""
+    return multiply(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
+
+
+@lru_cache(maxsize=16)
+def ones(rows: int, kind: str) -> Host:
+    """Return the row of ones by which a table of so many rows is multiplied."""
+    return np.ones((1, rows), dtype=kind)
+
+
+@recordable
+def column_sums(table: Any, keepdims: bool) -> Any:
+    """Return MKL's sums down the columns of a table that suits."""
+    out = np.empty((1, table.shape[1]), dtype=table.dtype)
+    routine(table.dtype.char)(*call(ones(len(table), table.dtype.char), table, out))
+    return out if keepdims else out[0]
+
+
 def matmul(a: Any, b: Any, /) -> Any:
     """Return ``a @ b``, the Array API's ``matmul``."""
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and suits(a, b):
-        return multiply(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
+    if hasattr(a, "flags") and hasattr(b, "flags") and suits(a, b):
+        return product(a, b)
     return np.matmul(a, b)
+
+
+def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """Return the Array API's ``sum``."""
+    if dtype is None and sums(x, axis):
+        return column_sums(x, keepdims)
+    other = {} if dtype is None else {"dtype": dtype}  # an array that takes notes knows no types
+    return np.sum(x, axis=axis, keepdims=keepdims, **other)
+
+
+def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the Array API's ``mean``."""
+    if sums(x, axis):
+        return column_sums(x, keepdims) / x.shape[0]
+    return np.mean(x, axis=axis, keepdims=keepdims)

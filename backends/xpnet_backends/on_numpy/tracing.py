@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from xpnet_backends.on_numpy import products
+
 __all__ = ["Node", "NotTraceable", "Traced", "record"]
 
 Host = np.ndarray[Any, Any]
@@ -28,8 +30,8 @@ class NotTraceable(Exception):
 class Node:
     """One recorded value: how it was made, of what, and what it was.
 
-    ``kind`` is "input", "view" (shares memory with ``args[0]``), "ufunc", "reduce", "astype", "where", "join"
-    (concat or stack of 0-d arrays), or "call" (anything else). Arguments are nodes or constants.
+    ``kind`` is "input", "view" (shares memory with ``args[0]``), "ufunc", "reduce", "astype", "where", "product"
+    (MKL's), "join" (concat or stack of 0-d arrays), or "call" (anything else). Arguments are nodes or constants.
     """
 
     __slots__ = ("args", "function", "kind", "options", "value")
@@ -86,6 +88,11 @@ class Traced(NDArrayOperatorsMixin):
     def dtype(self) -> Any:
         """The type of an element."""
         return self.node.value.dtype
+
+    @property
+    def flags(self) -> Any:
+        """The order in memory."""
+        return self.node.value.flags
 
     @property
     def device(self) -> str:
@@ -226,6 +233,13 @@ def _mean(self: Traced, x: Traced, axis: Any = None, *, keepdims: bool = False) 
     return total / (x.size / max(total.size, 1))
 
 
+def _product(function: Callable[..., Any]) -> Callable[..., Any]:
+    def lower(self: Traced, *arguments: Any) -> Any:
+        return self._apply("product", function, arguments, {})
+
+    return lower
+
+
 def _astype(self: Traced, x: Traced, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     if not copy and x.dtype == dtype:
         return x
@@ -273,4 +287,6 @@ _LOWER: dict[Any, Callable[..., Any]] = {
     np.stack: _stack,
     np.reshape: _reshape,
     np.expand_dims: _expand_dims,
+    products.product: _product(products.product),
+    products.column_sums: _product(products.column_sums),
 }

@@ -19,9 +19,11 @@ __all__ = ["KernelsMissing", "Writer"]
 LARGE = 1 << 14
 """Bytes of a result from which a copy takes longer than new memory."""
 
-
 MANY_VIEWS = 3
 """Views of one parameter from which they are kept for the next call, as it is likely that all weights lie in it."""
+
+COMPUTED = ("ufunc", "reduce", "astype", "product")
+"""Kinds of operations that write into memory they are given."""
 
 
 class KernelsMissing(Exception):
@@ -146,20 +148,20 @@ class Writer:
         self.lines.append(f"{self.names.constant(gathering.gather)}({', '.join(arguments)})")
 
     def _write_ufunc(self, node: Node) -> None:
-        if node.function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
-            self._write_product(node)
-            return
+        function = node.function
+        if function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
+            function = np.dot
         dtypes = {operand.value.dtype for operand in operands(node)}
         names = [self.names.operand(arg, dtypes) for arg in node.args]
         if id(node) in self.fresh:
             self.names.place(node, Store(f"v{self.position[id(node)]}", None))
-            self.lines.append(f"{self.names.of(node)} = {self.names.constant(node.function)}({', '.join(names)})")
+            self.lines.append(f"{self.names.of(node)} = {self.names.constant(function)}({', '.join(names)})")
             return
         into = self._destination(node, in_place=node.function is not np.matmul)
-        if len(names) == 1 and self._write_shared(node.function, names[0], into):
+        if len(names) == 1 and self._write_shared(function, names[0], into):
             return
-        out = f"out={into}" if node.function in (np.maximum, np.minimum) else into
-        self.lines.append(f"{self.names.constant(node.function)}({', '.join([*names, out])})")
+        out = f"out={into}" if function in (np.maximum, np.minimum) else into
+        self.lines.append(f"{self.names.constant(function)}({', '.join([*names, out])})")
 
     def _write_shared(self, function: Any, name: str, into: str) -> bool:
         """Write a function of one array for several threads, where kernels are used and it is long enough."""
@@ -181,14 +183,14 @@ class Writer:
         self.lines.append(f"{call}  # {self.names.constant(table)}: {what}")
 
     def _write_product(self, node: Node) -> None:
-        """Write a product of two matrices; a large one is MKL's, by addresses."""
-        names = [self.names.operand(arg, set()) for arg in node.args]
+        """Write MKL's product of two matrices, or of a row of ones and a table, by addresses."""
+        a, b = node.args
+        if node.function is products.column_sums:
+            a, b = products.ones(len(a.value), a.value.dtype.char), a
+        names = [self.names.operand(arg, set()) for arg in (a, b)]
         into = self._destination(node)
-        a, b = (arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args)
-        if not products.available() or not products.suits(a, b):
-            self.lines.append(f"{self.names.constant(np.dot)}({', '.join([*names, into])})")
-            return
-        places = [self._address(arg, name) for arg, name in zip(node.args, names, strict=True)]
+        places = [self._address(arg, name) for arg, name in zip((a, b), names, strict=True)]
+        a, b = (arg.value if isinstance(arg, Node) else arg for arg in (a, b))
         if not products.turns(a, b):
             self._write_mkl_call(a, b, [*places, self._address(node, into)], f"{into} = {names[0]} @ {names[1]}")
             return
@@ -378,7 +380,7 @@ class Writer:
             self.slots[id(node)] = array
             for part, place in zip(node.args, parts(node, array), strict=True):
                 maker = root(part) if isinstance(part, Node) else None
-                if maker is None or maker.kind not in ("ufunc", "reduce", "astype") or id(maker) in self.slots:
+                if maker is None or maker.kind not in COMPUTED or id(maker) in self.slots:
                     continue
                 ends_here = self.last_use[id(maker)] == self.position[id(node)]
                 if ends_here and maker.value.dtype == array.dtype and is_whole(part, maker):

@@ -41,13 +41,16 @@ class History(dict[str, list[float]]):
     rate of the epoch's last step.
     """
 
-    def append(self, logs: Mapping[str, float]) -> None:
-        """Add an epoch; a result that is new gets NaN for the epochs before, a missing one NaN for this."""
-        epochs = self.epochs
+    def append(self, logs: Mapping[str, float], epochs: int | None = None) -> None:
+        """Add an epoch to those there are, or to the first *epochs*: a second time, that changes nothing.
+
+        A result that is new gets NaN for the epochs before, a missing one NaN for this.
+        """
+        epochs = self.epochs if epochs is None else epochs
         for name in logs:
             self.setdefault(name, [float("nan")] * epochs)
         for name, values in self.items():
-            values.append(float(logs.get(name, float("nan"))))
+            values[epochs:] = [float(logs.get(name, float("nan")))]
 
     def revise(self, logs: Mapping[str, float]) -> None:
         """Put these results in the last epoch's places."""
@@ -124,6 +127,13 @@ def fit(
         network.history.revise(logs)
 
     ended: list[tuple[int, Sums, float]] = []
+    entering: list[tuple[int, int, int, Mapping[str, float]]] = []
+
+    def enter(epoch: int, here: int, whole: int, logs: Mapping[str, float]) -> None:
+        history.append(logs, here)
+        network.history.append(logs, whole)
+        network.epochs = epoch + 1
+        entering.clear()
 
     def close() -> dict[str, float]:
         """Wait for the results of the first epoch that has ended, and tell them."""
@@ -136,10 +146,10 @@ def fit(
             hooks.call("on_test_end", measured)
             logs |= {f"val_{name}": value for name, value in measured.items()}
         logs["learning_rate"] = rate
+        # Ctrl-C may come between any two lines; what has begun to be entered is entered again then.
+        entering.append((epoch, history.epochs, network.history.epochs, dict(logs)))
+        enter(*entering[0])
         del ended[0]
-        network.epochs = epoch + 1
-        history.append(logs)
-        network.history.append(logs)
         hooks.end_epoch(epoch, logs, revise)
         if run:
             run.end_epoch(history, last=network.stop_training or network.epochs == first + epochs)
@@ -183,6 +193,9 @@ def fit(
         hooks.call("on_train_end", logs)
     except BaseException as error:
         try:
+            for entry in entering[:1]:
+                enter(*entry)
+            ended[:] = [item for item in ended if item[0] >= network.epochs]
             with suppress(BackendError):  # a lost device takes the results with it that nobody has fetched
                 while ended and not looked_at and (guard.failed is None or ended[0][0] < guard.failed):
                     close()

@@ -49,21 +49,21 @@ class Compiled:
         self.plain: set[Any] = set()
         self._local = threading.local()
 
+    @np.errstate(all="ignore")
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""
-        with np.errstate(all="ignore"):
-            flat: list[Any] = []
-            plan = self.plan(arguments, flat)
-            if plan is None:
-                return self.function(*arguments)
-            if self.donated:
-                plan.load(arguments[0])
-            if not plan.waiting:
-                return plan.finish(plan.run(*flat))
-            begin = perf_counter()
-            outputs = plan.run(*flat)
-            plan.spent += perf_counter() - begin
-            return plan.finish(outputs)
+        flat: list[Any] = []
+        plan = self.plan(arguments, flat)
+        if plan is None:
+            return self.function(*arguments)
+        if self.donated:
+            plan.load(arguments[0])
+        if not plan.waiting:
+            return plan.finish(plan.run(*flat))
+        begin = perf_counter()
+        outputs = plan.run(*flat)
+        plan.spent += perf_counter() - begin
+        return plan.finish(outputs)
 
     def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
         """Return the plan for these shapes, made at the second call; None where there is none yet.

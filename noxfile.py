@@ -157,13 +157,14 @@ def newest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """A million mutated files, ten thousand kills of a save, two hundred of a run, an hour in a loop: two hours."""
+    """A million mutated files, ten thousand kills of a save, two hundred of a run, Ctrl-C, an hour in a loop."""
     install(session, "-e.[jax,fast]")
     for seed in range(1, 12):
         session.run("python", "-m", "tests.soak.mutate", "--seed", str(seed), "--files", "100000", env=ONE_THREAD)
     session.run("python", "-m", "tests.soak.kill", "--kills", "10000", env=ONE_THREAD)
     for backend in ("numpy", "jax"):
         session.run("python", "-m", "tests.soak.resume", "--backend", backend, "--kills", "100", env=ONE_THREAD)
+    session.run("python", "-m", "tests.soak.press", env=ONE_THREAD)
     session.run("python", "-m", "tests.soak.growth", "--minutes", "60", env=ONE_THREAD)
 
 

@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import xpnet
+from tests.pressing import press
+from tests.soak.press import WAYS, check
 from xpnet import ConfigurationError, Dense, Network, NonFiniteError, fitting, guarding
 from xpnet.batches import Resident
 from xpnet.diagnosis import _order
@@ -252,51 +255,34 @@ def test_eight_threads_predict_while_a_ninth_trains_a_copy(backend: xpnet.Backen
     assert arrays(twin) == arrays(alone)
 
 
-def pressed_at(line: int, run: Callable[[], object]) -> bool:
-    """Press Ctrl-C at the so manieth line of what an epoch's end executes; say whether there is one."""
-    seen = 0
-
-    def local(frame: Any, event: str, _: object) -> Any:
-        nonlocal seen
-        if event == "line":
-            seen += 1
-            if seen == line:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return local
-
-    def trace(frame: Any, event: str, _: object) -> Any:
-        code = frame.f_code
-        names = ("close", "enter", "append") if code.co_filename == fitting.__file__ else ()
-        return local if code.co_name in names else None
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        run()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
+def is_an_epochs_end(code: CodeType) -> bool:
+    return code.co_filename == fitting.__file__ and code.co_name in ("close", "enter", "append")
 
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_control_c_at_any_line_of_an_epochs_end_leaves_whole_epochs(watched: bool) -> None:
     whole = make("numpy")
     data = {"validation_data": (X, Y)} if watched else {}
-    whole.fit(X, Y, epochs=4, batch_size=20, verbose=0, **data)
-    line, lengths = 1, set()
-    while True:
+    whole.fit(X, Y, epochs=3, batch_size=20, verbose=0, **data)
+    lengths = set()
+    for line in count(1):
         net = make("numpy")
-        if not pressed_at(line, lambda net=net: net.fit(X, Y, epochs=4, batch_size=20, verbose=0, **data)):
+        if (
+            press(lambda net=net: net.fit(X, Y, epochs=3, batch_size=20, verbose=0, **data), line, is_an_epochs_end)
+            < line
+        ):
             break
         assert {len(values) for values in net.history.values()} <= {net.epochs}
         assert net.history == {name: values[: net.epochs] for name, values in whole.history.items() if net.epochs}
         lengths.add(net.epochs)
-        line += 1
     # Unwatched, an epoch's results are waited for during the next one, and after Ctrl-C for those that have ended.
-    assert lengths == ({0, 1, 2, 3, 4} if watched else {2, 3, 4})
+    assert lengths == ({0, 1, 2, 3} if watched else {2, 3})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_control_c_at_random_lines_of_training_loses_nothing(way: str) -> None:
+    """A few; thousands of them: python -m tests.soak.press"""
+    check(way, presses=12, seed=7)
 
 
 SCRIPT = """

@@ -6,11 +6,13 @@ import errno
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.pressing import press
 from xpnet import locking
 from xpnet.locking import locked_folder
 
@@ -26,6 +28,19 @@ def test_a_folder_is_held_once_and_left_as_it_was(tmp_path: Path) -> None:
                 pass
         assert list(tmp_path.iterdir()) == []
     assert not locking._held
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the file is closed with its object
+def test_control_c_at_any_line_leaves_the_folder_free(tmp_path: Path) -> None:
+    def hold() -> None:
+        with locked_folder(tmp_path):
+            pass
+
+    for line in count(1):
+        if press(hold, line, lambda code: code.co_filename == locking.__file__) < line:
+            break
+        hold()
+    assert line > 10
 
 
 def test_what_a_killed_process_leaves_is_taken_over(tmp_path: Path) -> None:

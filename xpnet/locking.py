@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
 try:
     import fcntl
@@ -22,7 +23,8 @@ __all__ = ["locked_folder"]
 
 NAME = ".xpnet-run.lock"
 
-_held: set[IO[bytes]] = set()
+_held: WeakSet[IO[bytes]] = WeakSet()
+"""The locks of this process. That of a call which Ctrl-C ended before it could let go ends with its file object."""
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if file in _held:  # which it is not in a forked child, which may come past here too
+        if file and file in _held:  # which it is not in a forked child, which may come past here too
             with suppress(OSError):
                 path.unlink()
             _held.remove(file)

@@ -279,6 +279,7 @@ def test_control_c_at_any_line_of_an_epochs_end_leaves_whole_epochs(watched: boo
     assert lengths == ({0, 1, 2, 3} if watched else {2, 3})
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file may be closed with its object
 @pytest.mark.parametrize("way", WAYS)
 def test_control_c_at_random_lines_of_training_loses_nothing(way: str) -> None:
     """A few; thousands of them: python -m tests.soak.press"""

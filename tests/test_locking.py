@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from xpnet import locking
 from xpnet.locking import locked_folder
 
 fcntl = pytest.importorskip("fcntl", reason="Windows has no flock")
+closed_with_its_object = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def test_a_folder_is_held_once_and_left_as_it_was(tmp_path: Path) -> None:
@@ -30,7 +32,7 @@ def test_a_folder_is_held_once_and_left_as_it_was(tmp_path: Path) -> None:
     assert not locking._held
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the file is closed with its object
+@closed_with_its_object
 def test_control_c_at_any_line_leaves_the_folder_free(tmp_path: Path) -> None:
     def hold() -> None:
         with locked_folder(tmp_path):
@@ -41,6 +43,18 @@ def test_control_c_at_any_line_leaves_the_folder_free(tmp_path: Path) -> None:
             break
         hold()
     assert line > 10
+
+
+@closed_with_its_object
+def test_what_has_ended_without_letting_go_is_collected(tmp_path: Path) -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.stack, self.itself = ExitStack(), self
+            self.stack.enter_context(locked_folder(tmp_path))
+
+    Holder()
+    with locked_folder(tmp_path):
+        pass
 
 
 def test_what_a_killed_process_leaves_is_taken_over(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ systems), or the folder cannot be written to, there is no lock.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,7 +38,11 @@ def locked_folder(folder: Path) -> Iterator[None]:
         Somebody holds it.
     """
     path = folder / NAME
-    file = _take(path)
+    try:
+        file = _take(path)
+    except BlockingIOError:
+        gc.collect()  # what Ctrl-C ended within its last line holds its lock until it is collected
+        file = _take(path)
     try:
         yield
     finally:

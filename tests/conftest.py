@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from shop import SHOP, Done, Shell, write
 
 import xpnet
@@ -26,6 +27,11 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 # A shell starts its jobs in the background deaf to Ctrl-C, and what they start inherits that; some tests press it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples in every run, however slow the machine; --hypothesis-profile=random looks for new ones.
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("random"), derandomize=True)
+settings.load_profile("repeatable")
 
 LIBRARIES = {
     "numpy": "numpy",

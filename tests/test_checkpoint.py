@@ -32,6 +32,8 @@ from xpnet import (
 from xpnet.checkpoint import read_notes
 from xpnet.weights import read_arrays
 
+ALSO_WITH_FIXTURES = [*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture]
+
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(24, 4))
 Y = np.arange(24) % 3
@@ -469,7 +471,7 @@ def test_a_file_cut_anywhere_is_refused(content: bytes, tmp_path: Path) -> None:
             load_bytes(content[:length], tmp_path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=ALSO_WITH_FIXTURES)
 @given(data=st.data())
 def test_flipped_bytes_give_a_network_or_an_error(data: st.DataObject, content: bytes, tmp_path: Path) -> None:
     header = 8 + int.from_bytes(content[:8], "little")
@@ -505,7 +507,7 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=ALSO_WITH_FIXTURES)
 @given(data=st.data())
 def test_a_hostile_description_gives_a_network_or_an_error(data: st.DataObject, content: bytes, tmp_path: Path) -> None:
     description, arrays = parts(content)

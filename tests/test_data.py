@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from libraries import NAMES, Library
@@ -128,7 +128,6 @@ def test_from_one_hot_takes_booleans(library: Library) -> None:
     np.testing.assert_array_equal(library.check(from_one_hot(encoded)), [1, 0])
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.int64, hnp.array_shapes(max_dims=3), elements=st.integers(0, 20)))
 def test_from_one_hot_is_the_inverse(labels: np.ndarray) -> None:
     np.testing.assert_array_equal(from_one_hot(one_hot(labels, 21)), labels)
@@ -180,7 +179,6 @@ def test_split_takes_lists_frames_and_text() -> None:
     assert {"wxyz"[int(x) - 1] == name for x, name in zip(parts[0][:, 0], parts[1], strict=True)} == {True}
 
 
-@settings(deadline=None)
 @given(
     labels=st.lists(st.integers(0, 3), min_size=40, max_size=90),
     test=st.floats(0.1, 0.4),

@@ -33,7 +33,7 @@ from xpnet.parameters import Layout, Param, flatten, unflatten
 NUMPY = xpnet.open_backend("numpy", dtype="float64")
 XP = NUMPY.xp
 
-usual = settings(max_examples=40, deadline=None, derandomize=True)
+usual = settings(max_examples=40)
 numbers = st.floats(-8.0, 8.0, width=32)
 sizes = st.floats(0.125, 8.0, width=32)
 tables = arrays(np.float64, (6, 3), elements=numbers)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError
@@ -42,7 +42,6 @@ def test_confusion_matrix_has_true_rows() -> None:
 
 
 @given(rows=pairs)
-@settings(deadline=None)
 def test_classification_agrees_with_sklearn(sk: Any, rows: list[tuple[Any, ...]]) -> None:
     true, predicted, weights = columns(rows)
     for weight in (None, weights):
@@ -66,7 +65,6 @@ def test_classification_agrees_with_sklearn(sk: Any, rows: list[tuple[Any, ...]]
 
 
 @given(rows=pairs)
-@settings(deadline=None)
 def test_binary_average_agrees_with_sklearn(sk: Any, rows: list[tuple[Any, ...]]) -> None:
     true, predicted, weights = columns(rows)
     true, predicted = true % 2, predicted % 2

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xpnet.errors import DataError, DtypeError, ShapeError
@@ -30,7 +30,6 @@ scored = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.5, 1
 
 
 @given(rows=scored)
-@settings(deadline=None)
 def test_roc_auc_agrees_with_sklearn(sk: Any, rows: list[tuple[Any, ...]]) -> None:
     true, score, weights = columns([*rows, (0, 0.1, 1.0), (1, 0.5, 1.0)])
     assert roc_auc(true, score) == pytest.approx(sk.roc_auc_score(true, score))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from libraries import NAMES, Library
@@ -154,7 +154,6 @@ def test_scaler_leaves_nan_and_does_not_clip() -> None:
     np.testing.assert_array_equal(fitted.transform([[np.nan], [4.0]]), [[np.nan], [2.0]])
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6)))
 def test_scaler_inverts(x: np.ndarray) -> None:
     for scaler in SCALERS:

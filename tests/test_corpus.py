@@ -66,9 +66,9 @@ def test_an_attack_is_refused_without_effect(name: str, watch: Watch, tmp_path: 
     mark = tmp_path / "mark"
     content = ATTACKS[name](mark, honest(tmp_path))
     watch.seen.clear()
-    start = time.perf_counter()
+    start = time.process_time()  # other processes' load is not ours
     assert mutate.refused(Path(watch.path), content, watch) == "refused"
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert watch.seen == []
     assert not mark.exists()
 

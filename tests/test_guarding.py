@@ -290,10 +290,12 @@ SCRIPT = """
 import traceback, numpy as np, xpnet
 x = np.random.default_rng(0).normal(size=(2000, 20)); y = (x[:, 0] > 0).astype(int)
 net = xpnet.Network([xpnet.Dense(64), "relu", xpnet.Dense(2)])
-net.fit(x, y, verbose=0)
-print("training", flush=True)
+def order(epoch, rows):
+    if epoch == 3:
+        print("training", flush=True)
+    return np.arange(rows)
 try:
-    net.fit(x, y, epochs=10**6, verbose=0)
+    net.fit(x, y, epochs=10**6, shuffle=order, verbose=0)
 except KeyboardInterrupt as interrupt:
     print("".join(traceback.format_exception(interrupt)))
 net.fit(x, y, verbose=0)

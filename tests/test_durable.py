@@ -33,6 +33,8 @@ pytestmark = [
 ]
 
 OLD, NEW = b"old", [b"new ", memoryview(b"content")]
+REFUSED = 77
+"""The exit status of a process that may not become another user's."""
 
 
 def replace(path: Path, parts: Any = NEW) -> None:
@@ -174,7 +176,10 @@ def test_a_folder_that_may_not_be_written_leaves_the_old_file_alone() -> None:
 
     def save() -> None:
         if os.geteuid() == 0:
-            os.setuid(65534)
+            try:
+                os.setuid(65534)
+            except OSError:
+                sys.exit(REFUSED)
         with pytest.raises(CheckpointError, match=r"cannot write .*Permission denied"):
             replace(path)
 
@@ -183,9 +188,12 @@ def test_a_folder_that_may_not_be_written_leaves_the_old_file_alone() -> None:
         path.write_bytes(OLD)
         os.chmod(folder, 0o555)
         try:
-            assert in_a_fork(save) == 0
+            status = in_a_fork(save)
         finally:
             os.chmod(folder, 0o755)
+        if status == REFUSED:
+            pytest.skip("root may not become nobody in this container")
+        assert status == 0
         assert path.read_bytes() == OLD
         assert only(path)
 

@@ -439,7 +439,11 @@ def test_every_test_that_the_list_of_differences_names_exists():
     from re import findall
 
     here = Path(__file__).parent
-    named = set(findall(r"`(test_\w+)", (here.parent / "docs" / "differences.md").read_text()))
-    written = {name for path in here.rglob("test_*.py") for name in findall(r"def (test_\w+)\(", path.read_text())}
+    named = set(findall(r"`(test_\w+)", (here.parent / "docs" / "differences.md").read_text(encoding="utf-8")))
+    written = {
+        name
+        for path in here.rglob("test_*.py")
+        for name in findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8"))
+    }
     assert len(named) > 15
     assert named <= written

@@ -47,7 +47,7 @@ def imported(path):
                 yield child.module, child.lineno, within
             yield from walk(child, within)
 
-    yield from walk(ast.parse(path.read_text()), False)
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), False)
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -81,7 +81,7 @@ def test_the_core_asks_no_backend_for_its_name():
     """A name is for printing, errors and files; nothing branches on it."""
     names = {"numpy", "cupy", "torch", "jax", "array-api-strict"}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare):
                 constants = {
                     c.value for c in ast.walk(node) if isinstance(c, ast.Constant) and isinstance(c.value, str)

@@ -302,6 +302,6 @@ def test_float32_kernels_do_nothing_in_float64() -> None:
 
 def test_a_machine_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     library = stand_in.install(monkeypatch)
-    monkeypatch.setattr(stand_in, "COMPILER", None)
+    monkeypatch.setattr(stand_in, "COMPILER", [])
     with pytest.raises(pytest.skip.Exception, match="where there is Linux"):
         library.RawModule(source("adam", "float32"), OPTIONS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from xpnet_backends.on_cupy import fused
 from xpnet_backends.on_cupy.sources import FUNCTIONS, OPTIONS
 
 HERE = Path(__file__).parent
-COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
+COMPILER = shlex.split(os.environ.get("CXX", "")) or [*filter(None, map(shutil.which, ("g++", "c++")))][:1]
+"""A command: CXX may be a compiler with its options."""
 
 backward = False
 """Whether the threads of a block take their turns in backward order."""
@@ -39,7 +41,7 @@ class RawModule:
     """A source, compiled when it is made."""
 
     def __init__(self, code: str, options: tuple[str, ...]) -> None:
-        if COMPILER is None or not sys.platform.startswith("linux"):
+        if not COMPILER or not sys.platform.startswith("linux"):
             pytest.skip("kernels are tried without a GPU where there is Linux, for its fibers, and g++ or c++")
         assert options == OPTIONS
         self.library = _built(code)
@@ -65,7 +67,7 @@ def _built(code: str) -> ctypes.CDLL:
         path.write_text('#include "gpu.h"\n' + code + "".join(EXPORT.format(name=name) for name in names))
         built = path.with_suffix(".so")
         options = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC")
-        command = [COMPILER, *options, f"-I{HERE}", str(path), "-o", str(built)]
+        command = [*COMPILER, *options, f"-I{HERE}", str(path), "-o", str(built)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr)

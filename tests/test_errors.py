@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+import re
+import subprocess
+import sys
+from operator import attrgetter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import xpnet
-from xpnet import errors
+from xpnet import elsewhere, errors
 from xpnet.errors import unknown_name
 
 BUILT_IN = {
@@ -73,3 +79,53 @@ def test_anything_can_be_unknown(name: object) -> None:
 def test_a_name_of_another_library_leads_to_ours(name: str, meant: str) -> None:
     with pytest.raises(xpnet.ConfigurationError, match=f"did you mean '{meant}'"):
         xpnet.Network([xpnet.Dense(2)], loss=name)
+
+
+ABSENT = sorted(elsewhere.ATTRIBUTES)
+
+
+def test_no_attribute_that_another_library_has_is_here_too() -> None:
+    """An advice for a name that has come into being would never be read."""
+    holders = {"Network": xpnet.Network([xpnet.Dense(3)], inputs=2), "History": xpnet.History(), "xpnet": xpnet}
+    for name in ABSENT:
+        owner, _, attribute = name.partition(".")
+        with pytest.raises(AttributeError) as caught:
+            getattr(holders[owner], attribute)
+        assert str(caught.value).endswith(f"has no attribute {attribute!r}: {elsewhere.ATTRIBUTES[name]}")
+        assert not hasattr(holders[owner], attribute)
+
+
+def test_what_an_advice_names_is_there() -> None:
+    """Each `net.x` or `name(` in an advice is a method, and each `Name(` a class, of xpnet's."""
+    net = xpnet.Network([xpnet.Dense(3)], inputs=2)
+    for advice in elsewhere.ATTRIBUTES.values():
+        for path in re.findall(r"\bnet((?:\.\w+)+)", advice):
+            attrgetter(path[1:])(net)
+        for name in re.findall(r"(?<![\w.])(\w+)\(", advice):
+            assert name in {"make_moons", "get_weights"} or hasattr(xpnet, name), advice
+
+
+def test_other_attributes_are_missing_as_everywhere() -> None:
+    net = xpnet.Network([xpnet.Dense(3)], inputs=2)
+    with pytest.raises(AttributeError, match=r"^'Network' object has no attribute 'clasify'$") as caught:
+        net.clasify  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("clasify", net)
+    assert copy.copy(net).get_weights().keys() == net.get_weights().keys()
+
+
+def test_a_module_that_is_not_imported_says_how(tmp_path: Path) -> None:
+    command = "import xpnet; xpnet.plotting"
+    found = subprocess.run([sys.executable, "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "module 'xpnet.plotting' is not imported yet: write import xpnet.plotting" in found.stderr
+
+
+def test_a_history_says_what_it_holds() -> None:
+    history = xpnet.History(loss=[1.0], accuracy=[0.5])
+    with pytest.raises(KeyError, match="no result 'acc'; there are loss, accuracy"):
+        history["acc"]
+    with pytest.raises(KeyError, match="no result 'loss'; there are none before an epoch has ended"):
+        xpnet.History()["loss"]
+    with pytest.raises(AttributeError, match=r"results go by name: history\['loss'\]"):
+        history.loss  # noqa: B018
+    assert history.get("acc") is None
+    assert pickle.loads(pickle.dumps(history)) == copy.deepcopy(history) == history

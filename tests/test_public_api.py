@@ -101,7 +101,7 @@ def test_every_module_says_what_it_is_and_what_it_offers(module: str) -> None:
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:
-    with pytest.raises(AttributeError, match="unknown attribute of xpnet 'Denes'; did you mean 'Dense'"):
+    with pytest.raises(AttributeError, match="module 'xpnet' has no attribute 'Denes'; did you mean 'Dense'"):
         xpnet.Denes  # noqa: B018
 
 

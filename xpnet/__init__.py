@@ -504,14 +504,17 @@ __all__ = ["__version__", *sorted(_HOME_OF)]
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
+    from importlib.util import find_spec
 
     if name in _HOME_OF:
         value = getattr(import_module(f"xpnet.{_HOME_OF[name]}"), name)
         globals()[name] = value
         return value
-    from xpnet.errors import unknown_name
+    if not name.startswith("_") and find_spec(f"xpnet.{name}"):
+        raise AttributeError(f"module 'xpnet.{name}' is not imported yet: write import xpnet.{name}", name=name)
+    from xpnet.errors import unknown_attribute
 
-    raise AttributeError(str(unknown_name("attribute of xpnet", name, __all__)))
+    raise unknown_attribute("xpnet", name, known=__all__)
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ARGUMENTS", "INSTEAD", "VALUES"]
+__all__ = ["ARGUMENTS", "ATTRIBUTES", "INSTEAD", "VALUES"]
 
 VALUES: Mapping[str, str] = {
     "bce": "binary_cross_entropy",
@@ -133,3 +133,70 @@ INSTEAD: Mapping[str, str] = {
     "weight_decay": _PENALTY,
 }
 """Arguments that have no counterpart of another name, maybe of one class alone, and what to write here."""
+
+_DENSE_ONLY = "there are dense networks only, no convolution, recurrence or attention"
+_ESTIMATORS = "estimators for scikit-learn stand in xpnet.sklearn"
+_GIVEN_AT_ONCE = "give the layers as one list, Network([Dense(32), 'relu', Dense(3)])"
+_INTO_WEIGHTS = "net.set_weights(weights) takes what get_weights() gives, and xpnet.load(path) reads what save wrote"
+_MAPPING = "fit returns the mapping itself: history['loss']"
+_NO_MODE = "there is no mode to set: fit and train_step train, all other methods do not"
+_WEIGHTS = "net.get_weights() gives them by name"
+
+ATTRIBUTES: Mapping[str, str] = {
+    "History.epoch": "history.epochs is their number",
+    "History.history": _MAPPING,
+    "History.params": _MAPPING,
+    "Network.add": _GIVEN_AT_ONCE,
+    "Network.append": _GIVEN_AT_ONCE,
+    "Network.backward": "net.gradients(x, y) gives every parameter's gradient by name",
+    "Network.coefs_": _WEIGHTS,
+    "Network.compile": "they are given at once, Network(layers, loss=..., optimizer=..., metrics=[...])",
+    "Network.cpu": "net.to('numpy') gives the network on the CPU",
+    "Network.cuda": "net.to('cupy') gives the network on a GPU, or net.to('torch', device='cuda')",
+    "Network.eval": _NO_MODE,
+    "Network.layers": "the layers are net.model.layers",
+    "Network.load": "xpnet.load(path) reads a network, layers and all",
+    "Network.load_state_dict": _INTO_WEIGHTS,
+    "Network.load_weights": _INTO_WEIGHTS,
+    "Network.parameters": _WEIGHTS,
+    "Network.partial_fit": "net.train_step(x, y) trains on one batch, and a second fit goes on",
+    "Network.predict_classes": "net.classify(x) gives them",
+    "Network.predict_proba": "net.predict(x) gives probabilities",
+    "Network.save_weights": "net.save(path) writes weights, layers, optimizer and history",
+    "Network.score": "net.evaluate(x, y) gives the loss and the metrics by name",
+    "Network.state_dict": _WEIGHTS,
+    "Network.test_on_batch": "net.evaluate(x, y) is meant",
+    "Network.train": _NO_MODE,
+    "Network.train_on_batch": "net.train_step(x, y) is meant",
+    "Network.trainable_variables": _WEIGHTS,
+    "Network.trainable_weights": _WEIGHTS,
+    "Network.weights": _WEIGHTS,
+    "Network.zero_grad": "gradients are results, and do not add up",
+    "xpnet.Activation": "write the activation's name, 'relu', or ReLU()",
+    "xpnet.BCELoss": "write BinaryCrossEntropy(), which takes raw scores",
+    "xpnet.BCEWithLogitsLoss": "write BinaryCrossEntropy()",
+    "xpnet.BatchNormalization": "write BatchNorm()",
+    "xpnet.Conv1D": _DENSE_ONLY,
+    "xpnet.Conv2D": _DENSE_ONLY,
+    "xpnet.Conv2d": _DENSE_ONLY,
+    "xpnet.CrossEntropyLoss": "write CrossEntropy()",
+    "xpnet.Embedding": _DENSE_ONLY,
+    "xpnet.GRU": _DENSE_ONLY,
+    "xpnet.Input": "the number of inputs is taken from the data, or given as Network(..., inputs=...)",
+    "xpnet.InputLayer": "the number of inputs is taken from the data, or given as Network(..., inputs=...)",
+    "xpnet.LSTM": _DENSE_ONLY,
+    "xpnet.LayerNormalization": "write LayerNorm()",
+    "xpnet.Linear": "write Dense(units); inputs are counted in the data",
+    "xpnet.MLPClassifier": _ESTIMATORS,
+    "xpnet.MLPRegressor": _ESTIMATORS,
+    "xpnet.MSELoss": "write MeanSquaredError()",
+    "xpnet.Model": "write Network([...])",
+    "xpnet.Module": "write Network([...]); a layer of your own needs no base class",
+    "xpnet.XPClassifier": _ESTIMATORS,
+    "xpnet.XPRegressor": _ESTIMATORS,
+    "xpnet.load_model": "write load(path)",
+    "xpnet.make_moons": "scikit-learn has these; xpnet has clouds() and spiral()",
+    "xpnet.moons": "scikit-learn has make_moons(); xpnet has clouds() and spiral()",
+    "xpnet.train_test_split": "write split(x, y, test=0.2)",
+}
+"""Attributes of a class or of the package that there are not, and what to do here."""

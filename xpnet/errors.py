@@ -23,6 +23,7 @@ __all__ = [
     "NotBuiltError",
     "ShapeError",
     "XpnetError",
+    "unknown_attribute",
     "unknown_name",
 ]
 
@@ -95,3 +96,24 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     near = near or [spelling[item] for item in difflib.get_close_matches(plain, spelling, n=1, cutoff=0.5)]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+
+
+def unknown_attribute(owner: str, name: str, holder: object = None, known: Iterable[str] = ()) -> AttributeError:
+    """Return the error for an attribute that an object of the class *owner*, or the package itself, does not have.
+
+    Where another library has it, the error says what to do here. With the *holder*, Python suggests attributes.
+
+    >>> str(unknown_attribute("Network", "predict_proba"))
+    "'Network' object has no attribute 'predict_proba': net.predict(x) gives probabilities"
+    >>> str(unknown_attribute("xpnet", "Denes", known=["Dense", "ReLU"]))
+    "module 'xpnet' has no attribute 'Denes'; did you mean 'Dense'?"
+    """
+    from difflib import get_close_matches
+
+    from xpnet.elsewhere import ATTRIBUTES
+
+    hint = f": {ATTRIBUTES[f'{owner}.{name}']}" if f"{owner}.{name}" in ATTRIBUTES else ""
+    if not hint and (near := get_close_matches(name, list(known), n=1, cutoff=0.7)):
+        hint = f"; did you mean {near[0]!r}?"
+    what = "module 'xpnet'" if owner == "xpnet" else f"{owner!r} object"
+    return AttributeError(f"{what} has no attribute {name!r}{hint}", name=name, obj=holder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from xpnet import callbacks as known_callbacks
 from xpnet.batches import Before, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN
 from xpnet.checks import check_integer
-from xpnet.errors import BackendError, ConfigurationError
+from xpnet.errors import BackendError, ConfigurationError, unknown_attribute
 from xpnet.guarding import Guard
 from xpnet.intake import Intake
 from xpnet.progress import choose_progress
@@ -71,6 +71,16 @@ class History(dict[str, list[float]]):
         from xpnet.html import history_html
 
         return history_html(self)
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise KeyError(f"no result {name!r}; there are {', '.join(self) or 'none before an epoch has ended'}")
+
+    if not TYPE_CHECKING:  # a checker is to go by the attributes that there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in self:
+                raise AttributeError(f"results go by name: history[{name!r}]", name=name, obj=self)
+            raise unknown_attribute("History", name, self)
 
 
 def fit(

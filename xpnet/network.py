@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
 from xpnet.checks import check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
-from xpnet.errors import BackendError, ConfigurationError, NotBuiltError, ShapeError
+from xpnet.errors import BackendError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.fitting import EVALUATION_ROWS, History
 from xpnet.intake import Intake
 from xpnet.layers import Sequential
@@ -497,6 +497,11 @@ class Network:
         from xpnet.summary import summarize
 
         return summarize(self)
+
+    if not TYPE_CHECKING:  # a checker is to go by the attributes that there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_attribute("Network", name, self)
 
     def __repr__(self) -> str:
         from xpnet.summary import short

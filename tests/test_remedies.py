@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import xpnet
 from xpnet import ConfigurationError, DataError, Dense, Network, ShapeError
-from xpnet.remedies import say_not_finite, weight_remedy, x_remedy
+from xpnet.remedies import real_remedy, say_not_finite, weight_remedy, x_remedy
 
 X = np.random.default_rng(0).normal(size=(12, 4))
 LABELS = np.arange(12) % 3
@@ -138,3 +139,61 @@ def test_what_gives_a_weight_its_shape(given: tuple[int, ...]) -> None:
 
 def test_a_weight_of_another_size_needs_other_layers() -> None:
     assert "change the layers" in weight_remedy((4, 6), (5, 6))
+
+
+# No real numbers
+
+WORDS = np.array(["cherry", "apple", "cherry", "melon"])
+RECORDS = np.array([(1.0, 2.0), (3.0, 4.0)], [("a", float), ("b", float)])
+FOLLOWED = {
+    "text": ("x", np.array([["1.5", " 2"], ["-3e2", "nan"]])),
+    "bytes": ("y", np.array([b"1", b"0"])),
+    "objects": ("y", np.array(["1", 2.5, None], object)),
+    "none": ("x", np.array([[1, None], [2, 3]], object)),
+    "labels": ("y", WORDS),
+    "label-column": ("validation_data: y", WORDS[:, None]),
+    "records": ("x", RECORDS),
+    "dates": ("x", np.array([["2020-01-01"], ["2020-02-01"]], "M8[D]")),
+    "years": ("y", np.array(["2020", "2021"], "M8[Y]")),
+    "spans": ("x", np.array([[5], [7]], "m8[h]")),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOWED)
+def test_a_remedy_for_what_is_no_number_gives_numbers(case: str) -> None:
+    """The code in each is run on the array that it was said of."""
+    import numpy.lib.recfunctions
+
+    argument, array = FOLLOWED[case]
+    name, remedy = argument[-1], real_remedy(array, argument)
+    names = {"np": np, "numpy": numpy, name: array}
+    (code,) = re.findall(rf"(?:names, {name} = )?\(?(?:np|numpy|{name})[ .].*\)(?: / np.\w+\(.*\))?", remedy)
+    exec(code if "=" in code.split("(")[0] else f"{name} = {code}", names)
+    assert names[name].dtype.kind in "if"
+    assert len(names[name]) == len(array)
+    if case == "labels":
+        assert (names["names"][names["y"]] == WORDS).all()
+
+
+@pytest.mark.parametrize(
+    ("argument", "array", "expected"),
+    [
+        ("x", WORDS[:, None], "pandas.get_dummies"),
+        ("y", np.array([["a", "b"]]), "pandas.get_dummies"),
+        ("x", np.array([["1", "red"]]), "OneHotEncoder"),
+        ("x", np.array("data.csv"), "read it first"),
+        ("y", np.array(["a", None], object), "drop rows without a label, and number text labels first: names, y ="),
+        ("y_pred", WORDS, "names = np.unique(y_true): np.searchsorted(names, y_true)"),
+        ("x", np.array([object()]), "make numbers of them"),
+    ],
+)
+def test_other_remedies_for_what_is_no_number(argument: str, array: Any, expected: str) -> None:
+    assert expected in real_remedy(array, argument)
+
+
+def test_text_for_a_network_is_told_apart() -> None:
+    net = Network([Dense(3)], seed=0)
+    with pytest.raises(xpnet.DtypeError, match=r"^x must .* its text looks like numbers"):
+        net.fit(X.astype(str), LABELS, verbose=0)
+    with pytest.raises(xpnet.DtypeError, match=r"^y must .* number text labels first: names, y = np\.unique"):
+        net.fit(X, WORDS[LABELS], verbose=0)

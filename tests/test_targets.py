@@ -135,3 +135,35 @@ def test_what_was_given_is_not_written_to(check: Any, dtype: str) -> None:
     y.flags.writeable = False
     check(y)
     np.testing.assert_array_equal(y, [0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("y", "remedy"),
+    [
+        ([0, 1, 2], "use loss='cross_entropy'"),
+        ([-1, 1, -1], "(y + 1) / 2"),
+        ([0.5, 1.5, 0.0], "use loss='mse'"),
+        ([0.0, np.inf, 1.0], "use loss='mse'"),
+    ],
+)
+def test_what_no_yes_or_no_may_be_meant_to_be(y: list[float], remedy: str) -> None:
+    with pytest.raises(DataError) as caught:
+        binary_rows(np.array(y, float), 1)
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "out_shape", "remedy"),
+    [
+        ((5,), (3,), "Dense(1); for class indices use loss='cross_entropy'"),
+        ((5, 1), (3,), "Dense(1); for class indices use loss='cross_entropy'"),
+        ((5, 2), (1,), "Make the last layer Dense(2)"),
+        ((5, 2, 2), (4,), "y.reshape(-1, 4)"),
+        ((5, 4), (2, 2), "Flatten()"),
+        ((5, 2, 2), (3,), "Give a row for each example"),
+    ],
+)
+def test_targets_of_another_shape(shape: tuple[int, ...], out_shape: tuple[int, ...], remedy: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        real_rows(np.zeros(shape), out_shape)
+    assert remedy in str(caught.value)

@@ -205,14 +205,11 @@ def require_real(array: Array, xp: Any, argument: str) -> None:
         else xp.isdtype(array.dtype, ("bool", "integral", "real floating"))
     )
     if not real:
-        remedy = (
-            "use its real part"
-            if "complex" in str(array.dtype)
-            else "number text and categories first (`np.unique(labels, return_inverse=True)`), and give mixed or "
-            "missing values one numeric dtype"
-        )
+        from xpnet.remedies import real_remedy
+
         raise DtypeError(
-            f"{argument} must hold real numbers; got dtype {array.dtype}{_first_object(array, argument)}: {remedy}"
+            f"{argument} must hold real numbers; got dtype {array.dtype}{_first_object(array, argument)}: "
+            f"{real_remedy(array, argument)}"
         )
 
 

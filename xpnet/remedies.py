@@ -6,7 +6,9 @@ Everything here is called once an error is certain, so it may look at the data a
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice
 from math import prod
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +17,13 @@ from xpnet.arrays import LARGEST, Host, to_host
 from xpnet.errors import ShapeError, XpnetError
 
 if TYPE_CHECKING:
+    from xpnet.backend import Array
     from xpnet.parameters import Shape
 
-__all__ = ["say_not_finite", "suspect_shapes", "weight_remedy", "x_remedy"]
+__all__ = ["real_remedy", "say_not_finite", "suspect_shapes", "weight_remedy", "x_remedy"]
+
+LOOKED_AT = 1000
+"""Elements by which text is judged: it may be memory-mapped."""
 
 
 def say_not_finite(values: Host, argument: str, first: tuple[int, ...], dtype: str, remedy: str | None) -> str:
@@ -61,6 +67,54 @@ def _mend(argument: str, value: Any, dtype: str) -> str:
     else:
         mend = "drop those rows"
     return f"{mend}. Network(..., check_finite=False) lets them through"
+
+
+def real_remedy(array: Array, argument: str) -> str:
+    """Say how an array of text, dates, records or objects, or a complex one, becomes one of real numbers.
+
+    >>> real_remedy(np.array(["1.5", "2"]), "y")
+    'its text looks like numbers, which np.asarray(y, dtype=float) makes of it'
+    >>> real_remedy(np.array(["cat", "dog"]), "y")
+    'number text labels first: names, y = np.unique(y, return_inverse=True)'
+    """
+    name = argument.rpartition(" ")[2]
+    if "complex" in str(array.dtype):
+        return "use its real part"
+    if array.dtype.names:
+        return f"put its fields side by side: numpy.lib.recfunctions.structured_to_unstructured({name})"
+    if array.dtype.kind == "M":
+        return f"count days from one of yours: ({name} - np.datetime64('2000-01-01')) / np.timedelta64(1, 'D')"
+    if array.dtype.kind == "m":
+        return f"count days: {name} / np.timedelta64(1, 'D')"
+    items = list(islice(array.flat, LOOKED_AT))
+    texts = [item for item in items if isinstance(item, str | bytes)]
+    if not texts:
+        numbers = all(item is None or isinstance(item, Number) for item in items)
+        mend = f"np.asarray({name}, dtype=float) makes None NaN; then fill these, or drop those rows"
+        return mend if numbers else "make numbers of them first"
+    if not array.ndim:
+        return "if that is a file, read it first, such as by np.loadtxt(path, delimiter=',')"
+    if all(map(_is_number, texts)):
+        return f"its text looks like numbers, which np.asarray({name}, dtype=float) makes of it"
+    if name in ("x", "X") or prod(array.shape[1:]) > 1:
+        return (
+            "make columns of 0 and 1 of text and categories, by pandas.get_dummies(frame) or scikit-learn's "
+            "OneHotEncoder, and fill missing values"
+        )
+    if name.startswith("y_"):
+        return (
+            "number text labels by one list, names = np.unique(y_true): np.searchsorted(names, y_true) and "
+            "np.searchsorted(names, y_pred)"
+        )
+    lacking = "drop rows without a label, and " if len(texts) < len(items) else ""
+    return f"{lacking}number text labels first: names, {name} = np.unique({name}, return_inverse=True)"
+
+
+def _is_number(text: str | bytes) -> bool:
+    with suppress(ValueError):
+        float(text)
+        return True
+    return False
 
 
 def x_remedy(shape: Shape, in_shape: Shape) -> str:

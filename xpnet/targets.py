@@ -114,7 +114,13 @@ def binary_rows(y: Host, outputs: int) -> Host:
     y = real_rows(y, (outputs,))
     wrong = np.logical_or(y < 0, y > 1)
     if bool(np.any(wrong)):
-        raise DataError(f"y must lie in 0..1 for loss='binary_cross_entropy'; got {_first(y, wrong)}")
+        if bool(np.all((y == -1) | (y == 1))):
+            remedy = "labels -1 and 1 become 0 and 1 by (y + 1) / 2"
+        elif outputs == 1 and bool(np.all(np.isfinite(y) & (y >= 0) & (y == np.round(y)))):
+            remedy = "for more than two classes end the layers with Dense(classes) and use loss='cross_entropy'"
+        else:
+            remedy = "for other quantities use loss='mse'"
+        raise DataError(f"y must lie in 0..1 for loss='binary_cross_entropy'; got {_first(y, wrong)}; {remedy}")
     return y
 
 
@@ -172,15 +178,24 @@ def real_rows(y: Host, out_shape: Shape) -> Host:
         return np.reshape(y, (-1, *out_shape))
     if tuple(y.shape[1:]) != tuple(out_shape):
         expected = ", ".join(["N", *(str(n) for n in out_shape)])
-        remedy = (
-            "Dense acts on the last axis alone: put Flatten() before it, if an output for each example is meant"
-            if len(out_shape) > 1 and y.ndim <= len(out_shape)
-            else "Change the last layer, or reshape y"
-        )
         raise ShapeError(
-            f"y must have shape ({expected}), as the network's outputs have; got {tuple(y.shape)}. {remedy}"
+            f"y must have shape ({expected}), as the network's outputs have; got {tuple(y.shape)}. "
+            f"{_shape_remedy(tuple(y.shape), tuple(out_shape))}"
         )
     return y
+
+
+def _shape_remedy(shape: Shape, out_shape: Shape) -> str:
+    """Say what makes targets of this shape and outputs of *out_shape* meet."""
+    if len(out_shape) > 1 and len(shape) <= len(out_shape):
+        return "Dense acts on the last axis alone: put Flatten() before it, if an output for each example is meant"
+    if prod(shape[1:]) == prod(out_shape):
+        return f"Its rows have the same size: y.reshape({', '.join(map(str, (-1, *out_shape)))})"
+    if len(shape) > 2:
+        return "Give a row for each example"
+    columns = shape[1] if len(shape) == 2 else 1
+    classes = "; for class indices use loss='cross_entropy'" if columns == 1 else ""
+    return f"Make the last layer Dense({columns}){classes}"
 
 
 def _first(y: Host, wrong: Host) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from shop import Shell, fails
 
+import xpnet
+from xpnet import elsewhere
 from xpnet.cli import main
 from xpnet.cli.values import as_option, names
 
@@ -19,7 +21,12 @@ WRONG = {
     "train data.csv": "the following arguments are required: --target",
     "train data.csv --taget y": "there is no option --taget; did you mean --target?",
     "train data.csv --target y --epoch=3": "there is no option --epoch; did you mean --epochs?",
-    "train data.csv --target y -o model": "there is no place for -o model",
+    "train data.csv --target y -o model": "there is no option -o; did you mean --out?",
+    "train data.csv -t y": "there is no option -t; did you mean --target?",
+    "train data.csv --target y --lr 0.1": "there is no option --lr; did you mean --learning-rate?",
+    "train data.csv --target y --gpu": "there is no option --gpu; did you mean --device?",
+    "train data.csv --target y --zzz": "there is no option --zzz",
+    "train data.csv extra.csv --target y": "there is no place for extra.csv",
     "train data.csv --target y --drop x,y": "--drop has the target 'y'",
     "train data.csv --target y --decimal , --thousands ,": "both before fractions and between thousands",
     "train data.csv --target y --thousands ;": "must be , or . or apostrophe or space or none; got ';'",
@@ -27,6 +34,7 @@ WRONG = {
     "train data.csv --target y --encoding rot13": "such as cp1252; got 'rot13'",
     "train data.csv --target y --epochs 0": "at least 1",
     "train data.csv --target y --hidden 8,x": "at least 1; got 'x'",
+    "train data.csv --target y --hidden 32, 16": "no spaces between, as in 64,32; got '32,'",
     "train data.csv --target y --dropout 1": "from 0 to below 1",
     "train data.csv --target y --learning-rate nan": "above 0",
     "train data.csv --target y --test -1": "--test",
@@ -52,6 +60,23 @@ def test_wrong_arguments_are_two_lines(line: str, capsys: pytest.CaptureFixture[
     assert WRONG[line] in reason
     assert hint == f"xpnet {command}".strip() + " --help shows what there is"
     assert shown.out == ""
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().out) == (0, f"xpnet {xpnet.__version__}\n")
+
+
+def test_each_option_of_other_commands_is_advised_as_one_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ""
+    for command in ("train", "predict"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        shown += capsys.readouterr().out
+    for theirs, ours in elsewhere.OPTIONS.items():
+        assert f"--{ours} " in shown
+        assert f"--{theirs} " not in shown
 
 
 def test_what_stands_behind_two_hyphens_is_no_option(shell: Shell) -> None:

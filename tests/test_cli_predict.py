@@ -33,6 +33,19 @@ def test_quantities_come_back_in_their_own_unit(shell: Shell) -> None:
     assert f"{measured['rmse']:.6g}" in report
 
 
+def test_a_quantity_has_no_probabilities(shell: Shell) -> None:
+    trained(shell, "price", "--epochs", "1")
+    with pytest.raises(SystemExit) as caught:
+        shell("predict", "shop.safetensors", "shop.csv", "--probabilities")
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_the_model_comes_first(command: str, shell: Shell) -> None:
+    trained(shell, "grade", "--epochs", "1")
+    fails(shell(command, "shop.csv", "shop.safetensors"), "shop.csv is not an xpnet file", "comes first")
+
+
 def test_predicting_is_what_python_gives(shell: Shell) -> None:
     """The shell's answers are those of the loaded network on features that are prepared by hand."""
     trained(shell)

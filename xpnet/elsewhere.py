@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ARGUMENTS", "ATTRIBUTES", "INSTEAD", "VALUES"]
+__all__ = ["ARGUMENTS", "ATTRIBUTES", "INSTEAD", "OPTIONS", "VALUES"]
 
 VALUES: Mapping[str, str] = {
     "bce": "binary_cross_entropy",
@@ -200,3 +200,23 @@ ATTRIBUTES: Mapping[str, str] = {
     "xpnet.train_test_split": "write split(x, y, test=0.2)",
 }
 """Attributes of a class or of the package that there are not, and what to do here."""
+
+OPTIONS: Mapping[str, str] = {
+    "b": "batch-size",
+    "bs": "batch-size",
+    "cpu": "device",
+    "cuda": "device",
+    "e": "epochs",
+    "gpu": "device",
+    "label": "target",
+    "layers": "hidden",
+    "lr": "learning-rate",
+    "o": "out",
+    "output": "out",
+    "p": "probabilities",
+    "random-state": "seed",
+    "sep": "delimiter",
+    "t": "target",
+    "y": "target",
+}
+"""Options of other commands, without their hyphens and in lower case, and ours."""

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from xpnet import __version__
 from xpnet.cli import bench, evaluate, export, info, predict, train
 from xpnet.cli.parser import Parser, UsageError
 from xpnet.errors import XpnetError
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (info, train, predict, evaluate, export, bench):

@@ -56,7 +56,12 @@ def load_model(path: str, *, backend: str = "numpy", device: object = None) -> M
     CheckpointError
         It is no such file, or network and preparation do not fit together.
     """
-    network = load(path, backend=backend, device=device)
+    try:
+        network = load(path, backend=backend, device=device)
+    except CheckpointError as error:
+        if Path(path).suffix == ".safetensors" or not Path(path).is_file():
+            raise
+        raise CheckpointError(f"{error}; the model file, which xpnet train wrote, comes first") from error
     note = read_notes(path).get(NOTE)
     if note is None:
         raise CheckpointError(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
+from xpnet import elsewhere
 from xpnet.errors import ConfigurationError
 
 __all__ = ["Commands", "Parser", "UsageError", "add_command"]
+
+
+OPTION = re.compile("--|-[a-zA-Z][^ ]*$")
+"""How an option begins, and no number below 0, such as the value of an option, nor the - of standard input."""
 
 
 class UsageError(ConfigurationError):
@@ -29,8 +35,9 @@ class Parser(argparse.ArgumentParser):
 
     def _require_known(self, option: str) -> None:
         known = self._option_string_actions
-        if option.startswith("--") and option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
+        if OPTION.match(option) and option not in known:
+            meant = f"--{elsewhere.OPTIONS.get(option.lstrip('-').lower())}"
+            near = [meant] if meant in known else difflib.get_close_matches(option, known, n=1, cutoff=0.7)
             self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
 
     def error(self, message: str) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import Any
 from xpnet.cli.models import load_model, prepared_table
 from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import open_output, print_json, refuse_overwriting, write_csv
-from xpnet.cli.parser import Commands, add_command
+from xpnet.cli.parser import Commands, UsageError, add_command
 
 __all__ = ["add"]
 
@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
         refuse_overwriting(options.out, options.force)
     model = load_model(options.model, backend=options.backend, device=options.device)
     target, network = model.preparation.target, model.network
+    if options.probabilities and target.classes is None:
+        raise UsageError(f"{target.name!r} is a quantity, which has no probabilities; leave out --probabilities")
     table, _ = open_table(options.data, options, None, model.preparation.notation)
     x = model.preparation.features(prepared_table(table, model, options.unknown), network.backend.dtype)
     outputs = network.backend.to_numpy(network.predict(x))

@@ -102,7 +102,12 @@ def part(text: str) -> float | int:
 
 def sizes(text: str) -> tuple[int, ...]:
     """Read integers from 1 on, with commas between; an empty text is none."""
-    return tuple(count(size) for size in text.split(",")) if text else ()
+    parts = text.split(",") if text else []
+    if not all(parts):
+        raise argparse.ArgumentTypeError(
+            f"must be integers with commas and no spaces between, as in 64,32; got {text!r}"
+        )
+    return tuple(map(count, parts))
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -395,3 +395,24 @@ def test_without_scikit_learn_the_remedy_is_named():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     said, expected = done.stdout.splitlines()
     assert said == expected
+
+
+def test_parts_of_a_record_are_not_set_one_by_one():
+    with pytest.raises(xpnet.ConfigurationError, match=r"optimizer__learning_rate: .*'optimizer': \[Adam"):
+        XPClassifier(optimizer=Adam(0.1)).set_params(optimizer__learning_rate=0.2)
+    with pytest.raises(ValueError, match="Invalid parameter 'rate'"):
+        XPClassifier().set_params(rate__x=0.2)
+    assert XPClassifier().set_params(optimizer=Adam(0.2)).optimizer == Adam(0.2)
+
+
+@pytest.mark.parametrize("kind", [XPRegressor, MLPRegressor])
+def test_a_regressor_says_that_text_is_for_classifiers(kind):
+    for y in (["a", "b", "c"], np.array(["a", 1.0, 2.0], object)):
+        with pytest.raises(xpnet.DtypeError, match=r"got text, such as .*'a'.*: for labels use a classifier"):
+            kind().fit(np.ones((3, 2)), y)
+
+
+def test_layers_with_too_few_outputs_are_told_how_many():
+    """Before the loss complains of one output, for which it has advice that three classes cannot follow."""
+    with pytest.raises(xpnet.ConfigurationError, match=r"outputs of shape \(3,\) .*; they give \(1,\): .*Dense\(3\)"):
+        XPClassifier([Dense(1)]).fit(np.ones((3, 2)), [0, 1, 2])

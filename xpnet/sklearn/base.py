@@ -66,6 +66,23 @@ class NetworkEstimator(BaseEstimator):
                 self.__dict__.update(before)
             raise
 
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters by name, and return the estimator.
+
+        Raises
+        ------
+        ConfigurationError
+            A name is of a part of an optimizer or another parameter, which are records that are given whole.
+        """
+        for name in params:
+            whole, _, part = name.partition("__")
+            if part and whole in self.get_params(deep=False) and not hasattr(getattr(self, whole), "set_params"):
+                raise ConfigurationError(
+                    f"{name}: {whole} has no parameters to be set one by one; set it as a whole, {whole}=..., and "
+                    "search over several, such as {'optimizer': [Adam(0.01), Adam(0.1)]}"
+                )
+        return super().set_params(**params)
+
     def _go_on(self, optimizer: Link | str) -> None:
         """Train on with this optimizer: parameters may have changed since the network was made."""
         wanted = resolve_optimizer(optimizer)

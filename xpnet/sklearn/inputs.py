@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import array_api_compat
@@ -12,7 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from xpnet.arrays import Host, require_real, to_host
 from xpnet.backend import open_backend
-from xpnet.errors import DataError, ShapeError
+from xpnet.errors import DataError, DtypeError, ShapeError
+from xpnet.remedies import LOOKED_AT
 
 if TYPE_CHECKING:
     from xpnet.backend import Array, Backend
@@ -59,6 +61,8 @@ def take_targets(estimator: Any, y: Any, rows: int, *, numeric: bool) -> Host:
     ------
     ValueError
         It is missing, has another length, or holds NaN or infinity.
+    DtypeError
+        It is text, where numbers are wanted.
     """
     if y is None:
         raise DataError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
@@ -68,6 +72,11 @@ def take_targets(estimator: Any, y: Any, rows: int, *, numeric: bool) -> Host:
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     check_consistent_length(np.empty(rows), y)
+    if numeric and any(isinstance(item, str | bytes) for item in islice(y.flat, LOOKED_AT)):
+        raise DtypeError(
+            f"y must hold real numbers for {type(estimator).__name__}; got text, such as {y.flat[0]!r}: for labels "
+            "use a classifier, and np.asarray(y, dtype=float) makes numbers of text that is a number"
+        )
     targets: Host = y.astype(np.float64) if numeric and y.dtype.kind == "O" else y
     return targets
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils import check_random_state
 
 from xpnet.errors import ConfigurationError
-from xpnet.layers import Dense
+from xpnet.layers import Dense, Sequential
 from xpnet.network import Network
 from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts
 from xpnet.sklearn.inputs import open_for, take_features
@@ -53,8 +53,15 @@ class _Wrapper(NetworkEstimator):
         loss, outputs = self._loss_and_outputs(targets)
         inputs = int(X.shape[1])
         layers: Any = [Dense(100), "relu", Dense(outputs)] if self.layers is None else self.layers
-        network = Network(
-            layers(inputs, outputs) if callable(layers) else layers,
+        given = layers(inputs, outputs) if callable(layers) else layers
+        model = given if isinstance(given, Sequential) else Sequential(given)
+        if (found := model.build((inputs,)).out_shape) != (outputs,):
+            raise ConfigurationError(
+                f"layers must give outputs of shape ({outputs},) for this y and {loss}; they give {found}: "
+                f"end them with Dense({outputs}), or give a function (inputs, outputs) that returns layers"
+            )
+        return Network(
+            model,
             loss=loss,
             optimizer=self.optimizer,
             metrics=self.metrics,
@@ -63,12 +70,6 @@ class _Wrapper(NetworkEstimator):
             inputs=inputs,
             check_finite=False,
         )
-        if network.out_shape != (outputs,):
-            raise ConfigurationError(
-                f"layers must give outputs of shape ({outputs},) for this y and {loss}; they give {network.out_shape}: "
-                f"end them with Dense({outputs}), or give a function (inputs, outputs) that returns layers"
-            )
-        return network
 
 
 class XPClassifier(ClassifierParts, _Wrapper):

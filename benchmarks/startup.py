@@ -68,6 +68,9 @@ COLD = {
 
 ROW = "np.zeros((1, 784), np.float32)"
 
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Keeps bytecode, as a Python without settings does: installers compile the peers, and a checkout is compiled once."""
+
 DISTRIBUTIONS = {
     "xpnet": ("xpnet",),
     "torch": ("torch", "numpy"),
@@ -84,7 +87,7 @@ def seconds(code: str, threads: int | None, more: dict[str, str] | None = None) 
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env=environment(threads, more),
+        env=environment(threads, COMPILED | (more or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

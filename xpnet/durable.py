@@ -10,7 +10,6 @@ lock can be had belongs to nobody, and one that is being written is never taken 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -106,7 +105,7 @@ def _create(folder: Path, mode: int) -> tuple[Path, int]:
     """Return a new file and its handle, with the lock that says that somebody is writing it."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     while True:
-        path = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
+        path = folder / f"{PREFIX}{os.urandom(8).hex()}{SUFFIX}"
         handle = os.open(path, flags, mode)
         if fcntl is None:
             return path, handle

@@ -147,3 +147,13 @@ def test_a_backend_imports_its_own_library_alone(backend: str, module: str) -> N
     after = imported_after(f"import xpnet; xpnet.open_backend({backend!r})")
     assert module in after
     assert not after & ({"torch", "jax", "array_api_strict", "cupy", "sklearn", "matplotlib"} - {module})
+
+
+def test_a_first_prediction_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    xpnet.Network([xpnet.Dense(3), "relu", xpnet.Dense(2)], inputs=4).save(path)
+    code = f"import sys, xpnet; xpnet.load({str(path)!r}).predict([[0.0] * 4]); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    loaded = set(done.stdout.split())
+    assert "xpnet.losses.classes" in loaded
+    assert not loaded & {"difflib", "numpy.random", "secrets", "xpnet.elsewhere", "importlib.metadata"}

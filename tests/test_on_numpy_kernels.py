@@ -121,6 +121,28 @@ def test_constants_that_print_alike_are_two(made):
         np.testing.assert_array_equal(array, plain)
 
 
+@pytest.mark.parametrize("kind", ["int32", "int64", "uint32", "bool"])
+@pytest.mark.parametrize("number", [0.5, -0.5, 1, True])
+def test_integers_are_compared_with_the_number_that_was_given(made, kind, number):
+    x = np.arange(-2, 4).astype(kind).reshape(2, 3)
+
+    def compared(x):
+        y, z = x ^ x[:1], x ^ x[1:]
+        return [np.where(function(y, number), y, z) for function in (np.less, np.less_equal, np.equal, np.greater)]
+
+    found, wanted = run_both(compared, x)
+    assert made
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("function", [np.add, np.multiply, np.maximum, np.bitwise_xor], ids=lambda f: f.__name__)
+def test_what_is_true_twice_counts_once(made, function):
+    x = draw(40, 5)
+    found, wanted = run_both(lambda x: np.astype(function(x > -0.1, x < 0.1), np.float32) * x, x)
+    assert made
+    np.testing.assert_array_equal(found, wanted)
+
+
 OPERATIONS = [function for function in fusing.EXPRESSIONS if function is not np.right_shift]
 """All but the shift, which has its own test."""
 

@@ -172,18 +172,18 @@ class Source:
 
     def _expression(self, node: Node, phase: int) -> str:
         kind = node.value.dtype.name
-        names = [self._read(arg, phase, self._kind_of_number(node)) for arg in node.args]
+        names = [self._read(arg, phase, self._kind_of_constant(node, arg)) for arg in node.args]
         if node.kind == "where":
             return f"{kind}({names[1]}) if {names[0]} else {kind}({names[2]})"
         if node.kind == "astype":
             return f"{kind}({names[0]})"
-        body = EXPRESSIONS[node.function].format(*names)
-        return body if kind == "bool" else f"{kind}({body})"
+        return f"{kind}({EXPRESSIONS[node.function].format(*names)})"
 
-    def _kind_of_number(self, node: Node) -> Any:
-        """Return the type that plain numbers take beside an operation's arrays."""
-        kinds = [operand.value.dtype for operand in operands(node) if operand.value.dtype.kind != "b"]
-        return node.value.dtype if node.kind == "where" or not kinds else kinds[0]
+    def _kind_of_constant(self, node: Node, arg: Any) -> Any:
+        """Return the type in which an operation takes what is no node: a 0.5 beside integers stays a 0.5."""
+        if isinstance(arg, Node) or node.kind == "where":
+            return node.value.dtype
+        return np.result_type(*(operand.value.dtype for operand in operands(node)), arg)
 
     # Names
 

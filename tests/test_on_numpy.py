@@ -172,6 +172,17 @@ def test_donated_arrays_that_change_places_are_not_planned():
     np.testing.assert_array_equal(carry[0], np.zeros(2))
 
 
+def test_donated_arrays_may_change_places_between_calls():
+    def step(carry):
+        return carry[0] * 0.5, carry[1] + 1.0
+
+    compiled = Compiled(step, donated=True)
+    carry = plain = (np.zeros(2), np.ones(2))
+    for _ in range(5):
+        carry, plain = compiled(carry[::-1]), step(plain[::-1])
+        np.testing.assert_array_equal(carry, plain)
+
+
 def test_the_loop_equals_single_steps():
     def step(carry, data, rows):
         return carry + np.sum(np.take(data, rows, axis=0))

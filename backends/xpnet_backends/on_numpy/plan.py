@@ -77,9 +77,14 @@ class Plan:
         """Bring the donated argument into the plan's memory, if it is not there."""
         if first is self.kept:
             return
-        for home, array in zip(self.home, leaves(first), strict=True):
-            if home is not array:
-                np.copyto(home, array)
+        moved = [(home, array) for home, array in zip(self.home, leaves(first), strict=True) if home is not array]
+        # What a plan gave back may come in other places: it is all read before anything is written.
+        held = [np.array(array) if self._holds(array) else array for _, array in moved]
+        for (home, _), array in zip(moved, held, strict=True):
+            np.copyto(home, array)
+
+    def _holds(self, array: Host) -> bool:
+        return any(np.may_share_memory(array, home) for home in self.home)
 
     def finish(self, outputs: tuple[Any, ...]) -> Any:
         """Give the function's result its structure."""

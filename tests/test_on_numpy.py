@@ -469,6 +469,13 @@ def test_what_is_equal_and_of_another_type_has_a_plan_of_its_own(others):
         assert np.asarray(found).dtype == np.asarray(expected).dtype
 
 
+def test_zeros_of_both_signs_have_plans_of_their_own():
+    compiled, x = Compiled(lambda x, y: x / y), np.ones(3)
+    with np.errstate(divide="ignore"):
+        for y in 3 * (0.0, -0.0):
+            np.testing.assert_array_equal(compiled(x, y), x / y)
+
+
 def test_a_kind_of_array_that_calculates_in_its_own_way_is_left_to_it():
     compiled = Compiled(lambda x: x * 2.0)
     for _ in range(3):

@@ -160,4 +160,5 @@ def signature(tree: Any, flat: list[Any]) -> Any:
     if isinstance(tree, np.ndarray):
         flat.append(tree)
         return kind, tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS or tree.strides
-    return kind, tree  # 1, 1.0 and True are equal, and make other types of an array
+    # 1, 1.0 and True are equal, and make other types of an array; so are 0.0 and -0.0, by which a quotient differs.
+    return kind, tree.hex() if kind is float else tree

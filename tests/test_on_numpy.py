@@ -289,6 +289,43 @@ def test_whatever_a_layer_does_with_memory_comes_out_right(function, order, dtyp
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(
+    "turned", [np.matrix_transpose, np.asfortranarray, lambda x: x[:, ::-1]], ids=lambda f: f.__name__
+)
+def test_sums_in_another_memory_order_add_in_the_order_of_the_plain_function(turned, axis):
+    def summed(x):
+        x = np.matrix_transpose(x) if turned is np.matrix_transpose else x
+        return np.sum(x * 2.0 + 1.0, axis=axis), (x * 2.0) @ np.ones((x.shape[1], 3), dtype=x.dtype)
+
+    x = np.random.default_rng(0).normal(size=(200, 50)).astype(np.float32)
+    x, compiled = x if turned is np.matrix_transpose else turned(x), Compiled(summed)
+    for _ in range(4):
+        for found, expected in zip(compiled(x), summed(x), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_view_by_a_function_sees_what_its_array_becomes():
+    def function(x):
+        doubled = x * 2.0
+        turned = np.einsum("ij->ji", doubled)
+        doubled += 1.0
+        return turned * 1.0
+
+    compiled, x = Compiled(function), np.ones((4, 3))
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x), function(x))
+
+
+def test_a_mean_of_half_precision_is_added_up_in_single_as_by_numpy():
+    compiled, x = (
+        Compiled(lambda x: np.mean(x, axis=0)),
+        np.random.default_rng(0).normal(size=(200, 5)).astype("float16"),
+    )
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x), np.mean(x, axis=0))
+
+
 @pytest.mark.parametrize("layers", [[BatchNorm()], [LayerNorm()], [Dense(3), LayerNorm()], [Dropout(0.3)]], ids=str)
 def test_examples_in_another_memory_order_train_alike(layers):
     channels_first = np.random.default_rng(0).normal(size=(8, 4, 3))

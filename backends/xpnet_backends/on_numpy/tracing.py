@@ -172,14 +172,18 @@ class Traced(NDArrayOperatorsMixin):
         if not isinstance(value, np.ndarray | np.generic):
             return value
         value = np.asarray(value)
-        first = arguments[0]
-        if kind == "call" and isinstance(first, Traced) and np.may_share_memory(value, first.node.value):
-            kind = "view"
+        if kind == "call":
+            shared = [item for item in _traced((arguments, options)) if np.may_share_memory(value, item.node.value)]
+            if any(item is not arguments[0] for item in shared):
+                raise NotTraceable(f"{function} gives a view of another than its first argument")
+            kind = "view" if shared else "call"
         return self._note(kind, function, arguments, options, value)
 
     def _note(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
-        # The plan's buffers are in row-major order. So must the record be, or what is a view there is a copy here.
-        value = value if kind in ("view", "call") else np.asarray(value, order="C")
+        # A plan's buffers are in row-major order: what is a view here would be a copy there, and sums and products of
+        # matrices in another order add their terms in another.
+        if kind not in ("view", "call") and not value.flags.c_contiguous:
+            raise NotTraceable("a result lies in another order than row by row")
         node = Node(kind, function, _nodes(tuple(arguments)), _nodes(options), value)
         self.tape.nodes.append(node)
         return Traced(node, self.tape)
@@ -217,6 +221,12 @@ def _values(tree: Any) -> Any:
     return map_leaves(lambda item: item.node.value if isinstance(item, Traced) else item, tree)
 
 
+def _traced(tree: Any) -> list[Traced]:
+    found: list[Any] = []
+    map_leaves(found.append, tree)
+    return [item for item in found if isinstance(item, Traced)]
+
+
 def _nodes(tree: Any) -> Any:
     return map_leaves(lambda item: item.node if isinstance(item, Traced) else item, tree)
 
@@ -229,6 +239,8 @@ def _reduction(ufunc: Any) -> Callable[..., Any]:
 
 
 def _mean(self: Traced, x: Traced, axis: Any = None, *, keepdims: bool = False) -> Any:
+    if x.dtype.char not in "fd":  # NumPy adds up the others in a wider type
+        return self._apply("call", np.mean, (x,), {"axis": axis, "keepdims": keepdims})
     total = self._apply("reduce", np.add, (x,), {"axis": axis, "keepdims": keepdims})
     return total / (x.size / max(total.size, 1))
 

@@ -305,6 +305,13 @@ def test_sums_in_another_memory_order_add_in_the_order_of_the_plain_function(tur
             np.testing.assert_array_equal(found, expected)
 
 
+def test_a_product_with_a_column_of_a_table_is_the_plain_functions():
+    stream = np.random.default_rng(0)
+    a, b, compiled = stream.normal(size=(16, 17)), stream.normal(size=(17, 17)), Compiled(lambda a, b: a @ b[:, :1])
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(a, b), a @ b[:, :1])
+
+
 def test_a_view_by_a_function_sees_what_its_array_becomes():
     def function(x):
         doubled = x * 2.0

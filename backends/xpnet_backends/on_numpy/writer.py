@@ -149,7 +149,8 @@ class Writer:
 
     def _write_ufunc(self, node: Node) -> None:
         function = node.function
-        if function is np.matmul and all(operand.value.ndim == 2 for operand in operands(node)):
+        # Of a matrix in strides, the two functions add the terms in different orders.
+        if function is np.matmul and all(part.value.ndim == 2 and part.value.flags.forc for part in operands(node)):
             function = np.dot
         dtypes = {operand.value.dtype for operand in operands(node)}
         names = [self.names.operand(arg, dtypes) for arg in node.args]

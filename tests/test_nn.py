@@ -53,6 +53,7 @@ CASES = {
         (X3, W, DY3, True),
         lambda: (DY3 @ W.T, np.einsum("abi,abu->iu", X3, DY3), DY3.sum((0, 1))),
     ),
+    "bias gradient": ("bias_gradient", (DY,), lambda: DY.sum(0)),
     "sigmoid": ("sigmoid", (Z,), lambda: sigmoid(Z)),
     "sigmoid far out": ("sigmoid", (WILD,), lambda: sigmoid(WILD)),
     "softplus": ("softplus", (Z,), lambda: np.logaddexp(0, Z)),

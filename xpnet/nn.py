@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "adam",
     "bias_correction",
+    "bias_gradient",
     "dropout_mask",
     "linear",
     "linear_backward",
@@ -52,7 +53,12 @@ def linear_backward(
     rows = xp.reshape(x, (-1, x.shape[-1]))  # (N, inputs)
     slopes = xp.reshape(dy, (-1, dy.shape[-1]))  # (N, units)
     dx = xp.matmul(dy, xp.matrix_transpose(weight)) if input_gradient else None
-    return dx, xp.matmul(xp.matrix_transpose(rows), slopes), xp.sum(slopes, axis=0)
+    return dx, xp.matmul(xp.matrix_transpose(rows), slopes), xp.nn.bias_gradient(slopes)
+
+
+def bias_gradient(xp: Any, slopes: Array) -> Array:
+    """Return the gradient of a bias that was added to every row: the sums of the columns, (N, units) to (units,)."""
+    return xp.sum(slopes, axis=0)
 
 
 def sigmoid(xp: Any, x: Array) -> Array:

@@ -25,9 +25,9 @@ __all__ = [
     "adamw",
     "bias_activation",
     "bias_activation_backward",
+    "bias_gradient",
     "dropout_mask",
     "linear",
-    "linear_backward",
     "softmax_cross_entropy",
 ]
 
@@ -134,14 +134,9 @@ def linear(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
     return y if bias is None else bias_activation(y, bias, "identity")
 
 
-def linear_backward(
-    xp: Any, x: Array, weight: Array, dy: Array, input_gradient: bool
-) -> tuple[Array | None, Array, Array]:
-    """Return the gradients (dx, dweight, dbias) of :func:`linear`."""
-    rows = xp.reshape(x, (-1, x.shape[-1]))
-    slopes = xp.reshape(dy, (-1, dy.shape[-1]))
-    dx = xp.matmul(dy, xp.matrix_transpose(weight)) if input_gradient else None
-    return dx, xp.matmul(xp.matrix_transpose(rows), slopes), _column_sums(slopes, slopes, None, "identity")
+def bias_gradient(xp: Any, slopes: Array) -> Array:
+    """Return the sums of the columns of (N, units)."""
+    return _column_sums(slopes, slopes, None, "identity")
 
 
 def bias_activation(y: Array, bias: Array, activation: str) -> Array:
@@ -196,9 +191,9 @@ def dropout_mask(xp: Any, key: Key, shape: tuple[int, ...], rate: float, dtype: 
 
 NN: Mapping[str, Callable[..., Any]] = {
     "adam": adam,
+    "bias_gradient": bias_gradient,
     "dropout_mask": dropout_mask,
     "linear": linear,
-    "linear_backward": linear_backward,
     "softmax_cross_entropy": softmax_cross_entropy,
 }
 """Replacements for functions of :mod:`xpnet.nn`, by name."""

@@ -31,15 +31,14 @@ def open(device: object, dtype: str) -> Backend:
         to_numpy=np.asarray,
         compile=Compiled,
         loop=loop,
+        nn={"bias_gradient": products.bias_gradient} if products.available() else {},
     )
 
 
 class _WithMKL:
-    """NumPy, with MKL's products and sums."""
+    """NumPy, with MKL's products."""
 
     matmul = staticmethod(products.matmul)
-    mean = staticmethod(products.mean)
-    sum = staticmethod(products.sum)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)

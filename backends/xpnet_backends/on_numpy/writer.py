@@ -185,9 +185,11 @@ class Writer:
 
     def _write_product(self, node: Node) -> None:
         """Write MKL's product of two matrices, or of a row of ones and a table, by addresses."""
-        a, b = node.args
         if node.function is products.column_sums:
-            a, b = products.ones(len(a.value), a.value.dtype.char), a
+            (b,) = node.args
+            a = products.ones(len(b.value), b.value.dtype.char)
+        else:
+            a, b = node.args
         names = [self.names.operand(arg, set()) for arg in (a, b)]
         into = self._destination(node)
         places = [self._address(arg, name) for arg, name in zip((a, b), names, strict=True)]

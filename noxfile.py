@@ -50,8 +50,8 @@ def install(session: nox.Session, *more: str) -> None:
     session.install("-e.", *nox.project.dependency_groups(PROJECT, "test"), *more)
 
 
-def pytest(session: nox.Session, *arguments: str) -> None:
-    session.run("pytest", "-n", "auto", *arguments, *session.posargs, env=ONE_THREAD)
+def pytest(session: nox.Session, *arguments: str, **variables: str) -> None:
+    session.run("pytest", "-n", "auto", *arguments, *session.posargs, env=ONE_THREAD | variables)
 
 
 @nox.session
@@ -89,11 +89,12 @@ def together(session: nox.Session) -> None:
 
 @nox.session
 def mkl(session: nox.Session) -> None:
-    """The NumPy backend's own tests with MKL's products and threads, where MKL can be had."""
+    """The NumPy backend's own tests with MKL's products and threads, where MKL can be had, on any maker's processor."""
     if platform.machine() not in ("x86_64", "AMD64") or sys.platform == "darwin":
         session.skip(f"there is no MKL for {sys.platform} on {platform.machine()}")
     install(session, "-e.[fast,mkl]")
-    pytest(session, "--backend", "numpy", *map(str, Path("tests").glob("test_on_numpy*.py")), "tests/test_layers.py")
+    files = [*map(str, Path("tests").glob("test_on_numpy*.py")), "tests/test_layers.py"]
+    pytest(session, "--backend", "numpy", *files, XPNET_MKL="1")
 
 
 @nox.session(default=False)

@@ -20,7 +20,7 @@ def made(request, monkeypatch):
     """
     if request.param == "shared":
         if team._library() is None:
-            pytest.skip("MKL's threads cannot be had here: pip install 'xpnet[mkl]', on Linux")
+            pytest.skip("MKL's threads cannot be had here: pip install 'xpnet[mkl]', XPNET_MKL=1, on Linux")
         monkeypatch.setattr(team, "size", lambda: 3)
         monkeypatch.setattr(team, "WORTH", -1)
     found, failures = [], []

@@ -1,16 +1,61 @@
 """MKL's products in the NumPy backend: the right numbers, the same bits everywhere, NumPy's where MKL is not asked."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_on_numpy import check_equal, plain_numpy, trained  # noqa: F401
+from xpnet_backends import machine, on_numpy
 from xpnet_backends.on_numpy import products
 from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet
 
-needs_mkl = pytest.mark.skipif(not products.available(), reason="MKL is not installed: pip install 'xpnet[mkl]'")
+needs_mkl = pytest.mark.skipif(not products.available(), reason="MKL is not used here: install it, XPNET_MKL=1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "intel", "there", "used"),
+    [
+        (None, True, True, True),
+        (None, False, True, False),
+        ("", False, True, False),
+        ("1", False, True, True),
+        ("0", True, True, False),
+        ("1", True, False, False),
+    ],
+)
+def test_mkl_is_used_on_intels_processors_or_where_the_environment_asks(asked, intel, there, used, monkeypatch):
+    monkeypatch.setattr(products, "library", lambda: Path("libmkl_rt.so") if there else None)
+    monkeypatch.setattr(products, "is_intel", lambda: intel)
+    monkeypatch.delenv("XPNET_MKL", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("XPNET_MKL", asked)
+    assert products.available() is used
+    backend = xpnet.open_backend("numpy")
+    assert ("bias_gradient" in backend.nn) is used
+    (told,) = on_numpy.devices()
+    assert ("MKL" in told.partition(";")[0]) is used
+    assert ("XPNET_MKL=1 asks" in told) is (there and not used)
+
+
+def test_another_value_in_the_environment_is_refused(monkeypatch):
+    monkeypatch.setenv("XPNET_MKL", "yes")
+    with pytest.raises(xpnet.BackendError, match="XPNET_MKL='yes' in the environment must be 1 "):
+        xpnet.open_backend("numpy")
+
+
+@pytest.mark.parametrize(("maker", "intel"), [("GenuineIntel", True), ("AuthenticAMD", False)])
+def test_the_processors_maker_is_read_where_the_system_tells_it(maker, intel, monkeypatch, tmp_path):
+    read = machine.is_intel.__wrapped__
+    told = tmp_path / "cpuinfo"
+    told.write_text(f"processor\t: 0\nvendor_id\t: {maker}\ncpu family\t: 6\n")
+    monkeypatch.setattr(machine, "CPUS", told)
+    assert read() is intel
+    monkeypatch.setattr(machine, "CPUS", tmp_path / "none")
+    monkeypatch.setattr(machine.platform, "processor", lambda: f"Intel64 Family 6 Model 85 Stepping 4, {maker}")
+    assert read() is intel
 
 
 def pair(rows, terms, columns, dtype="float32"):

@@ -11,7 +11,7 @@ from xpnet_backends.on_numpy.compiling import Compiled
 
 pytest.importorskip("numba")
 needs_team = pytest.mark.skipif(
-    team._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]', on Linux"
+    team._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]', XPNET_MKL=1, on Linux"
 )
 
 

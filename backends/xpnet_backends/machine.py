@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
+from functools import cache
+from pathlib import Path
 
-__all__ = ["cpu_memory"]
+__all__ = ["cpu_memory", "is_intel"]
+
+CPUS = Path("/proc/cpuinfo")
+"""Where Linux describes each processor, the maker on the second line."""
 
 
 def cpu_memory() -> str:
@@ -14,3 +20,13 @@ def cpu_memory() -> str:
     except (AttributeError, ValueError, OSError):  # not POSIX, or a POSIX without these two
         return ""
     return f", {size / 2**30:.1f} GiB" if size > 0 else ""
+
+
+@cache
+def is_intel() -> bool:
+    """Say whether Intel has made the processor; False where that is unknown."""
+    try:
+        with CPUS.open() as lines:
+            return any("GenuineIntel" in line for line, _ in zip(lines, range(2), strict=False))
+    except OSError:  # not Linux
+        return "GenuineIntel" in platform.processor()

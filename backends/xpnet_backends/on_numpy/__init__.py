@@ -66,6 +66,8 @@ def devices() -> list[str]:
 
     from xpnet_backends.on_numpy import kernels
 
-    extras = [name for name, there in (("numba", kernels.available()), ("MKL", products.available())) if there]
+    used = products.available()
+    extras = [name for name, there in (("numba", kernels.available()), ("MKL", used)) if there]
     helped = f", with {' and '.join(extras)}" if extras else ""
-    return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}"]
+    idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.library() and not used else ""
+    return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

@@ -1,15 +1,17 @@
 """Products of large matrices, and sums of long columns, by Intel's MKL, where the extra ``mkl`` has installed it.
 
-NumPy's wheels bring OpenBLAS, whose products of middle size are a third slower on many processors. MKL is called
-through the C interface that all BLAS libraries share. The same shapes give the same bits, wherever the matrices lie,
-but other bits than OpenBLAS's: each is within n epsilon |a| |b| of the exact product, n the number of terms of a sum
-(Higham 2002, section 3.5). The sums down the columns of a table, a layer's bias gradients, are its product with a row
-of ones, on as many threads.
+NumPy's wheels bring OpenBLAS, whose products of middle size are a third slower on Intel's processors. On AMD's they
+are the faster ones, by as much, so MKL is left alone there; ``XPNET_MKL`` in the environment, 1 or 0, decides
+otherwise. MKL is called through the C interface that all BLAS libraries share. The same shapes give the same bits,
+wherever the matrices lie, but other bits than OpenBLAS's: each is within n epsilon |a| |b| of the exact product, n the
+number of terms of a sum (Higham 2002, section 3.5). The sums down the columns of a table, a layer's bias gradients,
+are its product with a row of ones, on as many threads.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from functools import cache, lru_cache, wraps
@@ -17,6 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from xpnet.errors import BackendError
+from xpnet_backends.machine import is_intel
 
 if TYPE_CHECKING:
     from xpnet_backends.on_numpy.tracing import Host
@@ -35,6 +40,9 @@ __all__ = [
     "sums",
     "turns",
 ]
+
+VARIABLE = "XPNET_MKL"
+"""What decides in the environment whether MKL is used, instead of the processor's maker."""
 
 MIN_TERMS = 1 << 18
 """Multiplications from which MKL is asked: a product of some 5 us, of which calling a C function from Python is a
@@ -60,8 +68,11 @@ def library() -> Path | None:
 
 
 def available() -> bool:
-    """Say whether MKL is there."""
-    return library() is not None
+    """Say whether MKL is to be used: it is there, and the faster one on this processor or asked for."""
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "0", "1"):
+        raise BackendError(f"{VARIABLE}={asked!r} in the environment must be 1 (use MKL), 0 (do not) or empty")
+    return library() is not None and (asked == "1" or (asked == "" and is_intel()))
 
 
 @cache

@@ -34,7 +34,7 @@ def test_mkl_is_used_on_intels_processors_or_where_the_environment_asks(asked, i
         monkeypatch.setenv("XPNET_MKL", asked)
     assert products.available() is used
     backend = xpnet.open_backend("numpy")
-    assert ("bias_gradient" in backend.nn) is used
+    assert (backend.xp.matmul is products.matmul) is used
     (told,) = on_numpy.devices()
     assert ("MKL" in told.partition(";")[0]) is used
     assert ("XPNET_MKL=1 asks" in told) is (there and not used)
@@ -176,7 +176,6 @@ def test_what_asks_numpy_itself_gets_numpys_numbers_from_the_first_call_on():
     assert list(compiled._local.plans.values()) != [None]
 
 
-@needs_mkl
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(128, 512), (32768, 2), (60_000, 10), (1000, 100), (2, 32768)], ids=str)
 def test_sums_down_columns_are_within_their_bound(shape, dtype):
@@ -187,29 +186,29 @@ def test_sums_down_columns_are_within_their_bound(shape, dtype):
     assert total.dtype == dtype
     assert total.shape == shape[1:]
     assert np.all(np.abs(total - x.sum(axis=0, dtype="longdouble")) <= bound)
-    np.testing.assert_array_equal(total, products.column_sums(x))
+    if shape[0] > 2:  # what is held to the bound is another way to add them
+        assert not np.array_equal(total, np.sum(x, axis=0))
 
 
-@needs_mkl
 def test_sums_do_not_depend_on_where_the_table_lies():
     x = np.random.default_rng(0).normal(size=(1000, 100)).astype("float32")
-    wanted = products.column_sums(x)
+    wanted = products.bias_gradient(np, x)
     for offset in range(1, 17, 5):
         moved = np.empty(x.size + 16, x.dtype)[offset : offset + x.size].reshape(x.shape)
         moved[...] = x
-        np.testing.assert_array_equal(products.column_sums(moved), wanted)
+        np.testing.assert_array_equal(products.bias_gradient(np, moved), wanted)
 
 
-@needs_mkl
 def test_plans_sum_columns_to_the_same_bits_where_the_result_is_wanted():
     nn = xpnet.open_backend("numpy").xp.nn
     compiled = Compiled(lambda x: np.concat([nn.bias_gradient(x * 2.0), np.reshape(x[:1] + 1.0, (-1,))]))
     for i in range(3):
         x = np.random.default_rng(i).normal(size=(600, 120)).astype("float32")
         found = compiled(x)
-        np.testing.assert_array_equal(found, np.concat([products.column_sums(x * 2), x[0] + 1]))
+        np.testing.assert_array_equal(found, np.concat([products.bias_gradient(np, x * 2), x[0] + 1]))
     (plan,) = compiled._local.plans.values()
-    assert re.search(r"cblas_sgemm\(.*\)  # a\d+ = a\d+ @ a\d+", plan.source)
+    by_mkl, by_numpy = r"cblas_sgemm\(.*\)  # a\d+ = a\d+ @ a\d+", r"dot\(a\d+, a\d+, a\d+\)"
+    assert re.search(by_mkl if products.available() else by_numpy, plan.source)
     assert "copyto" not in plan.source
 
 
@@ -225,7 +224,7 @@ def test_plans_sum_columns_to_the_same_bits_where_the_result_is_wanted():
     ],
     ids="small integers foreign transposed strided column".split(),
 )
-def test_sums_that_mkl_is_not_asked_for_are_numpys(x):
+def test_sums_of_other_tables_are_numpys(x):
     assert not products.sums(x)
     np.testing.assert_array_equal(products.bias_gradient(np, x), np.sum(x, axis=0))
 

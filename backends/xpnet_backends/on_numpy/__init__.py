@@ -31,7 +31,7 @@ def open(device: object, dtype: str) -> Backend:
         to_numpy=np.asarray,
         compile=Compiled,
         loop=loop,
-        nn={"bias_gradient": products.bias_gradient} if products.available() else {},
+        nn={"bias_gradient": products.bias_gradient},
     )
 
 

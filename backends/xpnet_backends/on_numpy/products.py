@@ -5,7 +5,7 @@ are the faster ones, by as much, so MKL is left alone there; ``XPNET_MKL`` in th
 otherwise. MKL is called through the C interface that all BLAS libraries share. The same shapes give the same bits,
 wherever the matrices lie, but other bits than OpenBLAS's: each is within n epsilon |a| |b| of the exact product, n the
 number of terms of a sum (Higham 2002, section 3.5). The sums down the columns of a table, a layer's bias gradients,
-are its product with a row of ones, on as many threads.
+are its product with a row of ones, by either library: on as many threads, and several times as fast as NumPy's sums.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ MIN_TERMS = 1 << 18
 small part."""
 
 MIN_SUMMED = 1 << 16
-"""Elements of a table from which MKL sums its columns: below, a pass that does it beside other work is faster."""
+"""Elements of a table from which columns are summed by a product: below, a pass that does it beside other work is
+faster."""
 
 NARROW, LONGER, DEEPER = 128, 6, 12
 """Columns up to which a product of a transposed matrix, the gradient of a layer's few units, is narrow; rows of it,
@@ -108,7 +109,7 @@ def turns(a: Host, b: Host) -> bool:
 
 
 def sums(table: Any) -> bool:
-    """Say whether MKL sums down the columns of this: a large table of one floating type."""
+    """Say whether a product sums down the columns of this: a large table of one floating type."""
     if not hasattr(table, "flags") or table.ndim != 2 or table.shape[1] < 2 or table.size < MIN_SUMMED:
         return False
     kind = table.dtype
@@ -179,5 +180,9 @@ def matmul(a: Any, b: Any, /) -> Any:
 
 
 def bias_gradient(xp: Any, slopes: Any) -> Any:
-    """Return :func:`xpnet.nn.bias_gradient`, by MKL if the table suits: it is in memory, as products read it."""
-    return column_sums(slopes) if sums(slopes) else xp.sum(slopes, axis=0)
+    """Return :func:`xpnet.nn.bias_gradient`, by a product if the table suits: it is in memory, as products read it."""
+    if not sums(slopes):
+        return xp.sum(slopes, axis=0)
+    if available():
+        return column_sums(slopes)
+    return np.reshape(np.matmul(ones(slopes.shape[0], slopes.dtype.char), slopes), (-1,))

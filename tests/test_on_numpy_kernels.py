@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pools import POOLS, used
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from xpnet_backends.on_numpy import compiling, fusing, kernels, team
 from xpnet_backends.on_numpy.compiling import Compiled
@@ -12,17 +13,22 @@ from xpnet import Dense, Dropout, LayerNorm, Network
 pytest.importorskip("numba")
 
 
-@pytest.fixture(params=["alone", "shared"])
+@pytest.fixture(params=["alone", *POOLS])
 def made(request, monkeypatch):
     """Fuse whatever can be fused, at once; give the sources of all kernels, each of which has to compile.
 
-    Each test runs with kernels of one thread, and of three where MKL's can be had.
+    Each test runs with kernels of one thread, and of three of each pool that can be had.
     """
-    if request.param == "shared":
-        if team._library() is None:
-            pytest.skip("MKL's threads cannot be had here: pip install 'xpnet[mkl]', XPNET_MKL=1, on Linux")
-        monkeypatch.setattr(team, "size", lambda: 3)
-        monkeypatch.setattr(team, "WORTH", -1)
+    if request.param == "alone":
+        monkeypatch.setattr(team, "size", lambda: 1)
+        yield from fused_at_once(monkeypatch)
+        return
+    monkeypatch.setattr(team, "worth", lambda: -1)
+    with used(request.param, 2, monkeypatch):
+        yield from fused_at_once(monkeypatch)
+
+
+def fused_at_once(monkeypatch):
     found, failures = [], []
     original, compile_source = kernels.Source.__init__, kernels._compile
 

@@ -1,4 +1,7 @@
-"""Kernels on MKL's threads: when they are shared, by how many. Their numbers are in ``test_on_numpy_kernels.py``."""
+"""Kernels on the products' threads: when they are shared, by how many, for whom.
+
+Their numbers are in ``test_on_numpy_kernels.py``.
+"""
 
 import os
 import subprocess
@@ -6,19 +9,24 @@ import sys
 
 import numpy as np
 import pytest
-from xpnet_backends.on_numpy import compiling, loops, products, team
+from pools import POOLS, used
+from xpnet_backends.on_numpy import compiling, loops, openblas, openmp, products, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
 pytest.importorskip("numba")
-needs_team = pytest.mark.skipif(
-    team._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]', XPNET_MKL=1, on Linux"
-)
 
 
-def planned(rows, monkeypatch):
-    """Return the written function of two operations on so many rows of 512."""
+@pytest.fixture(params=POOLS)
+def pool(request, monkeypatch):
+    """Have three threads of a pool, and plans with kernels at once; give the name of what hands work to them."""
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    compiled = Compiled(lambda x, b: np.maximum(products.matmul(x, np.eye(512, dtype="float32")) + b, 0.0))
+    with used(request.param, 3, monkeypatch):
+        yield team.run().__name__
+
+
+def planned(rows):
+    """Return the written function of two operations on so many rows of 512."""
+    compiled = Compiled(lambda x, b: np.maximum(np.matmul(x, np.eye(512, dtype="float32")) + b, 0.0))
     x, b = np.random.default_rng(0).normal(size=(rows, 512)).astype("float32"), np.ones(512, "float32")
     for _ in range(4):
         found = compiled(x, b)
@@ -27,22 +35,16 @@ def planned(rows, monkeypatch):
     return plan.source
 
 
-@needs_team
-def test_only_work_that_is_worth_it_is_shared(monkeypatch):
-    monkeypatch.setattr(team, "size", lambda: 2)
-    assert "GOMP_parallel" in planned(600, monkeypatch)
-    assert "GOMP_parallel" not in planned(16, monkeypatch)
+def test_only_work_that_is_worth_it_is_shared(pool, monkeypatch):
+    assert pool in planned(600)
+    assert pool not in planned(16)
     monkeypatch.setattr(team, "size", lambda: 1)
-    assert "GOMP_parallel" not in planned(600, monkeypatch)
+    assert pool not in planned(600)
 
 
-@needs_team
-def test_sums_down_columns_stay_with_one_thread(monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    monkeypatch.setattr(team, "size", lambda: 2)
-
+def test_sums_down_columns_stay_with_one_thread(pool):
     def function(x):
-        y = products.matmul(x, np.eye(512, dtype="float32")) * 2.0
+        y = np.matmul(x, np.eye(512, dtype="float32")) * 2.0
         return y, np.sum(y, axis=0)
 
     compiled, x = Compiled(function), np.random.default_rng(0).normal(size=(600, 512)).astype("float32")
@@ -52,15 +54,13 @@ def test_sums_down_columns_stay_with_one_thread(monkeypatch):
         np.testing.assert_array_equal(array, plain)
     (plan,) = compiled._local.plans.values()
     assert "kernel" in plan.source
-    assert "GOMP_parallel" not in plan.source
+    assert pool not in plan.source
 
 
-@needs_team
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", sorted(loops.NAMES))
-def test_numpys_own_loops_are_shared_bit_for_bit(name, dtype, monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    monkeypatch.setattr(team, "size", lambda: 3)
+def test_numpys_own_loops_are_shared_bit_for_bit(name, dtype, pool, monkeypatch):
+    monkeypatch.setattr(team, "worth", lambda: 8000)
     function = getattr(np, name)
     compiled = Compiled(lambda x: function(x * 1.0))
     for count in (20_000, 20_001, 20_065):
@@ -71,7 +71,7 @@ def test_numpys_own_loops_are_shared_bit_for_bit(name, dtype, monkeypatch):
                 found = compiled(x)
             np.testing.assert_array_equal(found.view("uint8"), function(x).view("uint8"))
     for plan in compiled._local.plans.values():
-        assert f"= {name}(" in plan.source.split("GOMP_parallel")[-1]
+        assert f"= {name}(" in plan.source.split(pool)[-1]
 
 
 @pytest.mark.parametrize("function", [np.add, np.frexp, np.matmul], ids=lambda function: function.__name__)
@@ -87,10 +87,8 @@ def test_a_loop_that_is_not_what_it_seems_is_left_alone(monkeypatch):
 
 
 @pytest.fixture
-def gathered(monkeypatch):
+def gathered(pool):
     """Return a function that gathers rows, doubles them, and has been compiled for three threads."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    monkeypatch.setattr(team, "size", lambda: 3)
     compiled = Compiled(lambda data, order: np.take(data, order, axis=0) * 2)
 
     def run(data, order, times=4):
@@ -103,7 +101,6 @@ def gathered(monkeypatch):
     return run
 
 
-@needs_team
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint32"])
 def test_rows_are_gathered_by_several_threads(dtype, gathered):
     data = (np.random.default_rng(0).normal(size=(700, 121)) * 100).astype(dtype)
@@ -114,7 +111,6 @@ def test_rows_are_gathered_by_several_threads(dtype, gathered):
     np.testing.assert_array_equal(gathered(np.repeat(data, 2, axis=1)[:, ::2], order[::-1], 1), data[order[::-1]] * 2)
 
 
-@needs_team
 def test_rows_that_are_not_there_are_refused_as_numpy_does(gathered):
     data, order = np.random.default_rng(0).normal(size=(700, 121)), np.arange(699, -1, -1)
     gathered(data, order)
@@ -125,19 +121,87 @@ def test_rows_that_are_not_there_are_refused_as_numpy_does(gathered):
     np.testing.assert_array_equal(gathered(data, order, 1), data[order] * 2)
 
 
-@needs_team
-def test_the_number_of_threads_is_mkls(monkeypatch):
+@pytest.mark.skipif(openmp._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]'")
+def test_the_number_of_threads_is_mkls():
     mkl = products.loaded()
     before = mkl.MKL_Get_Max_Threads()
     mkl.MKL_Set_Num_Threads(1)
     try:
-        assert team.size() == 1
+        assert openmp.size() == 1
     finally:
         mkl.MKL_Set_Num_Threads(before)
 
 
 def test_another_threading_layer_has_other_threads():
-    code = "from xpnet_backends.on_numpy import team; print(team.size())"
+    code = "from xpnet_backends.on_numpy import openmp; print(openmp.size())"
     environment = {**os.environ, "MKL_THREADING_LAYER": "GNU"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "1"
+
+
+def test_the_pool_is_that_of_the_products(monkeypatch):
+    for used_here, expected in ((True, openmp), (False, openblas)):
+        monkeypatch.setattr(products, "available", lambda used_here=used_here: used_here)
+        assert team._pool.__wrapped__() is expected
+
+
+needs_openblas = pytest.mark.skipif(openblas._library() is None, reason="NumPy multiplies by another library here")
+
+
+@needs_openblas
+@pytest.mark.parametrize(
+    ("told", "there"),
+    [
+        (b"OpenBLAS 0.3.31.188.0  USE64BITINT DYNAMIC_ARCH NO_AFFINITY SkylakeX MAX_THREADS=64", True),
+        (b"OpenBLAS 0.3.27 DYNAMIC_ARCH Haswell MAX_THREADS=64", True),
+        (b"OpenBLAS 0.3.27 USE_OPENMP DYNAMIC_ARCH Haswell MAX_THREADS=64", False),
+        (b"OpenBLAS 0.3.99 DYNAMIC_ARCH", False),
+        (b"OpenBLAS 0.4.29 DYNAMIC_ARCH", False),
+    ],
+)
+def test_only_releases_that_were_tried_are_used(told, there, monkeypatch):
+    class Function:
+        def __call__(self):
+            return told
+
+    monkeypatch.setattr(openblas, "_exported", lambda library, name: Function())
+    assert (openblas._library.__wrapped__() is not None) is there
+
+
+@needs_openblas
+def test_fewer_threads_than_a_plan_was_written_for_do_its_parts(monkeypatch):
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    set_threads = openblas._exported(openblas._library(), "scipy_openblas_set_num_threads")
+    with used("OpenBLAS", 3, monkeypatch):
+        compiled = Compiled(lambda x: np.maximum(np.exp(x) * 3.0 - 1.0, 0.0))
+        x = np.random.default_rng(0).normal(size=400_000)
+        for threads in (3, 3, 3, 1, 2, 3):
+            set_threads(threads)
+            np.testing.assert_array_equal(compiled(x), np.maximum(np.exp(x) * 3.0 - 1.0, 0.0))
+        (plan,) = compiled._local.plans.values()
+        assert "blas_level1_thread" in plan.source
+
+
+@needs_openblas
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_goes_on_with_threads_of_its_own():
+    code = """
+import os, numpy as np
+from xpnet_backends.on_numpy import compiling, team
+compiling.PATIENCE = -1.0
+compiled = compiling.Compiled(lambda x: np.maximum(np.exp(x) * 3.0 - 1.0, 0.0))
+x = np.random.default_rng(0).normal(size=400_000)
+wanted = np.maximum(np.exp(x) * 3.0 - 1.0, 0.0)
+for _ in range(4):
+    assert np.array_equal(compiled(x), wanted)
+(plan,) = compiled._local.plans.values()
+assert "blas_level1_thread" in plan.source, plan.source
+child = os.fork()
+for _ in range(3):
+    assert np.array_equal(compiled(x), wanted)
+if not child:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "XPNET_MKL": "0"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)

@@ -27,7 +27,7 @@ def suits(node: Node) -> bool:
         return False
     data, order = (part.value for part in operands(node))
     plain = data.ndim > 1 and order.ndim == 1 and order.dtype == np.int64 and data.dtype.isnative
-    long = node.value.nbytes * BYTE > team.WORTH and data.dtype.kind in "fiu" and node.value[0].nbytes % 4 == 0
+    long = node.value.nbytes * BYTE > team.worth() and data.dtype.kind in "fiu" and node.value[0].nbytes % 4 == 0
     return plain and long and team.size() > 1
 
 
@@ -53,16 +53,15 @@ def part() -> Any:
     """Compile what each thread does: its share of the rows."""
     import numba
 
-    number, members, pointer = team.count("omp_get_thread_num"), team.count("omp_get_num_threads"), team.pointer()
-    int64, uint32, carray = np.int64, np.uint32, numba.carray
+    pointer, int64, uint32, carray = team.pointer(), np.int64, np.uint32, numba.carray
 
-    def rows(data: Any) -> None:
+    def rows(data: Any, me: Any, members: Any) -> None:
         given = carray(data, (7,), int64)
-        me, threads, count, words = number(), members(), given[COUNT], given[WORDS]
+        count, words = given[COUNT], given[WORDS]
         source = carray(pointer(given[SOURCE]), (given[ROWS], words), uint32)
         order = carray(pointer(given[ORDER]), (count,), int64)
         into = carray(pointer(given[INTO]), (count, words), uint32)
-        for i in range(count * me // threads, count * (me + 1) // threads):
+        for i in range(count * me // members, count * (me + 1) // members):
             row = order[i]
             if row < 0 or row >= given[ROWS]:
                 given[REFUSED] = 1
@@ -70,4 +69,4 @@ def part() -> Any:
                 for j in range(words):
                     into[i, j] = source[row, j]
 
-    return numba.cfunc(numba.types.void(numba.types.voidptr))(rows)
+    return team.compiled(rows)

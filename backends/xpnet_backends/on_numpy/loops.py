@@ -71,7 +71,7 @@ def suits(function: np.ufunc, given: Host, into: Host) -> bool:
     """Say whether threads share a function of one array: a long one, in order, of a floating type."""
     if function.__name__ not in NAMES or given.dtype != into.dtype or given.dtype.char not in "fd":
         return False
-    if given.size * ELEMENT <= team.WORTH or team.size() == 1 or not given.dtype.isnative:
+    if given.size * ELEMENT <= team.worth() or team.size() == 1 or not given.dtype.isnative:
         return False
     together = given.flags.c_contiguous and into.flags.c_contiguous and given.shape == into.shape
     return together and _loop(function, given.dtype.char) is not None
@@ -98,15 +98,14 @@ def part() -> Any:
     """Compile what each thread does: every so manyth stretch, as there may be fewer threads than stretches."""
     import numba
 
-    call, number, members = _call(), team.count("omp_get_thread_num"), team.count("omp_get_num_threads")
-    int64, carray = np.int64, numba.carray
+    call, int64, carray = _call(), np.int64, numba.carray
 
-    def stretches(data: Any) -> None:
+    def stretches(data: Any, me: Any, members: Any) -> None:
         given = carray(data, (4,), int64)
-        for k in range(number(), given[3], members()):
+        for k in range(me, given[3], members):
             call(given[0], given[2] + 8 * WORDS * k, given[1])
 
-    return numba.cfunc(numba.types.void(numba.types.voidptr))(stretches)
+    return team.compiled(stretches)
 
 
 def _call() -> Any:

@@ -233,7 +233,7 @@ class Writer:
                 arrays.append((found, _formed(into, found, source)))
             else:
                 source.merge(k, over)
-        shared = source.divisible and group.work > team.WORTH and team.size() > 1
+        shared = source.divisible and group.work > team.worth() and team.size() > 1
         shared = shared and all(array.flags.c_contiguous for _, array in arrays)
         scratch = (team.size() if shared else 1, source.columns)
         arrays += [("scratch", np.empty(scratch, dtype)) for dtype in source.scratch]

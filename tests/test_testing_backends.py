@@ -29,6 +29,7 @@ def record(**fields):
 def test_a_third_partys_record_passes():
     check_backend(record())
     check_backend(record(dtype="float32"))
+    check_backend(record(compile=writes_to_what_is_donated))
 
 
 def compile_with(change):
@@ -63,6 +64,10 @@ def writes_to_its_argument(function, donated=False):
         return result
 
     return run
+
+
+def writes_to_what_is_donated(function, donated=False):
+    return writes_to_its_argument(function) if donated else function
 
 
 def skips_the_last_row(step):
@@ -129,6 +134,10 @@ MISTAKES = {
     "donated": ({"compile": compile_with(wrong_when_donated)}, "compile with donated: pair.0 is"),
     "baked in": ({"compile": compile_once}, "compile: pair.0 is"),
     "writes": ({"compile": writes_to_its_argument}, "writes to its argument pair.0"),
+    "immutable": (
+        {"compile": writes_to_what_is_donated, "immutable": True},
+        "immutable is said, but a compiled function writes to its donated argument pair.0",
+    ),
     "lazy": ({"compile": lazily}, "later change of the caller's array"),
     "loop": ({"loop": skips_the_last_row}, "loop over 2 rows: pair.0 is|loop over 3 rows: pair.0 is"),
     "numbers": ({"nn": {"softplus": softplus}}, "nn's softplus.*: result 0 is"),

@@ -113,6 +113,8 @@ class Backend:
         each row of ``order``. ``None`` means a plain Python loop over ``compile(step)``.
     synchronize : callable
         Returns when the device has done all it was given.
+    immutable : bool
+        Whether no array is ever written to, donated ones included: what holds on to one need not copy it.
     nn : mapping
         Replacements for functions of :mod:`xpnet.nn`, by name, with the reference's own signature.
     """
@@ -126,6 +128,7 @@ class Backend:
     compile: Callable[..., Callable[..., Any]] = _compile_nothing
     loop: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     synchronize: Callable[[], None] = _synchronize_nothing
+    immutable: bool = False
     nn: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property

@@ -557,7 +557,7 @@ class Network:
 
     def copied(self, tree: Any) -> Any:
         """Return a state, sums or both that outlive the next step."""
-        return self._compiled("copied")(tree)
+        return tree if self.backend.immutable else self._compiled("copied")(tree)
 
     def results(self, sums: Sums) -> dict[str, float]:
         """Wait for the device and return loss and metrics."""

@@ -191,6 +191,10 @@ def _check_compiled(where: str, backend: Backend, seed: int) -> None:
         for what, found in (("compile", once), ("compile with donated", donated(carry, on_device))):
             for name, array in _leaves(backend, found).items():
                 check_close(f"{where}, {what}", name, array, wanted[name], PARITY[backend.dtype])
+        if backend.immutable:
+            for name, after in _leaves(backend, carry).items():
+                message = f"immutable is said, but a compiled function writes to its donated argument {name}"
+                require(np.array_equal(after, kept[name]), where, message)
         after = backend.to_numpy(on_device)
         check_close(where, "an argument that was not donated", after, x, PARITY[backend.dtype])
 

@@ -66,6 +66,7 @@ def open(device: object, dtype: str) -> Backend:
         compile=compile,
         loop=loop,
         synchronize=synchronize,
+        immutable=True,
         nn=NN,
     )
 

@@ -107,7 +107,7 @@ if TYPE_CHECKING:
     from xpnet.errors import (
         XpnetError as XpnetError,
     )
-    from xpnet.fitting import (
+    from xpnet.history import (
         History as History,
     )
     from xpnet.initializers import (
@@ -397,7 +397,7 @@ _HOMES = {
         "ShapeError",
         "XpnetError",
     ),
-    "fitting": ("History",),
+    "history": ("History",),
     "initializers": (
         "Constant",
         "GlorotNormal",

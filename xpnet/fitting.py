@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,75 +12,25 @@ from xpnet import callbacks as known_callbacks
 from xpnet.batches import Before, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN
 from xpnet.checks import check_integer
-from xpnet.errors import BackendError, ConfigurationError, unknown_attribute
+from xpnet.epochs import EndedEpochs
+from xpnet.errors import BackendError, ConfigurationError
 from xpnet.guarding import Guard
 from xpnet.intake import Intake
 from xpnet.progress import choose_progress
 from xpnet.random import host_stream
 from xpnet.registry import resolve
-from xpnet.training import Batch, Sums
+from xpnet.training import Batch
 
 if TYPE_CHECKING:
     from xpnet.arrays import Host
+    from xpnet.history import History
     from xpnet.network import Network
     from xpnet.resuming import Run
 
-__all__ = ["History", "evaluate", "fit", "opened_run", "place_batch"]
-
-EVALUATION_ROWS = 4096
-"""Examples in a batch of prediction or evaluation when the caller does not say: large enough to be fast."""
+__all__ = ["fit", "opened_run", "place_batch"]
 
 EVERY, KEEP = "1 epoch", 2
 """How often ``fit`` saves a run, and how many of its files stay, when the caller does not say."""
-
-
-class History(dict[str, list[float]]):
-    """Results of every epoch by name: ``history["val_loss"][-1]`` is the last epoch's.
-
-    Holds ``loss``, the metrics, the same with ``val_`` where there was validation, and ``learning_rate``, the
-    rate of the epoch's last step.
-    """
-
-    def append(self, logs: Mapping[str, float], epochs: int | None = None) -> None:
-        """Add an epoch to those there are, or to the first *epochs*: a second time, that changes nothing.
-
-        A result that is new gets NaN for the epochs before, a missing one NaN for this.
-        """
-        epochs = self.epochs if epochs is None else epochs
-        for name in logs:
-            self.setdefault(name, [float("nan")] * epochs)
-        for name, values in self.items():
-            values[epochs:] = [float(logs.get(name, float("nan")))]
-
-    def revise(self, logs: Mapping[str, float]) -> None:
-        """Put these results in the last epoch's places."""
-        for name, value in logs.items():
-            self.setdefault(name, [float("nan")] * self.epochs)[-1] = float(value)
-
-    def cut(self, epochs: int) -> None:
-        """Forget all but the first *epochs*."""
-        for values in self.values():
-            del values[epochs:]
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs."""
-        return max((len(values) for values in self.values()), default=0)
-
-    def _repr_html_(self) -> str:
-        from xpnet.html import history_html
-
-        return history_html(self)
-
-    def __missing__(self, name: str) -> NoReturn:
-        raise KeyError(f"no result {name!r}; there are {', '.join(self) or 'none before an epoch has ended'}")
-
-    if not TYPE_CHECKING:  # a checker is to go by the attributes that there are
-
-        def __getattr__(self, name: str) -> NoReturn:
-            if name in self:
-                raise AttributeError(f"results go by name: history[{name!r}]", name=name, obj=self)
-            raise unknown_attribute("History", name, self)
 
 
 def fit(
@@ -114,7 +64,6 @@ def fit(
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
     hooks.check(_result_names(network, validation is not None))
     before = _before_batch(hooks) if hooks.watch_batches else None
-    # Where nobody looks at the end of an epoch, its results are waited for while the device does the next one.
     looked_at = validation is not None or hooks.watch_epochs or run is not None
     guard = Guard(network, _policy(on_nonfinite, network, given), observed=looked_at, run=run)
     if run:
@@ -130,47 +79,15 @@ def fit(
     network.build(intake.in_shape)
     steps = None if source.rows is None else -(-source.rows // size)
     longest = run.longest(steps) if run else None
-    history, logs, done = History(), {}, 0
-
-    def revise(logs: Mapping[str, float]) -> None:
-        history.revise(logs)
-        network.history.revise(logs)
-
-    ended: list[tuple[int, Sums, float]] = []
-    entering: list[tuple[int, int, int, Mapping[str, float]]] = []
-
-    def enter(epoch: int, here: int, whole: int, logs: Mapping[str, float]) -> None:
-        history.append(logs, here)
-        network.history.append(logs, whole)
-        network.epochs = epoch + 1
-        entering.clear()
-
-    def close() -> dict[str, float]:
-        """Wait for the results of the first epoch that has ended, and tell them."""
-        epoch, sums, rate = ended[0]
-        logs = network.results(sums)
-        guard.end_epoch(epoch, logs["loss"])
-        if validation is not None:
-            hooks.call("on_test_begin", {})
-            measured = evaluate(network, validation, max(size, EVALUATION_ROWS))
-            hooks.call("on_test_end", measured)
-            logs |= {f"val_{name}": value for name, value in measured.items()}
-        logs["learning_rate"] = rate
-        # Ctrl-C may come between any two lines; what has begun to be entered is entered again then.
-        entering.append((epoch, history.epochs, network.history.epochs, dict(logs)))
-        enter(*entering[0])
-        del ended[0]
-        hooks.end_epoch(epoch, logs, revise)
-        if run:
-            run.end_epoch(history, last=network.stop_training or network.epochs == first + epochs)
-        return logs
-
+    ended = EndedEpochs(network, hooks, guard, run, validation, size)
+    history, logs, done, last = ended.history, {}, 0, 0
     network.stop_training = False
     hooks.call("on_train_begin", {})
     try:
         first, _, start, sums = run.begin(history) if run else (network.epochs, 0, 0, None)
+        last = first + epochs
         logs = {name: values[-1] for name, values in history.items() if values}
-        for epoch in range(network.epochs, network.epochs if network.stop_training else first + epochs):
+        for epoch in range(network.epochs, network.epochs if network.stop_training else last):
             done = start
             if not start:
                 hooks.call("on_epoch_begin", epoch, {})
@@ -191,25 +108,19 @@ def fit(
                     break
                 if run and guard.save and done != steps:
                     run.save(history, done, carry[1])
-            ended.append((epoch, carry[1] if looked_at else network.copied(carry[1]), rate))
+            ended.add(epoch, carry[1], rate)
             start, sums = 0, None
             if looked_at or len(ended) > 1:
-                logs = close()
+                logs = ended.close(last)
             if network.stop_training:
                 break
         if ended:
-            logs = close()
+            logs = ended.close(last)
         guard.finish()
         hooks.call("on_train_end", logs)
     except BaseException as error:
         try:
-            for entry in entering[:1]:
-                enter(*entry)
-            ended[:] = [item for item in ended if item[0] >= network.epochs]
-            with suppress(BackendError):  # a lost device takes the results with it that nobody has fetched
-                while ended and not looked_at and (guard.failed is None or ended[0][0] < guard.failed):
-                    close()
-            network.recount()
+            ended.rescue(last)
         finally:
             hooks.call("on_train_interrupted", logs)
         if isinstance(error, KeyboardInterrupt | BackendError):
@@ -238,14 +149,6 @@ def opened_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Iterator[
         yield run
     finally:
         run.close()
-
-
-def evaluate(network: Network, source: Source, size: int) -> dict[str, float]:
-    """Return loss and metrics over a source."""
-    sums = network.zero_sums()
-    for batch in source.batches(size):
-        sums = network.measure(sums, (network.state.params, network.state.layers), batch)
-    return network.results(sums)
 
 
 def place_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -> Batch:

@@ -18,7 +18,8 @@ from xpnet.batches import TrainFunctions
 from xpnet.checks import check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
-from xpnet.fitting import EVALUATION_ROWS, History
+from xpnet.evaluation import EVALUATION_ROWS, evaluate
+from xpnet.history import History
 from xpnet.intake import Intake
 from xpnet.layers import Sequential
 from xpnet.optimizers import rate_at
@@ -369,7 +370,7 @@ class Network:
         """
         self._need_built("evaluate")
         batch_size = check_integer("batch_size", batch_size)
-        return fitting.evaluate(self, Intake(self).open(x, y, sample_weight), batch_size)
+        return evaluate(self, Intake(self).open(x, y, sample_weight), batch_size)
 
     # Weights and learning rate
 

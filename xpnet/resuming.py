@@ -30,7 +30,7 @@ from xpnet.strict_json import read_json, write_json
 if TYPE_CHECKING:
     from xpnet.batches import Source
     from xpnet.callbacks import Callback
-    from xpnet.fitting import History
+    from xpnet.history import History
     from xpnet.network import Network
     from xpnet.parameters import Shape
     from xpnet.safefile import Arrays

@@ -25,7 +25,7 @@ from sphinx.util import logging
 import xpnet
 
 SUBJECTS = {
-    "network": ("Network", ("network", "fitting", "checkpoint")),
+    "network": ("Network", ("network", "history", "checkpoint")),
     "layers": ("Layers", ("layers", "parameters")),
     "initializers": ("Initializers", ("initializers",)),
     "losses": ("Losses", ("losses",)),

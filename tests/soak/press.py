@@ -19,7 +19,9 @@ import numpy as np
 import xpnet
 from tests.pressing import press
 
-MODULES = "fitting guarding resuming network durable checkpoint callbacks locking batches compiling".split()
+MODULES = (
+    "fitting epochs history guarding resuming network durable checkpoint callbacks locking batches compiling".split()
+)
 WAYS = ("arrays", "watched", "checkpoint", "watched checkpoint")
 
 RNG = np.random.default_rng(0)

@@ -1,0 +1,22 @@
+"""Loss and metrics over examples, without training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xpnet.batches import Source
+    from xpnet.network import Network
+
+__all__ = ["EVALUATION_ROWS", "evaluate"]
+
+EVALUATION_ROWS = 4096
+"""Examples in a batch of prediction or evaluation when the caller does not say: large enough to be fast."""
+
+
+def evaluate(network: Network, source: Source, size: int) -> dict[str, float]:
+    """Return loss and metrics over a source."""
+    sums = network.zero_sums()
+    for batch in source.batches(size):
+        sums = network.measure(sums, (network.state.params, network.state.layers), batch)
+    return network.results(sums)

@@ -1,0 +1,59 @@
+"""The results of training, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+from xpnet.errors import unknown_attribute
+
+__all__ = ["History"]
+
+
+class History(dict[str, list[float]]):
+    """Results of every epoch by name: ``history["val_loss"][-1]`` is the last epoch's.
+
+    Holds ``loss``, the metrics, the same with ``val_`` where there was validation, and ``learning_rate``, the
+    rate of the epoch's last step.
+    """
+
+    def append(self, logs: Mapping[str, float], epochs: int | None = None) -> None:
+        """Add an epoch to those there are, or to the first *epochs*: a second time, that changes nothing.
+
+        A result that is new gets NaN for the epochs before, a missing one NaN for this.
+        """
+        epochs = self.epochs if epochs is None else epochs
+        for name in logs:
+            self.setdefault(name, [float("nan")] * epochs)
+        for name, values in self.items():
+            values[epochs:] = [float(logs.get(name, float("nan")))]
+
+    def revise(self, logs: Mapping[str, float]) -> None:
+        """Put these results in the last epoch's places."""
+        for name, value in logs.items():
+            self.setdefault(name, [float("nan")] * self.epochs)[-1] = float(value)
+
+    def cut(self, epochs: int) -> None:
+        """Forget all but the first *epochs*."""
+        for values in self.values():
+            del values[epochs:]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs."""
+        return max((len(values) for values in self.values()), default=0)
+
+    def _repr_html_(self) -> str:
+        from xpnet.html import history_html
+
+        return history_html(self)
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise KeyError(f"no result {name!r}; there are {', '.join(self) or 'none before an epoch has ended'}")
+
+    if not TYPE_CHECKING:  # a checker is to go by the attributes that there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in self:
+                raise AttributeError(f"results go by name: history[{name!r}]", name=name, obj=self)
+            raise unknown_attribute("History", name, self)

@@ -24,7 +24,7 @@ def made(request, monkeypatch):
         yield from fused_at_once(monkeypatch)
         return
     monkeypatch.setattr(team, "worth", lambda: -1)
-    with used(request.param, 2, monkeypatch):
+    with used(request.param, 3, monkeypatch):
         yield from fused_at_once(monkeypatch)
 
 

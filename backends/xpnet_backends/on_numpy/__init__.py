@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
-from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy import blocks, products
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
@@ -24,7 +25,7 @@ def open(device: object, dtype: str) -> Backend:
         )
     return Backend(
         name="numpy",
-        xp=_WithMKL() if products.available() else np,
+        xp=_Namespace(products.matmul if products.available() else blocks.matmul),
         device="cpu",
         dtype=dtype,
         asarray=asarray,
@@ -35,10 +36,11 @@ def open(device: object, dtype: str) -> Backend:
     )
 
 
-class _WithMKL:
-    """NumPy, with MKL's products."""
+class _Namespace:
+    """NumPy, with a product of its own."""
 
-    matmul = staticmethod(products.matmul)
+    def __init__(self, matmul: Callable[[Any, Any], Any]) -> None:
+        self.matmul = matmul
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy import blocks, products
 
 __all__ = ["Node", "NotTraceable", "Traced", "record"]
 
@@ -31,7 +31,8 @@ class Node:
     """One recorded value: how it was made, of what, and what it was.
 
     ``kind`` is "input", "view" (shares memory with ``args[0]``), "ufunc", "reduce", "astype", "where", "product"
-    (MKL's), "join" (concat or stack of 0-d arrays), or "call" (anything else). Arguments are nodes or constants.
+    (by MKL or in blocks), "join" (concat or stack of 0-d arrays), or "call" (anything else). Arguments are nodes or
+    constants.
     """
 
     __slots__ = ("args", "function", "kind", "options", "value")
@@ -301,4 +302,5 @@ _LOWER: dict[Any, Callable[..., Any]] = {
     np.expand_dims: _expand_dims,
     products.product: _product(products.product),
     products.column_sums: _product(products.column_sums),
+    blocks.product: _product(blocks.product),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import gathering, loops, products, team
+from xpnet_backends.on_numpy import blocks, gathering, loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, compiled
@@ -184,7 +184,12 @@ class Writer:
         self.lines.append(f"{call}  # {self.names.constant(table)}: {what}")
 
     def _write_product(self, node: Node) -> None:
-        """Write MKL's product of two matrices, or of a row of ones and a table, by addresses."""
+        """Write MKL's product of two matrices, or of a row of ones and a table, by addresses; or one in blocks."""
+        if node.function is blocks.product:
+            names = [self.names.operand(arg, set()) for arg in node.args]
+            into = self._destination(node)
+            self.lines.append(f"{self.names.constant(blocks.multiply)}({', '.join([*names, into])})")
+            return
         if node.function is products.column_sums:
             (b,) = node.args
             a = products.ones(len(b.value), b.value.dtype.char)

@@ -10,7 +10,7 @@ import pytest
 
 import xpnet
 from xpnet import DataError
-from xpnet.batches import LONG, PIECES, HostRows, Resident, Stream
+from xpnet.batches import LONG, PIECES, SECONDS, HostRows, Resident, Stream
 from xpnet.training import Batch
 
 ROWS = 13
@@ -21,8 +21,11 @@ Y = np.arange(ROWS)
 class Recorder:
     """Stands for the compiled training functions: the carry is the list of what was trained on."""
 
-    def __init__(self, backend: xpnet.Backend) -> None:
-        self.backend = backend
+    def __init__(self, backend: xpnet.Backend, a_step: float = 0.0) -> None:
+        self.backend, self.a_step = backend, a_step
+
+    def seconds(self, rows: int) -> float:
+        return self.a_step
 
     def on_batch(self, carry: list[Any], batch: Batch) -> list[Any]:
         x, y = (self.backend.to_numpy(array) for array in batch[:2])
@@ -86,14 +89,30 @@ def test_each_step_is_announced_and_yielded_where_somebody_listens(kind: str, ba
     assert events == [event for pair in expected for event in pair]
 
 
-def test_long_epochs_come_in_pieces_and_short_ones_whole(backend: xpnet.Backend) -> None:
-    def pieces(rows: int) -> list[int]:
+def test_epochs_that_take_long_come_in_pieces_and_others_whole(backend: xpnet.Backend) -> None:
+    def pieces(rows: int, a_step: float, longest: int | None = None) -> list[int]:
         x = np.zeros((rows, 2))
         source = Resident(place_on(backend)(x, np.zeros(rows, dtype=int)), backend)
-        return [done for _, done in source.train(Recorder(backend), [], None, 1, None)]
+        functions = Recorder(backend, a_step)
+        return [done for _, done in source.train(functions, [], None, 1, None, longest=longest)]
 
-    assert pieces(LONG) == [LONG]
-    assert pieces(2 * LONG) == [2 * LONG // PIECES] * PIECES
+    assert pieces(LONG, 9.0) == [LONG]
+    assert pieces(2 * LONG, 9.0) == [2 * LONG // PIECES] * PIECES
+    assert pieces(2 * LONG, 1e-5) == [2 * LONG]
+    assert pieces(2 * LONG, 4 * SECONDS / (2 * LONG)) == [LONG // 2] * 4
+    assert pieces(3 * 67, 2 * SECONDS / (3 * 67)) == [67] * 3, "of one length, so that one is compiled"
+    assert pieces(103, 3 * SECONDS / 103) == [35, 35, 33], "where there is none"
+    assert pieces(2 * LONG, 1e-5, longest=30) == [30] * 6 + [20]
+
+
+def test_a_steps_time_is_guessed_by_parameters_and_rows(backend: xpnet.Backend) -> None:
+    def seconds(units: int, rows: int) -> float:
+        net = xpnet.Network([xpnet.Dense(units), xpnet.Dense(10)], inputs=784, backend=backend)
+        return net.train_functions.seconds(rows)
+
+    assert 1e-5 <= seconds(1, 10) < 2e-5
+    assert 0.001 < seconds(512, 128) < 0.1
+    assert seconds(512, 1280) > 5 * seconds(512, 128)
 
 
 @pytest.mark.parametrize("kind", ["resident", "host"])

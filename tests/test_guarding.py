@@ -143,6 +143,7 @@ def test_looks_within_an_epoch_leave_little_to_train_again(
     """Where epochs are long, the bad step is pinned from the last look, not from an epoch earlier."""
     for name, value in {"SECONDS": 0.0, "SHORT": 0.0, "SHARE": 1e9}.items():  # look wherever there is an end
         monkeypatch.setattr(guarding, name, value)
+    monkeypatch.setattr("xpnet.batches.SECONDS", 1e-9)
     starts: list[int] = []
     again = Resident.again
 

@@ -198,6 +198,14 @@ def test_one_hot(backend):
     assert np.array_equal(backend.to_numpy(found), np.eye(3)[[2, 0, 1]])
 
 
+@pytest.mark.parametrize("table", [Z, X3, np.arange(5)], ids=["rows", "matrices", "numbers"])
+def test_rows_are_taken_in_their_order(table, backend):
+    order = np.array([3, 0, 0, 2], dtype=np.int32)
+    run = backend.compile(lambda table, order: backend.xp.nn.rows(table, order))
+    found = run(backend.asarray(table), backend.asarray(order))
+    assert np.array_equal(backend.to_numpy(found), table[order])
+
+
 def test_words_are_kept_modulo_two_to_the_32(backend):
     xp = backend.xp
 

@@ -145,6 +145,7 @@ MISTAKES = {
     "nn writes": ({"nn": {"sigmoid": overwriting_sigmoid}}, "nn's sigmoid: writes to argument 0"),
     "words": ({"nn": {"words": lambda xp, values: xp.asarray(values, dtype=xp.int64)}}, r"not those modulo 2\*\*32"),
     "one_hot": ({"nn": {"one_hot": one_hot}}, "one_hot gives other"),
+    "rows": ({"nn": {"rows": lambda xp, array, indices: array[: len(indices)]}}, "rows gives other"),
     "mask": ({"nn": {"dropout_mask": dropout_mask}}, "dropout_mask drops"),
     "synchronize": ({"synchronize": lambda: 0}, r"synchronize\(\) must return None"),
 }

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["HostRows", "Resident", "Source", "Stream", "TrainFunctions"]
 
 PIECES = 10
-"""Parts into which a long epoch is cut, so that progress shows, and Ctrl-C is heeded where a part is one call."""
+"""Parts into which an epoch is cut at most, so that progress shows, and Ctrl-C is heeded where a part is one call."""
+
+LONG, SECONDS = 100, 0.5
+"""Steps of an epoch from which on it is cut, and what a part should take at least: each call costs some 0.1 ms."""
+
+STEP, RATE = 1e-5, 5e10
+"""What a step of a small network takes at least, in seconds, and operations a second in large products: by these the
+time of an epoch is guessed, to the order of magnitude."""
 
 RECENT = 8
 """Batches of an iterable that are held on the device, to be gone through once more where numbers went wrong."""
-
-LONG = 100
-"""Steps of an epoch from which on it is cut."""
 
 Carry = Any
 
@@ -43,6 +47,11 @@ class TrainFunctions:
     def __init__(self, program: Program, backend: Backend) -> None:
         self.on_batch = backend.compile(program.advance, donated=True)
         self.on_rows = backend.loop(program.advance_rows)  # type: ignore[misc]
+        self._params = program.layout.size
+
+    def seconds(self, rows: int) -> float:
+        """Guess what a step on so many rows takes: three products, of two operations a parameter and row each."""
+        return STEP + 6 * self._params * rows / RATE
 
 
 class Source(Protocol):
@@ -103,7 +112,7 @@ class Resident:
         order = np.arange(rows) if order is None else order
         steps = rows // size
         plan = self.backend.asarray(order[: steps * size].reshape(steps, size))
-        piece = 1 if before else piece_length(steps, longest)
+        piece = 1 if before else piece_length(steps, longest, functions.seconds(size))
         while start < steps:
             if before:
                 carry = before(start, carry)
@@ -240,13 +249,19 @@ class Stream:
             )
 
 
-def piece_length(steps: int, longest: int | None) -> int:
-    """Return how many steps of an epoch run as one call.
+def piece_length(steps: int, longest: int | None, seconds: float) -> int:
+    """Return how many steps of an epoch, each of so many *seconds*, run as one call, *longest* at most.
 
-    >>> piece_length(100, None), piece_length(1000, None), piece_length(1000, 150), piece_length(1000, 30)
-    (100, 100, 75, 30)
+    Where it can be, all calls are of one length, as some backends compile each length by itself.
+
+    >>> piece_length(100, None, 9.0), piece_length(1000, None, 9.0), piece_length(1000, None, 1e-5)
+    (100, 100, 1000)
+    >>> piece_length(469, None, 0.005), piece_length(1000, 150, 9.0), piece_length(1000, 30, 9.0)
+    (67, 75, 30)
     """
-    piece = steps if steps <= LONG else -(-steps // PIECES)
+    least = 1 if steps <= LONG else max(1, min(PIECES, round(steps * seconds / SECONDS)))
+    pieces = next((count for count in range(least, PIECES + 1) if steps % count == 0), least)
+    piece = -(-steps // pieces)
     # Pieces that divide `longest`, so that one of them ends there.
     return piece if longest is None else -(-longest // -(-longest // piece))
 

@@ -28,6 +28,7 @@ __all__ = [
     "normalize",
     "normalize_backward",
     "one_hot",
+    "rows",
     "sigmoid",
     "sigmoid_cross_entropy",
     "softmax",
@@ -95,6 +96,11 @@ def one_hot(xp: Any, labels: Array, classes: int, dtype: Any) -> Array:
     """Return rows with 1 at the label and 0 elsewhere: (N,) integers to (N, classes)."""
     indices = xp.arange(classes, dtype=labels.dtype)
     return xp.astype(xp.expand_dims(labels, axis=1) == xp.expand_dims(indices, axis=0), dtype)
+
+
+def rows(xp: Any, array: Array, indices: Array) -> Array:
+    """Return rows of an array: (M, ...) and (N,) integers in [0, M) to (N, ...)."""
+    return xp.take(array, indices, axis=0)
 
 
 def softmax_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array, Array]:

@@ -233,5 +233,5 @@ def _copied(tree: Any) -> Any:
 
 def taken(data: Batch, rows: Array, xp: Any) -> Batch:
     """Return the given rows of resident data."""
-    x, y, weights = (None if array is None else xp.take(array, rows, axis=0) for array in data)
+    x, y, weights = (None if array is None else xp.nn.rows(array, rows) for array in data)
     return Batch(x, y, weights)

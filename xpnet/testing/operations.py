@@ -101,11 +101,15 @@ def _call(name: str, arguments: tuple[Any, ...], backend: Backend) -> tuple[dict
 
 
 def _check_integers(where: str, backend: Backend, seed: int) -> None:
-    """Hold what works on integers to exact results: one-hot rows, words, and masks."""
+    """Hold what works on integers to exact results: one-hot rows, chosen rows, words, and masks."""
     xp = backend.xp
     labels = np.array([2, 0, 1], dtype=np.int32)
     rows = backend.compile(lambda labels: xp.nn.one_hot(labels, 3, backend.float))(backend.asarray(labels))
     require(np.array_equal(backend.to_numpy(rows), np.eye(3)[labels]), where, "nn's one_hot gives other rows")
+    table, order = np.arange(12.0).reshape(4, 3), np.array([3, 0, 0, 2], dtype=np.int32)
+    placed = backend.asarray(table, dtype=backend.float), backend.asarray(order)
+    chosen = backend.to_numpy(backend.compile(lambda table, order: xp.nn.rows(table, order))(*placed))
+    require(np.array_equal(chosen, table[order]), where, "nn's rows gives other rows")
     given = [1, 2**31, 2**32 - 1, 0x21F0AAAD]
     words = backend.to_numpy(backend.compile(lambda: xp.nn.wrap(xp.nn.words(given) * xp.nn.words(given)))())
     require(

@@ -8,6 +8,11 @@ from typing import Any
 __all__ = ["NN"]
 
 
+def rows(xp: Any, array: Any, indices: Any) -> Any:
+    """Return rows of an array, without a look whether each index is one: a gather alone."""
+    return array.at[indices].get(mode="promise_in_bounds")
+
+
 def softmax_cross_entropy(xp: Any, logits: Any, targets: Any) -> tuple[Any, Any]:
     """Return losses and slopes; the softmax is exp(z - log sum exp z), so that no array is kept between two passes."""
     shifted = logits - xp.max(logits, axis=-1, keepdims=True)
@@ -22,6 +27,7 @@ def bias_gradient(xp: Any, slopes: Any) -> Any:
 
 NN: dict[str, Callable[..., Any]] = {
     "bias_gradient": bias_gradient,
+    "rows": rows,
     "softmax_cross_entropy": softmax_cross_entropy,
 }
 """One object, so that networks know that they share it."""

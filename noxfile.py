@@ -158,7 +158,7 @@ def newest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """A million mutated files, ten thousand kills of a save, two hundred of a run, Ctrl-C, an hour in a loop."""
+    """A million mutated files, kills of saves and of runs, Ctrl-C at every line, every exp, an hour in a loop."""
     install(session, "-e.[jax,fast]")
     for seed in range(1, 12):
         session.run("python", "-m", "tests.soak.mutate", "--seed", str(seed), "--files", "100000", env=ONE_THREAD)
@@ -166,6 +166,7 @@ def soak(session: nox.Session) -> None:
     for backend in ("numpy", "jax"):
         session.run("python", "-m", "tests.soak.resume", "--backend", backend, "--kills", "100", env=ONE_THREAD)
     session.run("python", "-m", "tests.soak.press", env=ONE_THREAD)
+    session.run("python", "-m", "tests.soak.exponential", env=ONE_THREAD)
     session.run("python", "-m", "tests.soak.growth", "--minutes", "60", env=ONE_THREAD)
 
 

@@ -4,6 +4,9 @@ A group is a run of operations on arrays of one shape, read as a table of *rows*
 elements, an operation may take numbers, one value a column (a bias), or one value a row (a row's maximum); it may sum
 or maximise along a row, whose result later operations of the group can use, or sum down the columns, whose result
 leaves the group. :mod:`kernels` writes the loops.
+
+exp joins where a compiler makes a vector loop of it: in tables of many columns, or in a flat group, one that treats a
+table as one long vector.
 """
 
 from __future__ import annotations
@@ -17,7 +20,16 @@ import numpy as np
 from xpnet_backends.on_numpy.graph import operands, root
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["EXPRESSIONS", "SMALL", "Group", "groups", "is_argmax", "is_column_sum", "is_row_reduction", "role"]
+__all__ = [
+    "EXPRESSIONS",
+    "SMALL",
+    "Group",
+    "groups",
+    "is_argmax",
+    "is_column_sum",
+    "is_row_reduction",
+    "role",
+]
 
 EXPRESSIONS = {
     np.add: "{} + {}",
@@ -34,11 +46,13 @@ EXPRESSIONS = {
     np.less: "{} < {}",
     np.less_equal: "{} <= {}",
     np.equal: "{} == {}",
+    np.exp: "exp({})",
     np.bitwise_xor: "{} ^ {}",
     np.bitwise_and: "{} & {}",
     np.right_shift: "{} >> {}",
 }
-"""Operations that IEEE 754 or integer arithmetic define to the last bit. exp, tanh, ... are left to NumPy."""
+"""Operations that IEEE 754 or integer arithmetic define to the last bit, and :mod:`exponential`'s; tanh, log, ... are
+left to NumPy."""
 
 FLOATS = ("float32", "float64")
 TYPES = (*FLOATS, "uint32", "int32", "int64", "bool")
@@ -47,11 +61,17 @@ CALL, ELEMENT, STRIP, KERNEL_CALL, KERNEL_ELEMENT = 400, 0.15, 13, 1200, 0.1
 """Rough costs in ns: a NumPy operation, each element of it, each short inner loop of it; a kernel, each element of an
 operation in it. Measured on an AVX-512 processor; they decide only whether fusing pays."""
 
+EXP = 5
+"""Elements of another operation that take as long as one of exp."""
+
 MIN_GAIN = 1000
 """ns that a group has to save."""
 
 SMALL = 16
 """Columns up to which their number is part of a kernel's source, so that the compiler unrolls the loop over them."""
+
+BROAD = 32
+"""Columns from which a compiler makes a vector loop of an exp along a row."""
 
 WIDE = 64
 """Columns from which NumPy's inner loop along a row is no longer short."""
@@ -65,24 +85,33 @@ class Group:
         self.members: list[Node] = []
         self.inside: set[int] = set()
         self.column_sums: set[int] = set()
+        self.flat = True
+        self.has_exp = False
 
     def add(self, node: Node) -> None:
         """Take an operation in."""
         self.members.append(node)
         self.inside.add(id(node))
+        self.flat = self.flat and is_flat(node, self.shape)
+        self.has_exp = self.has_exp or is_exp(node)
         if is_column_sum(node, self.shape):
             self.column_sums.add(id(node))
+
+    def vectorizes(self, node: Node) -> bool:
+        """Whether a loop with this node would be a vector loop, if there is an exp in it."""
+        wide = len(self.shape) == 1 or self.shape[-1] >= BROAD
+        return wide or not (self.has_exp or is_exp(node)) or (self.flat and is_flat(node, self.shape))
 
     @property
     def pays(self) -> bool:
         """Whether one kernel is likely to take less time than NumPy's operations one by one."""
         separate = sum(_cost(node) for node in self.members)
-        return len(self.members) > 1 and separate - KERNEL_CALL - self.work > MIN_GAIN
+        return (len(self.members) > 1 or self.has_exp) and separate - KERNEL_CALL - self.work > MIN_GAIN
 
     @property
     def work(self) -> float:
         """What the kernel's loops take, in ns."""
-        return sum(KERNEL_ELEMENT * prod(_widest(node)) for node in self.members)
+        return sum(KERNEL_ELEMENT * _elements(node) for node in self.members)
 
 
 def _widest(node: Node) -> tuple[int, ...]:
@@ -96,7 +125,12 @@ def _cost(node: Node) -> float:
     shape = _widest(node)
     uneven = any(part.value.size > 1 and part.value.shape != shape for part in (node, *operands(node)))
     strips = prod(shape[:-1]) if shape[-1] < WIDE and (uneven or node.kind == "reduce") else 0
-    return CALL + ELEMENT * prod(shape) + STRIP * strips
+    return CALL + ELEMENT * _elements(node) + STRIP * strips
+
+
+def _elements(node: Node) -> int:
+    """Return the elements of an operation, weighed by what one takes."""
+    return prod(_widest(node)) * (EXP if is_exp(node) else 1)
 
 
 def role(value: np.ndarray[Any, Any], shape: tuple[int, ...]) -> str | None:
@@ -114,6 +148,18 @@ def role(value: np.ndarray[Any, Any], shape: tuple[int, ...]) -> str | None:
     if len(shape) > 1 and value.shape in (shape[-1:], (*(1 for _ in shape[:-1]), shape[-1])):
         return "column value"
     return None
+
+
+def is_exp(node: Node) -> bool:
+    """Say whether a node is exp."""
+    return node.function is np.exp
+
+
+def is_flat(node: Node, shape: tuple[int, ...]) -> bool:
+    """Say whether an operation on tables of this shape treats them as one vector, without regard to their columns."""
+    if node.kind not in ("ufunc", "astype", "where"):
+        return False
+    return all(role(part, shape) in ("table", "number") for part in _parts(node))
 
 
 def is_row_reduction(node: Node, shape: tuple[int, ...]) -> bool:
@@ -155,6 +201,8 @@ def _is_exact(node: Node) -> bool:
     """Say whether a kernel computes the operation to the bit."""
     if node.kind == "ufunc":
         kinds = {part.dtype.name for part in _parts(node) if part.dtype.name != "bool"}
+        if is_exp(node) and kinds != {"float32"}:
+            return False
         return node.function in EXPRESSIONS and len(kinds) <= 1 and _shifts_within_words(node)
     if node.kind == "astype":
         return node.value.dtype.name in FLOATS
@@ -208,12 +256,12 @@ def hoisted(nodes: list[Node]) -> list[Node]:
     return order
 
 
-def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node], list[Group]]:
+def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -> tuple[list[Node], list[Group]]:
     """Gather operations into groups that pay: return the nodes in an order that keeps each group together, and them.
 
     What needs a value of the open group, and cannot join it, is put off until the group is closed. That is when a
     table needs what was put off, or when another table could begin a group. *fixed* says whether a node's memory is
-    known when the plan is written.
+    known when the plan is written, *exp* whether kernels compute exp as NumPy does.
     """
     order: list[Node] = []
     found: list[Group] = []
@@ -233,10 +281,17 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool]) -> tuple[list[Node]
     for node in hoisted(nodes):
         reads = {id(root(operand)) for operand in operands(node)}
         late = bool(reads & waiting)
-        if group is not None and not late and _joins(node, group, fixed) and (not put_off or reads & group.inside):
+        exact = exp or not is_exp(node)
+        if (
+            group is not None
+            and exact
+            and not late
+            and _joins(node, group, fixed)
+            and (not put_off or reads & group.inside)
+        ):
             group.add(node)
             continue
-        start = _start(node, fixed)
+        start = _start(node, fixed) if exact else None
         if group is not None and start is not None and (len(start) > 1 or prod(start) >= prod(group.shape)):
             close()
         if group is None and start is not None:
@@ -259,6 +314,8 @@ def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
         return False  # a view of what is being computed
     if any(id(operand) in group.inside and role(operand.value, group.shape) == "column value" for operand in reads):
         return False  # a value of each row, in a square table, that is to stand for a value of each column
+    if not group.vectorizes(node):
+        return False
     table = role(node.value, group.shape) == "table" or node.kind in ("reduce", "call")
     if not table and not any(id(operand) in group.inside for operand in reads):
         return False

@@ -1,9 +1,10 @@
 """The loops of a group of operations, written as Python and compiled by numba.
 
-Each kernel is one pass over the rows of a table. It applies the same IEEE operations in the same order as NumPy,
-without fused multiply-add or reassociation, and sums a row in NumPy's own order, so the numbers are NumPy's to the
-bit; only the sign of a zero may differ. A row that is reduced is gone through again for what needs the result, while
-it is in the first cache. Kernels know no sizes but small numbers of columns, so networks of other sizes use them again.
+Each kernel is one pass over the rows of a table, or over a table as one vector. It applies the same IEEE operations in
+the same order as NumPy, without reassociation or fused multiply-add (but in exp, as NumPy), and sums a row in NumPy's
+own order, so the numbers are NumPy's to the bit; only the sign of a zero may differ. A row that is reduced is gone
+through again for what needs the result, while it is in the first cache. Kernels know no sizes but small numbers of
+columns, so networks of other sizes use them again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import team
+from xpnet_backends.on_numpy import exponential, team
 from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
 from xpnet_backends.on_numpy.graph import operands
 from xpnet_backends.on_numpy.tracing import Host, Node
@@ -41,7 +42,7 @@ class Source:
     Attributes
     ----------
     text : str
-        ``kernel(rows, columns, *arrays)``; a vector has its elements for rows.
+        ``kernel(rows, columns, *arrays)``; a vector, or a table that is treated as one, has its elements for rows.
     divisible : bool
         Whether several threads can do some of the rows each: where no columns are summed, in NumPy's order.
     reads : list of (argument, role)
@@ -56,7 +57,7 @@ class Source:
 
     def __init__(self, group: Group, leaves_group: Callable[[Node], bool]) -> None:
         self.shape = group.shape
-        self.flat = len(group.shape) == 1
+        self.flat = group.flat
         self.reads: list[tuple[Any, str]] = []
         self.writes: list[tuple[Node, str]] = []
         self.scratch: list[Any] = []
@@ -230,7 +231,7 @@ class Source:
     @property
     def rows(self) -> int:
         """Rows of a table; a vector's elements are divided among threads as rows are."""
-        return self.shape[0] if self.flat else prod(self.shape[:-1])
+        return prod(self.shape if self.flat else self.shape[:-1])
 
     def _assemble(self) -> str:
         arrays = [f"a{k}" for k in range(len(self.reads))] + [f"r{k}" for k in range(len(self.writes))]
@@ -314,7 +315,7 @@ def _functions() -> dict[str, Any]:
     import numba
 
     inline = numba.njit(error_model="numpy", inline="always")
-    scope: dict[str, Any] = {"maximum": inline(_maximum), "minimum": inline(_minimum)}
+    scope: dict[str, Any] = {"maximum": inline(_maximum), "minimum": inline(_minimum), "exp": exponential.exp32()}
     # In this scope, where the name by which it calls itself is that of the compiled function.
     scope["pairwise_sum"] = numba.njit(error_model="numpy")(FunctionType(pairwise_sum.__code__, scope))
     return scope

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blocks, gathering, loops, products, team
+from xpnet_backends.on_numpy import blocks, exponential, gathering, loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, compiled
@@ -49,7 +49,10 @@ class Writer:
         self.groups: dict[int, Group] = {}
         self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.suits(node)}
         if self.fuses:
-            self.nodes, found = groups(self.nodes, self._is_fixed)
+            order, found = groups(self.nodes, self._is_fixed)
+            if any(group.has_exp for group in found) and not self._knows_exp():
+                order, found = groups(self.nodes, self._is_fixed, exp=False)
+            self.nodes = order
             self.groups = {id(node): group for group in found for node in group.members}
         self.position = {id(node): i for i, node in enumerate(self.nodes)}
         self.last_use = last_uses(self.nodes, [*self.kept, *self.rest])
@@ -61,6 +64,12 @@ class Writer:
         self.pool = Pool()
         self.addresses: dict[int, str] = {}
         self.bound: dict[str, list[str]] = {}
+
+    def _knows_exp(self) -> bool:
+        """Say whether kernels compute exp as NumPy does. That is tried once; only now, if it may be."""
+        if not self.compile_now and not exponential.agrees.cache_info().currsize:
+            raise KernelsMissing
+        return exponential.agrees()
 
     def _is_fixed(self, node: Node) -> bool:
         """Say whether a node's memory is known when the function is written."""

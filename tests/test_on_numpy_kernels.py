@@ -277,6 +277,25 @@ def test_an_operand_is_not_written_over_while_a_view_of_it_is_read(made, part):
     np.testing.assert_array_equal(found, wanted)
 
 
+def test_an_update_of_few_parameters_is_one_pass_after_a_pass_over_a_larger_table(made):
+    network = Network([Dense(40), "relu", Dense(3)], optimizer="adam", seed=0)
+    x, y = draw(100, 2), np.arange(100) % 3
+    for _ in range(4):
+        network.train_step(x, y)
+    params = sum(value.size for value in network.get_weights().values())
+    assert params < 40 * 100
+    (update,) = [source for source in made if source.rows == params]
+    assert update.text.count(" / ") == 1
+    assert "sqrt" in update.text
+
+
+def test_the_words_of_a_mask_are_drawn_in_one_pass(made):
+    network = Network([Dense(40), "relu", Dropout(0.5), Dense(3)], seed=0)
+    for _ in range(4):
+        network.train_step(draw(100, 2), np.arange(100) % 3)
+    assert any(source.text.count(">>") == 4 and source.flat for source in made)
+
+
 def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch):
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
     monkeypatch.setattr(compiling, "PATIENCE", 1e9)

@@ -260,7 +260,8 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -
     """Gather operations into groups that pay: return the nodes in an order that keeps each group together, and them.
 
     What needs a value of the open group, and cannot join it, is put off until the group is closed. That is when a
-    table needs what was put off, or when another table could begin a group. *fixed* says whether a node's memory is
+    table needs what was put off, or when something could begin a group that needs nothing of the open one, or is a
+    table, or no smaller than it. *fixed* says whether a node's memory is
     known when the plan is written, *exp* whether kernels compute exp as NumPy does.
     """
     order: list[Node] = []
@@ -292,18 +293,24 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -
             group.add(node)
             continue
         start = _start(node, fixed) if exact else None
-        if group is not None and start is not None and (len(start) > 1 or prod(start) >= prod(group.shape)):
+        depends = late or (group is not None and bool(reads & group.inside))
+        if group is not None and start is not None and (not depends or _outranks(start, group.shape)):
             close()
         if group is None and start is not None:
             group = Group(start)
             group.add(node)
-        elif group is not None and (late or reads & group.inside):
+        elif group is not None and depends:
             put_off.append(node)
             waiting.add(id(root(node)))
         else:
             order.append(node)
     close()
     return order, found
+
+
+def _outranks(start: tuple[int, ...], open_shape: tuple[int, ...]) -> bool:
+    """Say whether a table or long vector is worth more than what might still join a group that is open."""
+    return len(start) > 1 or prod(start) >= prod(open_shape)
 
 
 def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:

@@ -20,6 +20,9 @@ Host = np.ndarray[Any, Any]
 
 __all__ = ["binary_rows", "class_targets", "count_rows", "real_rows", "sign_rows"]
 
+UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+"""Types of integers without a sign, by their bytes."""
+
 SUM_TOLERANCE = 1e-3
 """How far a row of class probabilities may be from summing to 1: float16 inputs still pass."""
 
@@ -87,10 +90,11 @@ def _labels(y: Host, classes: int) -> Host:
             raise DataError(
                 f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
             )
-    if y.dtype.kind == "i" and y.dtype.isnative and classes <= np.iinfo(y.dtype).max:
-        # Seen without its sign, a negative label is larger than any other: one look instead of two.
-        fine = int(np.maximum.reduce(y.view(f"u{y.dtype.itemsize}"))) < classes
-        if fine:
+    if y.dtype.kind == "i" and y.dtype.isnative and classes < 1 << (8 * y.dtype.itemsize - 1):
+        # Seen without its sign, a negative label is larger than any other: one look instead of two. Of few numbers,
+        # the largest one's place is found sooner than the number.
+        seen = y.view(UNSIGNED[y.dtype.itemsize])
+        if int(seen[seen.argmax()]) < classes:
             return y.astype(np.int32, copy=False)
     if int(y.min()) < 0 or int(y.max()) >= classes:
         wrong = (y < 0) | (y >= classes)

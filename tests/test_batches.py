@@ -98,11 +98,11 @@ def test_epochs_that_take_long_come_in_pieces_and_others_whole(backend: xpnet.Ba
 
     assert pieces(LONG, 9.0) == [LONG]
     assert pieces(2 * LONG, 9.0) == [2 * LONG // PIECES] * PIECES
-    assert pieces(2 * LONG, 1e-5) == [2 * LONG]
+    assert pieces(2 * LONG, 1e-4) == [2 * LONG]
     assert pieces(2 * LONG, 4 * SECONDS / (2 * LONG)) == [LONG // 2] * 4
     assert pieces(3 * 67, 2 * SECONDS / (3 * 67)) == [67] * 3, "of one length, so that one is compiled"
     assert pieces(103, 3 * SECONDS / 103) == [35, 35, 33], "where there is none"
-    assert pieces(2 * LONG, 1e-5, longest=30) == [30] * 6 + [20]
+    assert pieces(2 * LONG, 1e-4, longest=30) == [30] * 6 + [20]
 
 
 def test_a_steps_time_is_guessed_by_parameters_and_rows(backend: xpnet.Backend) -> None:
@@ -110,7 +110,7 @@ def test_a_steps_time_is_guessed_by_parameters_and_rows(backend: xpnet.Backend) 
         net = xpnet.Network([xpnet.Dense(units), xpnet.Dense(10)], inputs=784, backend=backend)
         return net.train_functions.seconds(rows)
 
-    assert 1e-5 <= seconds(1, 10) < 2e-5
+    assert 1e-4 <= seconds(1, 10) < 2e-4
     assert 0.001 < seconds(512, 128) < 0.1
     assert seconds(512, 1280) > 5 * seconds(512, 128)
 

@@ -40,6 +40,13 @@ def edges():
     return np.concatenate([places, np.nextafter(places, np.float32(np.inf)), np.nextafter(places, np.float32(-np.inf))])
 
 
+def test_it_is_numpys_exp_where_numpy_has_vectors_with_fused_multiply_add():
+    features = np._core._multiarray_umath.__cpu_features__
+    if not (features.get("AVX2") and features.get("FMA3")):
+        pytest.skip("NumPy takes exp from the C library on this processor")
+    assert exponential.agrees()
+
+
 @known
 @pytest.mark.parametrize("shape", [(6000,), (1000, 6), (150, 40)], ids=str)
 @pytest.mark.filterwarnings("ignore:(overflow|invalid):RuntimeWarning")
@@ -49,7 +56,7 @@ def test_every_number_has_numpys_exponential(made, shape):  # noqa: F811
     x[:2000] = rng.uniform(-110, 95, size=2000)
     x[2000:2039] = edges()
     x = x.reshape(shape)
-    found, wanted = run_both(lambda x: 1.0 + np.exp(np.negative(-x)), x)
+    found, wanted = run_both(lambda x: np.exp(np.negative(-x)) * 2.0, x)
     np.testing.assert_array_equal(found, wanted)
     assert any("exp(" in source.text for source in made)
 

@@ -289,6 +289,53 @@ def test_an_update_of_few_parameters_is_one_pass_after_a_pass_over_a_larger_tabl
     assert "sqrt" in update.text
 
 
+def test_a_short_vector_does_not_cut_a_pass_over_a_table(monkeypatch):
+    """As the running statistics of batch normalization, which stand between a bias and the activation."""
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    x, w, b, g = draw(3000, 5), draw(5, 70), draw(70), draw(70)
+
+    def layer(x, w, b, g):
+        y = np.matmul(x, w) + b
+        scale = np.tanh(g) * 0.5 + 1.0
+        return np.maximum(y * scale, 0.0) - 0.5
+
+    compiled = Compiled(layer)
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x, w, b, g), layer(x, w, b, g))
+    (plan,) = compiled._local.plans.values()
+    lines = [line.strip() for line in plan.source.splitlines()]
+    assert not any(line.startswith("add(") and "x2" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [draw(50, 80)[:, :40], np.broadcast_to(draw(50, 1), (50, 40)), draw(40, 50).T],
+    ids="strided broadcast turned".split(),
+)
+def test_constant_tables_in_another_order_in_memory(made, constant):
+    def program(x):
+        return (np.tanh(x) * constant + 1.0) * 2.0
+
+    found, wanted = run_both(program, draw(50, 40))
+    assert made
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: np.sum(np.sum(np.tanh(x) * 2.0, axis=-1), axis=-1),
+        lambda x: np.argmax(np.sum(np.tanh(x) * 2.0, axis=-1), axis=-1),
+        lambda x: np.sum(np.max(np.tanh(x) * 2.0, axis=-1), axis=0) + 1.0,
+    ],
+    ids="sums argmax columns".split(),
+)
+def test_reductions_of_reductions(made, program):
+    found, wanted = run_both(program, draw(60, 7, 12))
+    assert made
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_the_words_of_a_mask_are_drawn_in_one_pass(made):
     network = Network([Dense(40), "relu", Dropout(0.5), Dense(3)], seed=0)
     for _ in range(4):

@@ -28,9 +28,9 @@ PIECES = 10
 LONG, SECONDS = 100, 0.5
 """Steps of an epoch from which on it is cut, and what a part should take at least: each call costs some 0.1 ms."""
 
-STEP, RATE = 1e-5, 5e10
-"""What a step of a small network takes at least, in seconds, and operations a second in large products: by these the
-time of an epoch is guessed, to the order of magnitude."""
+STEP, RATE = 1e-4, 5e10
+"""What a step of a small network takes at most, in seconds, and operations a second in large products: by these the
+time of an epoch is guessed, to the order of magnitude. It is not measured, so that a run is cut alike everywhere."""
 
 RECENT = 8
 """Batches of an iterable that are held on the device, to be gone through once more where numbers went wrong."""
@@ -50,7 +50,10 @@ class TrainFunctions:
         self._params = program.layout.size
 
     def seconds(self, rows: int) -> float:
-        """Guess what a step on so many rows takes: three products, of two operations a parameter and row each."""
+        """Guess what a step on so many rows takes: three products, of two operations a parameter and row each.
+
+        What a layer of the user's own computes without parameters is not seen.
+        """
         return STEP + 6 * self._params * rows / RATE
 
 
@@ -252,9 +255,9 @@ class Stream:
 def piece_length(steps: int, longest: int | None, seconds: float) -> int:
     """Return how many steps of an epoch, each of so many *seconds*, run as one call, *longest* at most.
 
-    Where it can be, all calls are of one length, as some backends compile each length by itself.
+    Where there is such a number of calls, all are of one length, as some backends compile each length by itself.
 
-    >>> piece_length(100, None, 9.0), piece_length(1000, None, 9.0), piece_length(1000, None, 1e-5)
+    >>> piece_length(100, None, 9.0), piece_length(1000, None, 9.0), piece_length(1000, None, 1e-4)
     (100, 100, 1000)
     >>> piece_length(469, None, 0.005), piece_length(1000, 150, 9.0), piece_length(1000, 30, 9.0)
     (67, 75, 30)
@@ -262,7 +265,7 @@ def piece_length(steps: int, longest: int | None, seconds: float) -> int:
     least = 1 if steps <= LONG else max(1, min(PIECES, round(steps * seconds / SECONDS)))
     pieces = next((count for count in range(least, PIECES + 1) if steps % count == 0), least)
     piece = -(-steps // pieces)
-    # Pieces that divide `longest`, so that one of them ends there.
+    # In about equal pieces up to `longest`, so that one of them ends there.
     return piece if longest is None else -(-longest // -(-longest // piece))
 
 

@@ -99,7 +99,10 @@ def one_hot(xp: Any, labels: Array, classes: int, dtype: Any) -> Array:
 
 
 def rows(xp: Any, array: Array, indices: Array) -> Array:
-    """Return rows of an array: (M, ...) and (N,) integers in [0, M) to (N, ...)."""
+    """Return rows of an array: (M, ...) and (N,) integers to (N, ...).
+
+    Every integer has to lie in [0, M): backends need not look, and what they give for another is undefined.
+    """
     return xp.take(array, indices, axis=0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import numba
 import numpy as np
 from xpnet_backends.on_numpy import exponential
 
@@ -13,17 +12,10 @@ PIECE = 1 << 24
 
 def differing() -> int:
     """Return how many numbers have another exp; two NaN are equal."""
-    exp = exponential.exp32()
-
-    @numba.njit(error_model="numpy")
-    def fill(given, found):
-        for i in range(len(given)):
-            found[i] = exp(given[i])
-
-    count, found = 0, np.empty(PIECE, dtype=np.float32)
+    count = 0
     for start in range(0, 2**32, PIECE):
         given = np.arange(start, start + PIECE, dtype=np.uint32).view(np.float32)
-        fill(given, found)
+        found = exponential.filled(given)
         with np.errstate(all="ignore"):
             wanted = np.exp(given)
         same = (found.view(np.uint32) == wanted.view(np.uint32)) | (np.isnan(found) & np.isnan(wanted))
@@ -32,9 +24,8 @@ def differing() -> int:
 
 
 if __name__ == "__main__":
-    if not exponential.agrees():
-        print("NumPy has another exp on this processor, so kernels do not use theirs")
-        sys.exit(0)
     different = differing()
     print(f"{different:,} of {2**32:,} numbers differ")
-    sys.exit(1 if different else 0)
+    if different and not exponential.agrees():
+        print("NumPy has another exp on this processor; kernels leave it to NumPy")
+    sys.exit(1 if different and exponential.agrees() else 0)

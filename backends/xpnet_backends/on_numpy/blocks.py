@@ -2,8 +2,8 @@
 
 OpenBLAS lays out a copy of what it multiplies. Of a matrix of many rows that copy does not stay in a core's cache,
 and each number of it is used for few columns only, so that memory decides how long the product takes. In blocks it
-takes 0.6 to 0.9 of the time. The last bits may be others than the whole product's, within the same bound (Higham 2002,
-section 3.5); the same shapes give the same bits.
+takes 0.6 to 0.9 of the time. The last bits may be others than the whole product's, as OpenBLAS has other routines for
+the rows at an end, within the same bound (Higham 2002, section 3.5); the same shapes give the same bits.
 """
 
 from __future__ import annotations

@@ -20,16 +20,7 @@ import numpy as np
 from xpnet_backends.on_numpy.graph import operands, root
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = [
-    "EXPRESSIONS",
-    "SMALL",
-    "Group",
-    "groups",
-    "is_argmax",
-    "is_column_sum",
-    "is_row_reduction",
-    "role",
-]
+__all__ = ["EXPRESSIONS", "SMALL", "Group", "groups", "is_argmax", "is_column_sum", "is_row_reduction", "role"]
 
 EXPRESSIONS = {
     np.add: "{} + {}",
@@ -250,19 +241,42 @@ def hoisted(nodes: list[Node]) -> list[Node]:
                 followers.setdefault(id(maker), []).append(node)
     moved = {id(node) for nodes in followers.values() for node in nodes}
     order: list[Node] = []
+
+    def put(node: Node) -> None:
+        order.append(node)
+        for follower in followers.get(id(node), ()):  # which may be followed by others
+            put(follower)
+
     for node in nodes:
         if id(node) not in moved:
-            order += [node, *followers.get(id(node), ())]
+            put(node)
     return order
 
 
 def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -> tuple[list[Node], list[Group]]:
     """Gather operations into groups that pay: return the nodes in an order that keeps each group together, and them.
 
-    What needs a value of the open group, and cannot join it, is put off until the group is closed. That is when a
-    table needs what was put off, or when something could begin a group that needs nothing of the open one, or is a
-    table, or no smaller than it. *fixed* says whether a node's memory is
-    known when the plan is written, *exp* whether kernels compute exp as NumPy does.
+    *fixed* says whether a node's memory is known when the plan is written, *exp* whether kernels compute exp as NumPy
+    does.
+    """
+    idle: set[int] = set()
+    while True:
+        order, found = _gathered(nodes, fixed, exp, idle)
+        # A vector closes a table's group for its own sake, so only where its own group pays.
+        vain = {id(node) for group in found if len(group.shape) == 1 and not group.pays for node in group.members}
+        if vain <= idle:
+            return order, [group for group in found if group.pays]
+        idle |= vain
+
+
+def _gathered(
+    nodes: list[Node], fixed: Callable[[Node], bool], exp: bool, idle: set[int]
+) -> tuple[list[Node], list[Group]]:
+    """Gather operations into groups, whether they pay or not.
+
+    What needs a value of the open group, and cannot join it, is put off until the group is closed. The group is closed
+    when a table needs what was put off, and when a group can begin with another table, with a vector no smaller than
+    the group's table, or with a vector that needs nothing of the group; the last not for nodes that are *idle*.
     """
     order: list[Node] = []
     found: list[Group] = []
@@ -273,7 +287,7 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -
     def close() -> None:
         nonlocal group
         if group is not None:
-            found.extend([group] if group.pays else [])
+            found.append(group)
             order.extend((*group.members, *put_off))
         group = None
         put_off.clear()
@@ -294,7 +308,7 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -
             continue
         start = _start(node, fixed) if exact else None
         depends = late or (group is not None and bool(reads & group.inside))
-        if group is not None and start is not None and (not depends or _outranks(start, group.shape)):
+        if group is not None and start is not None and _closes(start, group, depends or id(node) in idle):
             close()
         if group is None and start is not None:
             group = Group(start)
@@ -308,9 +322,9 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -
     return order, found
 
 
-def _outranks(start: tuple[int, ...], open_shape: tuple[int, ...]) -> bool:
-    """Say whether a table or long vector is worth more than what might still join a group that is open."""
-    return len(start) > 1 or prod(start) >= prod(open_shape)
+def _closes(start: tuple[int, ...], group: Group, depends: bool) -> bool:
+    """Say whether an open group is closed so that another can begin with tables, or a vector, of this shape."""
+    return len(start) > 1 or prod(start) >= prod(group.shape) or not depends
 
 
 def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:

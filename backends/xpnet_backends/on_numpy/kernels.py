@@ -201,7 +201,8 @@ class Source:
         number = not isinstance(arg, Node | np.ndarray)  # an array's repr leaves out digits, and elements
         key = (type(arg).__name__, repr(arg), str(dtype)) if number else id(arg)
         if key not in self._names:
-            value = arg.value if isinstance(arg, Node) else np.asarray(arg, dtype=dtype)
+            # A constant is read row after row, whatever its own order in memory.
+            value = arg.value if isinstance(arg, Node) else np.asarray(arg, dtype=dtype, order="C")
             found = role(value, self.shape) or "number"
             self._names[key] = self._new_operand(arg if isinstance(arg, Node) else value, found)
         if isinstance(arg, Node):
@@ -279,6 +280,8 @@ def _compile(source: Source, arrays: list[tuple[str, Host]]) -> Any:
     import numba
 
     scope: dict[str, Any] = {"sqrt": np.sqrt, "inf": np.inf, **_functions()}
+    if "exp(" in source.text:
+        scope["exp"] = exponential.exp32()
     scope |= {name: getattr(np, name) for name in ("float32", "float64", "uint32", "int32", "int64")}
     exec(compile(source.text, "<xpnet kernel>", "exec"), scope)
     function = numba.njit(error_model="numpy", nogil=True)(scope["kernel"])
@@ -315,7 +318,7 @@ def _functions() -> dict[str, Any]:
     import numba
 
     inline = numba.njit(error_model="numpy", inline="always")
-    scope: dict[str, Any] = {"maximum": inline(_maximum), "minimum": inline(_minimum), "exp": exponential.exp32()}
+    scope: dict[str, Any] = {"maximum": inline(_maximum), "minimum": inline(_minimum)}
     # In this scope, where the name by which it calls itself is that of the compiled function.
     scope["pairwise_sum"] = numba.njit(error_model="numpy")(FunctionType(pairwise_sum.__code__, scope))
     return scope

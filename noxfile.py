@@ -159,7 +159,7 @@ def newest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """A million mutated files, kills of saves and of runs, Ctrl-C at every line, every exp, an hour in a loop."""
+    """A million mutated files, kills of saves and of runs, Ctrl-C at random lines, every exp, an hour in a loop."""
     install(session, "-e.[jax,fast]")
     for seed in range(1, 12):
         session.run("python", "-m", "tests.soak.mutate", "--seed", str(seed), "--files", "100000", env=ONE_THREAD)

@@ -21,22 +21,8 @@ known = pytest.mark.skipif("not exponential.agrees()", reason="NumPy has another
 
 def edges():
     """Numbers at which something changes, with their neighbours."""
-    places = [
-        0.0,
-        -0.0,
-        88.7228394,
-        88.0,
-        -87.3365478,
-        -88.0,
-        -103.972084,
-        -104.5,
-        -103.0,
-        1e-40,
-        np.inf,
-        -np.inf,
-        np.nan,
-    ]
-    places = np.array(places, dtype="float32")
+    ends = [exponential.LARGEST, exponential.SMALLEST, 0.0, -0.0, np.inf, -np.inf, np.nan]
+    places = np.array([*ends, 88.0, -87.3365478, -88.0, -104.5, -103.0, 1e-40], dtype="float32")
     return np.concatenate([places, np.nextafter(places, np.float32(np.inf)), np.nextafter(places, np.float32(-np.inf))])
 
 
@@ -119,7 +105,6 @@ def test_nothing_is_tried_before_kernels_may_be_compiled_nor_without_an_exp_that
 
 
 TRAINED_BOTH_WAYS = """
-import sys
 import numpy as np
 import xpnet
 from xpnet_backends.on_numpy import compiling, exponential, fusing

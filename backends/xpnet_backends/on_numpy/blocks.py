@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.products import recordable
+from xpnet_backends.on_numpy.products import choosing, fit, recordable
 
 __all__ = ["matmul", "multiply", "product", "suits"]
 
@@ -27,13 +27,11 @@ NARROW, SHORTEST = 128, 16
 
 
 def suits(a: Any, b: Any) -> bool:
-    """Say whether ``a @ b`` is computed in blocks: a tall matrix, row after row, by a narrow one of its type."""
-    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd" or not a.dtype.isnative:
+    """Say whether ``a @ b`` is computed in blocks: a tall matrix, row after row, by a narrow one."""
+    if not fit(a, b) or not a.flags.c_contiguous:
         return False
-    rows, terms = a.shape
-    if terms < SHORTEST or b.shape[0] != terms or b.shape[1] > NARROW or not b.flags.forc:
-        return False
-    return rows > ROWS and rows * terms * a.dtype.itemsize >= LARGE and bool(a.flags.c_contiguous)
+    (rows, terms), columns = a.shape, b.shape[1]
+    return bool(rows > ROWS and a.size * a.dtype.itemsize >= LARGE and terms >= SHORTEST and columns <= NARROW)
 
 
 def multiply(a: Any, b: Any, out: Any) -> Any:
@@ -49,8 +47,5 @@ def product(a: Any, b: Any) -> Any:
     return multiply(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
 
 
-def matmul(a: Any, b: Any, /) -> Any:
-    """Return ``a @ b``, the Array API's ``matmul``."""
-    if hasattr(a, "flags") and hasattr(b, "flags") and suits(a, b):
-        return product(a, b)
-    return np.matmul(a, b)
+matmul = choosing(suits, product)
+"""``a @ b``, in blocks where it suits."""

@@ -76,13 +76,19 @@ def agrees() -> bool:
 
 def filled(given: Any) -> Any:
     """Return the exp of every number of an array, by a loop of its own."""
+    found = np.empty_like(given)
+    _loop()(given, found)
+    return found
+
+
+@cache
+def _loop() -> Any:
     import numba
 
-    exp, found = exp32(), np.empty_like(given)
+    exp = exp32()
 
     def fill(given: Any, found: Any) -> None:
         for i in range(len(given)):
             found[i] = exp(given[i])
 
-    numba.njit(error_model="numpy")(fill)(given, found)
-    return found
+    return numba.njit(error_model="numpy")(fill)

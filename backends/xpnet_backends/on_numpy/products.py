@@ -30,7 +30,9 @@ __all__ = [
     "available",
     "bias_gradient",
     "call",
+    "choosing",
     "column_sums",
+    "fit",
     "loaded",
     "matmul",
     "multiply",
@@ -93,13 +95,16 @@ def routine(kind: str) -> Callable[..., None]:
     return found
 
 
-def suits(a: Any, b: Any) -> bool:
-    """Say whether MKL multiplies these two: large matrices of one floating type, each contiguous or transposed."""
+def fit(a: Any, b: Any) -> bool:
+    """Say whether two are matrices of one floating type with a product, each contiguous or transposed."""
     if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd" or not a.dtype.isnative:
         return False
-    if a.shape[0] * b.size < MIN_TERMS or a.shape[1] != b.shape[0]:
-        return False
-    return all(m.flags.c_contiguous or m.flags.f_contiguous for m in (a, b))
+    return bool(a.shape[1] == b.shape[0] and a.flags.forc and b.flags.forc)
+
+
+def suits(a: Any, b: Any) -> bool:
+    """Say whether MKL multiplies these two: large matrices that fit."""
+    return fit(a, b) and a.shape[0] * b.size >= MIN_TERMS
 
 
 def turns(a: Host, b: Host) -> bool:
@@ -172,11 +177,19 @@ def column_sums(table: Any) -> Any:
     return out
 
 
-def matmul(a: Any, b: Any, /) -> Any:
-    """Return ``a @ b``, the Array API's ``matmul``."""
-    if hasattr(a, "flags") and hasattr(b, "flags") and suits(a, b):
-        return product(a, b)
-    return np.matmul(a, b)
+def choosing(suits: Callable[[Any, Any], bool], product: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the Array API's ``matmul``, in which *product* multiplies the two that suit."""
+
+    def matmul(a: Any, b: Any, /) -> Any:
+        if hasattr(a, "flags") and hasattr(b, "flags") and suits(a, b):
+            return product(a, b)
+        return np.matmul(a, b)
+
+    return matmul
+
+
+matmul = choosing(suits, product)
+"""``a @ b``, by MKL where it suits."""
 
 
 def bias_gradient(xp: Any, slopes: Any) -> Any:

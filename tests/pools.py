@@ -1,15 +1,13 @@
 """The threads that kernels can be shared by, each pool in its turn."""
 
 from contextlib import contextmanager
-from functools import cache
 
 import pytest
-from xpnet_backends.on_numpy import gathering, kernels, loops, openblas, openmp, team
+from xpnet_backends.on_numpy import native, openblas, openmp, team
 
 POOLS = {"MKL": openmp, "OpenBLAS": openblas}
 
-PARTS = {name: [(module, cache(module.part.__wrapped__)) for module in (gathering, loops)] for name in POOLS}
-KERNELS = {name: {} for name in POOLS}
+ROUTINES = {name: {} for name in POOLS}
 
 
 @contextmanager
@@ -21,13 +19,11 @@ def used(name, threads, monkeypatch):
     monkeypatch.setattr(team, "_pool", lambda: pool)
     monkeypatch.setattr(team, "size", lambda: threads)
     # What was compiled for one pool does not suit the other.
-    monkeypatch.setattr(kernels, "_compiled", KERNELS[name])
-    for module, part in PARTS[name]:
-        monkeypatch.setattr(module, "part", part)
+    monkeypatch.setattr(native, "_routines", ROUTINES[name])
     if pool is openmp:
         yield
         return
-    before, set_threads = pool.size(), pool._exported(pool._library(), "scipy_openblas_set_num_threads")
+    before, set_threads = pool.size(), pool.exported(pool._library(), "scipy_openblas_set_num_threads")
     set_threads(threads)
     try:
         yield

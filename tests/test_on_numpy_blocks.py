@@ -28,7 +28,7 @@ def test_a_tall_product_is_within_the_bound_of_the_exact_one(rows, dtype, turned
     assert found.dtype == dtype
     assert np.all(np.abs(found - exact) <= bound)
     into = np.empty_like(found)
-    assert blocks.multiply(x, w, into) is into
+    assert blocks.dot_in_blocks(x, w, into) is into
     np.testing.assert_array_equal(into, found)
 
 
@@ -50,7 +50,7 @@ def test_a_tall_product_is_within_the_bound_of_the_exact_one(rows, dtype, turned
     ids="small few-rows few-terms wide turned strided strided-weight mixed foreign integers stack".split(),
 )
 def test_other_products_are_numpys(x, w, monkeypatch):
-    monkeypatch.setattr(blocks, "multiply", None)
+    monkeypatch.setattr(blocks, "dot_in_blocks", None)
     assert not blocks.suits(x, w)
     np.testing.assert_array_equal(blocks.matmul(x, w), np.matmul(x, w))
 
@@ -67,7 +67,7 @@ def test_a_plan_multiplies_in_blocks_into_its_memory_to_the_same_bits():
         np.testing.assert_array_equal(compiled(x, w), blocks.matmul(x, w) * 2.0)
     (plan,) = compiled._local.plans.values()
     named = [value for value in plan.run.__globals__.values() if callable(value)]
-    assert blocks.multiply in named
+    assert blocks.dot_in_blocks in named
     assert np.dot not in named
     assert np.matmul not in named
 
@@ -75,8 +75,8 @@ def test_a_plan_multiplies_in_blocks_into_its_memory_to_the_same_bits():
 @pytest.mark.skipif(products.available(), reason="MKL multiplies here")
 def test_a_full_batch_trains_to_the_bits_of_the_plain_steps(plain_numpy, monkeypatch):  # noqa: F811
     calls = []
-    multiply = blocks.multiply
-    monkeypatch.setattr(blocks, "multiply", lambda *arrays: calls.append(len(arrays[0])) or multiply(*arrays))
+    dot_in_blocks = blocks.dot_in_blocks
+    monkeypatch.setattr(blocks, "dot_in_blocks", lambda *arrays: calls.append(len(arrays[0])) or dot_in_blocks(*arrays))
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(21_000, 210)).astype("float32"), rng.integers(3, size=21_000)
     found = []

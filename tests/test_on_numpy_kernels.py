@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pools import POOLS, used
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
-from xpnet_backends.on_numpy import compiling, fusing, kernels, team
+from xpnet_backends.on_numpy import compiling, fusing, kernels, native, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet
@@ -30,20 +30,18 @@ def made(request, monkeypatch):
 
 def fused_at_once(monkeypatch):
     found, failures = [], []
-    original, compile_source = kernels.Source.__init__, kernels._compile
+    original, with_kernels = kernels.Source.__init__, Compiled._with_kernels
 
     def note(self, *arguments):
         original(self, *arguments)
         found.append(self)
 
     def watch(*arguments):
-        try:
-            return compile_source(*arguments)
-        except Exception as error:  # the plan would do without
-            failures.append(error)
-            raise
+        plan = with_kernels(*arguments)
+        failures.extend([plan.problem] if plan.problem else [])  # with which it would do without
+        return plan
 
-    monkeypatch.setattr(kernels, "_compile", watch)
+    monkeypatch.setattr(Compiled, "_with_kernels", watch)
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
     monkeypatch.setattr(kernels.Source, "__init__", note)
@@ -346,7 +344,7 @@ def test_the_words_of_a_mask_are_drawn_in_one_pass(made):
 def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch):
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
     monkeypatch.setattr(compiling, "PATIENCE", 1e9)
-    kernels._compiled.clear()
+    monkeypatch.setattr(native, "_routines", {})
     x, y = draw(64, 4), np.arange(64) % 3
 
     def train(units):
@@ -356,13 +354,13 @@ def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch
         return network
 
     train(20)
-    assert not kernels._compiled
+    assert not [one for one in native._routines.values() if one.known]
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
     train(20)
-    known = len(kernels._compiled)
+    known = len(native._routines)
     assert known
     train(33)
-    assert len(kernels._compiled) == known
+    assert len(native._routines) == known
     monkeypatch.setattr(compiling, "PATIENCE", 1e9)
     network = train(33)  # what is known is used at once
     (plan,) = network._compiled("step_loss")._local.plans.values()

@@ -14,7 +14,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.products import choosing, fit, recordable
 
-__all__ = ["matmul", "multiply", "product", "suits"]
+__all__ = ["dot_in_blocks", "matmul", "product", "suits"]
 
 ROWS = 1024
 """Rows of a block, whose copy a core's second cache holds in part."""
@@ -34,7 +34,7 @@ def suits(a: Any, b: Any) -> bool:
     return bool(rows > ROWS and a.size * a.dtype.itemsize >= LARGE and terms >= SHORTEST and columns <= NARROW)
 
 
-def multiply(a: Any, b: Any, out: Any) -> Any:
+def dot_in_blocks(a: Any, b: Any, out: Any) -> Any:
     """Write ``a @ b``, of two that suit, into *out*."""
     for start in range(0, len(a), ROWS):
         np.dot(a[start : start + ROWS], b, out[start : start + ROWS])
@@ -44,7 +44,7 @@ def multiply(a: Any, b: Any, out: Any) -> Any:
 @recordable
 def product(a: Any, b: Any) -> Any:
     """Return ``a @ b`` of two that suit."""
-    return multiply(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
+    return dot_in_blocks(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
 
 
 matmul = choosing(suits, product)

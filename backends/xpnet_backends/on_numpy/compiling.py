@@ -29,9 +29,13 @@ then takes twice its time."""
 PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""
 
-CONTIGUOUS = 3
-"""NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS in NumPy's flags; where neither is set, strides stand in a key.
-What is a view, and which routine makes a product, depends on the order in memory."""
+SHORT = 0.01
+"""Seconds below which the next run of steps by one call, in which Ctrl-C is not heard, may be twice as long."""
+
+CONTIGUOUS, FORM = 3, 0x103
+"""NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS in NumPy's flags, and these with NPY_ARRAY_ALIGNED; where neither
+of the two is set, strides stand in a key. What is a view, and which routine makes a product, depends on the order in
+memory; compiled code reads what is aligned."""
 
 MAX_PLANS = 16
 """Plans that a function keeps for different shapes, in each thread; the oldest goes first."""
@@ -120,7 +124,7 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @np.errstate(all="ignore")
     def run(carry: Any, data: Any, order: np.ndarray[Any, Any]) -> Any:
-        i = 0
+        i, count = 0, 1
         while i < len(order):
             arguments = (carry, data, order[i])
             flat: list[Any] = []
@@ -131,12 +135,18 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
                 continue
             plan.load(carry)
             call, fixed, carry = plan.run, flat[:-1], plan.kept
-            piece = order[i : i + PIECE] if plan.waiting else order[i:]
             begin = perf_counter()
-            for row in piece:
-                call(*fixed, row)
-            plan.spent += perf_counter() - begin
+            if plan.run_times is not None:
+                piece = order[i : i + count]
+                plan.run_times(*fixed, piece, len(piece), piece.strides[0])
+            else:
+                piece = order[i : i + PIECE] if plan.waiting else order[i:]
+                for row in piece:
+                    call(*fixed, row)
+            spent = perf_counter() - begin
+            plan.spent += spent
             i += len(piece)
+            count = 2 * count if spent < SHORT else count
         return carry
 
     return run
@@ -147,7 +157,7 @@ def signature(tree: Any, flat: list[Any]) -> Any:
     kind = type(tree)
     if kind is np.ndarray:
         flat.append(tree)
-        return tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS or tree.strides
+        return tree.shape, tree.dtype, _form(tree)
     if tree is None:
         return None
     if isinstance(tree, tuple | list):
@@ -156,9 +166,14 @@ def signature(tree: Any, flat: list[Any]) -> Any:
         return kind, *[(name, signature(item, flat)) for name, item in tree.items()]
     if isinstance(tree, np.generic):
         flat.append(np.asarray(tree))
-        return (), tree.dtype, CONTIGUOUS
+        return (), tree.dtype, FORM
     if isinstance(tree, np.ndarray):
         flat.append(tree)
-        return kind, tree.shape, tree.dtype, tree.flags.num & CONTIGUOUS or tree.strides
+        return kind, tree.shape, tree.dtype, _form(tree)
     # 1, 1.0 and True are equal, and make other types of an array; so are 0.0 and -0.0, by which a quotient differs.
     return kind, tree.hex() if kind is float else tree
+
+
+def _form(array: np.ndarray[Any, Any]) -> Any:
+    form = array.flags.num & FORM
+    return form if form & CONTIGUOUS else (form, array.strides)

@@ -1,72 +1,64 @@
-"""Rows of a table gathered by the threads of :mod:`team`, as ``fit`` gathers the examples of a batch."""
+"""Rows of a table gathered in an order, as ``fit`` gathers the examples of a batch, as a call of a plan."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.graph import operands
-from xpnet_backends.on_numpy.tracing import Host, Node
+from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["gather", "part", "suits", "table"]
+__all__ = ["call", "suits"]
 
 BYTE = 0.1
-"""ns that ``take`` needs for a byte of long rows."""
+"""ns that a byte of long rows takes."""
 
-SOURCE, ORDER, INTO, COUNT, WORDS, ROWS, REFUSED = range(7)
-"""What a table's integers are: three addresses, rows to gather, 4-byte words of a row, rows there are, and whether an
-index was out of range."""
+SOURCE, ORDER, INTO, COUNT, UNITS, ROWS, WORDS = range(7)
+"""A call's words: three addresses, rows to gather, 4-byte units of a row, rows there are."""
 
 
 def suits(node: Node) -> bool:
-    """Say whether a recorded operation gathers enough rows for it to be shared."""
+    """Say whether a recorded operation gathers rows of a known form, by integers."""
     if node.function is not np.take or node.options != {"axis": 0} or len(operands(node)) != 2:
         return False
     data, order = (part.value for part in operands(node))
-    plain = data.ndim > 1 and order.ndim == 1 and order.dtype == np.int64 and data.dtype.isnative
-    long = node.value.nbytes * BYTE > team.worth() and data.dtype.kind in "fiu" and node.value[0].nbytes % 4 == 0
-    return plain and long and team.size() > 1
+    if data.ndim < 1 or order.ndim != 1 or order.dtype != np.int64 or not len(data) or not len(order):
+        return False
+    plain = data.dtype.kind in "fiu" and data.dtype.isnative and data[0].nbytes % 4 == 0
+    return bool(plain and data.flags.c_contiguous and order.flags.c_contiguous)
 
 
-def table(node: Node, into: Host) -> Host:
-    """Return what :func:`part` reads, but for the two addresses that each call brings."""
-    data = operands(node)[0].value
-    words = into[0].nbytes // 4
-    return np.asarray([0, 0, into.ctypes.data, len(into), words, len(data), 0], dtype=np.int64)
+def call(data: Place, order: Place, into: Place, otherwise: str) -> Call:
+    """Return the call of ``into[...] = data[order]``; an index that is out of range makes it fail."""
+    count, rows = len(into.form), len(data.form)
+    words = [data, order, into, count, data.form[0].nbytes // 4, rows]
+    shared = into.form.nbytes * BYTE > team.worth() and team.size() > 1
+    return team.call("gather", _gathering, words, shared, otherwise)
 
 
-def gather(data: Host, order: Host, into: Host, given: Host, call: tuple[int, ...]) -> None:
-    """Write ``data[order]`` into memory of the plan; what is out of range or out of order is NumPy's to judge."""
-    if data.flags.c_contiguous and order.flags.c_contiguous:
-        given[SOURCE], given[ORDER], given[REFUSED] = data.ctypes.data, order.ctypes.data, 0
-        team.run()(*call)
-        if not given[REFUSED]:
-            return
-    into[...] = data.take(order, axis=0)
-
-
-@cache
-def part() -> Any:
-    """Compile what each thread does: its share of the rows."""
+def _gathering() -> team.Share:
     import numba
 
-    pointer, int64, uint32, carray = team.pointer(), np.int64, np.uint32, numba.carray
+    place, carray, int64, uint32 = pointer(), numba.carray, np.int64, np.uint32
+    head, failed = team.HEAD, team.FAILED
 
-    def rows(data: Any, me: Any, members: Any) -> None:
-        given = carray(data, (7,), int64)
-        count, words = given[COUNT], given[WORDS]
-        source = carray(pointer(given[SOURCE]), (given[ROWS], words), uint32)
-        order = carray(pointer(given[ORDER]), (count,), int64)
-        into = carray(pointer(given[INTO]), (count, words), uint32)
+    def gather(address: Any, me: Any, members: Any) -> None:
+        words = carray(place(address + 8 * head), (WORDS,), int64)
+        count, units, rows = words[COUNT], words[UNITS], words[ROWS]
+        source = carray(place(words[SOURCE]), (rows, units), uint32)
+        order = carray(place(words[ORDER]), (count,), int64)
+        into = carray(place(words[INTO]), (count, units), uint32)
         for i in range(count * me // members, count * (me + 1) // members):
             row = order[i]
-            if row < 0 or row >= given[ROWS]:
-                given[REFUSED] = 1
+            if row < 0:
+                row += rows
+            if row < 0 or row >= rows:
+                carray(place(address), (head,), int64)[failed] = 1
             else:
-                for j in range(words):
+                for j in range(units):
                     into[i, j] = source[row, j]
 
-    return team.compiled(rows)
+    return gather

@@ -22,9 +22,10 @@ import numpy as np
 from xpnet_backends.on_numpy import exponential, team
 from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
 from xpnet_backends.on_numpy.graph import operands
-from xpnet_backends.on_numpy.tracing import Host, Node
+from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["Source", "available", "compiled"]
+__all__ = ["Source", "available", "call"]
 
 STRAIGHT = 8
 """Elements that NumPy's pairwise sum adds one after the other (``pairwise_sum`` in NumPy's loops)."""
@@ -255,38 +256,53 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
-_compiled: dict[Any, Any] = {}
+def call(source: Source, places: list[tuple[str, Place]], shared: bool) -> Call:
+    """Return the call of a source's kernel.
 
-
-def compiled(source: Source, arrays: list[tuple[str, Host]], shared: bool, compile_now: bool) -> Any:
-    """Return the kernel of a source for arrays of these roles and forms, or what each thread does of a shared one.
-
-    None, where it would have to be compiled and may not.
+    *places* says of each array that it takes where it lies and what it is: a "vector", "table", "row value", "column
+    value", "number", or "scratch" rows, of which each thread has one.
     """
-    key = source.text, tuple((role, array.ndim, array.dtype.char) for role, array in arrays)
-    kernel = _known(key, lambda: _compile(source, arrays), compile_now)
-    if kernel is None or not shared:
-        return kernel
-    return _known((*key, "shared"), lambda: team.part(kernel, arrays), compile_now)
+    kinds = tuple((role, place.form.dtype.name) for role, place in places)
+    words = [source.rows, source.columns, *(place for _, place in places)]
+    return team.call(("kernel", source.text, kinds), lambda: _share(source.text, kinds), words, shared)
 
 
-def _known(key: Any, make: Callable[[], Any], make_now: bool) -> Any:
-    if key not in _compiled and make_now:
-        _compiled[key] = make()
-    return _compiled.get(key)
+def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> team.Share:
+    """Write what each thread does: the kernel, on its share of the rows."""
+    import numba
+
+    shapes = {"table": "(rows, columns)", "row value": "(rows,)", "column value": "(columns,)", "number": "(1,)"}
+    shapes |= {"vector": "(rows,)", "scratch": "(1, columns)"}
+    begins = {"table": "first * columns", "row value": "first", "vector": "first", "scratch": "me * columns"}
+    arrays = []
+    for k, (found, kind) in enumerate(kinds):
+        place = f"pointer(words[{k + 2}] + {begins.get(found, 0)} * {np.dtype(kind).itemsize})"
+        arrays.append(f"carray({place}, {shapes[found]}, {kind})")
+    lines = [
+        "def share(address, me, members):",
+        f"    words = carray(pointer(address + {8 * team.HEAD}), ({len(kinds) + 2},), int64)",
+        "    columns = words[1]",
+        "    first = words[0] * me // members",
+        "    rows = words[0] * (me + 1) // members - first",
+        f"    kernel(rows, columns, {', '.join(arrays)})",
+    ]
+    scope: dict[str, Any] = {"kernel": _kernel(text), "carray": numba.carray, "pointer": pointer()}
+    scope |= {name: np.dtype(name).type for name in {"int64", *(kind for _, kind in kinds)}}
+    exec(compile("\n".join(lines), "<xpnet share>", "exec"), scope)
+    share: team.Share = scope["share"]
+    return share
 
 
-def _compile(source: Source, arrays: list[tuple[str, Host]]) -> Any:
+@cache
+def _kernel(text: str) -> Any:
     import numba
 
     scope: dict[str, Any] = {"sqrt": np.sqrt, "inf": np.inf, **_functions()}
-    if "exp(" in source.text:
+    if "exp(" in text:
         scope["exp"] = exponential.exp32()
     scope |= {name: getattr(np, name) for name in ("float32", "float64", "uint32", "int32", "int64")}
-    exec(compile(source.text, "<xpnet kernel>", "exec"), scope)
-    function = numba.njit(error_model="numpy", nogil=True)(scope["kernel"])
-    function.compile((numba.intp, numba.intp, *(numba.typeof(array) for _, array in arrays)))
-    return function
+    exec(compile(text, "<xpnet kernel>", "exec"), scope)
+    return numba.njit(error_model="numpy")(scope["kernel"])
 
 
 def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:

@@ -1,31 +1,34 @@
-"""NumPy's own loops over elements, shared by the threads of :mod:`team`: exp, tanh and others that kernels leave to it.
+"""NumPy's own loops over elements, as calls of a plan.
 
-A ufunc keeps a C function for each type, which goes over a stretch of memory (``PyUFuncObject`` in NumPy's C API).
-Each thread calls that function on a stretch of its own, so the numbers are NumPy's.
+A ufunc keeps a C function for each combination of types, which goes over a stretch of memory (``PyUFuncObject`` in
+NumPy's C API). It is called as NumPy calls it, so the numbers are NumPy's; a long function of one array is divided
+among the threads of :mod:`team`.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import team
-from xpnet_backends.on_numpy.tracing import Host
+from xpnet_backends.on_numpy import copying, native, team
+from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy.strides import axes
 
-__all__ = ["NAMES", "part", "suits", "table"]
+__all__ = ["NAMES", "call", "is_shared", "reduction"]
 
 NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos", "tanh"})
-"""Functions of one element that take NumPy long enough."""
+"""Functions of one element that take NumPy long enough to be shared."""
 
 ELEMENT = 0.5
-"""ns that an element takes at least (exp of float32 on an AVX-512 processor)."""
+"""ns that an element of those takes at least (exp of float32 on an AVX-512 processor)."""
 
-WORDS = 5
-"""Integers that a stretch is described by: where it is read and written, its length, and two strides."""
+LOOP, DATA, LENGTH, STEPS, ROWS, ROW_STEPS, PLACES, NOW, WORDS = 0, 1, 2, 3, 6, 7, 10, 13, 16
+"""A call's words: the loop and what NumPy gives it; elements and three steps of a row; rows and the steps between
+them; where three arrays begin, and where the row does that is gone through."""
 
 
 class _UFunc(ctypes.Structure):
@@ -43,87 +46,153 @@ class _UFunc(ctypes.Structure):
 
 
 @cache
-def _loop(function: np.ufunc, kind: str) -> tuple[int, int] | None:
-    """Return the address of a ufunc's loop for a type, and of what the loop is given; None where it is not as known."""
-    record = _UFunc.from_address(id(function))
-    if (record.nin, record.nout, record.name) != (1, 1, function.__name__.encode()):
+def _loop(function: np.ufunc, kinds: str) -> tuple[int, int] | None:
+    """Return the address of a ufunc's loop for types, the result's last, and of what the loop is given.
+
+    None, where it has none, or it is not as known.
+    """
+    record, count = _UFunc.from_address(id(function)), len(kinds)
+    if function.signature is not None or (function.nin + 1, function.nout) != (count, 1):
         return None
-    number = np.dtype(kind).num
+    if (record.nin, record.nout, record.name) != (count - 1, 1, function.__name__.encode()):
+        return None
+    numbers = [bytes([np.dtype(kind).num]) for kind in kinds]
     for k in range(record.ntypes):
-        if record.types[2 * k] == record.types[2 * k + 1] == bytes([number]):
+        if record.types[count * k : count * (k + 1)] == b"".join(numbers):
             loop = record.functions[k], record.data[k] or 0
-            return loop if loop[0] and _agrees(function, kind, loop) else None
+            return loop if loop[0] and _agrees(function, kinds, loop) else None
     return None
 
 
-def _agrees(function: np.ufunc, kind: str, loop: tuple[int, int]) -> bool:
+def _agrees(function: np.ufunc, kinds: str, loop: tuple[int, int]) -> bool:
     """Try a loop on some numbers."""
-    given = np.linspace(0.1, 3.0, 100, dtype=kind)
-    found = np.empty_like(given)
+    numbers = np.linspace(0.1, 3.0, 100)
+    given = [numbers[:: (-1) ** k].astype(kind) for k, kind in enumerate(kinds[:-1])]
+    found = np.empty(len(numbers), dtype=kinds[-1])
+    every = [*given, found]
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(loop[0])
-    words = np.asarray([given.ctypes.data, found.ctypes.data, given.size, given.itemsize, given.itemsize], np.int64)
-    place = words.ctypes.data
-    call(place, place + 16, place + 24, loop[1])
-    return bool(np.array_equal(found, function(given)))
+    words = [*(array.ctypes.data for array in every), len(numbers), *(array.itemsize for array in every)]
+    table = np.asarray(words, dtype=np.int64)
+    place = table.ctypes.data
+    call(place, place + 8 * len(every), place + 8 * len(every) + 8, loop[1])
+    return bool(np.array_equal(found, function(*given)))
 
 
-def suits(function: np.ufunc, given: Host, into: Host) -> bool:
-    """Say whether threads share a function of one array: a long one, in order, of a floating type."""
-    if function.__name__ not in NAMES or given.dtype != into.dtype or given.dtype.char not in "fd":
-        return False
-    if given.size * ELEMENT <= team.worth() or team.size() == 1 or not given.dtype.isnative:
-        return False
-    together = given.flags.c_contiguous and into.flags.c_contiguous and given.shape == into.shape
-    return together and _loop(function, given.dtype.char) is not None
-
-
-def table(function: np.ufunc, given: Host, into: Host) -> Host:
-    """Return what :func:`part` reads: loop, its data, where the stretches are described, how many, and they."""
-    count, size = team.size(), given.itemsize
-    ends = [given.size * k // count for k in range(count + 1)]
-    stretches = [
-        (given.ctypes.data + size * first, into.ctypes.data + size * first, last - first, size, size)
-        for first, last in pairwise(ends)
-    ]
-    loop = _loop(function, given.dtype.char)
+def call(function: Any, given: Sequence[Place | None], into: Place | None) -> Call | None:
+    """Return the call of ``into[...] = function(*given)`` by a ufunc's loop; None where there is none for it."""
+    places = [place for place in (*given, into) if place is not None]
+    if len(places) <= len(given) or not isinstance(function, np.ufunc) or into is None or len(given) > 2:
+        return None
+    if not all(place.form.dtype.isnative for place in places) or any(_overlaps(place, into) for place in places):
+        return None
+    loop = _loop(function, "".join(place.form.dtype.char for place in places))
     if loop is None:
-        raise ValueError(f"numpy.{function.__name__} has no loop for {given.dtype}: ask suits() before")
-    words = np.asarray([*loop, 0, count, *(word for stretch in stretches for word in stretch)], dtype=np.int64)
-    words[2] = words.ctypes.data + 4 * words.itemsize
-    return words
+        return None
+    if is_shared(function, given, into):
+        return _shared(loop, places[0], into)
+    shape = into.form.shape
+    found = axes(shape, *(np.broadcast_to(place.form, shape) for place in places))
+    if found is None:
+        return None
+    (rows, outer), (length, inner) = found
+    padded = [0] * (3 - len(places))
+    words = [*loop, length, *inner, *padded, rows, *outer, *padded, *places, *padded, 0, 0, 0]
+    return Call(native.routine("loop", _looping), words)
+
+
+def _overlaps(place: Place, into: Place) -> bool:
+    """Say whether a result would be written over what is still to be read, as NumPy would see to."""
+    if place.argument is not None or into.argument is not None:
+        return False  # results are never written to arguments
+    same = (place.start, place.form.shape, place.form.strides) == (into.start, into.form.shape, into.form.strides)
+    return not same and np.may_share_memory(place.form, into.form)
+
+
+def reduction(function: Any, given: Place | None, into: Place | None, axis: Any) -> list[Call | None]:
+    """Return the calls of ``into[...] = sum(given, axis)``; of other functions and orders in memory there are none."""
+    if function is not np.add or given is None or into is None or not given.form.flags.c_contiguous:
+        return [None]
+    if given.form.dtype != into.form.dtype or given.form.dtype.char not in "fd":
+        return [None]
+    gone = range(given.form.ndim) if axis is None else np.atleast_1d(axis) % max(given.form.ndim, 1)
+    kept = [1 if k in gone else count for k, count in enumerate(given.form.shape)]
+    total = into.moved(np.broadcast_to(into.form.reshape(kept), given.form.shape))
+    return [copying.call(Place.of(zero(into.form.dtype.char)), into), _adding(total, given)]
+
+
+def _adding(total: Place, given: Place) -> Call | None:
+    """Return the call that adds a table to sums, which stand still along the axes that are summed."""
+    loop = _loop(np.add, given.form.dtype.char * 3)
+    found = axes(given.form.shape, total.form, given.form, total.form)
+    if loop is None or found is None:
+        return None
+    (rows, outer), (length, inner) = found
+    words = [*loop, length, *inner, rows, *outer, total, given, total, 0, 0, 0]
+    return Call(native.routine("loop", _looping), words)
 
 
 @cache
-def part() -> Any:
-    """Compile what each thread does: every so manyth stretch, as there may be fewer threads than stretches."""
+def zero(kind: str) -> Any:
+    """Return the zero that sums begin with."""
+    return np.zeros((), dtype=kind)
+
+
+def _looping() -> Callable[[Any], Any]:
     import numba
 
-    call, int64, carray = _call(), np.int64, numba.carray
+    place, carray, int64, loop = pointer(), numba.carray, np.int64, native.caller("", "p", "p", "p", "p")
 
-    def stretches(data: Any, me: Any, members: Any) -> None:
-        given = carray(data, (4,), int64)
-        for k in range(me, given[3], members):
-            call(given[0], given[2] + 8 * WORDS * k, given[1])
+    def looping(address: Any) -> Any:
+        words = carray(place(address), (WORDS,), int64)
+        for i in range(words[ROWS]):
+            for k in range(3):
+                words[NOW + k] = words[PLACES + k] + i * words[ROW_STEPS + k]
+            loop(words[LOOP], (address + 8 * NOW, address + 8 * LENGTH, address + 8 * STEPS, words[DATA]))
+        return 0
 
-    return team.compiled(stretches)
+    return looping
 
 
-def _call() -> Any:
-    """Return a function that calls a loop by its address, inside compiled code."""
-    from llvmlite import ir
-    from numba.core import types
-    from numba.extending import intrinsic
+def is_shared(function: Any, given: Sequence[Place | None], into: Place | None) -> bool:
+    """Say whether threads share a function of one array: a long one, in order, of a floating type."""
+    if len(given) != 1 or given[0] is None or into is None or getattr(function, "__name__", "") not in NAMES:
+        return False
+    source, result = given[0].form, into.form
+    if source.dtype != result.dtype or source.dtype.char not in "fd" or source.shape != result.shape:
+        return False
+    if source.size * ELEMENT <= team.worth() or team.size() == 1 or not source.dtype.isnative:
+        return False
+    together = source.flags.c_contiguous and result.flags.c_contiguous
+    return together and _loop(function, source.dtype.char * 2) is not None
 
-    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-    def call(context: Any, loop: Any, stretch: Any, data: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            address, place, more = arguments
-            pointer = ir.IntType(8).as_pointer()
-            function = ir.FunctionType(ir.VoidType(), [pointer] * 4).as_pointer()
-            places = [place, *(builder.add(place, ir.Constant(place.type, offset)) for offset in (16, 24)), more]
-            builder.call(builder.inttoptr(address, function), [builder.inttoptr(each, pointer) for each in places])
-            return context.get_dummy_value()
 
-        return types.none(types.int64, types.int64, types.int64), generate
+def _shared(loop: tuple[int, int], given: Place, into: Place) -> Call:
+    """Return the call of a function of one array by all threads."""
+    own = [0] * STRETCH * team.size()
+    words = [*loop, given.form.itemsize, given.form.size, given, into, *own]
+    return team.call("stretches", _stretches, words, shared=True)
 
-    return call
+
+ITEM, COUNT, GIVEN, INTO, OWN, STRETCH = 2, 3, 4, 5, 6, 5
+"""A shared call's words after loop and data: bytes of an element, how many there are, two arrays, and for each thread
+what it gives to the loop: two places, a count, two steps."""
+
+
+def _stretches() -> team.Share:
+    import numba
+
+    place, carray, int64, loop = pointer(), numba.carray, np.int64, native.caller("", "p", "p", "p", "p")
+    head = team.HEAD
+
+    def stretches(address: Any, me: Any, members: Any) -> None:
+        begin = address + 8 * head
+        words = carray(place(begin), (OWN,), int64)
+        mine = begin + 8 * (OWN + STRETCH * me)
+        own = carray(place(mine), (STRETCH,), int64)
+        first = words[COUNT] * me // members
+        own[0], own[1] = words[GIVEN] + first * words[ITEM], words[INTO] + first * words[ITEM]
+        own[2] = words[COUNT] * (me + 1) // members - first
+        own[3] = own[4] = words[ITEM]
+        loop(words[LOOP], (mine, mine + 16, mine + 24, words[DATA]))
+
+    return stretches

@@ -63,6 +63,13 @@ class Names:
         """Return the node's array if it exists now."""
         return self.array(self.of(node))
 
+    def known_by(self, array: Host) -> str | None:
+        """Return the name of an array, or of one that begins where it does."""
+        for name, value in self.values.items():
+            if isinstance(value, np.ndarray) and value.ctypes.data == array.ctypes.data:
+                return name
+        return None
+
     def array(self, name: str) -> Host | None:
         """Return the array of a name, if it exists now."""
         found = self.values.get(name)
@@ -74,7 +81,7 @@ class Names:
             return self.of(arg)
         if isinstance(arg, int | float) and not isinstance(arg, np.generic) and len(dtypes) == 1:
             dtype = next(iter(dtypes))
-            if dtype.kind == "f" and not isinstance(arg, bool):
+            if _is_of(arg, dtype):
                 arg = np.asarray(arg, dtype=dtype)
         return self.constant(arg)
 
@@ -98,3 +105,10 @@ class Names:
         if isinstance(arg, dict):
             raise NotTraceable("a function takes a mapping")
         return self.constant(arg)
+
+
+def _is_of(number: Any, dtype: Any) -> bool:
+    """Say whether NumPy takes a Python number for one of this type."""
+    if dtype.kind == "f":
+        return not isinstance(number, bool)
+    return type(number) is int and dtype.kind in "iu" and np.iinfo(dtype).min <= number <= np.iinfo(dtype).max

@@ -16,7 +16,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["WORTH", "arguments", "compiled", "run", "size"]
+from xpnet_backends.on_numpy import native
+
+__all__ = ["NAME", "WORTH", "compiled", "divide", "exported", "loaded", "size"]
+
+NAME = "blas_level1_thread"
+"""What hands work to the threads."""
 
 WORTH = 25_000
 """ns of work from which a kernel is shared. Handing it over takes 2,500; from 8,000 on, small networks lost by it."""
@@ -32,24 +37,35 @@ SCALAR = np.zeros(1, np.float32)
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
-    """Return the OpenBLAS that NumPy has loaded: on Linux, a release that was tried, with threads of its own."""
+def loaded() -> ctypes.CDLL | None:
+    """Return the OpenBLAS that NumPy has loaded, on Linux; None where NumPy multiplies by something else."""
     files = [*Path(np.__file__).parent.parent.glob("numpy.libs/libscipy_openblas*.so")]
     if sys.platform != "linux" or len(files) != 1:
         return None
     try:
-        library = ctypes.CDLL(str(files[0]), mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-        describe = _exported(library, "scipy_openblas_get_config")
+        return ctypes.CDLL(str(files[0]), mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+    except OSError:
+        return None
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """Return it if it is a release that was tried, with threads of its own."""
+    library = loaded()
+    if library is None:
+        return None
+    try:
+        describe = exported(library, "scipy_openblas_get_config")
         describe.restype = ctypes.c_char_p
         told = describe().decode()
         known = re.match(r"OpenBLAS 0\.3\.(\d+)", told)
         suits = known is not None and int(known[1]) in TRIED and "OPENMP" not in told
         return library if suits and hasattr(library, "blas_level1_thread") else None
-    except (OSError, AttributeError):  # NumPy multiplies by something else
+    except AttributeError:
         return None
 
 
-def _exported(library: ctypes.CDLL, name: str) -> Any:
+def exported(library: ctypes.CDLL, name: str) -> Any:
     """Return a function, whose name says whether the library's integers have 64 bits."""
     return getattr(library, f"{name}64_", None) or getattr(library, name)
 
@@ -59,33 +75,29 @@ def size() -> int:
     return 1 if _library() is None else int(_threads()())
 
 
-@cache
-def run() -> Any:
-    """Return a function that does a part on so many threads, or on those that there are now, if they are fewer.
+def divide() -> Any:
+    """Return ``divide(part, words, members)``, for compiled code, on the threads that there are if they are fewer.
 
     What is called is ``blas_level1_thread(type, m, n, k, scalar, a, lda, b, ldb, c, ldc, part, threads)``. It divides
     the numbers below m among threads and returns when each has called *part* with how many are its own, and with the
     addresses of its elements in three arrays: of b, whose address is 0, the first number's.
     """
-    library, threads, scalar = _found(), _threads(), SCALAR.ctypes.data
+    import numba
+
+    library, threads, scalar, place_ = _found(), _threads(), SCALAR.ctypes.data, native.pointer()
     count, place = ctypes.c_long, ctypes.c_void_p
-    divide = library.blas_level1_thread
-    divide.argtypes = (ctypes.c_int, *[count] * 3, place, *(place, count) * 3, place, ctypes.c_int)
+    level1 = library.blas_level1_thread
+    level1.argtypes = (ctypes.c_int, *[count] * 3, place, *(place, count) * 3, place, ctypes.c_int)
 
-    def blas_level1_thread(part: int, table: int, members: int) -> None:
+    def divide(part: Any, words: Any, members: Any) -> None:
         now = min(members, threads())  # a job for a thread that is not there would never be done
-        divide(SINGLE, now, now, 0, scalar, table, 0, 0, 1, 0, 0, part, now)
+        level1(SINGLE, now, now, 0, place_(scalar), place_(words), 0, place_(0), 1, place_(0), 0, place_(part), now)
 
-    return blas_level1_thread
-
-
-def arguments(part: int, table: int, members: int) -> tuple[int, ...]:
-    """Return the arguments of :func:`run` for two addresses."""
-    return part, table, members
+    return numba.njit(divide)
 
 
 def compiled(share: Any) -> Any:
-    """Compile ``share(table, me, members)`` as a C function of what OpenBLAS gives its own operations."""
+    """Compile ``share(words, me, members)`` as a C function of what OpenBLAS gives its own operations."""
     import numba
     from numba.core import types
 
@@ -97,7 +109,8 @@ def compiled(share: Any) -> Any:
         for i in range(m):
             share(a, b // BYTES + i, n)
 
-    operands = [place, whole, whole, whole, place, whole]  # b is taken for the number that it stands for
+    # The addresses of the words and of b are taken for the numbers that they stand for.
+    operands = [whole, whole, whole, whole, place, whole]
     return numba.cfunc(types.void(whole, whole, whole, types.float32, *operands, place))(part)
 
 
@@ -111,4 +124,6 @@ def _found() -> ctypes.CDLL:
 @cache
 def _threads() -> Any:
     """Return the function that tells the number of threads."""
-    return _exported(_found(), "scipy_openblas_get_num_threads")
+    function = exported(_found(), "scipy_openblas_get_num_threads")
+    function.argtypes = ()
+    return function

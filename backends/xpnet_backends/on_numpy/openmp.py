@@ -12,9 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy import native, products
 
-__all__ = ["WORTH", "arguments", "compiled", "run", "size"]
+__all__ = ["NAME", "WORTH", "compiled", "divide", "size"]
+
+NAME = "GOMP_parallel"
+"""What hands work to the threads."""
 
 WORTH = 8_000
 """ns of work from which a kernel is shared: handing it over and waiting for all takes 1,500."""
@@ -35,30 +38,30 @@ def size() -> int:
     return 1 if _library() is None else max(1, int(products.loaded().MKL_Get_Max_Threads()))
 
 
-@cache
-def run() -> Any:
-    """Return ``GOMP_parallel(part, table, threads, flags)``, which returns when every thread has done its part."""
-    pointer, count = ctypes.c_void_p, ctypes.c_uint
+def divide() -> Any:
+    """Return ``divide(part, words, members)``, for compiled code: it returns when every thread has done its part."""
+    import numba
+
+    place = native.pointer()
     function = _routines().GOMP_parallel
-    function.argtypes, function.restype = [pointer, pointer, count, count], None
-    return function
+    function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
 
+    def divide(part: Any, words: Any, members: Any) -> None:
+        function(place(part), place(words), members, 0)
 
-def arguments(part: int, table: int, members: int) -> tuple[int, ...]:
-    """Return the arguments of :func:`run` for two addresses."""
-    return part, table, members, 0
+    return numba.njit(divide)
 
 
 def compiled(share: Any) -> Any:
-    """Compile ``share(table, me, members)`` as a C function of the table alone."""
+    """Compile ``share(words, me, members)`` as a C function of the words alone."""
     import numba
 
     number, members = _count("omp_get_thread_num"), _count("omp_get_num_threads")
 
-    def part(table: Any) -> None:
-        share(table, number(), members())
+    def part(words: Any) -> None:
+        share(words, number(), members())
 
-    return numba.cfunc(numba.types.void(numba.types.voidptr))(part)
+    return numba.cfunc(numba.types.void(numba.int64))(part)
 
 
 def _routines() -> ctypes.CDLL:

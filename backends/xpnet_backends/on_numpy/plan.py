@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy.lines import KernelsMissing
 from xpnet_backends.on_numpy.memory import new_array
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
-from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
+from xpnet_backends.on_numpy.writer import Writer
 
 __all__ = ["Plan"]
 
@@ -68,6 +69,7 @@ class Plan:
         scope = writer.names.values
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
+        self.run_times: Callable[..., None] | None = scope.get("run_times")
         self.kept = _rebuild(kept, iter(self.home)) if donated else None
         # The structure alone: the recorded arrays would hold every value of the recording in memory.
         self._rest = map_leaves(lambda item: LEAF, rest)

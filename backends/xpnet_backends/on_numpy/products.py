@@ -35,7 +35,7 @@ __all__ = [
     "fit",
     "loaded",
     "matmul",
-    "multiply",
+    "mkl_dot",
     "ones",
     "product",
     "suits",
@@ -135,10 +135,10 @@ def arguments(a: Host, b: Host, *places: Any) -> tuple[Any, ...]:
     return (ROWS, *forms, rows, columns, terms, 1.0, *into)
 
 
-def multiply(a: Host, b: Host, out: Host) -> Host:
+def mkl_dot(a: Host, b: Host, out: Host) -> Host:
     """Write ``a @ b``, of two that suit, into *out*."""
     if turns(a, b):
-        np.copyto(out, multiply(b.T, a.T, np.empty(out.shape[::-1], dtype=out.dtype)).T)
+        np.copyto(out, mkl_dot(b.T, a.T, np.empty(out.shape[::-1], dtype=out.dtype)).T)
     else:
         routine(a.dtype.char)(*call(a, b, out))
     return out
@@ -160,7 +160,7 @@ def recordable(function: Callable[..., Any]) -> Callable[..., Any]:
 @recordable
 def product(a: Any, b: Any) -> Any:
     """Return MKL's ``a @ b`` of two that suit."""
-    return multiply(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
+    return mkl_dot(a, b, np.empty((a.shape[0], b.shape[1]), dtype=a.dtype))
 
 
 @lru_cache(maxsize=16)

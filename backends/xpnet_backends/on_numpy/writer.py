@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blocks, exponential, gathering, loops, products, team
+from xpnet_backends.on_numpy import blas, blocks, copying, exponential, gathering, loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
-from xpnet_backends.on_numpy.kernels import Source, available, compiled
+from xpnet_backends.on_numpy.kernels import Source, available, call
+from xpnet_backends.on_numpy.lines import KernelsMissing, Lines
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
 from xpnet_backends.on_numpy.naming import Names
+from xpnet_backends.on_numpy.native import Place
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
 
 __all__ = ["KernelsMissing", "Writer"]
@@ -19,15 +21,8 @@ __all__ = ["KernelsMissing", "Writer"]
 LARGE = 1 << 14
 """Bytes of a result from which a copy takes longer than new memory."""
 
-MANY_VIEWS = 3
-"""Views of one parameter from which they are kept for the next call, as it is likely that all weights lie in it."""
-
 COMPUTED = ("ufunc", "reduce", "astype", "product")
 """Kinds of operations that write into memory they are given."""
-
-
-class KernelsMissing(Exception):
-    """Kernels would have to be compiled, and may not yet."""
 
 
 class Writer:
@@ -60,10 +55,9 @@ class Writer:
         self.fresh = self._find_fresh()
         self.slots: dict[int, Host] = {}
         self.names = Names()
-        self.lines: list[str] = []
         self.pool = Pool()
         self.addresses: dict[int, str] = {}
-        self.bound: dict[str, list[str]] = {}
+        self.arguments: dict[int, int] = {}
 
     def _knows_exp(self) -> bool:
         """Say whether kernels compute exp as NumPy does. That is tried once; only now, if it may be."""
@@ -74,8 +68,9 @@ class Writer:
     def _is_fixed(self, node: Node) -> bool:
         """Say whether a node's memory is known when the function is written."""
         base = root(node)
-        known = base.kind not in ("input", "call") or id(base) in self.gathered
-        return known or any(base is owned for owned in self.owned)
+        if base.kind == "input":
+            return base.value.flags.aligned
+        return base.kind != "call" or id(base) in self.gathered
 
     def _find_fresh(self) -> set[int]:
         """Return the large results of one operation that nothing else reads: they get new memory at each call.
@@ -93,13 +88,12 @@ class Writer:
 
     def write(self, parameters: list[Node]) -> str:
         """Return the source of ``run(*parameters)``, which returns the results that are not kept."""
+        self.lines = Lines(self.names, len(parameters), self.compile_now)
         for i, node in enumerate(self.owned):
             self.names.place(node, Store(self.names.constant(self.home[i]), self.home[i], owner=i))
         for i, node in enumerate(parameters):
             self.names.place(node, Store(f"x{i}", None))
-            views = [other for other in self.nodes if other.kind == "view" and root(other) is node]
-            if len(views) >= MANY_VIEWS and all(len(operands(view)) == 1 for view in views):
-                self.bound[f"x{i}"] = []
+            self.arguments[id(node)] = i
         self._reserve_joins()
         for node in self.nodes:
             group = self.groups.get(id(node))
@@ -108,26 +102,31 @@ class Writer:
             elif not group and node.kind != "input":
                 getattr(self, f"_write_{node.kind}")(node)
                 self._release(node)
-        results = ", ".join([self._result(i, leaf) for i, leaf in enumerate(self.rest)])
+        results = [self._result(i, leaf) for i, leaf in enumerate(self.rest)]
         self._write_back()
-        head = f"def run({', '.join(f'x{i}' for i in range(len(parameters)))}):"
-        body = [*self._binding(), *self.lines, f"return ({results}{',' if results else ''})"]
-        return "\n    ".join([head, *body]) + "\n"
+        return self.lines.source("".join([f"{result}, " for result in results]).rstrip())
 
-    def _binding(self) -> list[str]:
-        """Return the lines that take views of a parameter where it is another than at the last call."""
-        lines = []
-        for name, views in self.bound.items():
-            names = [f"last_{name}", *(line.partition(" = ")[0] for line in views)]
-            self.names.values[names[0]] = None
-            lines += [f"global {', '.join(names)}", f"if {name} is not {names[0]}:"]
-            # Ctrl-C between two views must not leave some of this parameter beside some of the last one.
-            lines += [f"    {line}" for line in (f"{names[0]} = None", *views, f"{names[0]} = {name}")]
-        return lines
+    def _place(self, arg: Any, name: str) -> Place | None:
+        """Return where an argument lies; None where that is not known, or nothing is compiled."""
+        array = self.names.array(name)
+        if not self.fuses:
+            return None
+        if array is not None:
+            return Place.of(array)
+        base = root(arg) if isinstance(arg, Node) else None
+        if base is None or id(base) not in self.arguments or not base.value.flags.aligned:
+            return None
+        return Place(arg.value, arg.value.ctypes.data - base.value.ctypes.data, self.arguments[id(base)])
 
-    def _lines_of(self, node: Node) -> list[str]:
-        """Return where lines go that look at a node's form alone: before all others, for a parameter's views."""
-        return self.bound.get(self.names.of(root(node)), self.lines)
+    def _add_view(self, node: Node, name: str, text: str) -> None:
+        """Add a line that looks at a node's form alone: before all others, for a parameter's."""
+        part = node
+        while part.kind == "view" and len(operands(part)) == 1:
+            part = part.args[0]
+        if id(part) in self.arguments:
+            self.lines.add_view(self.names.of(part), name, text)
+        else:
+            self.lines.add(text)
 
     def _write_view(self, node: Node) -> None:
         store = self.names.stores[id(node.args[0])]
@@ -138,23 +137,26 @@ class Writer:
                 self.names.place(node, store, self.names.constant(array))
                 return
         self.names.place(node, store, f"v{self.position[id(node)]}")
-        self._lines_of(node).append(f"{self.names.of(node)} = {self.names.call(node)}")
+        self._add_view(node, self.names.of(node), f"{self.names.of(node)} = {self.names.call(node)}")
 
     def _write_call(self, node: Node) -> None:
+        call = f"{self.names.call(node)}"
         if id(node) in self.gathered:
-            self._write_gathering(node)
+            self._write_gathering(node, call)
             return
         self.names.place(node, Store(f"v{self.position[id(node)]}", None))
-        self.lines.append(f"{self.names.of(node)} = {self.names.call(node)}")
+        self.lines.add(f"{self.names.of(node)} = {call}")
 
-    def _write_gathering(self, node: Node) -> None:
-        """Write ``take`` of many long rows for several threads."""
-        part = self._made(gathering.part)
-        names = [self.names.operand(arg, set()) for arg in node.args]
+    def _write_gathering(self, node: Node, text: str) -> None:
+        """Write ``take`` of rows into the plan's memory."""
+        places = [self._place(arg, self.names.operand(arg, set())) for arg in node.args]
         into = self._destination(node)
-        table = gathering.table(node, self.names.values[into])
-        arguments = [*names, into, self.names.constant(table), repr(team.call(part, table))]
-        self.lines.append(f"{self.names.constant(gathering.gather)}({', '.join(arguments)})")
+        data, order = places
+        written = self._place(node, into)
+        if data is None or order is None or written is None:
+            self.lines.add(f"copyto({into}, {text})")
+        else:
+            self.lines.add(f"{into} = {text}", gathering.call(data, order, written, text))
 
     def _write_ufunc(self, node: Node) -> None:
         function = node.function
@@ -165,120 +167,87 @@ class Writer:
         names = [self.names.operand(arg, dtypes) for arg in node.args]
         if id(node) in self.fresh:
             self.names.place(node, Store(f"v{self.position[id(node)]}", None))
-            self.lines.append(f"{self.names.of(node)} = {self.names.constant(function)}({', '.join(names)})")
+            self.lines.add(f"{self.names.of(node)} = {self.names.constant(function)}({', '.join(names)})")
             return
+        given = [self._place(arg, name) for arg, name in zip(node.args, names, strict=True)]
         into = self._destination(node, in_place=node.function is not np.matmul)
-        if len(names) == 1 and self._write_shared(function, names[0], into):
-            return
+        written = self._place(node, into)
         out = f"out={into}" if function in (np.maximum, np.minimum) else into
-        self.lines.append(f"{self.names.constant(function)}({', '.join([*names, out])})")
-
-    def _write_shared(self, function: Any, name: str, into: str) -> bool:
-        """Write a function of one array for several threads, where kernels are used and it is long enough."""
-        given, written = self.names.array(name), self.names.array(into)
-        if not self.fuses or given is None or written is None or not loops.suits(function, given, written):
-            return False
-        table = loops.table(function, given, written)
-        self._write_team_call(self._made(loops.part), table, f"{into} = {function.__name__}({name})")
-        return True
-
-    def _made(self, part: Any) -> Any:
-        """Return what threads do, which is compiled once for all plans; only now, if it may be."""
-        if not self.compile_now and not part.cache_info().currsize:
-            raise KernelsMissing
-        return part()
-
-    def _write_team_call(self, part: Any, table: Host, what: str) -> None:
-        call = f"{self.names.constant(team.run())}{team.call(part, table)}"
-        self.lines.append(f"{call}  # {self.names.constant(table)}: {what}")
+        text = f"{self.names.constant(function)}({', '.join([*names, out])})"
+        if function is np.dot:
+            self.lines.add(text, blas.call(given[0], given[1], written))
+            return
+        shared = loops.is_shared(function, given, written)
+        self.lines.add(f"{team.name()}: {text}" if shared else text, loops.call(function, given, written))
 
     def _write_product(self, node: Node) -> None:
-        """Write MKL's product of two matrices, or of a row of ones and a table, by addresses; or one in blocks."""
-        if node.function is blocks.product:
-            names = [self.names.operand(arg, set()) for arg in node.args]
-            into = self._destination(node)
-            self.lines.append(f"{self.names.constant(blocks.multiply)}({', '.join([*names, into])})")
-            return
+        """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks."""
+        arguments = node.args
         if node.function is products.column_sums:
-            (b,) = node.args
-            a = products.ones(len(b.value), b.value.dtype.char)
-        else:
-            a, b = node.args
-        names = [self.names.operand(arg, set()) for arg in (a, b)]
+            (table,) = arguments
+            arguments = products.ones(len(table.value), table.value.dtype.char), table
+        names = [self.names.operand(arg, set()) for arg in arguments]
+        a, b = (self._place(arg, name) for arg, name in zip(arguments, names, strict=True))
         into = self._destination(node)
-        places = [self._address(arg, name) for arg, name in zip((a, b), names, strict=True)]
-        a, b = (arg.value if isinstance(arg, Node) else arg for arg in (a, b))
-        if not products.turns(a, b):
-            self._write_mkl_call(a, b, [*places, self._address(node, into)], f"{into} = {names[0]} @ {names[1]}")
-            return
-        turned = self.pool.take(node.value.T)
-        name = self.names.constant(turned)
-        what = f"{name} = {names[1]}.T @ {names[0]}.T"
-        self._write_mkl_call(b.T, a.T, [*reversed(places), turned.ctypes.data], what)
-        self.lines.append(f"copyto({into}, {self.names.constant(turned.T)})")
-        self.pool.give_back(Store(name, turned))
-
-    def _write_mkl_call(self, a: Host, b: Host, places: list[Any], what: str) -> None:
-        call = ", ".join([str(item) for item in products.arguments(a, b, *places)])
-        self.lines.append(f"{self.names.constant(products.routine(a.dtype.char))}({call})  # {what}")
-
-    def _address(self, arg: Any, name: str) -> Any:
-        """Return where an array lies: the address where it is known, else the name of a variable that holds it."""
-        array = self.names.array(name)
-        if array is not None:
-            return array.ctypes.data
-        base = root(arg)
-        if base.value.ctypes.data == arg.value.ctypes.data:
-            arg = base
-        if id(arg) not in self.addresses:
-            self.addresses[id(arg)] = f"p{self.position[id(arg)]}"
-            self._lines_of(arg).append(f"{self.addresses[id(arg)]} = {self.names.of(arg)}.ctypes.data")
-        return self.addresses[id(arg)]
+        written = self._place(node, into)
+        if node.function is products.column_sums:
+            into = self.names.constant(self.names.values[into].reshape(1, -1))
+            written = self._place(None, into)
+        function = blocks.dot_in_blocks if node.function is blocks.product else products.mkl_dot
+        text = f"{self.names.constant(function)}({', '.join([*names, into])})"
+        if a is None or b is None or written is None:
+            self.lines.add(text)
+        elif node.function is blocks.product:
+            self.lines.add(text, *blas.in_blocks(a, b, written))
+        elif products.turns(a.form, b.form):
+            turned = self.pool.take(node.value.T)
+            self.lines.add(text, *blas.turned(a, b, written, Place.of(turned)))
+            self.pool.give_back(Store(self.names.constant(turned), turned))
+        else:
+            self.lines.add(text, blas.mkl(a, b, written))
 
     def _write_group(self, group: Group) -> None:
         """Write one compiled pass over several operations; only what is read outside leaves it."""
         end = self.position[id(group.members[-1])]
         source = Source(group, lambda node: self.last_use[id(node)] > end)
-        arrays = [(found, self._group_operand(arg, found, source)) for arg, found in source.reads]
+        places = [(found, self._group_operand(arg, found, source)) for arg, found in source.reads]
         claimed: set[int] = set()
         for k, (node, found) in enumerate(source.writes):
             into, over = self._group_destination(node, group, source, end, claimed)
             if over is None:
-                arrays.append((found, _formed(into, found, source)))
+                places.append((found, Place.of(_formed(into, found, source))))
             else:
                 source.merge(k, over)
         shared = source.divisible and group.work > team.worth() and team.size() > 1
-        shared = shared and all(array.flags.c_contiguous for _, array in arrays)
         scratch = (team.size() if shared else 1, source.columns)
-        arrays += [("scratch", np.empty(scratch, dtype)) for dtype in source.scratch]
+        places += [("scratch", Place.of(np.empty(scratch, dtype))) for dtype in source.scratch]
         if source.flat:
-            arrays = [("vector" if found == "table" else found, array) for found, array in arrays]
-        kernel = compiled(source, arrays, shared, self.compile_now)
-        if kernel is None:
-            raise KernelsMissing
-        names = ", ".join([self.names.constant(item) for item in (kernel, *(array for _, array in arrays))])
-        if shared:
-            table = team.table(source.rows, source.columns, arrays)
-            self._write_team_call(kernel, table, f"{source.rows}, {source.columns}, {names}")
-        else:
-            kernel_name, _, rest = names.partition(", ")
-            self.lines.append(f"{kernel_name}({source.rows}, {source.columns}, {rest})")
+            places = [("vector" if found == "table" else found, place) for found, place in places]
+        names = [self._told(place) for _, place in places]
+        text = f"kernel({source.rows}, {source.columns}, {', '.join(names)})"
+        self.lines.add(f"{team.name()}: {text}" if shared else text, call(source, places, shared))
         for key in {id(root(operand)) for node in group.members for operand in operands(node)} - group.inside:
             store = self.names.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
 
-    def _group_operand(self, arg: Any, found: str, source: Source) -> Host:
-        """Return the memory in which a kernel finds an operand; small values of unknown place are copied to one."""
-        array = self.names.known(arg) if isinstance(arg, Node) else np.asarray(arg)
-        formed = None if array is None else _formed(array, found, source)
-        if array is None or formed is None or not np.may_share_memory(array, formed):
-            if found == "table":
-                raise NotTraceable("a fused operation reads memory that is not known")
-            buffer = new_array(arg.value)
-            self.lines.append(f"copyto({self.names.constant(buffer)}, {self.names.of(arg)})")
-            formed = _formed(buffer, found, source)
-        return formed
+    def _told(self, place: Place) -> str:
+        """Return what a place is called in the written function's remarks."""
+        if place.argument is not None:
+            return f"x{place.argument}"
+        return self.names.known_by(place.form) or "scratch"
+
+    def _group_operand(self, arg: Any, found: str, source: Source) -> Place:
+        """Return where a kernel finds an operand; small values of unknown place, or in strides, are copied first."""
+        name = self.names.operand(arg, set()) if isinstance(arg, Node) else self.names.constant(arg)
+        place = self._place(arg, name)
+        if place is not None and place.form.flags.c_contiguous:
+            return place.moved(_formed(place.form, found, source))
+        if found == "table":
+            raise NotTraceable("a fused operation reads memory that is not known")
+        buffer = new_array(arg.value if isinstance(arg, Node) else arg)
+        self.lines.add(f"copyto({self.names.constant(buffer)}, {name})", copying.call(place, Place.of(buffer)))
+        return Place.of(_formed(buffer, found, source))
 
     def _group_destination(
         self, node: Node, group: Group, source: Source, end: int, claimed: set[int]
@@ -312,19 +281,29 @@ class Writer:
         return array, None
 
     def _write_reduce(self, node: Node) -> None:
+        name, axis = self.names.of(node.args[0]), node.options["axis"]
+        given = self._place(node.args[0], name)
         into = self._destination(node)
-        call = f"{self.names.constant(node.function)}.reduce({self.names.of(node.args[0])}"
-        self.lines.append(f"{call}, {node.options['axis']}, None, {into}, {node.options['keepdims']})")
+        text = f"{self.names.constant(node.function)}.reduce({name}, {axis}, None, {into}, {node.options['keepdims']})"
+        self.lines.add(text, *loops.reduction(node.function, given, self._place(node, into), axis))
 
     def _write_astype(self, node: Node) -> None:
         source = self.names.of(node.args[0])
-        self.lines.append(f"copyto({self._destination(node)}, {source}, 'unsafe')")
+        given = self._place(node.args[0], source)
+        into = self._destination(node)
+        self.lines.add(f"copyto({into}, {source}, 'unsafe')", copying.call(given, self._place(node, into)))
 
     def _write_where(self, node: Node) -> None:
         condition, chosen, other = (self.names.operand(arg, {node.value.dtype}) for arg in node.args)
         into = self._destination(node)
-        self.lines.append(f"copyto({into}, {other})")
-        self.lines.append(f"copyto({into}, {chosen}, where={condition})")
+        self.lines.add(f"copyto({into}, {other})")
+        self.lines.add(f"copyto({into}, {chosen}, where={condition})")
+
+    def _write_copy(self, into: Host, source: Any) -> None:
+        """Write the copy of a node into memory that exists now."""
+        name = self.names.of(source)
+        call = copying.call(self._place(source, name), Place.of(into)) if self.fuses else None
+        self.lines.add(f"copyto({self.names.constant(into)}, {name})", call)
 
     def _write_join(self, node: Node) -> None:
         array = self.slots.get(id(node))
@@ -335,21 +314,18 @@ class Writer:
             if not isinstance(part, Node):
                 np.copyto(place, part)
             elif not self._is_there(part, place):
-                self.lines.append(f"copyto({self.names.constant(place)}, {self.names.of(part)})")
+                self._write_copy(place, part)
 
     def _write_back(self) -> None:
         """Move the successors of donated arrays that were computed elsewhere into their places."""
-        moves = []
         for i, leaf in enumerate(self.kept):
+            home = self.home[i]
             if not isinstance(leaf, Node):
-                moves.append((self.names.constant(self.home[i]), self.names.constant(np.asarray(leaf))))
-            elif self.names.stores[id(leaf)].array is not self.home[i] or self.names.of(leaf) != self.names.constant(
-                self.home[i]
-            ):
+                self.lines.add(f"copyto({self.names.constant(home)}, {self.names.constant(np.asarray(leaf))})")
+            elif self.names.stores[id(leaf)].array is not home or self.names.of(leaf) != self.names.constant(home):
                 if self.names.stores[id(leaf)].owner is not None:
                     raise NotTraceable("donated arrays change places")
-                moves.append((self.names.constant(self.home[i]), self.names.of(leaf)))
-        self.lines += [f"copyto({home}, {name})" for home, name in moves]
+                self._write_copy(home, leaf)
 
     def _result(self, i: int, leaf: Any) -> str:
         """Return the name of a result that shares no memory with the plan, nor with donated arrays to be changed."""
@@ -357,7 +333,7 @@ class Writer:
             return f"{self.names.constant(np.asarray(leaf))}.copy()"
         if id(leaf) in self.fresh or (root(leaf).kind == "input" and self.names.stores[id(leaf)].array is None):
             return self.names.of(leaf)
-        self.lines.append(f"r{i} = {self.names.of(leaf)}.copy()")
+        self.lines.add(f"r{i} = {self.names.of(leaf)}.copy()")
         return f"r{i}"
 
     # Memory

@@ -1,0 +1,171 @@
+"""Products of matrices, by the library of NumPy's own products or by MKL, as calls of a plan.
+
+NumPy multiplies two matrices of one floating type by ``cblas_sgemm`` or ``cblas_dgemm`` of the OpenBLAS in its wheels,
+and a matrix by a single row or column by ``gemv`` (``cblas_matrixproduct`` in NumPy's C code). They are called here as
+NumPy calls them, so the numbers are NumPy's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy import blocks, copying, native, openblas, products
+from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy.tracing import Host
+
+__all__ = ["call", "in_blocks", "mkl", "turned"]
+
+ROWS, COLUMNS = 101, 102
+"""CblasRowMajor and CblasColMajor in cblas.h."""
+
+WORDS = 11
+"""Of a product: the routine, two forms, three sizes, and three places with steps between two, the last without. Of a
+vector's: the routine, the order, the form, two sizes, three places, a step after the first."""
+
+
+def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
+    """Return the call of NumPy's ``into = a @ b``; None where NumPy would do more than one call of BLAS."""
+    if a is None or b is None or into is None or not products.fit(a.form, b.form):
+        return None
+    if not into.form.flags.c_contiguous or min(a.form.size, b.form.size) == 0:
+        return None
+    found = _numpys(a.form.dtype.char)
+    ones = [count == 1 for count in (*a.form.shape, b.form.shape[1])]
+    if found is None or ones[1] or (ones[0] and ones[2]):
+        return None
+    if any(ones):
+        return _vector(found, b, a, into, turned=True) if ones[0] else _vector(found, a, b, into, turned=False)
+    return None if _may_be_one(a, b) else _matrices(found.gemm, found.whole, a, b, into)
+
+
+def mkl(a: Place, b: Place, into: Place) -> Call:
+    """Return the call of MKL's ``into = a @ b``, of two that suit."""
+    return _matrices(_address(products.routine(a.form.dtype.char)), "i", a, b, into)
+
+
+def turned(a: Place, b: Place, into: Place, between: Place) -> list[Call | None]:
+    """Return the calls of MKL's ``between = b.T @ a.T``, and of ``into = between.T``."""
+    product = mkl(b.moved(b.form.T), a.moved(a.form.T), between)
+    return [product, copying.call(between.moved(between.form.T), into)]
+
+
+def in_blocks(a: Place, b: Place, into: Place) -> list[Call | None]:
+    """Return the calls of NumPy's ``into = a @ b``, a block of rows at a time."""
+    found = []
+    for start in range(0, len(a.form), blocks.ROWS):
+        rows, written = (each.form[start : start + blocks.ROWS] for each in (a, into))
+        into_rows = into.moved(written, start * into.form.strides[0])
+        found.append(call(a.moved(rows, start * a.form.strides[0]), b, into_rows))
+    return found
+
+
+def _may_be_one(a: Place, b: Place) -> bool:
+    """Say whether these may be a matrix and its own transpose, for which NumPy calls another routine (syrk)."""
+    if a.form.shape != b.form.shape[::-1] or a.form.strides != b.form.strides[::-1]:
+        return False
+    return a.argument is not None or b.argument is not None or a.start == b.start
+
+
+def _matrices(function: int, whole: str, a: Place, b: Place, into: Place) -> Call:
+    kind = a.form.dtype.char
+    _, *forms, rows, columns, terms, _, _, a_step, _, b_step, _, _, _ = products.arguments(a.form, b.form, 0, 0, 0)
+    words = [function, *forms, rows, columns, terms, a, a_step, b, b_step, into]
+    return Call(native.routine(("gemm", kind, whole), lambda: _multiplying(kind, whole)), words)
+
+
+def _multiplying(kind: str, whole: str) -> Callable[[Any], Any]:
+    import numba
+
+    place, carray, int64, int32 = pointer(), numba.carray, np.int64, np.int32
+    number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
+    gemm = native.caller("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
+    order, one, zero = int32(ROWS), number(1), number(0)
+
+    def multiply(address: Any) -> Any:
+        w = carray(place(address), (WORDS,), int64)
+        head = order, int32(w[1]), int32(w[2]), size(w[3]), size(w[4]), size(w[5]), one
+        gemm(w[0], (*head, w[6], size(w[7]), w[8], size(w[9]), zero, w[10], size(w[4])))
+        return 0
+
+    return multiply
+
+
+def _vector(found: Numpys, matrix: Place, vector: Place, into: Place, turned: bool) -> Call:
+    """Return the call for a matrix, or its transpose, by a vector."""
+    kind, (rows, columns) = matrix.form.dtype.char, matrix.form.shape
+    by_rows = matrix.form.flags.c_contiguous
+    order, step = (ROWS, columns) if by_rows else (COLUMNS, rows)
+    form = products.TRANSPOSED if turned else products.PLAIN
+    words = [found.gemv, order, form, rows, columns, matrix, step, vector, into]
+    return Call(native.routine(("gemv", kind, found.whole), lambda: _multiplying_vector(kind, found.whole)), words)
+
+
+def _multiplying_vector(kind: str, whole: str) -> Callable[[Any], Any]:
+    import numba
+
+    place, carray, int64, int32 = pointer(), numba.carray, np.int64, np.int32
+    number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
+    gemv = native.caller("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
+    unit, one, zero = size(1), number(1), number(0)
+
+    def multiply(address: Any) -> Any:
+        w = carray(place(address), (9,), int64)
+        sizes = size(w[3]), size(w[4])
+        gemv(w[0], (int32(w[1]), int32(w[2]), *sizes, one, w[5], size(w[6]), w[7], unit, zero, w[8], unit))
+        return 0
+
+    return multiply
+
+
+class Numpys:
+    """The addresses of NumPy's routines for a type, and the kind of their integers."""
+
+    def __init__(self, kind: str) -> None:
+        library = openblas.loaded()
+        if library is None:
+            raise AttributeError("NumPy multiplies by a library that is not known")
+        name = "scipy_cblas_" + {"f": "s", "d": "d"}[kind]
+        self.whole = "l" if hasattr(library, f"{name}gemm64_") else "i"
+        self.gemm, self.gemv = (_address(openblas.exported(library, name + which)) for which in ("gemm", "gemv"))
+
+
+@cache
+def _numpys(kind: str) -> Numpys | None:
+    """Return NumPy's routines; None where they are not as known."""
+    try:
+        found = Numpys(kind)
+    except AttributeError:
+        return None
+    return found if _agrees(found, kind) else None
+
+
+def _agrees(found: Numpys, kind: str) -> bool:
+    """Try them on matrices in each order in memory, and on vectors."""
+    stream = np.random.default_rng(0)
+    number, size = {"f": ctypes.c_float, "d": ctypes.c_double}[kind], {"l": ctypes.c_int64, "i": ctypes.c_int32}
+    short, whole, place = ctypes.c_int, size[found.whole], ctypes.c_void_p
+    ends = (place, whole, place, whole, number, place, whole)
+    gemm = ctypes.CFUNCTYPE(None, *[short] * 3, *[whole] * 3, number, *ends)(found.gemm)
+    gemv = ctypes.CFUNCTYPE(None, *[short] * 2, *[whole] * 2, number, *ends)(found.gemv)
+
+    def matrix(order: str, *shape: int) -> Host:
+        return np.asarray(stream.normal(size=shape), dtype=kind, order=order)  # type: ignore[call-overload, no-any-return]
+
+    into = np.empty((17, 5), dtype=kind)
+    for orders in ("CC", "CF", "FC", "FF"):
+        a, b = matrix(orders[0], 17, 9), matrix(orders[1], 9, 5)
+        gemm(*products.arguments(a, b, *(each.ctypes.data for each in (a, b, into))))
+        if not np.array_equal(into, np.dot(a, b)):
+            return False
+    a, x = matrix("C", 17, 9), matrix("C", 9, 1)
+    gemv(ROWS, products.PLAIN, 17, 9, 1.0, a.ctypes.data, 9, x.ctypes.data, 1, 0.0, into.ctypes.data, 1)
+    return np.array_equal(into.reshape(-1)[:17], np.dot(a, x)[:, 0])
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0

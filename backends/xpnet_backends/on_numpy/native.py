@@ -1,0 +1,251 @@
+"""Operations of a plan as one call from Python: C functions that are called one after another, by compiled code.
+
+A call of NumPy from Python takes some 0.5 us beside its work, which is most of a small network's step. So each
+operation is written down as a :class:`Call`: a C function of one pointer, and the integers it points to, addresses
+among them. A :class:`Program` is a run of such calls in memory; compiled code goes through it in some ns a call, one
+time or, in a loop, once a row. The functions are NumPy's and BLAS's own, or compiled by numba, so the numbers do not
+change.
+
+Where an argument of the plan lies is seen at each run: an array object's first field is its data's address
+(``PyArrayObject`` in NumPy's C API).
+"""
+
+from __future__ import annotations
+
+import array as arrays
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet_backends.on_numpy.tracing import Host
+
+__all__ = ["Call", "Place", "Program", "Routine", "caller", "part", "pointer", "routine", "run"]
+
+HEAD = object.__basicsize__
+"""Bytes of an object before its own fields."""
+
+PATCH = 3
+"""Integers by which a program is told of an address to put in: where, of which argument, how many bytes into it."""
+
+Word = Any
+"""What a call is given: an int, or the :class:`Place` or :class:`Routine` whose address it will be."""
+
+
+class Place(NamedTuple):
+    """Where an array lies: in memory that exists now, or so many bytes into an argument's.
+
+    *form* is an array of the same shape, strides and type.
+    """
+
+    form: Host
+    start: int
+    argument: int | None = None
+
+    @classmethod
+    def of(cls, array: Host) -> Place:
+        """Return the place of an array that exists now."""
+        return cls(array, array.ctypes.data)
+
+    def moved(self, form: Host, offset: int = 0) -> Place:
+        """Return a place *offset* bytes further on, with another form."""
+        return Place(form, self.start + offset, self.argument)
+
+
+class Routine:
+    """A C function that is compiled when it is first needed."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._function: Any = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it has been compiled."""
+        return self._function is not None
+
+    @property
+    def address(self) -> int:
+        """Where it lies, compiled now if it is not yet."""
+        if self._function is None:
+            self._function = self._make()
+        return int(self._function.address)
+
+
+class Call(NamedTuple):
+    """A C function and its integers; *otherwise* is Python that raises what is wrong when it returns another than 0."""
+
+    routine: Routine
+    words: Sequence[Word]
+    otherwise: str = ""
+
+    @property
+    def routines(self) -> list[Routine]:
+        """All that has to be compiled."""
+        return [self.routine, *(word for word in self.words if isinstance(word, Routine))]
+
+
+class Program:
+    """Calls in memory, to be run by :func:`run`. *objects* will hold the identities of the plan's arguments."""
+
+    def __init__(self, calls: Sequence[Call], objects: arrays.array[int]) -> None:
+        count = sum(len(call.words) for call in calls)
+        patched = sum(_is_patched(word) for call in calls for word in call.words)
+        begin = 6
+        first_patch = begin + 2 * len(calls)
+        first_word = first_patch + PATCH * patched
+        self.memory: Host = np.zeros(first_word + count, dtype=np.int64)
+        start = self.memory.ctypes.data
+        # What calls read and write is held, but not what arguments looked like.
+        places = [word for call in calls for word in call.words if isinstance(word, Place)]
+        self._held = [place.form for place in places if place.argument is None]
+        self._objects = objects
+        head = (len(calls), begin, patched, first_patch, objects.buffer_info()[0], len(objects) - 1)
+        self.memory[:begin] = head
+        patch, place = first_patch, first_word
+        for k, call in enumerate(calls):
+            self.memory[begin + 2 * k : begin + 2 * k + 2] = call.routine.address, start + 8 * place
+            for word in call.words:
+                self.memory[place] = _number(word)
+                if _is_patched(word):
+                    self.memory[patch : patch + PATCH] = place, word.argument, word.start
+                    patch += PATCH
+                place += 1
+
+    @property
+    def address(self) -> int:
+        """What :func:`run` is given."""
+        return int(self.memory.ctypes.data)
+
+
+def _is_patched(word: Word) -> bool:
+    return isinstance(word, Place) and word.argument is not None
+
+
+def _number(word: Word) -> int:
+    if isinstance(word, Routine):
+        return word.address
+    return word.start if isinstance(word, Place) else int(word)
+
+
+_routines: dict[Any, Routine] = {}
+
+
+def routine(key: Any, make: Callable[[], Callable[[Any], Any]]) -> Routine:
+    """Return the one routine of this key: *make* returns its Python, ``function(address)``, which returns 0."""
+    return part(key, lambda: _compiled(make()))
+
+
+def part(key: Any, make: Callable[[], Any]) -> Routine:
+    """Return the one routine of this key that *make* compiles as a C function of another kind."""
+    if key not in _routines:
+        _routines[key] = Routine(make)
+    return _routines[key]
+
+
+def _compiled(function: Callable[[Any], Any]) -> Any:
+    import numba
+
+    return numba.cfunc(numba.int64(numba.int64), error_model="numpy")(function)
+
+
+@cache
+def run() -> Callable[[int, int, int], int]:
+    """Return ``run(program, times, step)``: what it returns is not 0 as soon as one of the calls does not return 0.
+
+    Each time after the first the last argument's data begin *step* bytes further on.
+    """
+    import numba
+
+    given = np.zeros(3)
+    objects = arrays.array("q", [id(given)])
+    whole, place, int64, call = numba.int64, pointer(), np.int64, caller("l", "p")
+
+    def perform(address: Any, times: Any, step: Any) -> Any:
+        head = numba.carray(place(address), (6,), int64)
+        words = numba.carray(place(address), (head[3] + PATCH * head[2],), int64)
+        objects = numba.carray(place(head[4]), (head[5] + 1,), int64)
+        for time in range(times):
+            for k in range(head[2]):
+                at = head[3] + PATCH * k
+                argument = words[at + 1]
+                data = numba.carray(place(objects[argument] + HEAD), (1,), int64)[0]
+                moved = time * step if argument == head[5] else 0
+                numba.carray(place(address + 8 * words[at]), (1,), int64)[0] = data + words[at + 2] + moved
+            for k in range(head[0]):
+                at = head[1] + 2 * k
+                failed = call(words[at], (words[at + 1],))
+                if failed:
+                    return failed
+        return 0
+
+    found: Callable[[int, int, int], int] = numba.njit(whole(whole, whole, whole), nogil=True)(perform)
+    told = np.zeros(1, dtype=np.int64)
+    probe = Call(routine("tell", _tell), [Place(given, 8, 0), Place.of(told)])
+    if found(Program([probe], objects).address, 1, 0) or told[0] != given.ctypes.data + 8:
+        raise RuntimeError("an array's address does not stand where NumPy's C API has it")
+    return found
+
+
+def _tell() -> Callable[[Any], Any]:
+    import numba
+
+    place, int64, carray = pointer(), np.int64, numba.carray
+
+    def tell(address: Any) -> Any:
+        words = carray(place(address), (2,), int64)
+        carray(place(words[1]), (1,), int64)[0] = words[0]
+        return 0
+
+    return tell
+
+
+@cache
+def pointer() -> Any:
+    """Return a function that takes an address for a pointer, inside compiled code."""
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+    def pointer(context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+        return types.voidptr(types.int64), generate
+
+    return pointer
+
+
+@cache
+def caller(result: str, *kinds: str) -> Any:
+    """Return ``call(address, arguments)``, which calls a C function, inside compiled code.
+
+    The kinds of its arguments, a tuple of these types, are "i" (32-bit integer), "l" (64-bit integer), "f", "d", and
+    "p" (an address, an integer here); of its result "l", or "" for none.
+    """
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    whole = ir.IntType(64)
+    forms = {"i": ir.IntType(32), "l": whole, "f": ir.FloatType(), "d": ir.DoubleType(), "": ir.VoidType()}
+    forms["p"] = ir.IntType(8).as_pointer()
+    form = ir.FunctionType(forms[result], [forms[kind] for kind in kinds]).as_pointer()
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        address, arguments = given
+        values = [builder.extract_value(arguments, k) for k in range(len(kinds))]
+        passed = [
+            builder.inttoptr(value, forms["p"]) if kind == "p" else value
+            for kind, value in zip(kinds, values, strict=True)
+        ]
+        found = builder.call(builder.inttoptr(address, form), passed)
+        return found if result else context.get_dummy_value()
+
+    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+    def call(context: Any, address: Any, arguments: Any) -> Any:
+        back = types.int64 if result else types.none
+        return back(types.int64, arguments), generate
+
+    return call

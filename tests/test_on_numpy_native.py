@@ -1,0 +1,416 @@
+"""Operations of a plan as calls of C functions: the numbers of NumPy's own calls, bit for bit."""
+
+import array
+import functools
+
+import numpy as np
+import pytest
+from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
+from test_on_numpy_kernels import draw, random_program
+from xpnet_backends.on_numpy import blas, compiling, copying, fusing, gathering, loops, native, openblas
+from xpnet_backends.on_numpy.compiling import Compiled
+from xpnet_backends.on_numpy.native import Place, Program
+from xpnet_backends.on_numpy.strides import axes
+
+import xpnet
+
+pytest.importorskip("numba")
+
+needs_openblas = pytest.mark.skipif(openblas.loaded() is None, reason="NumPy multiplies by another library here")
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Have plans of calls at once, none of them a kernel."""
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(fusing, "MIN_GAIN", 1e12)
+
+
+def perform(*calls):
+    """Run calls whose places are all known; return what the first that fails returns."""
+    program = Program(calls, array.array("q", [0]))
+    return native.run()(program.address, 1, 0)
+
+
+def same_bits(found, wanted):
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+    np.testing.assert_array_equal(np.ascontiguousarray(found).view("uint8"), np.ascontiguousarray(wanted).view("uint8"))
+
+
+def plan_of(compiled):
+    """Return the one plan that a function has, which is to be compiled."""
+    (plan,) = [plan for plan in compiled._local.plans.values() if plan]
+    assert not plan.waiting
+    assert plan.problem is None
+    return plan
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layers", LAYERS, ids=lambda layers: f"{len(layers)} layers")
+def test_layers_are_called_bit_for_bit(plain_numpy, at_once, layers, dtype):  # noqa: F811
+    called = trained("numpy", layers, xpnet.Adam(0.01), dtype)
+    check_equal(called, trained(plain_numpy(dtype), layers, xpnet.Adam(0.01), dtype))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
+def test_optimizers_are_called_bit_for_bit(plain_numpy, at_once, optimizer):  # noqa: F811
+    layers = [xpnet.Dense(7), "relu", xpnet.Dropout(0.3), xpnet.Dense(12), xpnet.LayerNorm(), "sigmoid", xpnet.Dense(3)]
+    called = trained("numpy", layers, optimizer, "float32")
+    check_equal(called, trained(plain_numpy("float32"), layers, optimizer, "float32"))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_programs_are_called_bit_for_bit(at_once, seed):
+    rows, columns = [(13, 3), (40, 10), (5, 24), (2, 2)][seed % 4]
+    program = random_program(seed, rows, columns)
+    x, row, column, labels = draw(rows, columns), draw(rows, 1), draw(columns), np.arange(rows) % columns
+    compiled = Compiled(program, donated=True)
+    state = plain = np.zeros((rows, columns), dtype="float32")
+    for step in range(6):
+        given = x * (1.0 + step), row, column, labels
+        state, *found = compiled(state, *given)
+        plain, *wanted = program(plain, *given)
+        for one, expected in zip([state, *found], [plain, *wanted], strict=True):
+            np.testing.assert_array_equal(one, expected)
+    assert "perform(" in plan_of(compiled).source
+
+
+def test_a_small_networks_step_is_one_call(monkeypatch):
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    network = xpnet.Network([xpnet.Dense(8), "relu", xpnet.Dense(3)], optimizer="adam", seed=0)
+    x, y = draw(10, 2), np.arange(10) % 3
+    for _ in range(4):
+        network.train_step(x, y)
+    source = plan_of(network._compiled("step_loss")).source
+    python = [line.strip() for line in source.splitlines() if not line.strip().startswith("#")]
+    assert [line.partition("(")[0] for line in python if "objects" not in line][1:2] == ["perform"]
+    assert len(python) == 6  # the head, two arguments' identities, the call, a copy of the loss, return
+
+
+# Arguments
+
+
+def test_arguments_are_looked_for_at_each_run(at_once):
+    compiled = Compiled(lambda x, y: (x * 2.0 + y, x[1:, ::2] * 3.0))
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(6, 5)), rng.normal(size=5)
+        found = compiled(x, y)
+        for one, wanted in zip(found, (x * 2.0 + y, x[1:, ::2] * 3.0), strict=True):
+            same_bits(one, wanted)
+    assert "x0[" not in plan_of(compiled).source.partition("#")[0]  # no view is made
+
+
+def test_what_is_not_aligned_is_left_to_numpy(at_once):
+    raw = np.zeros(8 * 30 + 1, dtype="uint8")
+    odd = raw[1:].view("float64")
+    odd[:] = np.arange(30)
+    assert not odd.flags.aligned
+    compiled = Compiled(lambda x: (x * 2.0 + 1.0) * x)
+    for given in (odd, odd.copy()):
+        for _ in range(4):
+            same_bits(compiled(given), (given * 2.0 + 1.0) * given)
+    first, second = compiled._local.plans.values()
+    assert "multiply(x0, " in first.source.partition("#")[0]
+    assert "multiply(x0, " not in second.source.partition("#")[0]
+
+
+@needs_openblas
+def test_a_matrix_by_its_own_transpose_is_multiplied_as_numpy_does(at_once):
+    """That is by another routine, which computes half of the result, and is seen by the addresses alone."""
+    compiled = Compiled(lambda a, b: np.matmul(a, np.matrix_transpose(b)) + 1.0)
+    for seed in range(6):
+        a, b = draw(40, 33), draw(40, 33) + seed
+        same_bits(compiled(a, b), a @ b.T + 1.0)
+        same_bits(compiled(a, a), a @ a.T + 1.0)
+    known = Compiled(lambda a: np.matmul(np.tanh(a), np.matrix_transpose(np.tanh(a))) + 1.0)
+    again = Compiled(lambda a: (lambda t: np.matmul(t, np.matrix_transpose(t)) + 1.0)(np.tanh(a)))
+    for seed in range(4):
+        a = draw(40, 33) + seed
+        same_bits(known(a), np.tanh(a) @ np.tanh(a.copy()).T + 1.0)
+        t = np.tanh(a)
+        same_bits(again(a), t @ t.T + 1.0)
+
+
+def test_an_operand_is_not_written_over_while_another_order_of_it_is_read(at_once):
+    def folded(x):
+        t = np.tanh(x)
+        return t + np.matrix_transpose(t), t * 1.0
+
+    def turned(x):
+        t = np.tanh(x)
+        t = t + np.matrix_transpose(t)
+        return t - t[:1]
+
+    for function in (folded, turned):
+        compiled = Compiled(function)
+        x = draw(30, 30)
+        for _ in range(4):
+            found = compiled(x)
+        np.testing.assert_array_equal(found, function(x))
+
+
+# Loops
+
+
+def rows_of(seed, steps, batch, rows):
+    return np.random.default_rng(seed).integers(rows, size=(steps, batch))
+
+
+def problem(dtype):
+    rng = np.random.default_rng(0)
+    x, y, weights = (rng.normal(size=shape).astype(dtype) for shape in ((50, 4), (50,), (4, 2)))
+    return (x, y), (weights, np.zeros((), dtype="int32"))
+
+
+def step(carry, data, order):
+    weights, count = carry
+    x = np.take(data[0], order, axis=0)
+    y = np.take(data[1], order, axis=0)
+    error = np.matmul(x, weights) - y[:, None]
+    return weights - 0.01 * np.matmul(np.matrix_transpose(x), error), count + 1
+
+
+def after(carry, data, orders):
+    for order in orders:
+        carry = step(carry, data, order)
+    return carry
+
+
+def test_a_loop_is_one_call_for_many_steps(at_once, monkeypatch):
+    data, carry = problem("float64")
+    orders = rows_of(0, 300, 7, 50)
+    run = compiling.loop(step)
+    found = run(carry, data, orders)
+    wanted = after(carry, data, orders)
+    for one, expected in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, expected)
+    monkeypatch.setattr(compiling, "SHORT", -1.0)  # one step a call
+    for more in (orders[::2], np.asfortranarray(orders), orders[:, ::-1], orders[3:4]):
+        found, wanted = run(found, data, more), after(wanted, data, more)
+        for one, expected in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(one, expected)
+
+
+def test_a_loop_refuses_rows_that_are_not_there(at_once):
+    data, carry = problem("float32")
+    orders = rows_of(0, 40, 7, 50)
+    run = compiling.loop(step)
+    carry = run(carry, data, orders)
+    wrong = orders.copy()
+    wrong[30, 3] = 50
+    with pytest.raises(IndexError, match="index 50 is out of bounds for axis 0 with size 50"):
+        run(carry, data, wrong)
+    (_, fresh), end = problem("float32"), np.where(orders == 49, -1, orders)
+    for one, expected in zip(run(fresh, data, end), after(fresh, data, orders), strict=True):
+        np.testing.assert_array_equal(one, expected)
+
+
+def test_a_long_step_gives_python_a_turn_after_each(at_once, monkeypatch):
+    calls = []
+    clock = iter(np.arange(0.0, 1e6, 1.0))  # each look a second later
+    monkeypatch.setattr(compiling, "perf_counter", lambda: next(clock))
+    data, carry = problem("float32")
+    run = compiling.loop(step)
+    carry = run(carry, data, rows_of(0, 5, 7, 50))
+    monkeypatch.setattr(compiling, "SHORT", 0.5)
+    (compiled,) = [
+        cell.cell_contents for cell in run.__wrapped__.__closure__ if isinstance(cell.cell_contents, Compiled)
+    ]
+    (plan,) = compiled._local.plans.values()
+    original = plan.run_times
+    monkeypatch.setattr(plan, "run_times", lambda *given: calls.append(given[-2]) or original(*given))
+    run(carry, data, rows_of(1, 6, 7, 50))
+    assert calls == [1] * 6
+    calls.clear()
+    monkeypatch.setattr(compiling, "SHORT", 2.0)
+    run(plan.kept, data, rows_of(1, 20, 7, 50))
+    assert calls == [1, 2, 4, 8, 5]
+
+
+# Single calls
+
+
+SHAPES = [(1,), (7,), (300,), (5, 4), (1, 6), (6, 1), (3, 4, 5), (0, 3)]
+
+
+@pytest.mark.parametrize("name", "add subtract multiply divide maximum minimum greater less_equal equal power".split())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_ufuncs_of_two_arrays(name, dtype):
+    function, called = getattr(np, name), 0
+    for shape in SHAPES:
+        a = draw(*shape, dtype=dtype)
+        for b in (a[::-1].copy(), a[..., :1], a[:1], np.asarray(1.5, dtype=dtype), np.asfortranarray(a)):
+            wanted = function(a, b)
+            into = np.empty_like(wanted, order="C")
+            call = loops.call(function, [Place.of(a), Place.of(b)], Place.of(into))
+            if call is not None:
+                assert perform(call) == 0
+                same_bits(into, wanted)
+                called += 1
+    assert called >= 30
+
+
+@pytest.mark.parametrize("name", "exp log expm1 tanh sqrt negative absolute sin log1p isfinite floor".split())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_ufuncs_of_one_array(name, dtype):
+    function = getattr(np, name)
+    for shape in SHAPES:
+        for a in (draw(*shape, dtype=dtype), draw(*shape[::-1], dtype=dtype).T):
+            wanted = function(a)
+            into = np.empty(wanted.shape, dtype=wanted.dtype)
+            call = loops.call(function, [Place.of(a)], Place.of(into))
+            if call is not None:
+                assert perform(call) == 0
+                same_bits(into, wanted)
+        assert call is not None or a.ndim == 3
+
+
+def test_what_no_loop_is_for_is_left_to_numpy():
+    a, b, whole = draw(4, 4), draw(4, 4), np.arange(16).reshape(4, 4)
+    into = np.empty((4, 4), dtype="float32")
+
+    def call(function, *given, into=into):
+        return loops.call(function, [Place.of(one) for one in given], Place.of(into))
+
+    assert call(np.add, a, b) is not None
+    assert call(np.matmul, a, b) is None
+    assert call(np.add, a, whole) is None  # NumPy would convert
+    assert call(np.frexp, a) is None
+    assert call(np.clip, a, a, b) is None
+    assert call(np.tensordot, a, b) is None
+    assert call(np.add, a.astype(">f4"), b) is None
+    assert call(np.add, a.T, b, into=a) is None  # what it reads it would write over
+    assert call(np.add, a, b, into=a) is not None
+    assert loops.call(np.add, [None, Place.of(a)], Place.of(into)) is None
+    assert loops.call(np.add, [Place.of(a), Place.of(b)], None) is None
+    assert call(np.add, a, a[:1], into=a) is None
+    assert call(np.add, a, a[:, :1], into=a) is None
+    three = draw(3, 4, 5)[:, ::3, ::2]
+    assert call(np.add, three, three, into=np.empty((3, 2, 3), "float32")) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)])
+def test_sums(axis, dtype):
+    for shape in [(1, 1), (2, 3), (300, 7), (7, 300), (64, 64), (1, 9), (9, 1), (33, 1000), (20_000, 3), (0, 4)]:
+        a = draw(*shape, dtype=dtype)
+        for keepdims in (False, True):
+            wanted = np.asarray(np.add.reduce(a, axis=axis, keepdims=keepdims))
+            into = np.full(wanted.shape, np.nan, dtype=dtype)
+            assert perform(*loops.reduction(np.add, Place.of(a), Place.of(into), axis)) == 0
+            same_bits(into, wanted)
+    zeros, into = np.full((3, 5), -0.0, dtype=dtype), np.empty(())
+    into = np.empty(np.sum(zeros, axis=axis).shape, dtype=dtype)
+    perform(*loops.reduction(np.add, Place.of(zeros), Place.of(into), axis))
+    same_bits(into, np.asarray(np.sum(zeros, axis=axis)))
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 129, 8191, 8192, 8193, 100_000])
+def test_a_vectors_sum(count):
+    for dtype in ("float32", "float64"):
+        a, into = draw(count, dtype=dtype), np.empty((), dtype=dtype)
+        assert perform(*loops.reduction(np.add, Place.of(a), Place.of(into), None)) == 0
+        same_bits(into, np.asarray(np.sum(a)))
+
+
+def test_other_reductions_are_left_to_numpy():
+    a, into = draw(4, 5), np.empty(5, dtype="float32")
+    assert loops.reduction(np.maximum, Place.of(a), Place.of(into), 0) == [None]
+    assert loops.reduction(np.add, Place.of(np.asfortranarray(a)), Place.of(into), 0) == [None]
+    assert loops.reduction(np.add, Place.of(np.ones((4, 5), "int32")), Place.of(into), 0) == [None]
+    assert loops.reduction(np.add, None, Place.of(into), 0) == [None]
+    assert None in loops.reduction(np.add, Place.of(draw(3, 4, 5)), Place.of(np.empty((3, 5), "float32")), 1)
+
+
+@pytest.mark.parametrize("wanted", ["float32", "float64"])
+@pytest.mark.parametrize("given", copying.KINDS)
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_copies(given, wanted):
+    for shape in SHAPES:
+        plain = (draw(*shape, dtype="float64") * 1e3).astype(given)
+        for a in (plain, np.asfortranarray(plain), plain[:1], plain[..., :1]):
+            for kind in {wanted, given}:
+                expected, into = np.empty(shape, dtype=kind), np.empty(shape, dtype=kind)
+                np.copyto(expected, a, "unsafe")
+                call = copying.call(Place.of(a), Place.of(into))
+                if call is not None:
+                    assert perform(call) == 0
+                    same_bits(into, expected)
+                assert call is not None or plain.ndim == 3
+    assert copying.call(Place.of(np.ones(3)), Place.of(np.ones(3, "int32"))) is None
+    assert copying.call(Place.of(np.ones(3, "complex64")), Place.of(np.ones(3))) is None
+    assert copying.call(None, Place.of(np.ones(3))) is None
+
+
+@needs_openblas
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products(dtype):
+    called = 0
+    for rows, terms, columns in np.ndindex(6, 6, 6):
+        sizes = [(1, 2, 3, 10, 64, 301)[k] for k in (rows, terms, columns)]
+        a, b = draw(sizes[0], sizes[1], dtype=dtype), draw(sizes[1], sizes[2], dtype=dtype) + 1
+        for x, y in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b)), (a.T.copy().T, b.T.copy().T)):
+            into = np.empty((sizes[0], sizes[2]), dtype=dtype)
+            call = blas.call(Place.of(x), Place.of(y), Place.of(into))
+            if call is not None:
+                assert perform(call) == 0
+                same_bits(into, np.dot(x, y))
+                called += 1
+    assert called > 4 * 5 * 5 * 6
+    assert blas.call(Place.of(a), Place.of(b.astype("int64")), Place.of(into)) is None
+    assert blas.call(Place.of(a), None, Place.of(into)) is None
+
+
+@needs_openblas
+def test_a_library_that_is_not_what_it_seems_is_left_alone(monkeypatch):
+    assert blas._numpys.__wrapped__("f") is not None
+    exported = openblas.exported
+    monkeypatch.setattr(openblas, "exported", lambda library, name: exported(library, name.replace("gemv", "symv")))
+    assert blas._numpys.__wrapped__("f") is None
+    monkeypatch.setattr(openblas, "loaded", lambda: None)
+    assert blas._numpys.__wrapped__("f") is None
+
+
+def test_rows_are_gathered():
+    data = draw(30, 3)
+    for source, order in ((data, [4, 0, -1, -30, 29]), (data[:, 0].copy(), [2, 2]), (np.arange(9), [8, -9])):
+        places = np.asarray(order)
+        into = np.zeros(source[places].shape, dtype=source.dtype)
+        assert perform(gathering.call(Place.of(source), Place.of(places), Place.of(into), "")) == 0
+        same_bits(into, source[places])
+        for wrong in (len(source), -len(source) - 1, 2**40, -(2**62)):
+            places[1] = wrong
+            assert perform(gathering.call(Place.of(source), Place.of(places), Place.of(into), "")) != 0
+
+
+def test_axes_are_merged_where_memory_allows():
+    table = np.zeros((4, 5, 6))
+    assert axes((4, 5, 6), table) == ((1, [0]), (120, [8]))
+    assert axes((4, 5, 3), table[..., ::2]) == ((1, [0]), (60, [16]))
+    assert axes((4, 5, 4), table[..., :4]) == ((20, [48]), (4, [8]))
+    assert axes((4, 2, 4), table[:, ::3, :4]) is None
+    assert axes((), table[0, 0, 0]) == ((1, [0]), (1, [0]))
+
+
+def test_an_address_that_does_not_stand_where_it_should_is_noticed(monkeypatch):
+    monkeypatch.setattr(native, "HEAD", native.HEAD - 8)
+    with pytest.raises(RuntimeError, match="an array's address"):
+        native.run.__wrapped__()
+
+
+def test_without_calls_a_plan_goes_on_as_it_was(monkeypatch):
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+
+    def refuse():
+        raise RuntimeError("an array's address does not stand where NumPy's C API has it")
+
+    monkeypatch.setattr(native, "run", functools.cache(refuse))
+    compiled, x = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0)), draw(500, 100)
+    for _ in range(5):
+        same_bits(compiled(x), np.maximum(x * 2.0 + 1.0, 0.0))
+    (plan,) = compiled._local.plans.values()
+    assert isinstance(plan.problem, RuntimeError)
+    assert "maximum(" in plan.source.partition("#")[0]

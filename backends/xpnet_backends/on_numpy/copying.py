@@ -16,7 +16,7 @@ KINDS = ("bool", "int32", "int64", "uint32", "float32", "float64")
 """What can be copied as it is."""
 
 FLOATS = ("float32", "float64")
-"""What the others can be turned into, which C and NumPy do alike."""
+"""What all of these can be turned into, which C and NumPy do alike, as they do where every number is kept."""
 
 LENGTH, STEP_FROM, STEP_INTO, ROWS, ROW_FROM, ROW_INTO, FROM, INTO, WORDS = range(9)
 
@@ -27,7 +27,7 @@ def call(source: Place | None, into: Place | None) -> Call | None:
         return None
     given, wanted = source.form.dtype, into.form.dtype
     known = given.isnative and wanted.isnative and given.name in KINDS
-    if not known or (given != wanted and wanted.name not in FLOATS):
+    if not known or not (wanted.name in FLOATS or (wanted.name in KINDS and np.can_cast(given, wanted))):
         return None
     found = axes(into.form.shape, np.broadcast_to(source.form, into.form.shape), into.form)
     if found is None:

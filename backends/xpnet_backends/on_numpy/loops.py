@@ -18,7 +18,7 @@ from xpnet_backends.on_numpy import copying, native, team
 from xpnet_backends.on_numpy.native import Call, Place, pointer
 from xpnet_backends.on_numpy.strides import axes
 
-__all__ = ["NAMES", "call", "is_shared", "reduction"]
+__all__ = ["NAMES", "calls", "is_shared", "reduction"]
 
 NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos", "tanh"})
 """Functions of one element that take NumPy long enough to be shared."""
@@ -51,9 +51,9 @@ def _loop(function: np.ufunc, kinds: str) -> tuple[int, int] | None:
 
     None, where it has none, or it is not as known.
     """
-    record, count = _UFunc.from_address(id(function)), len(kinds)
-    if function.signature is not None or (function.nin + 1, function.nout) != (count, 1):
+    if function.signature is not None or (function.nin + 1, function.nout) != (len(kinds), 1):
         return None
+    record, count = _UFunc.from_address(id(function)), len(kinds)
     if (record.nin, record.nout, record.name) != (count - 1, 1, function.__name__.encode()):
         return None
     numbers = [bytes([np.dtype(kind).num]) for kind in kinds]
@@ -78,19 +78,43 @@ def _agrees(function: np.ufunc, kinds: str, loop: tuple[int, int]) -> bool:
     return bool(np.array_equal(found, function(*given)))
 
 
-def call(function: Any, given: Sequence[Place | None], into: Place | None) -> Call | None:
-    """Return the call of ``into[...] = function(*given)`` by a ufunc's loop; None where there is none for it."""
-    places = [place for place in (*given, into) if place is not None]
-    if len(places) <= len(given) or not isinstance(function, np.ufunc) or into is None or len(given) > 2:
-        return None
-    if not all(place.form.dtype.isnative for place in places) or any(_overlaps(place, into) for place in places):
-        return None
-    loop = _loop(function, "".join(place.form.dtype.char for place in places))
+def calls(function: Any, given: Sequence[Place | None], into: Place | None) -> list[Call | None]:
+    """Return the calls of ``into[...] = function(*given)`` by a ufunc's loop; None among them where there is none.
+
+    Arrays of other types than the loop's are copied first, as NumPy does.
+    """
+    known = [place for place in given if place is not None]
+    if into is None or len(known) < len(given) or not isinstance(function, np.ufunc) or len(given) > 2:
+        return [None]
+    if not all(place.form.dtype.isnative for place in known) or any(_overlaps(place, into) for place in known):
+        return [None]
+    kinds = _kinds(function, tuple(place.form.dtype for place in known))
+    loop = _loop(function, kinds) if kinds[-1:] == into.form.dtype.char else None
     if loop is None:
-        return None
+        return [None]
     if is_shared(function, given, into):
-        return _shared(loop, places[0], into)
-    shape = into.form.shape
+        return [_shared(loop, known[0], into)]
+    copies, same = [], []
+    for place, kind in zip(known, kinds[:-1], strict=True):
+        if place.form.dtype.char != kind:
+            converted = Place.of(np.empty(place.form.shape, dtype=kind))
+            copies.append(copying.call(place, converted))
+            place = converted
+        same.append(place)
+    return [*copies, _call(loop, same, into)]
+
+
+@cache
+def _kinds(function: np.ufunc, given: tuple[Any, ...]) -> str:
+    """Return the types that a ufunc computes in, the result's last; empty where it does not take these."""
+    try:
+        return "".join(kind.char for kind in function.resolve_dtypes((*given, *[None] * function.nout)))
+    except (TypeError, ValueError):
+        return ""
+
+
+def _call(loop: tuple[int, int], given: Sequence[Place], into: Place) -> Call | None:
+    places, shape = [*given, into], into.form.shape
     found = axes(shape, *(np.broadcast_to(place.form, shape) for place in places))
     if found is None:
         return None
@@ -117,18 +141,9 @@ def reduction(function: Any, given: Place | None, into: Place | None, axis: Any)
     gone = range(given.form.ndim) if axis is None else np.atleast_1d(axis) % max(given.form.ndim, 1)
     kept = [1 if k in gone else count for k, count in enumerate(given.form.shape)]
     total = into.moved(np.broadcast_to(into.form.reshape(kept), given.form.shape))
-    return [copying.call(Place.of(zero(into.form.dtype.char)), into), _adding(total, given)]
-
-
-def _adding(total: Place, given: Place) -> Call | None:
-    """Return the call that adds a table to sums, which stand still along the axes that are summed."""
-    loop = _loop(np.add, given.form.dtype.char * 3)
-    found = axes(given.form.shape, total.form, given.form, total.form)
-    if loop is None or found is None:
-        return None
-    (rows, outer), (length, inner) = found
-    words = [*loop, length, *inner, rows, *outer, total, given, total, 0, 0, 0]
-    return Call(native.routine("loop", _looping), words)
+    loop = _loop(np.add, 3 * given.form.dtype.char)
+    adding = None if loop is None else _call(loop, [total, given], total)
+    return [copying.call(Place.of(zero(into.form.dtype.char)), into), adding]
 
 
 @cache

@@ -178,7 +178,7 @@ class Writer:
             self.lines.add(text, blas.call(given[0], given[1], written))
             return
         shared = loops.is_shared(function, given, written)
-        self.lines.add(f"{team.name()}: {text}" if shared else text, loops.call(function, given, written))
+        self.lines.add(f"{team.name()}: {text}" if shared else text, *loops.calls(function, given, written))
 
     def _write_product(self, node: Node) -> None:
         """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks."""

@@ -8,6 +8,7 @@ import pytest
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from test_on_numpy_kernels import draw, random_program
 from xpnet_backends.on_numpy import blas, compiling, copying, fusing, gathering, loops, native, openblas
+from xpnet_backends.on_numpy import plan as plan_module
 from xpnet_backends.on_numpy.compiling import Compiled
 from xpnet_backends.on_numpy.native import Place, Program
 from xpnet_backends.on_numpy.strides import axes
@@ -185,7 +186,7 @@ def test_a_loop_is_one_call_for_many_steps(at_once, monkeypatch):
     wanted = after(carry, data, orders)
     for one, expected in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one, expected)
-    monkeypatch.setattr(compiling, "SHORT", -1.0)  # one step a call
+    monkeypatch.setattr(plan_module, "SHORT", -1.0)  # one step a call
     for more in (orders[::2], np.asfortranarray(orders), orders[:, ::-1], orders[3:4]):
         found, wanted = run(found, data, more), after(wanted, data, more)
         for one, expected in zip(found, wanted, strict=True):
@@ -208,24 +209,29 @@ def test_a_loop_refuses_rows_that_are_not_there(at_once):
 
 def test_a_long_step_gives_python_a_turn_after_each(at_once, monkeypatch):
     calls = []
-    clock = iter(np.arange(0.0, 1e6, 1.0))  # each look a second later
-    monkeypatch.setattr(compiling, "perf_counter", lambda: next(clock))
     data, carry = problem("float32")
     run = compiling.loop(step)
     carry = run(carry, data, rows_of(0, 5, 7, 50))
-    monkeypatch.setattr(compiling, "SHORT", 0.5)
-    (compiled,) = [
-        cell.cell_contents for cell in run.__wrapped__.__closure__ if isinstance(cell.cell_contents, Compiled)
-    ]
+    (compiled,) = [cell.cell_contents for cell in run.__wrapped__.__closure__ if hasattr(cell.cell_contents, "plan")]
     (plan,) = compiled._local.plans.values()
     original = plan.run_times
     monkeypatch.setattr(plan, "run_times", lambda *given: calls.append(given[-2]) or original(*given))
+    monkeypatch.setattr(plan, "_pace", 1)
+    clock = iter(np.arange(0.0, 1e6, 1.0))  # each look a second later
+    monkeypatch.setattr(plan_module, "perf_counter", lambda: next(clock))
     run(carry, data, rows_of(1, 6, 7, 50))
     assert calls == [1] * 6
     calls.clear()
-    monkeypatch.setattr(compiling, "SHORT", 2.0)
+    monkeypatch.setattr(plan_module, "SHORT", 2.0)
     run(plan.kept, data, rows_of(1, 20, 7, 50))
     assert calls == [1, 2, 4, 8, 5]
+    calls.clear()
+    run(plan.kept, data, rows_of(1, 20, 7, 50))
+    assert calls == [16, 4]  # the last is no whole piece, so it says nothing
+    calls.clear()
+    monkeypatch.setattr(plan_module, "SHORT", 0.1)
+    run(plan.kept, data, rows_of(1, 60, 7, 50))
+    assert calls == [32, 16, 8, 4]
 
 
 # Single calls

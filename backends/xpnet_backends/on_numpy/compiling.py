@@ -29,9 +29,6 @@ then takes twice its time."""
 PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""
 
-SHORT = 0.01
-"""Seconds below which the next run of steps by one call, in which Ctrl-C is not heard, may be twice as long."""
-
 CONTIGUOUS, FORM = 3, 0x103
 """NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS in NumPy's flags, and these with NPY_ARRAY_ALIGNED; where neither
 of the two is set, strides stand in a key. What is a view, and which routine makes a product, depends on the order in
@@ -124,7 +121,7 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @np.errstate(all="ignore")
     def run(carry: Any, data: Any, order: np.ndarray[Any, Any]) -> Any:
-        i, count = 0, 1
+        i = 0
         while i < len(order):
             arguments = (carry, data, order[i])
             flat: list[Any] = []
@@ -134,19 +131,10 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
                 i += 1
                 continue
             plan.load(carry)
-            call, fixed, carry = plan.run, flat[:-1], plan.kept
-            begin = perf_counter()
-            if plan.run_times is not None:
-                piece = order[i : i + count]
-                plan.run_times(*fixed, piece, len(piece), piece.strides[0])
-            else:
-                piece = order[i : i + PIECE] if plan.waiting else order[i:]
-                for row in piece:
-                    call(*fixed, row)
-            spent = perf_counter() - begin
-            plan.spent += spent
-            i += len(piece)
-            count = 2 * count if spent < SHORT else count
+            carry = plan.kept
+            rows = order[i : i + PIECE] if plan.waiting else order[i:]
+            plan.step_on(flat[:-1], rows)
+            i += len(rows)
         return carry
 
     return run

@@ -9,6 +9,7 @@ that can be read: ``Plan.source``. The numbers are those of the plain function, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, reco
 from xpnet_backends.on_numpy.writer import Writer
 
 __all__ = ["Plan"]
+
+SHORT = 0.01
+"""Seconds below which the next steps by one call, in which Ctrl-C is not heard, may be twice as many."""
 
 LEAF = np.empty(0)
 """What stands for an array in a structure."""
@@ -57,7 +61,7 @@ class Plan:
         self.home = home if home is not None else [new_array(node.value) for node in owned]
         kept, rest = _split(result, arguments[0]) if donated else ((), result)
         parts = (nodes, owned, self.home, leaves(kept), leaves(rest))
-        self.waiting, self.spent = False, 0.0
+        self.waiting, self.spent, self._pace = False, 0.0, 1
         self.problem: Exception | None = None  # why it goes on without kernels
         try:
             writer = Writer(*parts, fuse="now" if compile_now else "known")
@@ -87,6 +91,25 @@ class Plan:
 
     def _holds(self, array: Host) -> bool:
         return any(np.may_share_memory(array, home) for home in self.home)
+
+    def step_on(self, fixed: list[Host], rows: Host) -> None:
+        """Run once a row, with *fixed* and the row as arguments; where that is compiled code, many times a call."""
+        begin = perf_counter()
+        if self.run_times is None:
+            for row in rows:
+                self.run(*fixed, row)
+            self.spent += perf_counter() - begin
+            return
+        while len(rows):
+            piece = rows[: self._pace]
+            self.run_times(*fixed, piece, len(piece), piece.strides[0])
+            rows = rows[len(piece) :]
+            end = perf_counter()
+            if end - begin < SHORT and len(piece) == self._pace:
+                self._pace *= 2
+            elif end - begin > 2 * SHORT:
+                self._pace = max(1, self._pace // 2)
+            begin = end
 
     def finish(self, outputs: tuple[Any, ...]) -> Any:
         """Give the function's result its structure."""

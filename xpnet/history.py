@@ -23,15 +23,17 @@ class History(dict[str, list[float]]):
         A result that is new gets NaN for the epochs before, a missing one NaN for this.
         """
         epochs = self.epochs if epochs is None else epochs
-        for name in logs:
-            self.setdefault(name, [float("nan")] * epochs)
+        for name in [name for name in logs if name not in self]:
+            self[name] = [float("nan")] * epochs
         for name, values in self.items():
             values[epochs:] = [float(logs.get(name, float("nan")))]
 
     def revise(self, logs: Mapping[str, float]) -> None:
         """Put these results in the last epoch's places."""
+        for name in [name for name in logs if name not in self]:
+            self[name] = [float("nan")] * self.epochs
         for name, value in logs.items():
-            self.setdefault(name, [float("nan")] * self.epochs)[-1] = float(value)
+            self[name][-1] = float(value)
 
     def cut(self, epochs: int) -> None:
         """Forget all but the first *epochs*."""

@@ -232,4 +232,4 @@ def _anneal(start: float, end: float, share: Array, xp: Any) -> Array:
     return end + (start - end) * 0.5 * (1.0 + xp.cos(pi * share))
 
 
-explain_records(globals(), set(__all__) - {"ConstantRate"})  # which is made at every step
+explain_records(globals(), __all__)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
-from xpnet.schedules import ConstantRate, Schedule
+from xpnet.schedules import Schedule
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -48,8 +48,7 @@ class Link(Protocol):
 
 def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | float:
     """Return the learning rate after *step* finished steps."""
-    schedule = learning_rate if callable(learning_rate) else ConstantRate(learning_rate)
-    return schedule(step, xp)
+    return learning_rate(step, xp) if callable(learning_rate) else learning_rate
 
 
 def hold_learning_rate(optimizer: Any) -> None:

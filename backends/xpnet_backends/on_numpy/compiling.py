@@ -109,10 +109,13 @@ class Compiled:
 
     def _first_signature(self, arguments: tuple[Any, ...]) -> Any:
         """Return the donated argument's signature; what a plan has just given back is known by its identity."""
-        known, key = self._local.__dict__.get("kept", (None, None))
-        if known is not arguments[0]:
-            key = signature(arguments[0], [])
-        return key
+        first, (known, key) = arguments[0], self._local.__dict__.get("kept", (None, None))
+        if known is first:
+            return key
+        if type(known) is tuple and type(first) is tuple and len(known) == len(first):
+            parts = zip(first, known, key[1:], strict=True)
+            return tuple, *[old if part is last else signature(part, []) for part, last, old in parts]
+        return signature(first, [])
 
 
 def loop(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,16 +16,13 @@ import numpy as np
 
 from xpnet_backends.on_numpy.lines import KernelsMissing
 from xpnet_backends.on_numpy.memory import new_array
-from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
+from xpnet_backends.on_numpy.tracing import Host, NotTraceable, Traced, map_leaves, record
 from xpnet_backends.on_numpy.writer import Writer
 
 __all__ = ["Plan"]
 
 SHORT = 0.01
 """Seconds below which the next steps by one call, in which Ctrl-C is not heard, may be twice as many."""
-
-LEAF = np.empty(0)
-"""What stands for an array in a structure."""
 
 
 class Plan:
@@ -60,37 +57,47 @@ class Plan:
         owned = inputs[: len(leaves(arguments[0]))] if donated else []
         self.home = home if home is not None else [new_array(node.value) for node in owned]
         kept, rest = _split(result, arguments[0]) if donated else ((), result)
-        parts = (nodes, owned, self.home, leaves(kept), leaves(rest))
+        given = (nodes, owned, self.home, leaves(kept), leaves(rest))
         self.waiting, self.spent, self._pace = False, 0.0, 1
         self.problem: Exception | None = None  # why it goes on without kernels
         try:
-            writer = Writer(*parts, fuse="now" if compile_now else "known")
+            writer = Writer(*given, fuse="now" if compile_now else "known")
             self.source = writer.write(inputs[len(owned) :])
         except KernelsMissing:
             self.waiting = True
-            writer = Writer(*parts, fuse="never")
+            writer = Writer(*given, fuse="never")
             self.source = writer.write(inputs[len(owned) :])
         scope = writer.names.values
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
         self.run_times: Callable[..., None] | None = scope.get("run_times")
-        self.kept = _rebuild(kept, iter(self.home)) if donated else None
-        # The structure alone: the recorded arrays would hold every value of the recording in memory.
-        self._rest = map_leaves(lambda item: LEAF, rest)
-        self._pair = donated and isinstance(rest, tuple) and len(rest) == 1 and self._rest[0] is LEAF
+        homes = iter(self.home)
+        self.kept = map_leaves(lambda item: next(homes), kept) if donated else None
+        # Parts of what was given back may come again in another tuple.
+        parts = self.kept if type(self.kept) is tuple else (self.kept,)
+        self._parts = [(part, leaves(part)) for part in parts]
+        self.finish: Callable[[tuple[Any, ...]], Any] = _finishing(rest, self.kept)
 
     def load(self, first: Any) -> None:
         """Bring the donated argument into the plan's memory, if it is not there."""
         if first is self.kept:
             return
-        moved = [(home, array) for home, array in zip(self.home, leaves(first), strict=True) if home is not array]
+        given = first if type(self.kept) is tuple else (first,)
+        moved = [
+            (home, array)
+            for part, (kept, homes) in zip(given, self._parts, strict=True)
+            if part is not kept
+            for home, array in zip(homes, leaves(part), strict=True)
+            if home is not array
+        ]
         # What a plan gave back may come in other places: it is all read before anything is written.
         held = [np.array(array) if self._holds(array) else array for _, array in moved]
         for (home, _), array in zip(moved, held, strict=True):
             np.copyto(home, array)
 
     def _holds(self, array: Host) -> bool:
-        return any(np.may_share_memory(array, home) for home in self.home)
+        """Say whether an array lies in the plan's memory, all of which are views."""
+        return array.base is not None and any(np.may_share_memory(array, home) for home in self.home)
 
     def step_on(self, fixed: list[Host], rows: Host) -> None:
         """Run once a row, with *fixed* and the row as arguments; where that is compiled code, many times a call."""
@@ -111,15 +118,6 @@ class Plan:
                 self._pace = max(1, self._pace // 2)
             begin = end
 
-    def finish(self, outputs: tuple[Any, ...]) -> Any:
-        """Give the function's result its structure."""
-        if self._pair:
-            return self.kept, outputs[0]
-        if self.kept is not None and self._rest == ():
-            return self.kept
-        rest = outputs[0] if self._rest is LEAF else _rebuild(self._rest, iter(outputs))
-        return rest if self.kept is None else (self.kept, *rest)
-
 
 def leaves(tree: Any) -> list[Any]:
     """Return the arrays in nested tuples, lists and mappings, in order."""
@@ -128,8 +126,38 @@ def leaves(tree: Any) -> list[Any]:
     return found
 
 
-def _rebuild(tree: Any, values: Any) -> Any:
-    return map_leaves(lambda item: next(values), tree)
+def _finishing(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
+    """Return what gives a function's outputs the structure of its result, written out as it is called each time.
+
+    The structure alone is taken from *rest*: the recorded arrays would hold every value of the recording in memory.
+    """
+    values: dict[str, Any] = {"kept": kept}
+    outputs = iter(range(len(leaves(rest))))
+
+    def constant(value: Any) -> str:
+        name = f"k{len(values)}"
+        values[name] = value
+        return name
+
+    def written(tree: Any) -> str:
+        if isinstance(tree, np.ndarray | np.generic | Traced):
+            return f"outputs[{next(outputs)}]"
+        if isinstance(tree, dict):
+            return "{" + ", ".join([f"{constant(name)}: {written(item)}" for name, item in tree.items()]) + "}"
+        if isinstance(tree, tuple | list):
+            items = "".join([f"{written(item)}, " for item in tree])
+            if type(tree) in (tuple, list):
+                return f"({items})" if type(tree) is tuple else f"[{items}]"
+            return f"{constant(type(tree))}({items if hasattr(tree, '_fields') else f'({items})'})"
+        return constant(tree)
+
+    if kept is None:
+        result = written(rest)
+    else:
+        result = "".join(["kept, ", *(f"{written(item)}, " for item in rest)]) if rest else "kept"
+    exec(f"def finish(outputs):\n    return {result}\n", values)
+    finish: Callable[[tuple[Any, ...]], Any] = values["finish"]
+    return finish
 
 
 def _split(result: Any, first: Any) -> tuple[Any, Any]:

@@ -13,12 +13,16 @@ from xpnet import Dense, Dropout, LayerNorm, Network
 pytest.importorskip("numba")
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """Fuse whatever can be fused, at once, for one thread; give all kernels' sources, each of which has to compile."""
+    monkeypatch.setattr(team, "size", lambda: 1)
+    yield from fused_at_once(monkeypatch)
+
+
 @pytest.fixture(params=["alone", *POOLS])
 def made(request, monkeypatch):
-    """Fuse whatever can be fused, at once; give the sources of all kernels, each of which has to compile.
-
-    Each test runs with kernels of one thread, and of three of each pool that can be had.
-    """
+    """The same for one thread, and for three of each pool that can be had."""
     if request.param == "alone":
         monkeypatch.setattr(team, "size", lambda: 1)
         yield from fused_at_once(monkeypatch)
@@ -99,18 +103,18 @@ def test_rows_are_summed_in_numpys_order(made, columns, dtype):
 VALUES = np.array([[0.0, -0.0, 1.0], [np.inf, -np.inf, np.nan], [1e-45, 3e38, -2.0]], dtype="float32")
 
 
-def test_a_value_of_each_row_stands_for_columns_in_a_square_table(made):
+def test_a_value_of_each_row_stands_for_columns_in_a_square_table(alone):
     def turned(z):
         z = z + 1.0
         return z - np.sum(z, axis=1), z * np.max(z, axis=1)
 
     found, wanted = run_both(turned, draw(12, 12))
-    assert made
+    assert alone
     for array, plain in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(array, plain)
 
 
-def test_constants_that_print_alike_are_two(made):
+def test_constants_that_print_alike_are_two(alone):
     close = [np.asarray(0.999999999), np.asarray(1.0)]
     long = [np.ones(1500), np.where(np.arange(1500) == 700, 2.0, 1.0)]
 
@@ -120,14 +124,14 @@ def test_constants_that_print_alike_are_two(made):
 
     assert len({repr(constant) for constant in (*close, *long)}) == 2
     found, wanted = run_both(told_apart, draw(4, 1500, dtype="float64"))
-    assert made
+    assert alone
     for array, plain in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(array, plain)
 
 
 @pytest.mark.parametrize("kind", ["int32", "int64", "uint32", "bool"])
 @pytest.mark.parametrize("number", [0.5, -0.5, 1, True])
-def test_integers_are_compared_with_the_number_that_was_given(made, kind, number):
+def test_integers_are_compared_with_the_number_that_was_given(alone, kind, number):
     x = np.arange(-2, 4).astype(kind).reshape(2, 3)
 
     def compared(x):
@@ -135,15 +139,15 @@ def test_integers_are_compared_with_the_number_that_was_given(made, kind, number
         return [np.where(function(y, number), y, z) for function in (np.less, np.less_equal, np.equal, np.greater)]
 
     found, wanted = run_both(compared, x)
-    assert made
+    assert alone
     np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("function", [np.add, np.multiply, np.maximum, np.bitwise_xor], ids=lambda f: f.__name__)
-def test_what_is_true_twice_counts_once(made, function):
+def test_what_is_true_twice_counts_once(alone, function):
     x = draw(40, 5)
     found, wanted = run_both(lambda x: np.astype(function(x > -0.1, x < 0.1), np.float32) * x, x)
-    assert made
+    assert alone
     np.testing.assert_array_equal(found, wanted)
 
 
@@ -153,7 +157,7 @@ OPERATIONS = [function for function in fusing.EXPRESSIONS if function is not np.
 
 @pytest.mark.parametrize("function", OPERATIONS, ids=lambda function: function.__name__)
 @pytest.mark.filterwarnings("ignore:(divide|overflow|invalid|underflow):RuntimeWarning")
-def test_each_operation_on_special_values(made, function):
+def test_each_operation_on_special_values(alone, function):
     kinds = ["uint32"] if function in (np.bitwise_and, np.bitwise_xor) else ["float32", "float64"]
     for kind in kinds:
         x = np.arange(9, dtype=kind).reshape(3, 3) if kind == "uint32" else VALUES.astype(kind)
@@ -168,12 +172,12 @@ def test_each_operation_on_special_values(made, function):
             for array, plain in zip(found, wanted, strict=True):
                 assert array.dtype == plain.dtype
                 np.testing.assert_array_equal(array, plain)
-    assert made
+    assert alone
 
 
 @pytest.mark.parametrize("kind", ["uint32", "int32", "int64"])
 @pytest.mark.parametrize("function", [np.right_shift, np.left_shift], ids=lambda function: function.__name__)
-def test_shifts_by_any_count(made, function, kind):
+def test_shifts_by_any_count(alone, function, kind):
     """NumPy says what comes of a shift by the word's bits or more; a processor does not, so those stay NumPy's."""
     info = np.iinfo(kind)
     x = np.array([[0, 1, 5], [info.max, info.max // 3, 2**30], [info.min, info.min // 2, 7]], dtype=kind)
@@ -189,14 +193,14 @@ def test_shifts_by_any_count(made, function, kind):
         np.testing.assert_array_equal(found, wanted, err_msg=f"constant {count}")
         found, wanted = run_both(shifted, x, np.asarray(count, dtype=kind))
         np.testing.assert_array_equal(found, wanted, err_msg=f"argument {count}")
-    assert any(">>" in source.text for source in made) == (function is np.right_shift)
+    assert any(">>" in source.text for source in alone) == (function is np.right_shift)
 
 
 @pytest.mark.filterwarnings("ignore:invalid:RuntimeWarning")
-def test_the_first_of_the_largest_is_found_among_special_values(made):
+def test_the_first_of_the_largest_is_found_among_special_values(alone):
     x = np.array([[1, 2, 2], [np.nan, 3, 4], [1, np.nan, np.nan], [-np.inf] * 3, [5, np.inf, 1]], dtype="float32")
     found, wanted = run_both(lambda x: (np.argmax(x * 2.0, axis=-1), np.max(x * 2.0, axis=-1)), x)
-    assert made
+    assert alone
     for array, plain in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(array, plain)
 
@@ -248,9 +252,9 @@ def random_program(seed, rows, columns):
     return program
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_random_programs_are_fused_bit_for_bit(made, seed):
-    rows, columns = [(13, 3), (40, 10), (5, 24)][seed % 3]
+def run_random_program(seed):
+    """Hold a donated function of random operations to its plain form for some steps; return it compiled."""
+    rows, columns = [(13, 3), (40, 10), (5, 24), (2, 2)][seed % 4]
     program = random_program(seed, rows, columns)
     x, row, column = draw(rows, columns), draw(rows, 1), draw(columns)
     labels = np.arange(rows) % columns
@@ -262,6 +266,17 @@ def test_random_programs_are_fused_bit_for_bit(made, seed):
         plain, *wanted = program(plain, *given)
         for array, expected in zip([state, *found], [plain, *wanted], strict=True):
             np.testing.assert_array_equal(array, expected)
+    return compiled
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_programs_are_fused_bit_for_bit(alone, seed):
+    run_random_program(seed)
+
+
+@pytest.mark.parametrize("seed", range(24, 30))
+def test_random_programs_are_shared_bit_for_bit(made, seed):
+    run_random_program(seed)
 
 
 @pytest.mark.parametrize("part", [np.s_[:, :1], np.s_[:1], np.s_[0], np.s_[:1, :1]], ids=str)
@@ -275,14 +290,14 @@ def test_an_operand_is_not_written_over_while_a_view_of_it_is_read(made, part):
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_an_update_of_few_parameters_is_one_pass_after_a_pass_over_a_larger_table(made):
+def test_an_update_of_few_parameters_is_one_pass_after_a_pass_over_a_larger_table(alone):
     network = Network([Dense(40), "relu", Dense(3)], optimizer="adam", seed=0)
     x, y = draw(100, 2), np.arange(100) % 3
     for _ in range(4):
         network.train_step(x, y)
     params = sum(value.size for value in network.get_weights().values())
     assert params < 40 * 100
-    (update,) = [source for source in made if source.rows == params]
+    (update,) = [source for source in alone if source.rows == params]
     assert update.text.count(" / ") == 1
     assert "sqrt" in update.text
 
@@ -310,12 +325,12 @@ def test_a_short_vector_does_not_cut_a_pass_over_a_table(monkeypatch):
     [draw(50, 80)[:, :40], np.broadcast_to(draw(50, 1), (50, 40)), draw(40, 50).T],
     ids="strided broadcast turned".split(),
 )
-def test_constant_tables_in_another_order_in_memory(made, constant):
+def test_constant_tables_in_another_order_in_memory(alone, constant):
     def program(x):
         return (np.tanh(x) * constant + 1.0) * 2.0
 
     found, wanted = run_both(program, draw(50, 40))
-    assert made
+    assert alone
     np.testing.assert_array_equal(found, wanted)
 
 
@@ -328,17 +343,17 @@ def test_constant_tables_in_another_order_in_memory(made, constant):
     ],
     ids="sums argmax columns".split(),
 )
-def test_reductions_of_reductions(made, program):
+def test_reductions_of_reductions(alone, program):
     found, wanted = run_both(program, draw(60, 7, 12))
-    assert made
+    assert alone
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_the_words_of_a_mask_are_drawn_in_one_pass(made):
+def test_the_words_of_a_mask_are_drawn_in_one_pass(alone):
     network = Network([Dense(40), "relu", Dropout(0.5), Dense(3)], seed=0)
     for _ in range(4):
         network.train_step(draw(100, 2), np.arange(100) % 3)
-    assert any(source.text.count(">>") == 4 and source.flat for source in made)
+    assert any(source.text.count(">>") == 4 and source.flat for source in alone)
 
 
 def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch):

@@ -8,24 +8,19 @@ NumPy calls them, so the numbers are NumPy's.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blocks, copying, native, openblas, products
-from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy import blocks, loops, native, openblas, products
+from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
 from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["call", "in_blocks", "mkl", "turned"]
 
 ROWS, COLUMNS = 101, 102
 """CblasRowMajor and CblasColMajor in cblas.h."""
-
-WORDS = 11
-"""Of a product: the routine, two forms, three sizes, and three places with steps between two, the last without. Of a
-vector's: the routine, the order, the form, two sizes, three places, a step after the first."""
 
 
 def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
@@ -51,7 +46,7 @@ def mkl(a: Place, b: Place, into: Place) -> Call:
 def turned(a: Place, b: Place, into: Place, between: Place) -> list[Call | None]:
     """Return the calls of MKL's ``between = b.T @ a.T``, and of ``into = between.T``."""
     product = mkl(b.moved(b.form.T), a.moved(a.form.T), between)
-    return [product, copying.call(between.moved(between.form.T), into)]
+    return [product, loops.copy(between.moved(between.form.T), into)]
 
 
 def in_blocks(a: Place, b: Place, into: Place) -> list[Call | None]:
@@ -78,16 +73,14 @@ def _matrices(function: int, whole: str, a: Place, b: Place, into: Place) -> Cal
     return Call(native.routine(("gemm", kind, whole), lambda: _multiplying(kind, whole)), words)
 
 
-def _multiplying(kind: str, whole: str) -> Callable[[Any], Any]:
-    import numba
-
-    place, carray, int64, int32 = pointer(), numba.carray, np.int64, np.int32
+def _multiplying(kind: str, whole: str) -> Share:
+    at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
     gemm = native.caller("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
     order, one, zero = int32(ROWS), number(1), number(0)
 
-    def multiply(address: Any) -> Any:
-        w = carray(place(address), (WORDS,), int64)
+    def multiply(address: Any, me: Any, members: Any) -> Any:
+        w = at(address)
         head = order, int32(w[1]), int32(w[2]), size(w[3]), size(w[4]), size(w[5]), one
         gemm(w[0], (*head, w[6], size(w[7]), w[8], size(w[9]), zero, w[10], size(w[4])))
         return 0
@@ -105,16 +98,14 @@ def _vector(found: Numpys, matrix: Place, vector: Place, into: Place, turned: bo
     return Call(native.routine(("gemv", kind, found.whole), lambda: _multiplying_vector(kind, found.whole)), words)
 
 
-def _multiplying_vector(kind: str, whole: str) -> Callable[[Any], Any]:
-    import numba
-
-    place, carray, int64, int32 = pointer(), numba.carray, np.int64, np.int32
+def _multiplying_vector(kind: str, whole: str) -> Share:
+    at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
     gemv = native.caller("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
     unit, one, zero = size(1), number(1), number(0)
 
-    def multiply(address: Any) -> Any:
-        w = carray(place(address), (9,), int64)
+    def multiply(address: Any, me: Any, members: Any) -> Any:
+        w = at(address)
         sizes = size(w[3]), size(w[4])
         gemv(w[0], (int32(w[1]), int32(w[2]), *sizes, one, w[5], size(w[6]), w[7], unit, zero, w[8], unit))
         return 0

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Compiled", "loop"]
 
 PATIENCE = 1.0
-"""Seconds that a plan runs before its kernels are compiled, which takes about as long: at worst, a job that ends just
-then takes twice its time."""
+"""Seconds that a plan runs before its code is compiled, which takes one or two: at worst, a job that ends just then
+takes three times its time."""
 
 PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""

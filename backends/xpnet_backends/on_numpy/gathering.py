@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.graph import operands
-from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
 from xpnet_backends.on_numpy.tracing import Node
 
 __all__ = ["call", "suits"]
@@ -16,7 +16,7 @@ __all__ = ["call", "suits"]
 BYTE = 0.1
 """ns that a byte of long rows takes."""
 
-SOURCE, ORDER, INTO, COUNT, UNITS, ROWS, WORDS = range(7)
+SOURCE, ORDER, INTO, COUNT, UNITS, ROWS = range(6)
 """A call's words: three addresses, rows to gather, 4-byte units of a row, rows there are."""
 
 
@@ -39,26 +39,23 @@ def call(data: Place, order: Place, into: Place, otherwise: str) -> Call:
     return team.call("gather", _gathering, words, shared, otherwise)
 
 
-def _gathering() -> team.Share:
-    import numba
+def _gathering() -> Share:
+    whole, unit, head = pointer("int64"), pointer("uint32"), team.HEAD
 
-    place, carray, int64, uint32 = pointer(), numba.carray, np.int64, np.uint32
-    head, failed = team.HEAD, team.FAILED
-
-    def gather(address: Any, me: Any, members: Any) -> None:
-        words = carray(place(address + 8 * head), (WORDS,), int64)
+    def gather(address: Any, me: Any, members: Any) -> Any:
+        words = whole(address + 8 * head)
+        source, order, into = unit(words[SOURCE]), whole(words[ORDER]), unit(words[INTO])
         count, units, rows = words[COUNT], words[UNITS], words[ROWS]
-        source = carray(place(words[SOURCE]), (rows, units), uint32)
-        order = carray(place(words[ORDER]), (count,), int64)
-        into = carray(place(words[INTO]), (count, units), uint32)
+        failed = 0
         for i in range(count * me // members, count * (me + 1) // members):
             row = order[i]
             if row < 0:
                 row += rows
             if row < 0 or row >= rows:
-                carray(place(address), (head,), int64)[failed] = 1
+                failed = 1
             else:
                 for j in range(units):
-                    into[i, j] = source[row, j]
+                    into[i * units + j] = source[row * units + j]
+        return failed
 
     return gather

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import exponential, team
+from xpnet_backends.on_numpy import exponential, native, team
 from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
 from xpnet_backends.on_numpy.graph import operands
-from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy.native import Call, Place, Share
 from xpnet_backends.on_numpy.tracing import Node
 
 __all__ = ["Source", "available", "call"]
@@ -43,7 +43,8 @@ class Source:
     Attributes
     ----------
     text : str
-        ``kernel(rows, columns, *arrays)``; a vector, or a table that is treated as one, has its elements for rows.
+        ``kernel(rows, columns, *arrays)``; a vector, or a table that is treated as one, has its elements for rows, and
+        another table's name stands for its row.
     divisible : bool
         Whether several threads can do some of the rows each: where no columns are summed, in NumPy's order.
     reads : list of (argument, role)
@@ -138,12 +139,12 @@ class Source:
                 into = self._new_result(node, "table")
                 self.written[id(node)] = phase
                 self._held[id(node)] = into
-                self._stores[phase].append(f"{into}[{self._index()}] = t{k}")
+                self._stores[phase].append(f"{into}[j] = t{k}")
             elif id(node) in self._needed_later:
                 name = f"s{len(self.scratch)}"
                 self.scratch.append(node.value.dtype)
                 self._held[id(node)] = name
-                self._loops[phase].append(f"{name}[0, j] = t{k}")
+                self._loops[phase].append(f"{name}[j] = t{k}")
         else:
             self._before[phase].append(f"t{k} = {self._expression(node, phase)}")
             self._names[id(node)] = f"t{k}"
@@ -157,14 +158,13 @@ class Source:
         if self._reads_whole_rows(node):
             read = self._read(operand, phase)
             held = self._held.get(id(operand)) or read.partition("[")[0]
-            row = "0" if held.startswith("s") else "i"
             # A table from outside is read before the loop, which may write over it.
             place = self._after if id(operand) in self._group.inside else self._before
             if is_argmax(node):
-                place[phase] += _first_largest(f"t{k}", f"{held}[{row}, j]", operand.value.dtype.name, self.columns)
+                place[phase] += _first_largest(f"t{k}", f"{held}[j]", operand.value.dtype.name, self.columns)
                 return
             small = self.columns <= SMALL
-            total = _unrolled_sum(held, row, self.columns) if small else f"pairwise_sum({held}, {row}, 0, columns)"
+            total = _unrolled_sum(held, self.columns) if small else f"pairwise_sum({held}, 0, columns)"
             place[phase].append(f"t{k} = {total}")
             return
         start, step = ("-inf", "maximum(t{k}, {})") if node.function is np.maximum else ("0", "t{k} + {}")
@@ -189,15 +189,12 @@ class Source:
 
     # Names
 
-    def _index(self) -> str:
-        return "j" if self.flat else "i, j"
-
     def _read(self, arg: Any, phase: int, dtype: Any = None) -> str:
         """Return the name of an argument in this pass."""
         if isinstance(arg, Node) and id(arg) in self._group.inside:
             if role(arg.value, self.shape) == "table" and self._phase[id(arg)] < phase:
                 held = self._held[id(arg)]
-                return f"{held}[0, j]" if held.startswith("s") else f"{held}[{self._index()}]"
+                return f"{held}[j]"
             return self._names[id(arg)]
         number = not isinstance(arg, Node | np.ndarray)  # an array's repr leaves out digits, and elements
         key = (type(arg).__name__, repr(arg), str(dtype)) if number else id(arg)
@@ -216,7 +213,7 @@ class Source:
         if found == "number":
             self._head.append(f"{name}_ = {name}[0]")
             return f"{name}_"
-        return {"table": f"{name}[{self._index()}]", "row value": f"{name}[i]", "column value": f"{name}[j]"}[found]
+        return {"table": f"{name}[j]", "row value": f"{name}[i]", "column value": f"{name}[j]"}[found]
 
     def _new_result(self, node: Node, found: str) -> str:
         name = f"r{len(self.writes)}"
@@ -267,42 +264,36 @@ def call(source: Source, places: list[tuple[str, Place]], shared: bool) -> Call:
     return team.call(("kernel", source.text, kinds), lambda: _share(source.text, kinds), words, shared)
 
 
-def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> team.Share:
-    """Write what each thread does: the kernel, on its share of the rows."""
-    import numba
-
-    shapes = {"table": "(rows, columns)", "row value": "(rows,)", "column value": "(columns,)", "number": "(1,)"}
-    shapes |= {"vector": "(rows,)", "scratch": "(1, columns)"}
+def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Share:
+    """Write what each thread does: the kernel's loops, on its share of the rows."""
+    head, _, loops = text.partition("\n")
+    names = re.findall(r"\w+", head)[4:]
     begins = {"table": "first * columns", "row value": "first", "vector": "first", "scratch": "me * columns"}
-    arrays = []
-    for k, (found, kind) in enumerate(kinds):
-        place = f"pointer(words[{k + 2}] + {begins.get(found, 0)} * {np.dtype(kind).itemsize})"
-        arrays.append(f"carray({place}, {shapes[found]}, {kind})")
     lines = [
         "def share(address, me, members):",
-        f"    words = carray(pointer(address + {8 * team.HEAD}), ({len(kinds) + 2},), int64)",
+        f"    words = at_int64(address + {8 * team.HEAD})",
         "    columns = words[1]",
         "    first = words[0] * me // members",
         "    rows = words[0] * (me + 1) // members - first",
-        f"    kernel(rows, columns, {', '.join(arrays)})",
     ]
-    scope: dict[str, Any] = {"kernel": _kernel(text), "carray": numba.carray, "pointer": pointer()}
-    scope |= {name: np.dtype(name).type for name in {"int64", *(kind for _, kind in kinds)}}
-    exec(compile("\n".join(lines), "<xpnet share>", "exec"), scope)
-    share: team.Share = scope["share"]
-    return share
-
-
-@cache
-def _kernel(text: str) -> Any:
-    import numba
-
+    rows = ["    for i in range(rows):"]
+    for k, (name, (found, kind)) in enumerate(zip(names, kinds, strict=True)):
+        size = np.dtype(kind).itemsize
+        begin = f"words[{k + 2}]" + (f" + {begins[found]} * {size}" if found in begins else "")
+        if found == "table":  # a pointer to each row, as compilers make vector loops of p[j], but not of p[i * n + j]
+            lines.append(f"    {name}_ = {begin}")
+            rows.append(f"        {name} = at_{kind}({name}_ + i * columns * {size})")
+        else:
+            lines.append(f"    {name} = at_{kind}({begin})")
+    loops = loops.replace(rows[0], "\n".join(rows), 1)
     scope: dict[str, Any] = {"sqrt": np.sqrt, "inf": np.inf, **_functions()}
     if "exp(" in text:
         scope["exp"] = exponential.exp32()
     scope |= {name: getattr(np, name) for name in ("float32", "float64", "uint32", "int32", "int64")}
-    exec(compile(text, "<xpnet kernel>", "exec"), scope)
-    return numba.njit(error_model="numpy")(scope["kernel"])
+    scope |= {f"at_{kind}": native.pointer(kind) for kind in {"int64", *(kind for _, kind in kinds)}}
+    exec(compile("\n".join([*lines, f"{loops}    return 0"]), "<xpnet kernel>", "exec"), scope)
+    share: Share = scope["share"]
+    return share
 
 
 def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:
@@ -319,12 +310,12 @@ def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:
     ]
 
 
-def _unrolled_sum(table: str, row: str, count: int) -> str:
+def _unrolled_sum(table: str, count: int) -> str:
     """Write NumPy's pairwise sum of 8 to 16 elements: eight sums that are added in pairs, then what is left over."""
-    sums = [" + ".join(f"{table}[{row}, {j}]" for j in range(k, count - count % 8, 8)) for k in range(8)]
+    sums = [" + ".join(f"{table}[{j}]" for j in range(k, count - count % 8, 8)) for k in range(8)]
     while len(sums) > 1:
         sums = [f"({a}) + ({b})" for a, b in zip(sums[::2], sums[1::2], strict=True)]
-    rest = [f"{table}[{row}, {j}]" for j in range(count - count % 8, count)]
+    rest = [f"{table}[{j}]" for j in range(count - count % 8, count)]
     return " + ".join([f"({sums[0]})", *rest])
 
 
@@ -348,25 +339,25 @@ def _minimum(a: Any, b: Any) -> Any:
     return a if a < b or a != a else b
 
 
-def pairwise_sum(table: Any, i: int, start: int, count: int) -> Any:
-    """Return the sum of *count* elements of row *i*, at least :data:`STRAIGHT`, in NumPy's order."""
+def pairwise_sum(table: Any, start: int, count: int) -> Any:
+    """Return the sum of *count* elements from *start* on, at least :data:`STRAIGHT`, in NumPy's order."""
     if count <= 128:
-        r0, r1, r2, r3 = table[i, start], table[i, start + 1], table[i, start + 2], table[i, start + 3]
-        r4, r5, r6, r7 = table[i, start + 4], table[i, start + 5], table[i, start + 6], table[i, start + 7]
+        r0, r1, r2, r3 = table[start], table[start + 1], table[start + 2], table[start + 3]
+        r4, r5, r6, r7 = table[start + 4], table[start + 5], table[start + 6], table[start + 7]
         end = start + count - count % 8
         for j in range(start + 8, end, 8):
-            r0 += table[i, j]
-            r1 += table[i, j + 1]
-            r2 += table[i, j + 2]
-            r3 += table[i, j + 3]
-            r4 += table[i, j + 4]
-            r5 += table[i, j + 5]
-            r6 += table[i, j + 6]
-            r7 += table[i, j + 7]
+            r0 += table[j]
+            r1 += table[j + 1]
+            r2 += table[j + 2]
+            r3 += table[j + 3]
+            r4 += table[j + 4]
+            r5 += table[j + 5]
+            r6 += table[j + 6]
+            r7 += table[j + 7]
         total = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
         for j in range(end, start + count):
-            total += table[i, j]
+            total += table[j]
         return total
     half = count // 2
     half -= half % 8
-    return pairwise_sum(table, i, start, half) + pairwise_sum(table, i, start + half, count - half)
+    return pairwise_sum(table, start, half) + pairwise_sum(table, start + half, count - half)

@@ -8,17 +8,17 @@ among the threads of :mod:`team`.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from xpnet_backends.on_numpy import copying, native, team
-from xpnet_backends.on_numpy.native import Call, Place, pointer
+from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
 from xpnet_backends.on_numpy.strides import axes
 
-__all__ = ["NAMES", "calls", "is_shared", "reduction"]
+__all__ = ["NAMES", "calls", "copy", "is_shared", "reduction"]
 
 NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos", "tanh"})
 """Functions of one element that take NumPy long enough to be shared."""
@@ -26,7 +26,10 @@ NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos",
 ELEMENT = 0.5
 """ns that an element of those takes at least (exp of float32 on an AVX-512 processor)."""
 
-LOOP, DATA, LENGTH, STEPS, ROWS, ROW_STEPS, PLACES, NOW, WORDS = 0, 1, 2, 3, 6, 7, 10, 13, 16
+CALLED = frozenset(np.dtype(name).char for name in copying.KINDS)
+"""Types whose loops are called: those of objects need Python's lock."""
+
+LOOP, DATA, LENGTH, STEPS, ROWS, ROW_STEPS, PLACES, NOW = 0, 1, 2, 3, 6, 7, 10, 13
 """A call's words: the loop and what NumPy gives it; elements and three steps of a row; rows and the steps between
 them; where three arrays begin, and where the row does that is gone through."""
 
@@ -51,8 +54,12 @@ def _loop(function: np.ufunc, kinds: str) -> tuple[int, int] | None:
 
     None, where it has none, or it is not as known.
     """
+    if getattr(np, function.__name__, None) is not function or not set(kinds) <= CALLED:
+        return None
     if function.signature is not None or (function.nin + 1, function.nout) != (len(kinds), 1):
         return None
+    if function is np.power and not set(kinds) <= set("fd"):
+        return None  # which raises errors of Python's from its loop
     record, count = _UFunc.from_address(id(function)), len(kinds)
     if (record.nin, record.nout, record.name) != (count - 1, 1, function.__name__.encode()):
         return None
@@ -98,7 +105,7 @@ def calls(function: Any, given: Sequence[Place | None], into: Place | None) -> l
     for place, kind in zip(known, kinds[:-1], strict=True):
         if place.form.dtype.char != kind:
             converted = Place.of(np.empty(place.form.shape, dtype=kind))
-            copies.append(copying.call(place, converted))
+            copies.append(copy(place, converted))
             place = converted
         same.append(place)
     return [*copies, _call(loop, same, into)]
@@ -124,6 +131,14 @@ def _call(loop: tuple[int, int], given: Sequence[Place], into: Place) -> Call | 
     return Call(native.routine("loop", _looping), words)
 
 
+def copy(source: Place | None, into: Place | None) -> Call | None:
+    """Return the call of ``into[...] = source``; None where there is none for these types, or for so many axes."""
+    if source is None or into is None or source.form.dtype != into.form.dtype:
+        return copying.call(source, into)
+    loop = _loop(np.positive, 2 * into.form.dtype.char) if into.form.dtype.isnative else None
+    return copying.call(source, into) if loop is None else _call(loop, [source], into)
+
+
 def _overlaps(place: Place, into: Place) -> bool:
     """Say whether a result would be written over what is still to be read, as NumPy would see to."""
     if place.argument is not None or into.argument is not None:
@@ -143,7 +158,7 @@ def reduction(function: Any, given: Place | None, into: Place | None, axis: Any)
     total = into.moved(np.broadcast_to(into.form.reshape(kept), given.form.shape))
     loop = _loop(np.add, 3 * given.form.dtype.char)
     adding = None if loop is None else _call(loop, [total, given], total)
-    return [copying.call(Place.of(zero(into.form.dtype.char)), into), adding]
+    return [copy(Place.of(zero(into.form.dtype.char)), into), adding]
 
 
 @cache
@@ -152,13 +167,11 @@ def zero(kind: str) -> Any:
     return np.zeros((), dtype=kind)
 
 
-def _looping() -> Callable[[Any], Any]:
-    import numba
+def _looping() -> Share:
+    whole, loop = pointer("int64"), native.caller("", "p", "p", "p", "p")
 
-    place, carray, int64, loop = pointer(), numba.carray, np.int64, native.caller("", "p", "p", "p", "p")
-
-    def looping(address: Any) -> Any:
-        words = carray(place(address), (WORDS,), int64)
+    def looping(address: Any, me: Any, members: Any) -> Any:
+        words = whole(address)
         for i in range(words[ROWS]):
             for k in range(3):
                 words[NOW + k] = words[PLACES + k] + i * words[ROW_STEPS + k]
@@ -193,21 +206,19 @@ ITEM, COUNT, GIVEN, INTO, OWN, STRETCH = 2, 3, 4, 5, 6, 5
 what it gives to the loop: two places, a count, two steps."""
 
 
-def _stretches() -> team.Share:
-    import numba
+def _stretches() -> Share:
+    whole, loop, head = pointer("int64"), native.caller("", "p", "p", "p", "p"), team.HEAD
 
-    place, carray, int64, loop = pointer(), numba.carray, np.int64, native.caller("", "p", "p", "p", "p")
-    head = team.HEAD
-
-    def stretches(address: Any, me: Any, members: Any) -> None:
+    def stretches(address: Any, me: Any, members: Any) -> Any:
         begin = address + 8 * head
-        words = carray(place(begin), (OWN,), int64)
+        words = whole(begin)
         mine = begin + 8 * (OWN + STRETCH * me)
-        own = carray(place(mine), (STRETCH,), int64)
+        own = whole(mine)
         first = words[COUNT] * me // members
         own[0], own[1] = words[GIVEN] + first * words[ITEM], words[INTO] + first * words[ITEM]
         own[2] = words[COUNT] * (me + 1) // members - first
         own[3] = own[4] = words[ITEM]
         loop(words[LOOP], (mine, mine + 16, mine + 24, words[DATA]))
+        return 0
 
     return stretches

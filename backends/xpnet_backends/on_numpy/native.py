@@ -1,7 +1,7 @@
 """Operations of a plan as one call from Python: C functions that are called one after another, by compiled code.
 
 A call of NumPy from Python takes some 0.5 us beside its work, which is most of a small network's step. So each
-operation is written down as a :class:`Call`: a C function of one pointer, and the integers it points to, addresses
+operation is written down as a :class:`Call`: a C function, and the integers that it is pointed to, addresses
 among them. A :class:`Program` is a run of such calls in memory; compiled code goes through it in some ns a call, one
 time or, in a loop, once a row. The functions are NumPy's and BLAS's own, or compiled by numba, so the numbers do not
 change.
@@ -13,6 +13,7 @@ Where an argument of the plan lies is seen at each run: an array object's first 
 from __future__ import annotations
 
 import array as arrays
+import ctypes
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -21,13 +22,16 @@ import numpy as np
 
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["Call", "Place", "Program", "Routine", "caller", "part", "pointer", "routine", "run"]
+__all__ = ["Call", "Place", "Program", "Routine", "Share", "caller", "part", "pointer", "routine", "run"]
 
 HEAD = object.__basicsize__
 """Bytes of an object before its own fields."""
 
 PATCH = 3
 """Integers by which a program is told of an address to put in: where, of which argument, how many bytes into it."""
+
+Share = Callable[[Any, Any, Any], Any]
+"""A routine's Python."""
 
 Word = Any
 """What a call is given: an int, or the :class:`Place` or :class:`Routine` whose address it will be."""
@@ -132,8 +136,11 @@ def _number(word: Word) -> int:
 _routines: dict[Any, Routine] = {}
 
 
-def routine(key: Any, make: Callable[[], Callable[[Any], Any]]) -> Routine:
-    """Return the one routine of this key: *make* returns its Python, ``function(address)``, which returns 0."""
+def routine(key: Any, make: Callable[[], Share]) -> Routine:
+    """Return the one routine of this key: *make* returns its Python, ``function(address, me, members)``.
+
+    It does the *me*-th of so many parts, here all of it, and returns whether what it was given is unusable.
+    """
     return part(key, lambda: _compiled(make()))
 
 
@@ -144,10 +151,10 @@ def part(key: Any, make: Callable[[], Any]) -> Routine:
     return _routines[key]
 
 
-def _compiled(function: Callable[[Any], Any]) -> Any:
+def _compiled(function: Share) -> Any:
     import numba
 
-    return numba.cfunc(numba.int64(numba.int64), error_model="numpy")(function)
+    return numba.cfunc(numba.int64(*[numba.int64] * 3), error_model="numpy")(function)
 
 
 @cache
@@ -158,61 +165,54 @@ def run() -> Callable[[int, int, int], int]:
     """
     import numba
 
-    given = np.zeros(3)
-    objects = arrays.array("q", [id(given)])
-    whole, place, int64, call = numba.int64, pointer(), np.int64, caller("l", "p")
+    _check_head()
+    whole, at, call = numba.int64, pointer("int64"), caller("l", "p", "l", "l")
 
     def perform(address: Any, times: Any, step: Any) -> Any:
-        head = numba.carray(place(address), (6,), int64)
-        words = numba.carray(place(address), (head[3] + PATCH * head[2],), int64)
-        objects = numba.carray(place(head[4]), (head[5] + 1,), int64)
+        words = at(address)
+        count, calls, patched, patches, last = words[0], words[1], words[2], words[3], words[5]
+        objects = at(words[4])
         for time in range(times):
-            for k in range(head[2]):
-                at = head[3] + PATCH * k
-                argument = words[at + 1]
-                data = numba.carray(place(objects[argument] + HEAD), (1,), int64)[0]
-                moved = time * step if argument == head[5] else 0
-                numba.carray(place(address + 8 * words[at]), (1,), int64)[0] = data + words[at + 2] + moved
-            for k in range(head[0]):
-                at = head[1] + 2 * k
-                failed = call(words[at], (words[at + 1],))
+            for k in range(patched):
+                patch = patches + PATCH * k
+                argument = words[patch + 1]
+                moved = time * step if argument == last else 0
+                words[words[patch]] = at(objects[argument] + HEAD)[0] + words[patch + 2] + moved
+            for k in range(count):
+                failed = call(words[calls + 2 * k], (words[calls + 2 * k + 1], 0, 1))
                 if failed:
                     return failed
         return 0
 
     found: Callable[[int, int, int], int] = numba.njit(whole(whole, whole, whole), nogil=True)(perform)
-    told = np.zeros(1, dtype=np.int64)
-    probe = Call(routine("tell", _tell), [Place(given, 8, 0), Place.of(told)])
-    if found(Program([probe], objects).address, 1, 0) or told[0] != given.ctypes.data + 8:
-        raise RuntimeError("an array's address does not stand where NumPy's C API has it")
     return found
 
 
-def _tell() -> Callable[[Any], Any]:
-    import numba
-
-    place, int64, carray = pointer(), np.int64, numba.carray
-
-    def tell(address: Any) -> Any:
-        words = carray(place(address), (2,), int64)
-        carray(place(words[1]), (1,), int64)[0] = words[0]
-        return 0
-
-    return tell
+def _check_head() -> None:
+    """Try whether an array's address stands where it should."""
+    given = np.zeros(1)
+    if ctypes.c_int64.from_address(id(given) + HEAD).value != given.ctypes.data:
+        raise RuntimeError("an array's address does not stand where NumPy's C API has it")
 
 
 @cache
-def pointer() -> Any:
-    """Return a function that takes an address for a pointer, inside compiled code."""
-    from numba.core import cgutils, types
+def pointer(kind: str) -> Any:
+    """Return a function that takes an address for a pointer to numbers of a type, or to "void", inside compiled code.
+
+    Truth values are read as the bytes 0 and 1.
+    """
+    from numba.core import types
     from numba.extending import intrinsic
+
+    known = {"void": types.voidptr, "bool": types.CPointer(types.uint8)}  # type: ignore[attr-defined]
+    numbers = known[kind] if kind in known else types.CPointer(getattr(types, kind))  # type: ignore[attr-defined]
 
     @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
     def pointer(context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+            return builder.inttoptr(arguments[0], context.get_value_type(numbers))
 
-        return types.voidptr(types.int64), generate
+        return numbers(types.int64), generate
 
     return pointer
 

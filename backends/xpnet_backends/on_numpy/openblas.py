@@ -84,7 +84,7 @@ def divide() -> Any:
     """
     import numba
 
-    library, threads, scalar, place_ = _found(), _threads(), SCALAR.ctypes.data, native.pointer()
+    library, threads, scalar, place_ = _found(), _threads(), SCALAR.ctypes.data, native.pointer("void")
     count, place = ctypes.c_long, ctypes.c_void_p
     level1 = library.blas_level1_thread
     level1.argtypes = (ctypes.c_int, *[count] * 3, place, *(place, count) * 3, place, ctypes.c_int)
@@ -111,7 +111,7 @@ def compiled(share: Any) -> Any:
 
     # The addresses of the words and of b are taken for the numbers that they stand for.
     operands = [whole, whole, whole, whole, place, whole]
-    return numba.cfunc(types.void(whole, whole, whole, types.float32, *operands, place))(part)
+    return numba.cfunc(types.void(whole, whole, whole, types.float32, *operands, place), error_model="numpy")(part)
 
 
 def _found() -> ctypes.CDLL:

@@ -42,7 +42,7 @@ def divide() -> Any:
     """Return ``divide(part, words, members)``, for compiled code: it returns when every thread has done its part."""
     import numba
 
-    place = native.pointer()
+    place = native.pointer("void")
     function = _routines().GOMP_parallel
     function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
 
@@ -61,7 +61,7 @@ def compiled(share: Any) -> Any:
     def part(words: Any) -> None:
         share(words, number(), members())
 
-    return numba.cfunc(numba.types.void(numba.int64))(part)
+    return numba.cfunc(numba.types.void(numba.int64), error_model="numpy")(part)
 
 
 def _routines() -> ctypes.CDLL:

@@ -13,18 +13,14 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from xpnet_backends.on_numpy import native, openblas, openmp, products
+from xpnet_backends.on_numpy.native import Share
 
-__all__ = ["FAILED", "HEAD", "call", "name", "size", "worth"]
+__all__ = ["HEAD", "call", "name", "size", "worth"]
 
 PART, MEMBERS, FAILED, HEAD = range(4)
 """What stands before a shared call's own words: what each thread does, how many do it, and whether one of them found
 what it was given unusable."""
-
-Share = Callable[[Any, Any, Any], None]
-"""``share(address, me, members)``: what each thread does by its number, given where the words are."""
 
 
 @cache
@@ -49,41 +45,31 @@ def name() -> str:
 
 
 def call(key: Any, make: Callable[[], Share], words: Sequence[Any], shared: bool, otherwise: str = "") -> native.Call:
-    """Return the call of a share, which *make* returns and *key* names, by all threads or by one for all of it."""
+    """Return the call of a routine, which *make* returns and *key* names, by all threads or by one for all of it."""
     if not shared:
-        alone = native.routine(("alone", key), lambda: _alone(make()))
-        return native.Call(alone, [0, 1, 0, *words], otherwise)
-    part = native.part(("part", key), lambda: _pool().compiled(_jitted(make())))
+        return native.Call(native.routine(key, make), [0, 1, 0, *words], otherwise)
+    part = native.part(("part", key), lambda: _part(make()))
     return native.Call(native.routine("divide", _dividing), [part, size(), 0, *words], otherwise)
 
 
-def _jitted(share: Share) -> Any:
+def _part(share: Share) -> Any:
+    """Compile what each thread does as a C function for the pool; one that finds something unusable says so."""
     import numba
 
-    return numba.njit(error_model="numpy")(share)
+    compiled, at = numba.njit(error_model="numpy", inline="always")(share), native.pointer("int64")
+
+    def part(address: Any, me: Any, members: Any) -> None:
+        if compiled(address, me, members):
+            at(address)[FAILED] = 1
+
+    return _pool().compiled(numba.njit(error_model="numpy", inline="always")(part))
 
 
-def _alone(share: Share) -> Callable[[Any], Any]:
-    import numba
+def _dividing() -> Share:
+    divide, at = _pool().divide(), native.pointer("int64")
 
-    share, pointer, carray, int64 = _jitted(share), native.pointer(), numba.carray, np.int64
-
-    def alone(address: Any) -> Any:
-        head = carray(pointer(address), (HEAD,), int64)
-        head[FAILED] = 0
-        share(address, 0, 1)
-        return head[FAILED]
-
-    return alone
-
-
-def _dividing() -> Callable[[Any], Any]:
-    import numba
-
-    divide, pointer, carray, int64 = _pool().divide(), native.pointer(), numba.carray, np.int64
-
-    def dividing(address: Any) -> Any:
-        head = carray(pointer(address), (HEAD,), int64)
+    def dividing(address: Any, me: Any, members: Any) -> Any:
+        head = at(address)
         head[FAILED] = 0
         divide(head[PART], address, head[MEMBERS])
         return head[FAILED]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blas, blocks, copying, exponential, gathering, loops, products, team
+from xpnet_backends.on_numpy import blas, blocks, exponential, gathering, loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, call
@@ -246,7 +246,7 @@ class Writer:
         if found == "table":
             raise NotTraceable("a fused operation reads memory that is not known")
         buffer = new_array(arg.value if isinstance(arg, Node) else arg)
-        self.lines.add(f"copyto({self.names.constant(buffer)}, {name})", copying.call(place, Place.of(buffer)))
+        self.lines.add(f"copyto({self.names.constant(buffer)}, {name})", loops.copy(place, Place.of(buffer)))
         return Place.of(_formed(buffer, found, source))
 
     def _group_destination(
@@ -291,7 +291,7 @@ class Writer:
         source = self.names.of(node.args[0])
         given = self._place(node.args[0], source)
         into = self._destination(node)
-        self.lines.add(f"copyto({into}, {source}, 'unsafe')", copying.call(given, self._place(node, into)))
+        self.lines.add(f"copyto({into}, {source}, 'unsafe')", loops.copy(given, self._place(node, into)))
 
     def _write_where(self, node: Node) -> None:
         condition, chosen, other = (self.names.operand(arg, {node.value.dtype}) for arg in node.args)
@@ -302,7 +302,7 @@ class Writer:
     def _write_copy(self, into: Host, source: Any) -> None:
         """Write the copy of a node into memory that exists now."""
         name = self.names.of(source)
-        call = copying.call(self._place(source, name), Place.of(into)) if self.fuses else None
+        call = loops.copy(self._place(source, name), Place.of(into)) if self.fuses else None
         self.lines.add(f"copyto({self.names.constant(into)}, {name})", call)
 
     def _write_join(self, node: Node) -> None:

@@ -2,6 +2,9 @@
 
 import array
 import functools
+import gc
+import weakref
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -221,6 +224,150 @@ def test_a_long_step_gives_python_a_turn_after_each(at_once, monkeypatch):
     monkeypatch.setattr(plan_module, "SHORT", 0.1)
     run(plan.kept, data, rows_of(1, 60, 7, 50))
     assert calls == [32, 16, 8, 4]
+
+
+def test_a_loop_over_numbers_that_is_not_all_calls(at_once):
+    def step(carry, data, row):
+        return carry[0] + np.sum(data * row) + np.where(data > 0, data, 1.0), carry[1] + 1
+
+    run, data = compiling.loop(step), np.arange(5.0)
+    carry = wanted = np.zeros(5), np.zeros((), dtype="int32")
+    for _ in range(4):
+        carry = run(carry, data, np.arange(10))
+        for i in range(10):
+            wanted = step(wanted, data, np.asarray(i))
+        np.testing.assert_array_equal(carry[0], wanted[0])
+
+
+def test_a_loop_that_gathers_from_a_view_refuses_as_numpy_does(at_once):
+    def step(carry, data, row):
+        return carry[0] + np.sum(np.take(data[2:], row, axis=0)), carry[1] + 1
+
+    run, data, orders = compiling.loop(step), np.arange(20.0), rows_of(0, 12, 3, 18)
+    carry = run((np.zeros(2), np.zeros((), dtype="int32")), data, orders)
+    orders[7, 1] = 18
+    with pytest.raises(IndexError, match="index 18 is out of bounds for axis 0 with size 18"):
+        run(carry, data, orders)
+
+
+# What is handed over
+
+
+def test_what_a_plan_gave_back_may_be_changed_in_place(at_once):
+    compiled, x = Compiled(lambda state, x: {"w": state["w"] + x}, donated=True), np.arange(3.0)
+    state = {"w": np.zeros(3)}
+    for _ in range(5):
+        state = compiled(state, x)
+    state["w"] = np.full(3, 100.0)
+    np.testing.assert_array_equal(compiled(state, x)["w"], 100.0 + x)
+    both = Compiled(lambda carry, x: ({"w": carry[0]["w"] + x}, carry[1] + 1.0), donated=True)
+    carry = ({"w": np.zeros(3)}, np.zeros(()))
+    for _ in range(5):
+        carry = both(carry, x)
+    whole = np.arange(3)
+    carry[0]["w"] = whole
+    found = both((carry[0], np.zeros(())), x)
+    np.testing.assert_array_equal(found[0]["w"], whole + x)
+    again = both((found[0], np.ones(())), x)  # the first part is known, the second is not
+    np.testing.assert_array_equal(again[0]["w"], whole + x + x)
+    assert again[1] == 2.0
+
+
+class Pair(NamedTuple):
+    a: np.ndarray
+    b: np.ndarray
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda state, x: (state + x,),
+        lambda state, x: state + x,
+        lambda state, x: (state + x, {"sum": np.sum(x, keepdims=True), "more": [x * 2.0, ()]}),
+        lambda state, x: (state + x, Pair(x + 1.0, x + 2.0)),
+    ],
+    ids="wrapped bare dict named".split(),
+)
+def test_results_keep_their_structure(at_once, function):
+    compiled, x = Compiled(function, donated=True), np.arange(3.0)
+    state = plain = np.zeros(3)
+    for _ in range(5):
+        found, wanted = compiled(state, x), function(plain, x)
+        np.testing.assert_equal(found, wanted)
+        assert str(found) == str(wanted)
+        state, plain = (result[0] if isinstance(result, tuple) else result for result in (found, wanted))
+
+
+@pytest.mark.parametrize("given", [tuple, lambda pair: Pair(*pair)], ids=["tuple", "named"])
+@pytest.mark.parametrize("made", [tuple, lambda pair: Pair(*pair)], ids=["tuple", "named"])
+def test_donated_tuples_of_either_kind(at_once, given, made):
+    compiled = Compiled(lambda state, x: made((state[0] + x, state[1] * 2.0)), donated=True)
+    state, x = (np.zeros(3), np.ones(3)), np.arange(3.0)
+    for k in range(6):
+        found = compiled(given(state), x)
+        np.testing.assert_array_equal(found[0], (k + 1) * x)
+        np.testing.assert_array_equal(found[1], 2.0 ** (k + 1))
+        state = tuple(found)
+
+
+def test_a_donated_array_in_another_order_is_summed_as_it_lies(at_once):
+    compiled = Compiled(lambda state, x: (state * 1.0, np.sum(state) + x), donated=True)
+    state = np.asfortranarray(draw(33, 70))
+    for _ in range(5):
+        assert compiled(state, np.zeros(()))[1] == np.sum(state)
+
+
+# Types
+
+
+@pytest.mark.parametrize("fuse", [-1e12, 1e12], ids=["kernels", "calls"])
+def test_what_only_numpy_can_read_is_left_to_it(monkeypatch, fuse):
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(fusing, "MIN_GAIN", fuse)
+    table = np.linspace(1, 2, 60).reshape(12, 5)
+    foreign, own = table.astype(">f4"), table.astype("f4")
+    text, bits = np.array([1, 2, "x", None], dtype=object), np.array([0, 1, 2, 255], dtype="u1").view(bool)
+    numbers = np.arange(4.0)
+    seconds, milli = np.arange(4).astype("m8[s]"), np.arange(4).astype("m8[ms]")
+    for function, *given in (
+        (lambda a, b: (a + b) * b + 1.0, foreign, own),
+        (lambda a, b: (b + a[:1]) * a[:, :1] - b, foreign, own),
+        (lambda a, b: a == b, text, text.copy()),
+        (lambda a, b: a + b, seconds, milli),
+        (lambda a, b: (a * b + np.astype(a, np.float64), a ^ (b > 1.0), np.where(a, b, -b) * 2.0), bits, numbers),
+        (lambda a, b: np.matmul(a, b), np.zeros((1, 1)), -np.ones((1, 1))),
+        (lambda a, b: np.where(a, b, -1) ^ 1, bits, np.arange(4, dtype="u4")),
+    ):
+        compiled = Compiled(function)
+        for _ in range(5):
+            np.testing.assert_equal(compiled(*given), function(*given))
+        assert str(compiled(*given)) == str(function(*given))
+    power = Compiled(lambda a, b: a**b)
+    for _ in range(4):
+        power(np.array([2, 3]), np.array([1, 2]))
+    with pytest.raises(ValueError, match="negative integer powers"):
+        power(np.array([2, 3]), np.array([-1, 2]))
+
+
+def test_what_was_recorded_is_not_kept(at_once, monkeypatch):
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(native, "_routines", {})
+    recorded = []
+    original = plan_module.record
+
+    def record(*arguments):
+        nodes, result = original(*arguments)
+        recorded.extend(weakref.ref(node.value) for node in nodes if node.kind == "ufunc")
+        return nodes, result
+
+    monkeypatch.setattr(plan_module, "record", record)
+    compiled, x = Compiled(lambda x: np.maximum(np.tanh(x) * 2.0 + 1.0, 0.25) - 0.125), draw(30, 20)
+    for _ in range(4):
+        compiled(x)
+    assert "kernel(" in plan_of(compiled).source
+    gc.collect()
+    assert recorded
+    assert not [value for value in recorded if value() is not None]
 
 
 # Single calls

@@ -79,7 +79,7 @@ class Compiled:
             plan = plans[key] = self._with_kernels(plan, arguments)
         if plan is not None or key in self.plain:
             if self.donated and plan is not None:
-                self._local.kept = (plan.kept, first)
+                self._local.last = (plan, first)
             return plan
         if key not in plans:
             while len(plans) >= MAX_PLANS:
@@ -108,14 +108,14 @@ class Compiled:
             return plan
 
     def _first_signature(self, arguments: tuple[Any, ...]) -> Any:
-        """Return the donated argument's signature; what a plan has just given back is known by its identity."""
-        first, (known, key) = arguments[0], self._local.__dict__.get("kept", (None, None))
-        if known is first:
-            return key
-        if type(known) is tuple and type(first) is tuple and len(known) == len(first):
-            parts = zip(first, known, key[1:], strict=True)
-            return tuple, *[old if part is last else signature(part, []) for part, last, old in parts]
-        return signature(first, [])
+        """Return the donated argument's signature; parts that a plan has just given back are known by their arrays."""
+        first, (plan, keys) = arguments[0], self._local.__dict__.get("last", (None, ()))
+        split = type(first) is tuple
+        parts = first if split else (first,)
+        if plan is None or keys[0] is not split or not len(parts) == len(keys) - 1 == len(plan.parts(first)):
+            return split, *[signature(part, []) for part in parts]
+        known = zip(parts, plan.known(first), keys[1:], strict=True)
+        return split, *[key if same else signature(part, []) for part, same, key in known]
 
 
 def loop(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,7 +134,7 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
                 i += 1
                 continue
             plan.load(carry)
-            carry = plan.kept
+            carry = plan.hand_out(())
             rows = order[i : i + PIECE] if plan.waiting else order[i:]
             plan.step_on(flat[:-1], rows)
             i += len(rows)

@@ -39,13 +39,15 @@ def call(source: Place | None, into: Place | None) -> Call | None:
 def _copying(given: Any, wanted: Any) -> Share:
     whole, a, b = pointer("int64"), pointer(given.__name__.strip("_")), pointer(wanted.__name__.strip("_"))
 
+    truth = given is np.bool_
+
     def copy(address: Any, me: Any, members: Any) -> Any:
         words = whole(address)
         source, into = words[FROM], words[INTO]
         for i in range(words[ROWS]):
             for j in range(words[LENGTH]):
                 value = a(source + i * words[ROW_FROM] + j * words[STEP_FROM])[0]
-                b(into + i * words[ROW_INTO] + j * words[STEP_INTO])[0] = wanted(value)
+                b(into + i * words[ROW_INTO] + j * words[STEP_INTO])[0] = wanted(value != 0 if truth else value)
         return 0
 
     return copy

@@ -179,7 +179,7 @@ def fits(node: Node, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> b
     """Say whether a node can be computed in a pass over tables of this shape."""
     if shape[1:] and shape[-1] == 1:
         return False  # tables of one column, whose values a row are tables themselves
-    if any(part.dtype.name not in TYPES for part in _parts(node)):
+    if any(part.dtype.name not in TYPES or not part.dtype.isnative for part in _parts(node)):
         return False
     if is_row_reduction(node, shape) or is_column_sum(node, shape):
         return node.args[0].value.dtype.name in FLOATS and _reachable(node.args[0], shape, fixed)

@@ -27,7 +27,7 @@ def suits(node: Node) -> bool:
     data, order = (part.value for part in operands(node))
     if data.ndim < 1 or order.ndim != 1 or order.dtype != np.int64 or not len(data) or not len(order):
         return False
-    plain = data.dtype.kind in "fiu" and data.dtype.isnative and data[0].nbytes % 4 == 0
+    plain = data.dtype.kind in "fiu" and data.dtype.isnative and data.dtype.itemsize in (4, 8)
     return bool(plain and data.flags.c_contiguous and order.flags.c_contiguous)
 
 

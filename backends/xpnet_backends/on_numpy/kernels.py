@@ -210,10 +210,12 @@ class Source:
     def _new_operand(self, arg: Any, found: str) -> str:
         name = f"a{len(self.reads)}"
         self.reads.append((arg, found))
+        truth = " != 0" if (arg.value if isinstance(arg, Node) else arg).dtype == bool else ""
         if found == "number":
-            self._head.append(f"{name}_ = {name}[0]")
+            self._head.append(f"{name}_ = {name}[0]{truth}")
             return f"{name}_"
-        return {"table": f"{name}[j]", "row value": f"{name}[i]", "column value": f"{name}[j]"}[found]
+        element = f"{name}[i]" if found == "row value" else f"{name}[j]"
+        return f"({element}{truth})" if truth else element
 
     def _new_result(self, node: Node, found: str) -> str:
         name = f"r{len(self.writes)}"
@@ -261,7 +263,8 @@ def call(source: Source, places: list[tuple[str, Place]], shared: bool) -> Call:
     """
     kinds = tuple((role, place.form.dtype.name) for role, place in places)
     words = [source.rows, source.columns, *(place for _, place in places)]
-    return team.call(("kernel", source.text, kinds), lambda: _share(source.text, kinds), words, shared)
+    text = source.text  # and not the source, which knows all that was recorded
+    return team.call(("kernel", text, kinds), lambda: _share(text, kinds), words, shared)
 
 
 def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Share:

@@ -52,7 +52,10 @@ class Lines:
         return bool(self._body) and all(calls for _, calls in self._body)
 
     def source(self, results: str) -> str:
-        """Return the source, and that of ``run_times``, which takes times and step too, where all is one program."""
+        """Return the function's source.
+
+        Where all is one program, so is ``run_times``, which takes times and step, too, and returns what perform does.
+        """
         objects = array("q", [0] * len(self.parameters))
         body, used = self._assembled(objects)
         told = [f"objects[{i}] = id({self.parameters[i]})" for i in sorted(used)]
@@ -62,8 +65,9 @@ class Lines:
         lines = [*self._binding(after), *told, *body, f"return ({results})"]
         source = _function("run", self.parameters, lines)
         if self.repeatable and not results:
-            again = [line.replace(", 1, 0)", ", times, step)") for line in body]
-            source += _function("run_times", [*self.parameters, "times", "step"], [*told, *again])
+            call = body[0].removeprefix("if ").partition(", 1, 0)")[0]
+            again = [*told, f"return {call}, times, step)"]
+            source += _function("run_times", [*self.parameters, "times", "step"], again)
         return source
 
     def _assembled(self, objects: array[int]) -> tuple[list[str], set[int]]:
@@ -80,7 +84,7 @@ class Lines:
             program = Program(calls, objects)
             call = f"{self.names.constant(native.run())}({program.address}, 1, 0)"
             wrong = "; ".join(call.otherwise for call in calls if call.otherwise)
-            lines.append(f"if {call}: {wrong}" if wrong else call)
+            lines.append(f"if {call}: {wrong}; raise IndexError('an index is out of bounds')" if wrong else call)
             self.names.constant(program)  # which is to live as long as the function
             lines.extend(f"# {text}" for text, _ in run)
             run.clear()

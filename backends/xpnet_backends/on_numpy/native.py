@@ -61,7 +61,7 @@ class Routine:
     """A C function that is compiled when it is first needed."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
+        self._make: Callable[[], Any] | None = make
         self._function: Any = None
 
     @property
@@ -72,8 +72,8 @@ class Routine:
     @property
     def address(self) -> int:
         """Where it lies, compiled now if it is not yet."""
-        if self._function is None:
-            self._function = self._make()
+        if self._make is not None:
+            self._function, self._make = self._make(), None
         return int(self._function.address)
 
 
@@ -159,7 +159,7 @@ def _compiled(function: Share) -> Any:
 
 @cache
 def run() -> Callable[[int, int, int], int]:
-    """Return ``run(program, times, step)``: what it returns is not 0 as soon as one of the calls does not return 0.
+    """Return ``perform(program, times, step)``: it returns 0, or in which time, from 1 on, a call did not return 0.
 
     Each time after the first the last argument's data begin *step* bytes further on.
     """
@@ -181,7 +181,7 @@ def run() -> Callable[[int, int, int], int]:
             for k in range(count):
                 failed = call(words[calls + 2 * k], (words[calls + 2 * k + 1], 0, 1))
                 if failed:
-                    return failed
+                    return time + 1
         return 0
 
     found: Callable[[int, int, int], int] = numba.njit(whole(whole, whole, whole), nogil=True)(perform)

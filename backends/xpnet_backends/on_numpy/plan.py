@@ -55,6 +55,8 @@ class Plan:
         nodes, result = record(function, arguments)
         inputs = [node for node in nodes if node.kind == "input"]
         owned = inputs[: len(leaves(arguments[0]))] if donated else []
+        if not all(node.value.flags.c_contiguous for node in owned):
+            raise NotTraceable("a donated array lies in another order than row by row, as its memory here does")
         self.home = home if home is not None else [new_array(node.value) for node in owned]
         kept, rest = _split(result, arguments[0]) if donated else ((), result)
         given = (nodes, owned, self.home, leaves(kept), leaves(rest))
@@ -70,23 +72,30 @@ class Plan:
         scope = writer.names.values
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
-        self.run_times: Callable[..., None] | None = scope.get("run_times")
+        self.run_times: Callable[..., int] | None = scope.get("run_times")
         homes = iter(self.home)
         self.kept = map_leaves(lambda item: next(homes), kept) if donated else None
         # Parts of what was given back may come again in another tuple.
-        parts = self.kept if type(self.kept) is tuple else (self.kept,)
-        self._parts = [(part, leaves(part)) for part in parts]
+        self._split = donated and type(self.kept) is tuple and type(arguments[0]) is tuple
+        self._parts = [(_checking(part), leaves(part)) for part in self.parts(self.kept)]
         self.finish: Callable[[tuple[Any, ...]], Any] = _finishing(rest, self.kept)
+        self.hand_out = _finishing(None, self.kept)
+
+    def parts(self, first: Any) -> tuple[Any, ...]:
+        """Return the parts of a donated argument that may each be known."""
+        return first if self._split else (first,)
+
+    def known(self, first: Any) -> list[bool]:
+        """Say which parts of a donated argument are what was given back last, with the same arrays in them."""
+        parts = self.parts(first)
+        return [same(part) for part, (same, _) in zip(parts, self._parts, strict=True)]
 
     def load(self, first: Any) -> None:
         """Bring the donated argument into the plan's memory, if it is not there."""
-        if first is self.kept:
-            return
-        given = first if type(self.kept) is tuple else (first,)
         moved = [
             (home, array)
-            for part, (kept, homes) in zip(given, self._parts, strict=True)
-            if part is not kept
+            for part, known, (_, homes) in zip(self.parts(first), self.known(first), self._parts, strict=True)
+            if not known
             for home, array in zip(homes, leaves(part), strict=True)
             if home is not array
         ]
@@ -103,13 +112,15 @@ class Plan:
         """Run once a row, with *fixed* and the row as arguments; where that is compiled code, many times a call."""
         begin = perf_counter()
         if self.run_times is None:
-            for row in rows:
-                self.run(*fixed, row)
+            for i in range(len(rows)):
+                self.run(*fixed, rows[i, ...])
             self.spent += perf_counter() - begin
             return
         while len(rows):
             piece = rows[: self._pace]
-            self.run_times(*fixed, piece, len(piece), piece.strides[0])
+            failed = self.run_times(*fixed, piece, len(piece), piece.strides[0])
+            if failed:
+                self.run(*fixed, piece[failed - 1, ...])  # which raises
             rows = rows[len(piece) :]
             end = perf_counter()
             if end - begin < SHORT and len(piece) == self._pace:
@@ -129,9 +140,10 @@ def leaves(tree: Any) -> list[Any]:
 def _finishing(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
     """Return what gives a function's outputs the structure of its result, written out as it is called each time.
 
-    The structure alone is taken from *rest*: the recorded arrays would hold every value of the recording in memory.
+    The arrays of *kept* come in new containers, as the caller may change those. Of *rest* the structure alone is
+    taken: the recorded arrays would hold every value of the recording in memory.
     """
-    values: dict[str, Any] = {"kept": kept}
+    values: dict[str, Any] = {}
     outputs = iter(range(len(leaves(rest))))
 
     def constant(value: Any) -> str:
@@ -139,32 +151,62 @@ def _finishing(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
         values[name] = value
         return name
 
-    def written(tree: Any) -> str:
+    def written(tree: Any, leaf: Callable[[Any], str]) -> str:
         if isinstance(tree, np.ndarray | np.generic | Traced):
-            return f"outputs[{next(outputs)}]"
+            return leaf(tree)
         if isinstance(tree, dict):
-            return "{" + ", ".join([f"{constant(name)}: {written(item)}" for name, item in tree.items()]) + "}"
+            return "{" + ", ".join([f"{constant(name)}: {written(item, leaf)}" for name, item in tree.items()]) + "}"
         if isinstance(tree, tuple | list):
-            items = "".join([f"{written(item)}, " for item in tree])
+            items = "".join([f"{written(item, leaf)}, " for item in tree])
             if type(tree) in (tuple, list):
                 return f"({items})" if type(tree) is tuple else f"[{items}]"
             return f"{constant(type(tree))}({items if hasattr(tree, '_fields') else f'({items})'})"
         return constant(tree)
 
+    def output(leaf: Any) -> str:
+        return f"outputs[{next(outputs)}]"
+
     if kept is None:
-        result = written(rest)
+        result = written(rest, output)
     else:
-        result = "".join(["kept, ", *(f"{written(item)}, " for item in rest)]) if rest else "kept"
+        first = written(kept, constant)
+        result = (
+            first if rest is None else "".join([f"({first}, ", *(f"{written(item, output)}, " for item in rest), ")"])
+        )
     exec(f"def finish(outputs):\n    return {result}\n", values)
     finish: Callable[[tuple[Any, ...]], Any] = values["finish"]
     return finish
 
 
+def _checking(kept: Any) -> Callable[[Any], bool]:
+    """Return ``same(tree)``, written out, which says whether a tree has this structure and these very arrays."""
+    values: dict[str, Any] = {}
+
+    def constant(value: Any) -> str:
+        name = f"k{len(values)}"
+        values[name] = value
+        return name
+
+    def written(tree: Any, name: str) -> list[str]:
+        if not isinstance(tree, tuple | list | dict):
+            return [f"{name} is {constant(tree)}"]
+        tests = [f"type({name}) is {constant(type(tree))}", f"len({name}) == {len(tree)}"]
+        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            at = constant(key)
+            tests += [f"{at} in {name}"] if isinstance(tree, dict) else []
+            tests += written(item, f"{name}[{at}]")
+        return tests
+
+    exec(f"def same(tree):\n    return {' and '.join(written(kept, 'tree'))}\n", values)
+    same: Callable[[Any], bool] = values["same"]
+    return same
+
+
 def _split(result: Any, first: Any) -> tuple[Any, Any]:
-    """Return the successor of the donated argument, and the other results."""
+    """Return the successor of the donated argument, and the other results; None where it is not in a tuple."""
     if _same_structure(result, first):
-        return result, ()
-    if isinstance(result, tuple) and result and _same_structure(result[0], first):
+        return result, None
+    if type(result) is tuple and result and _same_structure(result[0], first):
         return result[0], result[1:]
     raise NotTraceable("a donated argument has no successor among the results")
 

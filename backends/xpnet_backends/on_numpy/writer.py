@@ -112,7 +112,7 @@ class Writer:
         if not self.fuses:
             return None
         if array is not None:
-            return Place.of(array)
+            return Place.of(array) if array.flags.aligned else None
         base = root(arg) if isinstance(arg, Node) else None
         if base is None or id(base) not in self.arguments or not base.value.flags.aligned:
             return None
@@ -162,7 +162,8 @@ class Writer:
         function = node.function
         # Of a matrix in strides, the two functions add the terms in different orders.
         if function is np.matmul and all(part.value.ndim == 2 and part.value.flags.forc for part in operands(node)):
-            function = np.dot
+            # And of two numbers, -0.0 is the one's product and 0.0 the other's.
+            function = np.matmul if all(part.value.size == 1 for part in operands(node)) else np.dot
         dtypes = {operand.value.dtype for operand in operands(node)}
         names = [self.names.operand(arg, dtypes) for arg in node.args]
         if id(node) in self.fresh:
@@ -294,7 +295,9 @@ class Writer:
         self.lines.add(f"copyto({into}, {source}, 'unsafe')", loops.copy(given, self._place(node, into)))
 
     def _write_where(self, node: Node) -> None:
-        condition, chosen, other = (self.names.operand(arg, {node.value.dtype}) for arg in node.args)
+        kind = node.value.dtype
+        values = [arg if isinstance(arg, Node) else np.asarray(arg).astype(kind) for arg in node.args[1:]]
+        condition, chosen, other = (self.names.operand(arg, {kind}) for arg in (node.args[0], *values))
         into = self._destination(node)
         self.lines.add(f"copyto({into}, {other})")
         self.lines.add(f"copyto({into}, {chosen}, where={condition})")

@@ -204,8 +204,9 @@ def pointer(kind: str) -> Any:
     from numba.core import types
     from numba.extending import intrinsic
 
-    known = {"void": types.voidptr, "bool": types.CPointer(types.uint8)}  # type: ignore[attr-defined]
-    numbers = known[kind] if kind in known else types.CPointer(getattr(types, kind))  # type: ignore[attr-defined]
+    of: Any = types.CPointer  # type: ignore[attr-defined, unused-ignore]
+    known = {"void": types.voidptr, "bool": of(types.uint8)}
+    numbers: Any = known[kind] if kind in known else of(getattr(types, kind))
 
     @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
     def pointer(context: Any, address: Any) -> Any:

@@ -16,7 +16,8 @@ import numpy as np
 
 from xpnet_backends.on_numpy.lines import KernelsMissing
 from xpnet_backends.on_numpy.memory import new_array
-from xpnet_backends.on_numpy.tracing import Host, NotTraceable, Traced, map_leaves, record
+from xpnet_backends.on_numpy.structures import building, leaves, same_as
+from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import Writer
 
 __all__ = ["Plan"]
@@ -77,9 +78,9 @@ class Plan:
         self.kept = map_leaves(lambda item: next(homes), kept) if donated else None
         # Parts of what was given back may come again in another tuple.
         self._split = donated and type(self.kept) is tuple and type(arguments[0]) is tuple
-        self._parts = [(_checking(part), leaves(part)) for part in self.parts(self.kept)]
-        self.finish: Callable[[tuple[Any, ...]], Any] = _finishing(rest, self.kept)
-        self.hand_out = _finishing(None, self.kept)
+        self._parts = [(same_as(part), leaves(part)) for part in self.parts(self.kept)]
+        self.finish: Callable[[tuple[Any, ...]], Any] = building(rest, self.kept)
+        self.hand_out = building(None, self.kept)
 
     def parts(self, first: Any) -> tuple[Any, ...]:
         """Return the parts of a donated argument that may each be known."""
@@ -128,78 +129,6 @@ class Plan:
             elif end - begin > 2 * SHORT:
                 self._pace = max(1, self._pace // 2)
             begin = end
-
-
-def leaves(tree: Any) -> list[Any]:
-    """Return the arrays in nested tuples, lists and mappings, in order."""
-    found: list[Any] = []
-    map_leaves(found.append, tree)
-    return found
-
-
-def _finishing(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
-    """Return what gives a function's outputs the structure of its result, written out as it is called each time.
-
-    The arrays of *kept* come in new containers, as the caller may change those. Of *rest* the structure alone is
-    taken: the recorded arrays would hold every value of the recording in memory.
-    """
-    values: dict[str, Any] = {}
-    outputs = iter(range(len(leaves(rest))))
-
-    def constant(value: Any) -> str:
-        name = f"k{len(values)}"
-        values[name] = value
-        return name
-
-    def written(tree: Any, leaf: Callable[[Any], str]) -> str:
-        if isinstance(tree, np.ndarray | np.generic | Traced):
-            return leaf(tree)
-        if isinstance(tree, dict):
-            return "{" + ", ".join([f"{constant(name)}: {written(item, leaf)}" for name, item in tree.items()]) + "}"
-        if isinstance(tree, tuple | list):
-            items = "".join([f"{written(item, leaf)}, " for item in tree])
-            if type(tree) in (tuple, list):
-                return f"({items})" if type(tree) is tuple else f"[{items}]"
-            return f"{constant(type(tree))}({items if hasattr(tree, '_fields') else f'({items})'})"
-        return constant(tree)
-
-    def output(leaf: Any) -> str:
-        return f"outputs[{next(outputs)}]"
-
-    if kept is None:
-        result = written(rest, output)
-    else:
-        first = written(kept, constant)
-        result = (
-            first if rest is None else "".join([f"({first}, ", *(f"{written(item, output)}, " for item in rest), ")"])
-        )
-    exec(f"def finish(outputs):\n    return {result}\n", values)
-    finish: Callable[[tuple[Any, ...]], Any] = values["finish"]
-    return finish
-
-
-def _checking(kept: Any) -> Callable[[Any], bool]:
-    """Return ``same(tree)``, written out, which says whether a tree has this structure and these very arrays."""
-    values: dict[str, Any] = {}
-
-    def constant(value: Any) -> str:
-        name = f"k{len(values)}"
-        values[name] = value
-        return name
-
-    def written(tree: Any, name: str) -> list[str]:
-        if not isinstance(tree, tuple | list | dict):
-            return [f"{name} is {constant(tree)}"]
-        tests = [f"type({name}) is {constant(type(tree))}", f"len({name}) == {len(tree)}"]
-        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            at = constant(key)
-            tests += [f"{at} in {name}"] if isinstance(tree, dict) else []
-            tests += written(item, f"{name}[{at}]")
-        return tests
-
-    exec(f"def same(tree):\n    return {' and '.join(written(kept, 'tree'))}\n", values)
-    same: Callable[[Any], bool] = values["same"]
-    return same
 
 
 def _split(result: Any, first: Any) -> tuple[Any, Any]:

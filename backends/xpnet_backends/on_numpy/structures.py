@@ -1,0 +1,89 @@
+"""Functions about one structure of arrays, written out as Python: they are called at every run of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy.tracing import Traced, map_leaves
+
+__all__ = ["building", "leaves", "same_as"]
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return the arrays in nested tuples, lists and mappings, in order."""
+    found: list[Any] = []
+    map_leaves(found.append, tree)
+    return found
+
+
+class _Written:
+    """A function of one argument that is one expression, and the values that it names."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def constant(self, value: Any) -> str:
+        """Return the name of a value."""
+        name = f"k{len(self.values)}"
+        self.values[name] = value
+        return name
+
+    def function(self, parameter: str, expression: str) -> Callable[[Any], Any]:
+        """Return the function."""
+        exec(f"def function({parameter}):\n    return {expression}\n", self.values)
+        function: Callable[[Any], Any] = self.values["function"]
+        return function
+
+
+def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
+    """Return what gives a plan's outputs the structure of its function's result.
+
+    The arrays of *kept* come first, in new containers, as the caller may change those; with *rest* None they are the
+    result. Of *rest* the structure alone is taken: recorded arrays would hold every value of the recording in memory.
+    """
+    scope, outputs = _Written(), iter(range(len(leaves(rest))))
+
+    def written(tree: Any, leaf: Callable[[Any], str]) -> str:
+        if isinstance(tree, np.ndarray | np.generic | Traced):
+            return leaf(tree)
+        if isinstance(tree, dict):
+            items = [f"{scope.constant(name)}: {written(item, leaf)}" for name, item in tree.items()]
+            return f"{{{', '.join(items)}}}"
+        if not isinstance(tree, tuple | list):
+            return scope.constant(tree)
+        items = [f"{written(item, leaf)}, " for item in tree]
+        if type(tree) is list:
+            return f"[{''.join(items)}]"
+        if type(tree) is tuple:
+            return f"({''.join(items)})"
+        made = "".join(items) if hasattr(tree, "_fields") else f"({''.join(items)})"
+        return f"{scope.constant(type(tree))}({made})"
+
+    def output(leaf: Any) -> str:
+        return f"outputs[{next(outputs)}]"
+
+    if kept is None:
+        return scope.function("outputs", written(rest, output))
+    first = written(kept, scope.constant)
+    others = None if rest is None else "".join([f"{written(item, output)}, " for item in rest])
+    return scope.function("outputs", first if others is None else f"({first}, {others})")
+
+
+def same_as(kept: Any) -> Callable[[Any], bool]:
+    """Return what says whether a tree has this structure, and these very arrays in it."""
+    scope = _Written()
+
+    def tests(tree: Any, name: str) -> list[str]:
+        if not isinstance(tree, tuple | list | dict):
+            return [f"{name} is {scope.constant(tree)}"]
+        found = [f"type({name}) is {scope.constant(type(tree))}", f"len({name}) == {len(tree)}"]
+        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            at = scope.constant(key)
+            found += [f"{at} in {name}"] if isinstance(tree, dict) else []
+            found += tests(item, f"{name}[{at}]")
+        return found
+
+    return scope.function("tree", " and ".join(tests(kept, "tree")))

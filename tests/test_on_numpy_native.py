@@ -394,7 +394,7 @@ def test_ufuncs_of_two_arrays(name, dtype):
     assert called >= 30
 
 
-@pytest.mark.parametrize("name", "exp log expm1 tanh sqrt negative absolute sin log1p isfinite floor".split())
+@pytest.mark.parametrize("name", "exp log expm1 tanh sqrt negative absolute sin log1p isfinite floor arccos".split())
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_ufuncs_of_one_array(name, dtype):

@@ -82,7 +82,7 @@ def _agrees(function: np.ufunc, kinds: str, loop: tuple[int, int]) -> bool:
     table = np.asarray(words, dtype=np.int64)
     place = table.ctypes.data
     call(place, place + 8 * len(every), place + 8 * len(every) + 8, loop[1])
-    return bool(np.array_equal(found, function(*given)))
+    return bool(np.array_equal(found, function(*given), equal_nan=True))
 
 
 def calls(function: Any, given: Sequence[Place | None], into: Place | None) -> list[Call | None]:

@@ -1,6 +1,5 @@
 """Operations of a plan as calls of C functions: the numbers of NumPy's own calls, bit for bit."""
 
-import array
 import functools
 import gc
 import weakref
@@ -10,11 +9,9 @@ import numpy as np
 import pytest
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from test_on_numpy_kernels import draw, run_random_program
-from xpnet_backends.on_numpy import blas, compiling, copying, fusing, gathering, loops, native, openblas
+from xpnet_backends.on_numpy import compiling, fusing, native, openblas
 from xpnet_backends.on_numpy import plan as plan_module
 from xpnet_backends.on_numpy.compiling import Compiled
-from xpnet_backends.on_numpy.native import Place, Program
-from xpnet_backends.on_numpy.strides import axes
 
 import xpnet
 
@@ -28,12 +25,6 @@ def at_once(monkeypatch):
     """Have plans of calls at once, none of them a kernel."""
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", 1e12)
-
-
-def perform(*calls):
-    """Run calls whose places are all known; return what the first that fails returns."""
-    program = Program(calls, array.array("q", [0]))
-    return native.run()(program.address, 1, 0)
 
 
 def same_bits(found, wanted):
@@ -215,14 +206,14 @@ def test_a_long_step_gives_python_a_turn_after_each(at_once, monkeypatch):
     assert calls == [1] * 6
     calls.clear()
     monkeypatch.setattr(plan_module, "SHORT", 2.0)
-    run(plan.kept, data, rows_of(1, 20, 7, 50))
+    run(plan.hand_out(()), data, rows_of(1, 20, 7, 50))
     assert calls == [1, 2, 4, 8, 5]
     calls.clear()
-    run(plan.kept, data, rows_of(1, 20, 7, 50))
+    run(plan.hand_out(()), data, rows_of(1, 20, 7, 50))
     assert calls == [16, 4]  # the last is no whole piece, so it says nothing
     calls.clear()
     monkeypatch.setattr(plan_module, "SHORT", 0.1)
-    run(plan.kept, data, rows_of(1, 60, 7, 50))
+    run(plan.hand_out(()), data, rows_of(1, 60, 7, 50))
     assert calls == [32, 16, 8, 4]
 
 
@@ -368,199 +359,6 @@ def test_what_was_recorded_is_not_kept(at_once, monkeypatch):
     gc.collect()
     assert recorded
     assert not [value for value in recorded if value() is not None]
-
-
-# Single calls
-
-
-SHAPES = [(1,), (7,), (300,), (5, 4), (1, 6), (6, 1), (3, 4, 5), (0, 3)]
-
-
-@pytest.mark.parametrize("name", "add subtract multiply divide maximum minimum greater less_equal equal power".split())
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_ufuncs_of_two_arrays(name, dtype):
-    function, called = getattr(np, name), 0
-    for shape in SHAPES:
-        a = draw(*shape, dtype=dtype)
-        for b in (a[::-1].copy(), a[..., :1], a[:1], np.asarray(1.5, dtype=dtype), np.asfortranarray(a)):
-            wanted = function(a, b)
-            into = np.empty_like(wanted, order="C")
-            calls = loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into))
-            if None not in calls:
-                assert perform(*calls) == 0
-                same_bits(into, wanted)
-                called += 1
-    assert called >= 30
-
-
-@pytest.mark.parametrize("name", "exp log expm1 tanh sqrt negative absolute sin log1p isfinite floor arccos".split())
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_ufuncs_of_one_array(name, dtype):
-    function = getattr(np, name)
-    for shape in SHAPES:
-        for a in (draw(*shape, dtype=dtype), draw(*shape[::-1], dtype=dtype).T):
-            wanted = function(a)
-            into = np.empty(wanted.shape, dtype=wanted.dtype)
-            calls = loops.calls(function, [Place.of(a)], Place.of(into))
-            if None not in calls:
-                assert perform(*calls) == 0
-                same_bits(into, wanted)
-        assert None not in calls or a.ndim == 3
-
-
-@pytest.mark.parametrize("first", copying.KINDS)
-@pytest.mark.parametrize("second", copying.KINDS)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_ufuncs_of_two_types(first, second):
-    a, b = (draw(4, 5, dtype="float64") * 1e3).astype(first), draw(5, dtype="float64").astype(second)
-    called = 0
-    for function in (np.add, np.multiply, np.divide, np.equal, np.less, np.bitwise_and, np.maximum, np.copysign):
-        try:
-            wanted = function(a, b)
-        except TypeError:
-            continue
-        into = np.empty_like(wanted)
-        calls = loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into))
-        if None not in calls:
-            assert perform(*calls) == 0
-            same_bits(into, wanted)
-            called += 1
-    assert called >= 4
-
-
-def test_what_no_loop_is_for_is_left_to_numpy():
-    a, b, whole = draw(4, 4), draw(4, 4), np.arange(16).reshape(4, 4)
-    into = np.empty((4, 4), dtype="float32")
-
-    def call(function, *given, into=into):
-        calls = loops.calls(function, [Place.of(one) for one in given], Place.of(into))
-        return None if None in calls else calls
-
-    assert call(np.add, a, b) is not None
-    assert call(np.matmul, a, b) is None
-    assert call(np.add, a, whole) is None  # which gives float64
-    assert call(np.add, a, whole.astype("complex64")) is None
-    assert call(np.add, whole.astype(object), whole.astype(object), into=np.empty((4, 4), dtype=object)) is None
-    assert call(np.power, whole, -whole, into=np.empty((4, 4), dtype=whole.dtype)) is None
-    assert call(np.frompyfunc(lambda x, y: x, 2, 1), a, b) is None
-    assert call(np.add, a, whole.astype("M8[s]")) is None
-    assert call(np.frexp, a) is None
-    assert call(np.clip, a, a, b) is None
-    assert call(np.tensordot, a, b) is None
-    assert call(np.add, a.astype(">f4"), b) is None
-    assert call(np.add, a.T, b, into=a) is None  # what it reads it would write over
-    assert call(np.add, a, b, into=a) is not None
-    assert loops.calls(np.add, [None, Place.of(a)], Place.of(into)) == [None]
-    assert loops.calls(np.add, [Place.of(a), Place.of(b)], None) == [None]
-    assert call(np.add, a, a[:1], into=a) is None
-    assert call(np.add, a, a[:, :1], into=a) is None
-    three = draw(3, 4, 5)[:, ::3, ::2]
-    assert call(np.add, three, three, into=np.empty((3, 2, 3), "float32")) is None
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)])
-def test_sums(axis, dtype):
-    for shape in [(1, 1), (2, 3), (300, 7), (7, 300), (64, 64), (1, 9), (9, 1), (33, 1000), (20_000, 3), (0, 4)]:
-        a = draw(*shape, dtype=dtype)
-        for keepdims in (False, True):
-            wanted = np.asarray(np.add.reduce(a, axis=axis, keepdims=keepdims))
-            into = np.full(wanted.shape, np.nan, dtype=dtype)
-            assert perform(*loops.reduction(np.add, Place.of(a), Place.of(into), axis)) == 0
-            same_bits(into, wanted)
-    zeros, into = np.full((3, 5), -0.0, dtype=dtype), np.empty(())
-    into = np.empty(np.sum(zeros, axis=axis).shape, dtype=dtype)
-    perform(*loops.reduction(np.add, Place.of(zeros), Place.of(into), axis))
-    same_bits(into, np.asarray(np.sum(zeros, axis=axis)))
-
-
-@pytest.mark.parametrize("count", [1, 7, 8, 129, 8191, 8192, 8193, 100_000])
-def test_a_vectors_sum(count):
-    for dtype in ("float32", "float64"):
-        a, into = draw(count, dtype=dtype), np.empty((), dtype=dtype)
-        assert perform(*loops.reduction(np.add, Place.of(a), Place.of(into), None)) == 0
-        same_bits(into, np.asarray(np.sum(a)))
-
-
-def test_other_reductions_are_left_to_numpy():
-    a, into = draw(4, 5), np.empty(5, dtype="float32")
-    assert loops.reduction(np.maximum, Place.of(a), Place.of(into), 0) == [None]
-    assert loops.reduction(np.add, Place.of(np.asfortranarray(a)), Place.of(into), 0) == [None]
-    assert loops.reduction(np.add, Place.of(np.ones((4, 5), "int32")), Place.of(into), 0) == [None]
-    assert loops.reduction(np.add, None, Place.of(into), 0) == [None]
-    assert None in loops.reduction(np.add, Place.of(draw(3, 4, 5)), Place.of(np.empty((3, 5), "float32")), 1)
-
-
-@pytest.mark.parametrize("wanted", ["float32", "float64"])
-@pytest.mark.parametrize("given", copying.KINDS)
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-def test_copies(given, wanted):
-    for shape in SHAPES:
-        plain = (draw(*shape, dtype="float64") * 1e3).astype(given)
-        for a in (plain, np.asfortranarray(plain), plain[:1], plain[..., :1]):
-            for kind in {wanted, given}:
-                expected, into = np.empty(shape, dtype=kind), np.empty(shape, dtype=kind)
-                np.copyto(expected, a, "unsafe")
-                call = loops.copy(Place.of(a), Place.of(into))
-                if call is not None:
-                    assert perform(call) == 0
-                    same_bits(into, expected)
-                assert call is not None or plain.ndim == 3
-    assert loops.copy(Place.of(np.ones(3)), Place.of(np.ones(3, "int32"))) is None
-    assert loops.copy(Place.of(np.ones(3, "complex64")), Place.of(np.ones(3))) is None
-    assert loops.copy(None, Place.of(np.ones(3))) is None
-
-
-@needs_openblas
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_products(dtype):
-    called = 0
-    for rows, terms, columns in np.ndindex(6, 6, 6):
-        sizes = [(1, 2, 3, 10, 64, 301)[k] for k in (rows, terms, columns)]
-        a, b = draw(sizes[0], sizes[1], dtype=dtype), draw(sizes[1], sizes[2], dtype=dtype) + 1
-        for x, y in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b)), (a.T.copy().T, b.T.copy().T)):
-            into = np.empty((sizes[0], sizes[2]), dtype=dtype)
-            call = blas.call(Place.of(x), Place.of(y), Place.of(into))
-            if call is not None:
-                assert perform(call) == 0
-                same_bits(into, np.dot(x, y))
-                called += 1
-    assert called > 4 * 5 * 5 * 6
-    assert blas.call(Place.of(a), Place.of(b.astype("int64")), Place.of(into)) is None
-    assert blas.call(Place.of(a), None, Place.of(into)) is None
-
-
-@needs_openblas
-def test_a_library_that_is_not_what_it_seems_is_left_alone(monkeypatch):
-    assert blas._numpys.__wrapped__("f") is not None
-    exported = openblas.exported
-    monkeypatch.setattr(openblas, "exported", lambda library, name: exported(library, name.replace("gemv", "symv")))
-    assert blas._numpys.__wrapped__("f") is None
-    monkeypatch.setattr(openblas, "loaded", lambda: None)
-    assert blas._numpys.__wrapped__("f") is None
-
-
-def test_rows_are_gathered():
-    data = draw(30, 3)
-    for source, order in ((data, [4, 0, -1, -30, 29]), (data[:, 0].copy(), [2, 2]), (np.arange(9), [8, -9])):
-        places = np.asarray(order)
-        into = np.zeros(source[places].shape, dtype=source.dtype)
-        assert perform(gathering.call(Place.of(source), Place.of(places), Place.of(into), "")) == 0
-        same_bits(into, source[places])
-        for wrong in (len(source), -len(source) - 1, 2**40, -(2**62)):
-            places[1] = wrong
-            assert perform(gathering.call(Place.of(source), Place.of(places), Place.of(into), "")) != 0
-
-
-def test_axes_are_merged_where_memory_allows():
-    table = np.zeros((4, 5, 6))
-    assert axes((4, 5, 6), table) == ((1, [0]), (120, [8]))
-    assert axes((4, 5, 3), table[..., ::2]) == ((1, [0]), (60, [16]))
-    assert axes((4, 5, 4), table[..., :4]) == ((20, [48]), (4, [8]))
-    assert axes((4, 2, 4), table[:, ::3, :4]) is None
-    assert axes((), table[0, 0, 0]) == ((1, [0]), (1, [0]))
 
 
 def test_an_address_that_does_not_stand_where_it_should_is_noticed(monkeypatch):

@@ -64,16 +64,16 @@ def test_numpys_own_loops_are_shared_bit_for_bit(name, dtype, pool, monkeypatch)
     monkeypatch.setattr(team, "worth", lambda: 8000)
     monkeypatch.setattr(exponential, "agrees", functools.cache(lambda: False))  # which leaves exp to NumPy
     function = getattr(np, name)
-    compiled = Compiled(lambda x: function(x * 1.0))
+    compiled = Compiled(lambda x: function(x * 1.0)[1:])
     for count in (20_000, 20_001, 20_065):
         x = np.abs(np.random.default_rng(count).normal(size=count)).astype(dtype)
         x[:4] = 0.0, np.inf, np.nan, 1e-40
         with np.errstate(all="ignore"):
             for _ in range(4):
                 found = compiled(x)
-            np.testing.assert_array_equal(found.view("uint8"), function(x).view("uint8"))
+            np.testing.assert_array_equal(found.view("uint8"), function(x)[1:].view("uint8"))
     for plan in compiled._local.plans.values():
-        assert f"= {name}(" in plan.source.split(pool)[-1]
+        assert f"{pool}: {name}(" in plan.source
 
 
 @pytest.mark.parametrize("function", [np.add, np.frexp, np.matmul], ids=lambda function: function.__name__)

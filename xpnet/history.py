@@ -23,15 +23,18 @@ class History(dict[str, list[float]]):
         A result that is new gets NaN for the epochs before, a missing one NaN for this.
         """
         epochs = self.epochs if epochs is None else epochs
-        for name in [name for name in logs if name not in self]:
-            self[name] = [float("nan")] * epochs
+        self._begin(logs, epochs)
         for name, values in self.items():
             values[epochs:] = [float(logs.get(name, float("nan")))]
 
+    def _begin(self, logs: Mapping[str, float], epochs: int) -> None:
+        """Give results that are new NaN for the epochs before."""
+        for name in [name for name in logs if name not in self]:
+            self[name] = [float("nan")] * epochs
+
     def revise(self, logs: Mapping[str, float]) -> None:
         """Put these results in the last epoch's places."""
-        for name in [name for name in logs if name not in self]:
-            self[name] = [float("nan")] * self.epochs
+        self._begin(logs, self.epochs)
         for name, value in logs.items():
             self[name][-1] = float(value)
 

@@ -19,8 +19,8 @@ from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["call", "in_blocks", "mkl", "turned"]
 
-ROWS, COLUMNS = 101, 102
-"""CblasRowMajor and CblasColMajor in cblas.h."""
+COLUMNS = 102
+"""CblasColMajor in cblas.h."""
 
 
 def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
@@ -77,7 +77,7 @@ def _multiplying(kind: str, whole: str) -> Share:
     at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
     gemm = native.caller("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
-    order, one, zero = int32(ROWS), number(1), number(0)
+    order, one, zero = int32(products.ROWS), number(1), number(0)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
         w = at(address)
@@ -88,11 +88,11 @@ def _multiplying(kind: str, whole: str) -> Share:
     return multiply
 
 
-def _vector(found: Numpys, matrix: Place, vector: Place, into: Place, turned: bool) -> Call:
+def _vector(found: _Numpys, matrix: Place, vector: Place, into: Place, turned: bool) -> Call:
     """Return the call for a matrix, or its transpose, by a vector."""
     kind, (rows, columns) = matrix.form.dtype.char, matrix.form.shape
     by_rows = matrix.form.flags.c_contiguous
-    order, step = (ROWS, columns) if by_rows else (COLUMNS, rows)
+    order, step = (products.ROWS, columns) if by_rows else (COLUMNS, rows)
     form = products.TRANSPOSED if turned else products.PLAIN
     words = [found.gemv, order, form, rows, columns, matrix, step, vector, into]
     return Call(native.routine(("gemv", kind, found.whole), lambda: _multiplying_vector(kind, found.whole)), words)
@@ -113,7 +113,7 @@ def _multiplying_vector(kind: str, whole: str) -> Share:
     return multiply
 
 
-class Numpys:
+class _Numpys:
     """The addresses of NumPy's routines for a type, and the kind of their integers."""
 
     def __init__(self, kind: str) -> None:
@@ -126,16 +126,16 @@ class Numpys:
 
 
 @cache
-def _numpys(kind: str) -> Numpys | None:
+def _numpys(kind: str) -> _Numpys | None:
     """Return NumPy's routines; None where they are not as known."""
     try:
-        found = Numpys(kind)
+        found = _Numpys(kind)
     except AttributeError:
         return None
     return found if _agrees(found, kind) else None
 
 
-def _agrees(found: Numpys, kind: str) -> bool:
+def _agrees(found: _Numpys, kind: str) -> bool:
     """Try them on matrices in each order in memory, and on vectors."""
     stream = np.random.default_rng(0)
     number, size = {"f": ctypes.c_float, "d": ctypes.c_double}[kind], {"l": ctypes.c_int64, "i": ctypes.c_int32}
@@ -154,7 +154,7 @@ def _agrees(found: Numpys, kind: str) -> bool:
         if not np.array_equal(into, np.dot(a, b)):
             return False
     a, x = matrix("C", 17, 9), matrix("C", 9, 1)
-    gemv(ROWS, products.PLAIN, 17, 9, 1.0, a.ctypes.data, 9, x.ctypes.data, 1, 0.0, into.ctypes.data, 1)
+    gemv(products.ROWS, products.PLAIN, 17, 9, 1.0, a.ctypes.data, 9, x.ctypes.data, 1, 0.0, into.ctypes.data, 1)
     return np.array_equal(into.reshape(-1)[:17], np.dot(a, x)[:, 0])
 
 

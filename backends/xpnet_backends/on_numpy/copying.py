@@ -6,40 +6,37 @@ from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy.fusing import FLOATS, TYPES
 from xpnet_backends.on_numpy.native import Call, Place, Share, pointer, routine
 from xpnet_backends.on_numpy.strides import axes
 
 __all__ = ["call"]
 
-KINDS = ("bool", "int32", "int64", "uint32", "float32", "float64")
-"""What can be copied."""
-
-FLOATS = ("float32", "float64")
-"""What all of these can be turned into, which C and NumPy do alike, as they do where every number is kept."""
-
 LENGTH, STEP_FROM, STEP_INTO, ROWS, ROW_FROM, ROW_INTO, FROM, INTO = range(8)
 
 
 def call(source: Place | None, into: Place | None) -> Call | None:
-    """Return the call of ``into[...] = source``; None where it has more than two axes or other types."""
+    """Return the call of ``into[...] = source``; None where it has more than two axes or other types.
+
+    Into floating types, and where every number is kept, C and NumPy convert alike.
+    """
     if source is None or into is None:
         return None
     given, wanted = source.form.dtype, into.form.dtype
-    known = given.isnative and wanted.isnative and given.name in KINDS
-    if not known or not (wanted.name in FLOATS or (wanted.name in KINDS and np.can_cast(given, wanted))):
+    known = given.isnative and wanted.isnative and given.name in TYPES
+    if not known or not (wanted.name in FLOATS or (wanted.name in TYPES and np.can_cast(given, wanted))):
         return None
     found = axes(into.form.shape, np.broadcast_to(source.form, into.form.shape), into.form)
     if found is None:
         return None
     (rows, outer), (length, inner) = found
-    one = routine(("copy", given.name, wanted.name), lambda: _copying(given.type, wanted.type))
+    one = routine(("copy", given.name, wanted.name), lambda: _copying(given.name, wanted.name))
     return Call(one, [length, *inner, rows, *outer, source, into])
 
 
-def _copying(given: Any, wanted: Any) -> Share:
-    whole, a, b = pointer("int64"), pointer(given.__name__.strip("_")), pointer(wanted.__name__.strip("_"))
-
-    truth = given is np.bool_
+def _copying(given: str, wanted: str) -> Share:
+    whole, a, b = pointer("int64"), pointer(given), pointer(wanted)
+    number, truth = np.dtype(wanted).type, given == "bool"
 
     def copy(address: Any, me: Any, members: Any) -> Any:
         words = whole(address)
@@ -47,7 +44,7 @@ def _copying(given: Any, wanted: Any) -> Share:
         for i in range(words[ROWS]):
             for j in range(words[LENGTH]):
                 value = a(source + i * words[ROW_FROM] + j * words[STEP_FROM])[0]
-                b(into + i * words[ROW_INTO] + j * words[STEP_INTO])[0] = wanted(value != 0 if truth else value)
+                b(into + i * words[ROW_INTO] + j * words[STEP_INTO])[0] = number(value != 0 if truth else value)
         return 0
 
     return copy

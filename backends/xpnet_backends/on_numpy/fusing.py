@@ -20,7 +20,18 @@ import numpy as np
 from xpnet_backends.on_numpy.graph import operands, root
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["EXPRESSIONS", "SMALL", "Group", "groups", "is_argmax", "is_column_sum", "is_row_reduction", "role"]
+__all__ = [
+    "EXPRESSIONS",
+    "FLOATS",
+    "SMALL",
+    "TYPES",
+    "Group",
+    "groups",
+    "is_argmax",
+    "is_column_sum",
+    "is_row_reduction",
+    "role",
+]
 
 EXPRESSIONS = {
     np.add: "{} + {}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 
-from xpnet_backends.on_numpy import native
+from xpnet_backends.on_numpy import native, team
 from xpnet_backends.on_numpy.naming import Names
 from xpnet_backends.on_numpy.native import Call, Place, Program
 
@@ -86,7 +86,7 @@ class Lines:
             wrong = "; ".join(call.otherwise for call in calls if call.otherwise)
             lines.append(f"if {call}: {wrong}; raise IndexError('an index is out of bounds')" if wrong else call)
             self.names.constant(program)  # which is to live as long as the function
-            lines.extend(f"# {text}" for text, _ in run)
+            lines.extend(f"# {_by_whom(made)}{text}" for text, made in run)
             run.clear()
 
         for text, calls in self._body:
@@ -120,6 +120,11 @@ class Lines:
                 taken = [f"global {', '.join(names)}", test, *(f"    {line}" for line in again)]
             lines = [*taken, *lines]
         return lines
+
+
+def _by_whom(calls: list[Call]) -> str:
+    """Return what stands before a remark on calls that threads share."""
+    return f"{team.name()}: " if any(call.is_divided for call in calls) else ""
 
 
 def _is_argument(word: object) -> bool:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import copying, native, team
+from xpnet_backends.on_numpy.fusing import TYPES
 from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
 from xpnet_backends.on_numpy.strides import axes
 
-__all__ = ["NAMES", "calls", "copy", "is_shared", "reduction"]
+__all__ = ["NAMES", "calls", "copy", "reduction"]
 
 NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos", "tanh"})
 """Functions of one element that take NumPy long enough to be shared."""
@@ -26,7 +27,7 @@ NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos",
 ELEMENT = 0.5
 """ns that an element of those takes at least (exp of float32 on an AVX-512 processor)."""
 
-CALLED = frozenset(np.dtype(name).char for name in copying.KINDS)
+CALLED = frozenset(np.dtype(name).char for name in TYPES)
 """Types whose loops are called: those of objects need Python's lock."""
 
 LOOP, DATA, LENGTH, STEPS, ROWS, ROW_STEPS, PLACES, NOW = 0, 1, 2, 3, 6, 7, 10, 13
@@ -99,7 +100,7 @@ def calls(function: Any, given: Sequence[Place | None], into: Place | None) -> l
     loop = _loop(function, kinds) if kinds[-1:] == into.form.dtype.char else None
     if loop is None:
         return [None]
-    if is_shared(function, given, into):
+    if _is_shared(function, known, into):
         return [_shared(loop, known[0], into)]
     copies, same = [], []
     for place, kind in zip(known, kinds[:-1], strict=True):
@@ -181,9 +182,9 @@ def _looping() -> Share:
     return looping
 
 
-def is_shared(function: Any, given: Sequence[Place | None], into: Place | None) -> bool:
+def _is_shared(function: Any, given: Sequence[Place], into: Place) -> bool:
     """Say whether threads share a function of one array: a long one, in order, of a floating type."""
-    if len(given) != 1 or given[0] is None or into is None or getattr(function, "__name__", "") not in NAMES:
+    if len(given) != 1 or function.__name__ not in NAMES:
         return False
     source, result = given[0].form, into.form
     if source.dtype != result.dtype or source.dtype.char not in "fd" or source.shape != result.shape:

@@ -63,13 +63,6 @@ class Names:
         """Return the node's array if it exists now."""
         return self.array(self.of(node))
 
-    def known_by(self, array: Host) -> str | None:
-        """Return the name of an array, or of one that begins where it does."""
-        for name, value in self.values.items():
-            if isinstance(value, np.ndarray) and value.ctypes.data == array.ctypes.data:
-                return name
-        return None
-
     def array(self, name: str) -> Host | None:
         """Return the array of a name, if it exists now."""
         found = self.values.get(name)

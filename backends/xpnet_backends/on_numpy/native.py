@@ -89,6 +89,11 @@ class Call(NamedTuple):
         """All that has to be compiled."""
         return [self.routine, *(word for word in self.words if isinstance(word, Routine))]
 
+    @property
+    def is_divided(self) -> bool:
+        """Whether it hands another routine to several threads."""
+        return len(self.routines) > 1
+
 
 class Program:
     """Calls in memory, to be run by :func:`run`. *objects* will hold the identities of the plan's arguments."""
@@ -199,7 +204,7 @@ def _check_head() -> None:
 def pointer(kind: str) -> Any:
     """Return a function that takes an address for a pointer to numbers of a type, or to "void", inside compiled code.
 
-    Truth values are read as the bytes 0 and 1.
+    Truth values are read as bytes.
     """
     from numba.core import types
     from numba.extending import intrinsic

@@ -84,14 +84,14 @@ def divide() -> Any:
     """
     import numba
 
-    library, threads, scalar, place_ = _found(), _threads(), SCALAR.ctypes.data, native.pointer("void")
+    library, threads, scalar, at = _found(), _threads(), SCALAR.ctypes.data, native.pointer("void")
     count, place = ctypes.c_long, ctypes.c_void_p
     level1 = library.blas_level1_thread
     level1.argtypes = (ctypes.c_int, *[count] * 3, place, *(place, count) * 3, place, ctypes.c_int)
 
     def divide(part: Any, words: Any, members: Any) -> None:
         now = min(members, threads())  # a job for a thread that is not there would never be done
-        level1(SINGLE, now, now, 0, place_(scalar), place_(words), 0, place_(0), 1, place_(0), 0, place_(part), now)
+        level1(SINGLE, now, now, 0, at(scalar), at(words), 0, at(0), 1, at(0), 0, at(part), now)
 
     return numba.njit(divide)
 

@@ -75,12 +75,12 @@ class Plan:
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
         self.run_times: Callable[..., int] | None = scope.get("run_times")
         homes = iter(self.home)
-        self.kept = map_leaves(lambda item: next(homes), kept) if donated else None
+        given_back = map_leaves(lambda item: next(homes), kept) if donated else None
         # Parts of what was given back may come again in another tuple.
-        self._split = donated and type(self.kept) is tuple and type(arguments[0]) is tuple
-        self._parts = [(same_as(part), leaves(part)) for part in self.parts(self.kept)]
-        self.finish: Callable[[tuple[Any, ...]], Any] = building(rest, self.kept)
-        self.hand_out = building(None, self.kept)
+        self._split = donated and type(given_back) is tuple and type(arguments[0]) is tuple
+        self._parts = [(same_as(part), leaves(part)) for part in self.parts(given_back)]
+        self.finish: Callable[[tuple[Any, ...]], Any] = building(rest, given_back)
+        self.hand_out = building(None, given_back)
 
     def parts(self, first: Any) -> tuple[Any, ...]:
         """Return the parts of a donated argument that may each be known."""

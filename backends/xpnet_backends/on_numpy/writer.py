@@ -56,7 +56,6 @@ class Writer:
         self.slots: dict[int, Host] = {}
         self.names = Names()
         self.pool = Pool()
-        self.addresses: dict[int, str] = {}
         self.arguments: dict[int, int] = {}
 
     def _knows_exp(self) -> bool:
@@ -140,7 +139,7 @@ class Writer:
         self._add_view(node, self.names.of(node), f"{self.names.of(node)} = {self.names.call(node)}")
 
     def _write_call(self, node: Node) -> None:
-        call = f"{self.names.call(node)}"
+        call = self.names.call(node)
         if id(node) in self.gathered:
             self._write_gathering(node, call)
             return
@@ -178,8 +177,7 @@ class Writer:
         if function is np.dot:
             self.lines.add(text, blas.call(given[0], given[1], written))
             return
-        shared = loops.is_shared(function, given, written)
-        self.lines.add(f"{team.name()}: {text}" if shared else text, *loops.calls(function, given, written))
+        self.lines.add(text, *loops.calls(function, given, written))
 
     def _write_product(self, node: Node) -> None:
         """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks."""
@@ -211,12 +209,17 @@ class Writer:
         """Write one compiled pass over several operations; only what is read outside leaves it."""
         end = self.position[id(group.members[-1])]
         source = Source(group, lambda node: self.last_use[id(node)] > end)
-        places = [(found, self._group_operand(arg, found, source)) for arg, found in source.reads]
+        places, names = [], []
+        for arg, found in source.reads:
+            place, name = self._group_operand(arg, found, source)
+            places.append((found, place))
+            names.append(name)
         claimed: set[int] = set()
         for k, (node, found) in enumerate(source.writes):
             into, over = self._group_destination(node, group, source, end, claimed)
             if over is None:
                 places.append((found, Place.of(_formed(into, found, source))))
+                names.append(self.names.of(node))
             else:
                 source.merge(k, over)
         shared = source.divisible and group.work > team.worth() and team.size() > 1
@@ -224,31 +227,28 @@ class Writer:
         places += [("scratch", Place.of(np.empty(scratch, dtype))) for dtype in source.scratch]
         if source.flat:
             places = [("vector" if found == "table" else found, place) for found, place in places]
-        names = [self._told(place) for _, place in places]
         text = f"kernel({source.rows}, {source.columns}, {', '.join(names)})"
-        self.lines.add(f"{team.name()}: {text}" if shared else text, call(source, places, shared))
+        self.lines.add(text, call(source, places, shared))
         for key in {id(root(operand)) for node in group.members for operand in operands(node)} - group.inside:
             store = self.names.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
 
-    def _told(self, place: Place) -> str:
-        """Return what a place is called in the written function's remarks."""
-        if place.argument is not None:
-            return f"x{place.argument}"
-        return self.names.known_by(place.form) or "scratch"
+    def _group_operand(self, arg: Any, found: str, source: Source) -> tuple[Place, str]:
+        """Return where a kernel finds an operand, and its name.
 
-    def _group_operand(self, arg: Any, found: str, source: Source) -> Place:
-        """Return where a kernel finds an operand; small values of unknown place, or in strides, are copied first."""
+        Small values of unknown place, or in strides, are copied first.
+        """
         name = self.names.operand(arg, set()) if isinstance(arg, Node) else self.names.constant(arg)
         place = self._place(arg, name)
         if place is not None and place.form.flags.c_contiguous:
-            return place.moved(_formed(place.form, found, source))
+            return place.moved(_formed(place.form, found, source)), name
         if found == "table":
             raise NotTraceable("a fused operation reads memory that is not known")
         buffer = new_array(arg.value if isinstance(arg, Node) else arg)
-        self.lines.add(f"copyto({self.names.constant(buffer)}, {name})", loops.copy(place, Place.of(buffer)))
-        return Place.of(_formed(buffer, found, source))
+        into = self.names.constant(buffer)
+        self.lines.add(f"copyto({into}, {name})", loops.copy(place, Place.of(buffer)))
+        return Place.of(_formed(buffer, found, source)), into
 
     def _group_destination(
         self, node: Node, group: Group, source: Source, end: int, claimed: set[int]
@@ -305,7 +305,7 @@ class Writer:
     def _write_copy(self, into: Host, source: Any) -> None:
         """Write the copy of a node into memory that exists now."""
         name = self.names.of(source)
-        call = loops.copy(self._place(source, name), Place.of(into)) if self.fuses else None
+        call = loops.copy(self._place(source, name), Place.of(into))
         self.lines.add(f"copyto({self.names.constant(into)}, {name})", call)
 
     def _write_join(self, node: Node) -> None:

@@ -16,6 +16,7 @@ RNG = np.random.default_rng(3)
 Z = RNG.normal(scale=3.0, size=(4, 3))
 WILD = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [700.0, 710.0, 800.0]])
 TARGETS = RNG.dirichlet(np.ones(3), 4)
+WIDE, WIDE_TARGETS = RNG.normal(scale=3.0, size=(4, 12)), RNG.dirichlet(np.ones(12), 4)
 X, W, B, DY = (RNG.normal(size=shape) for shape in ((4, 2), (2, 3), (3,), (4, 3)))
 X3, DY3 = RNG.normal(size=(4, 5, 2)), RNG.normal(size=(4, 5, 3))
 
@@ -72,6 +73,11 @@ CASES = {
         "softmax_cross_entropy",
         (Z, TARGETS),
         lambda: (-(TARGETS * np.log(softmax(Z))).sum(1), softmax(Z) - TARGETS),
+    ),
+    "softmax_cross_entropy of many classes": (
+        "softmax_cross_entropy",
+        (WIDE, WIDE_TARGETS),
+        lambda: (-(WIDE_TARGETS * np.log(softmax(WIDE))).sum(1), softmax(WIDE) - WIDE_TARGETS),
     ),
     "sigmoid_cross_entropy": (
         "sigmoid_cross_entropy",
@@ -175,6 +181,19 @@ def test_the_sigmoid_ends_in_0_and_1_without_a_warning(backend, backend32):
     ends = np.array([-np.inf, -1e30, -1000.0, 0.0, 1000.0, 1e30, np.inf])
     for place in (backend, backend32):
         np.testing.assert_array_equal(call(place, place.xp.nn.sigmoid, (ends,))[0], [0, 0, 0, 0.5, 1, 1, 1])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 8, 9, 30])
+def test_argmax_is_the_first_of_equal_numbers_and_a_nan_before_all(classes, backend, backend32):
+    scores = np.round(np.random.default_rng(classes).normal(size=(200, classes)))
+    scores[:20] = 0.0
+    scores[20:30] = -np.inf
+    scores[30, -1] = np.inf
+    scores[31, 1] = np.nan
+    scores[32, :] = np.nan
+    for place in (backend, backend32):
+        found = call(place, place.xp.nn.argmax, (scores,))[0]
+        np.testing.assert_array_equal(found, np.argmax(scores, axis=1))
 
 
 def test_where_takes_a_python_number_and_keeps_the_dtype(backend, backend32):

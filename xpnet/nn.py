@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adam",
+    "argmax",
     "bias_correction",
     "bias_gradient",
     "dropout_mask",
@@ -104,6 +105,11 @@ def rows(xp: Any, array: Array, indices: Array) -> Array:
     Every integer has to lie in [0, M): backends need not look, and what they give for another is undefined.
     """
     return xp.take(array, indices, axis=0)
+
+
+def argmax(xp: Any, scores: Array) -> Array:
+    """Return the place of each row's largest number, the first of equal ones: (N, classes) to (N,) integers."""
+    return xp.argmax(scores, axis=1)
 
 
 def softmax_cross_entropy(xp: Any, logits: Array, targets: Array) -> tuple[Array, Array]:

@@ -83,11 +83,11 @@ class CrossEntropy:
 
     def classify(self, scores: Array, xp: Any) -> Array:
         """Return the class with the highest score, (N,)."""
-        return xp.argmax(scores, axis=1)
+        return xp.nn.argmax(scores)
 
     def true_classes(self, targets: Array, xp: Any) -> Array:
         """Return the targets' classes, (N,)."""
-        return targets if len(targets.shape) == 1 else xp.argmax(targets, axis=1)
+        return targets if len(targets.shape) == 1 else xp.nn.argmax(targets)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Hinge:
         """Return the class with the highest score; for one output 1 where the score is above 0."""
         if scores.shape[1] == 1:
             return xp.astype(scores[:, 0] > 0.0, xp.int32)
-        return xp.argmax(scores, axis=1)
+        return xp.nn.argmax(scores)
 
     def true_classes(self, targets: Array, xp: Any) -> Array:
         """Return the targets' classes; for one output 1 for a positive sign."""

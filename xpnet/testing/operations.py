@@ -49,6 +49,7 @@ def _cases(seed: int) -> dict[str, tuple[Any, ...]]:
     x, weight, bias, dy = (stream.normal(size=shape) for shape in ((4, 2), (2, 3), (3,), (4, 3)))
     blocks, block_slopes = stream.normal(size=(4, 5, 2)), stream.normal(size=(4, 5, 3))
     z, targets = stream.normal(scale=3.0, size=(4, 3)), stream.dirichlet(np.ones(3), 4)
+    wide, wide_targets = stream.normal(scale=3.0, size=(4, 12)), stream.dirichlet(np.ones(12), 4)
     wild = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [80.0, 90.0, 100.0]])
     g, p, m = stream.normal(size=(3, 7))
     v = stream.random(7)
@@ -70,6 +71,7 @@ def _cases(seed: int) -> dict[str, tuple[Any, ...]]:
         "log_softmax of large numbers": (wild,),
         "softmax_cross_entropy": (z, targets),
         "softmax_cross_entropy of large numbers": (wild, targets[:3]),
+        "softmax_cross_entropy of many classes": (wide, wide_targets),
         "sigmoid_cross_entropy": (z, targets),
         "sigmoid_cross_entropy of large numbers": (wild, targets[:3]),
         "normalize": (z, (0,), 1e-3),
@@ -101,8 +103,8 @@ def _call(name: str, arguments: tuple[Any, ...], backend: Backend) -> tuple[dict
 
 
 def _check_integers(where: str, backend: Backend, seed: int) -> None:
-    """Hold what works on integers to exact results: one-hot rows, chosen rows, words, and masks."""
-    xp = backend.xp
+    """Hold what works on integers to exact results: one-hot rows, chosen rows, places, words, and masks."""
+    xp, stream = backend.xp, np.random.default_rng(seed)
     labels = np.array([2, 0, 1], dtype=np.int32)
     rows = backend.compile(lambda labels: xp.nn.one_hot(labels, 3, backend.float))(backend.asarray(labels))
     require(np.array_equal(backend.to_numpy(rows), np.eye(3)[labels]), where, "nn's one_hot gives other rows")
@@ -110,6 +112,12 @@ def _check_integers(where: str, backend: Backend, seed: int) -> None:
     placed = backend.asarray(table, dtype=backend.float), backend.asarray(order)
     chosen = backend.to_numpy(backend.compile(lambda table, order: xp.nn.rows(table, order))(*placed))
     require(np.array_equal(chosen, table[order]), where, "nn's rows gives other rows")
+    for columns in (2, 3, 12):
+        scores = np.round(stream.normal(size=(50, columns)))  # many of which are equal
+        scores[0, -1], scores[1] = np.inf, -np.inf
+        placed = backend.asarray(scores, dtype=backend.float)
+        places = backend.to_numpy(backend.compile(lambda scores: xp.nn.argmax(scores))(placed))
+        require(np.array_equal(places, np.argmax(scores, axis=1)), where, "nn's argmax gives other places")
     given = [1, 2**31, 2**32 - 1, 0x21F0AAAD]
     words = backend.to_numpy(backend.compile(lambda: xp.nn.wrap(xp.nn.words(given) * xp.nn.words(given)))())
     require(

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 from typing import Any
 
 __all__ = ["NN"]
+
+FEW = 8
+"""Columns up to which what goes along rows is written out by columns: XLA makes vector loops of that, but reduces rows
+of two or three numbers one by one."""
 
 
 def rows(xp: Any, array: Any, indices: Any) -> Any:
@@ -14,10 +20,42 @@ def rows(xp: Any, array: Any, indices: Any) -> Any:
 
 
 def softmax_cross_entropy(xp: Any, logits: Any, targets: Any) -> tuple[Any, Any]:
-    """Return losses and slopes; the softmax is exp(z - log sum exp z), so that no array is kept between two passes."""
+    """Return losses and slopes, by columns where there are few.
+
+    Else the softmax is exp(z - log sum exp z), so that no array is kept between two passes.
+    """
+    if logits.shape[1] <= FEW:
+        return _cross_entropy_by_columns(xp, logits, targets)
     shifted = logits - xp.max(logits, axis=-1, keepdims=True)
     log_total = xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
     return log_total[:, 0] - xp.sum(shifted * targets, axis=-1), xp.exp(shifted - log_total) - targets
+
+
+def _cross_entropy_by_columns(xp: Any, logits: Any, targets: Any) -> tuple[Any, Any]:
+    columns, wanted = _columns(logits), _columns(targets)
+    largest = reduce(xp.maximum, columns)
+    shifted = [column - largest for column in columns]
+    powers = [xp.exp(column) for column in shifted]
+    total = reduce(add, powers)
+    share = 1.0 / total
+    losses = xp.log(total) - reduce(add, [z * t for z, t in zip(shifted, wanted, strict=True)])
+    return losses, xp.stack([e * share - t for e, t in zip(powers, wanted, strict=True)], axis=1)
+
+
+def argmax(xp: Any, scores: Any) -> Any:
+    """Return the place of each row's first largest number, by columns where there are few; NaN is the largest."""
+    if scores.shape[1] > FEW:
+        return xp.argmax(scores, axis=1)
+    largest, *others = _columns(scores)
+    place = xp.zeros(largest.shape, dtype=xp.int32)
+    for k, column in enumerate(others, 1):
+        larger = (column > largest) | (xp.isnan(column) & ~xp.isnan(largest))
+        place, largest = xp.where(larger, k, place), xp.where(larger, column, largest)
+    return place
+
+
+def _columns(table: Any) -> list[Any]:
+    return [table[:, k] for k in range(table.shape[1])]
 
 
 def bias_gradient(xp: Any, slopes: Any) -> Any:
@@ -26,6 +64,7 @@ def bias_gradient(xp: Any, slopes: Any) -> Any:
 
 
 NN: dict[str, Callable[..., Any]] = {
+    "argmax": argmax,
     "bias_gradient": bias_gradient,
     "rows": rows,
     "softmax_cross_entropy": softmax_cross_entropy,

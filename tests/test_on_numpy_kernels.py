@@ -59,7 +59,8 @@ def run_both(function, *arguments):
     for _ in range(4):
         found = compiled(*arguments)
     (plan,) = compiled._local.plans.values()
-    assert not plan.waiting
+    assert plan.wait is None
+    assert plan.problem is None
     return found, function(*arguments)
 
 
@@ -379,8 +380,51 @@ def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch
     monkeypatch.setattr(compiling, "PATIENCE", 1e9)
     network = train(33)  # what is known is used at once
     (plan,) = network._compiled("step_loss")._local.plans.values()
-    assert not plan.waiting
+    assert plan.wait is None
     assert "kernel" in plan.source
+
+
+def test_networks_of_other_sizes_wait_for_kernels_together(monkeypatch):
+    """Many short trainings, as of a search for the best width: none of them runs for long, all together they do."""
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(native, "_routines", {})
+    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    x, y = draw(64, 4), np.arange(64) % 3
+
+    def trained_plan(units, activation="relu"):
+        network = Network([Dense(units), activation, Dense(3)], seed=0)
+        for _ in range(3):
+            network.train_step(x, y)
+        (plan,) = network._compiled("step_loss")._local.plans.values()
+        return plan
+
+    first, second, other = trained_plan(20), trained_plan(33), trained_plan(20, "tanh")
+    assert first.wait is second.wait is not None
+    assert other.wait is not first.wait
+    assert "kernel" not in first.source + second.source
+    monkeypatch.setattr(compiling, "PATIENCE", first.wait.seconds)
+    third = trained_plan(40)  # with it the seconds are too many
+    assert third.wait is None
+    assert "kernel" in third.source
+    assert trained_plan(20, "tanh").wait is not None
+
+
+def test_a_program_that_kernels_refuse_is_a_plan_without_them(monkeypatch):
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+
+    def refuse(*arguments):
+        raise RuntimeError("no kernel of this")
+
+    compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
+    monkeypatch.setattr(kernels.Source, "__init__", refuse)
+    x = draw(500, 100)
+    for _ in range(4):
+        found = compiled(x)
+    (plan,) = compiled._local.plans.values()
+    assert plan.wait is None
+    assert str(plan.problem) == "no kernel of this"
+    np.testing.assert_array_equal(found, np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
 
 
 def test_without_numba_plans_do_without(monkeypatch):
@@ -389,5 +433,5 @@ def test_without_numba_plans_do_without(monkeypatch):
     for _ in range(3):
         compiled(draw(500, 100))
     (plan,) = compiled._local.plans.values()
-    assert not plan.waiting
+    assert plan.wait is None
     assert "kernel" not in plan.source

@@ -35,7 +35,7 @@ def same_bits(found, wanted):
 def plan_of(compiled):
     """Return the one plan that a function has, which is to be compiled."""
     (plan,) = [plan for plan in compiled._local.plans.values() if plan]
-    assert not plan.waiting
+    assert plan.wait is None
     assert plan.problem is None
     return plan
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Compiled", "loop"]
 
 PATIENCE = 1.0
-"""Seconds that a plan runs before its code is compiled, which takes one or two: at worst, a job that ends just then
-takes three times its time."""
+"""Seconds that plans which wait for the same code run before it is compiled, which takes one or two: at worst, a job
+that ends just then takes three times its time."""
 
 PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""
@@ -59,11 +59,11 @@ class Compiled:
             return self.function(*arguments)
         if self.donated:
             plan.load(arguments[0])
-        if not plan.waiting:
+        if plan.wait is None:
             return plan.finish(plan.run(*flat))
         begin = perf_counter()
         outputs = plan.run(*flat)
-        plan.spent += perf_counter() - begin
+        plan.wait.seconds += perf_counter() - begin
         return plan.finish(outputs)
 
     def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
@@ -75,7 +75,7 @@ class Compiled:
         first = self._first_signature(arguments) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
         plan: Plan | None = plans.get(key)
-        if plan is not None and plan.waiting and plan.spent > PATIENCE:
+        if plan is not None and plan.wait is not None and plan.wait.seconds > PATIENCE:
             plan = plans[key] = self._with_kernels(plan, arguments)
         if plan is not None or key in self.plain:
             if self.donated and plan is not None:
@@ -104,7 +104,9 @@ class Compiled:
         try:
             return type(plan)(self.function, arguments, self.donated, plan.home, compile_now=True)
         except Exception as error:  # the numbers are the same without
-            plan.waiting, plan.problem = False, error
+            if plan.wait is not None:
+                plan.wait.seconds = 0.0  # so that others do not try for a while
+            plan.wait, plan.problem = None, error
             return plan
 
     def _first_signature(self, arguments: tuple[Any, ...]) -> Any:
@@ -135,7 +137,7 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
                 continue
             plan.load(carry)
             carry = plan.hand_out(())
-            rows = order[i : i + PIECE] if plan.waiting else order[i:]
+            rows = order[i : i + PIECE] if plan.wait is not None else order[i:]
             plan.step_on(flat[:-1], rows)
             i += len(rows)
         return carry

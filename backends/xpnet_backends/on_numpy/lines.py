@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import re
 from array import array
+from typing import Any
 
 from xpnet_backends.on_numpy import native, team
 from xpnet_backends.on_numpy.naming import Names
 from xpnet_backends.on_numpy.native import Call, Place, Program
 
-__all__ = ["KernelsMissing", "Lines"]
+__all__ = ["Lines"]
 
 MANY_VIEWS = 3
 """Views of one parameter from which they are kept for the next call, as it is likely that all weights lie in it."""
 
 
-class KernelsMissing(Exception):
-    """Code would have to be compiled, and may not yet."""
-
-
 class Lines:
-    """Collects lines, and puts them together as ``run(x0, x1, ...)``.
+    """Collects lines, and puts them together as ``run(x0, x1, ...)``, for which what calls need is compiled."""
 
-    Where a call needs what is not compiled yet, that is done if *compile_now*; else :class:`KernelsMissing` is raised.
-    """
-
-    def __init__(self, names: Names, parameters: int, compile_now: bool) -> None:
-        self.names, self.compile_now = names, compile_now
+    def __init__(self, names: Names, parameters: int) -> None:
+        self.names = names
         self.parameters = [f"x{i}" for i in range(parameters)]
         self._body: list[tuple[str, list[Call]]] = []
         self._views: dict[str, list[tuple[str, str]]] = {name: [] for name in self.parameters}
@@ -34,17 +28,17 @@ class Lines:
     def add(self, text: str, *calls: Call | None) -> None:
         """Add a line that does what *calls* do, if they all could be made."""
         made = [call for call in calls if call is not None]
-        if len(made) < len(calls):
-            made = []
-        if made and not self.compile_now:
-            known = all(routine.known for call in made for routine in call.routines)
-            if not known or not native.run.cache_info().currsize:
-                raise KernelsMissing
-        self._body.append((text, made))
+        self._body.append((text, made if len(made) == len(calls) else []))
 
     def add_view(self, parameter: str, name: str, text: str) -> None:
         """Add a line that looks at a parameter's form alone, and so can stand before all others."""
         self._views[parameter].append((name, text))
+
+    def missing(self) -> set[Any]:
+        """Return what calls need that is not compiled yet."""
+        needed = [routine for _, calls in self._body for call in calls for routine in call.routines]
+        found: set[Any] = {routine for routine in needed if not routine.known}
+        return found | {native.run} if needed and not native.run.cache_info().currsize else found
 
     @property
     def repeatable(self) -> bool:

@@ -14,16 +14,26 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.lines import KernelsMissing
 from xpnet_backends.on_numpy.memory import new_array
 from xpnet_backends.on_numpy.structures import building, leaves, same_as
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
-from xpnet_backends.on_numpy.writer import Writer
+from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "Wait"]
 
 SHORT = 0.01
 """Seconds below which the next steps by one call, in which Ctrl-C is not heard, may be twice as many."""
+
+
+class Wait:
+    """The seconds that plans have run which wait for the same code."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
+_waits: dict[frozenset[Any], Wait] = {}
+"""By what is waited for. Networks that differ in their sizes alone wait for the same."""
 
 
 class Plan:
@@ -41,8 +51,12 @@ class Plan:
     home : list of array, optional
         Such memory of another plan for the same donated argument, to be shared.
     compile_now : bool
-        Whether kernels that are not known yet are compiled. Without, a plan that needs one does without any, and
-        ``waiting`` says so.
+        Whether kernels that are not known yet are compiled. Without, a plan that needs one does without any.
+
+    Attributes
+    ----------
+    wait : Wait or None
+        What the plan shares with all that need the same kernels, while it does without.
     """
 
     def __init__(
@@ -61,13 +75,19 @@ class Plan:
         self.home = home if home is not None else [new_array(node.value) for node in owned]
         kept, rest = _split(result, arguments[0]) if donated else ((), result)
         given = (nodes, owned, self.home, leaves(kept), leaves(rest))
-        self.waiting, self.spent, self._pace = False, 0.0, 1
+        self.wait: Wait | None = None
+        self._pace = 1
         self.problem: Exception | None = None  # why it goes on without kernels
         try:
             writer = Writer(*given, fuse="now" if compile_now else "known")
             self.source = writer.write(inputs[len(owned) :])
-        except KernelsMissing:
-            self.waiting = True
+        except Exception as error:  # the numbers are the same without kernels
+            if compile_now:
+                raise
+            if isinstance(error, KernelsMissing):
+                self.wait = _waits.setdefault(error.pieces, Wait())
+            else:
+                self.problem = error
             writer = Writer(*given, fuse="never")
             self.source = writer.write(inputs[len(owned) :])
         scope = writer.names.values
@@ -115,7 +135,8 @@ class Plan:
         if self.run_times is None:
             for i in range(len(rows)):
                 self.run(*fixed, rows[i, ...])
-            self.spent += perf_counter() - begin
+            if self.wait is not None:
+                self.wait.seconds += perf_counter() - begin
             return
         while len(rows):
             piece = rows[: self._pace]

@@ -10,7 +10,7 @@ from xpnet_backends.on_numpy import blas, blocks, exponential, gathering, loops,
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, call
-from xpnet_backends.on_numpy.lines import KernelsMissing, Lines
+from xpnet_backends.on_numpy.lines import Lines
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
 from xpnet_backends.on_numpy.naming import Names
 from xpnet_backends.on_numpy.native import Place
@@ -23,6 +23,14 @@ LARGE = 1 << 14
 
 COMPUTED = ("ufunc", "reduce", "astype", "product")
 """Kinds of operations that write into memory they are given."""
+
+
+class KernelsMissing(Exception):
+    """Code would have to be compiled, and may not yet: the pieces of it."""
+
+    def __init__(self, pieces: frozenset[Any]) -> None:
+        super().__init__(pieces)
+        self.pieces = pieces
 
 
 class Writer:
@@ -41,6 +49,7 @@ class Writer:
         self.nodes = needed(nodes, [*self.kept, *self.rest])
         self.compile_now = fuse == "now"
         self.fuses = fuse != "never" and available()
+        self.tries_exp = False
         self.groups: dict[int, Group] = {}
         self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.suits(node)}
         if self.fuses:
@@ -59,10 +68,9 @@ class Writer:
         self.arguments: dict[int, int] = {}
 
     def _knows_exp(self) -> bool:
-        """Say whether kernels compute exp as NumPy does. That is tried once; only now, if it may be."""
-        if not self.compile_now and not exponential.agrees.cache_info().currsize:
-            raise KernelsMissing
-        return exponential.agrees()
+        """Say whether kernels compute exp as NumPy does, or may do. That is tried once, when code may be compiled."""
+        self.tries_exp = not self.compile_now and not exponential.agrees.cache_info().currsize
+        return self.tries_exp or exponential.agrees()
 
     def _is_fixed(self, node: Node) -> bool:
         """Say whether a node's memory is known when the function is written."""
@@ -87,7 +95,7 @@ class Writer:
 
     def write(self, parameters: list[Node]) -> str:
         """Return the source of ``run(*parameters)``, which returns the results that are not kept."""
-        self.lines = Lines(self.names, len(parameters), self.compile_now)
+        self.lines = Lines(self.names, len(parameters))
         for i, node in enumerate(self.owned):
             self.names.place(node, Store(self.names.constant(self.home[i]), self.home[i], owner=i))
         for i, node in enumerate(parameters):
@@ -103,6 +111,9 @@ class Writer:
                 self._release(node)
         results = [self._result(i, leaf) for i, leaf in enumerate(self.rest)]
         self._write_back()
+        missing = self.lines.missing() | ({exponential.agrees} if self.tries_exp else set())
+        if missing and not self.compile_now:
+            raise KernelsMissing(frozenset(missing))
         return self.lines.source("".join([f"{result}, " for result in results]).rstrip())
 
     def _place(self, arg: Any, name: str) -> Place | None:

@@ -298,9 +298,9 @@ def test_an_update_of_few_parameters_is_one_pass_after_a_pass_over_a_larger_tabl
         network.train_step(x, y)
     params = sum(value.size for value in network.get_weights().values())
     assert params < 40 * 100
-    (update,) = [source for source in alone if source.rows == params]
-    assert update.text.count(" / ") == 1
-    assert "sqrt" in update.text
+    (update,) = {source.text for source in alone if source.rows == params}  # written twice: known code did not do
+    assert update.count(" / ") == 1
+    assert "sqrt" in update
 
 
 def test_a_short_vector_does_not_cut_a_pass_over_a_table(monkeypatch):

@@ -23,8 +23,7 @@ def call(source: Place | None, into: Place | None) -> Call | None:
     if source is None or into is None:
         return None
     given, wanted = source.form.dtype, into.form.dtype
-    known = given.isnative and wanted.isnative and given.name in TYPES
-    if not known or not (wanted.name in FLOATS or (wanted.name in TYPES and np.can_cast(given, wanted))):
+    if given not in TYPES or not (wanted in FLOATS or (wanted in TYPES and np.can_cast(given, wanted))):
         return None
     found = axes(into.form.shape, np.broadcast_to(source.form, into.form.shape), into.form)
     if found is None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.graph import operands, root
+from xpnet_backends.on_numpy.graph import root
 from xpnet_backends.on_numpy.tracing import Node
 
 __all__ = [
@@ -56,8 +56,9 @@ EXPRESSIONS = {
 """Operations that IEEE 754 or integer arithmetic define to the last bit, and :mod:`exponential`'s; tanh, log, ... are
 left to NumPy."""
 
-FLOATS = ("float32", "float64")
-TYPES = (*FLOATS, "uint32", "int32", "int64", "bool")
+FLOATS = frozenset(map(np.dtype, ("float32", "float64")))
+TYPES = FLOATS.union(map(np.dtype, ("uint32", "int32", "int64", "bool")))
+"""Types that code is compiled for; in another order of bytes they are others."""
 
 CALL, ELEMENT, STRIP, KERNEL_CALL, KERNEL_ELEMENT = 400, 0.15, 13, 1200, 0.1
 """Rough costs in ns: a NumPy operation, each element of it, each short inner loop of it; a kernel, each element of an
@@ -118,14 +119,14 @@ class Group:
 
 def _widest(node: Node) -> tuple[int, ...]:
     """Return the shape that an operation goes through."""
-    shapes: list[tuple[int, ...]] = [part.value.shape for part in (node, *operands(node))]
+    shapes: list[tuple[int, ...]] = [part.value.shape for part in (node, *node.operands)]
     return max(shapes, key=prod)
 
 
 def _cost(node: Node) -> float:
     """Estimate what NumPy takes for one operation, in ns."""
     shape = _widest(node)
-    uneven = any(part.value.size > 1 and part.value.shape != shape for part in (node, *operands(node)))
+    uneven = any(part.value.size > 1 and part.value.shape != shape for part in (node, *node.operands))
     strips = prod(shape[:-1]) if shape[-1] < WIDE and (uneven or node.kind == "reduce") else 0
     return CALL + ELEMENT * _elements(node) + STRIP * strips
 
@@ -190,10 +191,10 @@ def fits(node: Node, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> b
     """Say whether a node can be computed in a pass over tables of this shape."""
     if shape[1:] and shape[-1] == 1:
         return False  # tables of one column, whose values a row are tables themselves
-    if any(part.dtype.name not in TYPES or not part.dtype.isnative for part in _parts(node)):
+    if any(part.dtype not in TYPES for part in _parts(node)):
         return False
     if is_row_reduction(node, shape) or is_column_sum(node, shape):
-        return node.args[0].value.dtype.name in FLOATS and _reachable(node.args[0], shape, fixed)
+        return node.args[0].value.dtype in FLOATS and _reachable(node.args[0], shape, fixed)
     if role(node.value, shape) not in ("table", "row value") or not _is_exact(node):
         return False
     return all(_reachable(arg, shape, fixed) for arg in node.args)
@@ -202,12 +203,12 @@ def fits(node: Node, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> b
 def _is_exact(node: Node) -> bool:
     """Say whether a kernel computes the operation to the bit."""
     if node.kind == "ufunc":
-        kinds = {part.dtype.name for part in _parts(node) if part.dtype.name != "bool"}
-        if is_exp(node) and kinds != {"float32"}:
+        kinds = {part.dtype for part in _parts(node) if part.dtype.char != "?"}
+        if is_exp(node) and kinds != {np.dtype("float32")}:
             return False
         return node.function in EXPRESSIONS and len(kinds) <= 1 and _shifts_within_words(node)
     if node.kind == "astype":
-        return node.value.dtype.name in FLOATS
+        return node.value.dtype in FLOATS
     return node.kind == "where"
 
 
@@ -305,7 +306,7 @@ def _gathered(
         waiting.clear()
 
     for node in hoisted(nodes):
-        reads = {id(root(operand)) for operand in operands(node)}
+        reads = {id(root(operand)) for operand in node.operands}
         late = bool(reads & waiting)
         exact = exp or not is_exp(node)
         if (
@@ -339,7 +340,7 @@ def _closes(start: tuple[int, ...], group: Group, depends: bool) -> bool:
 
 
 def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
-    reads = operands(node)
+    reads = node.operands
     if any(id(root(operand)) in group.column_sums for operand in reads):
         return False
     if any(id(root(operand)) in group.inside and id(operand) not in group.inside for operand in reads):

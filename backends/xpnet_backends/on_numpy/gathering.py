@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import team
-from xpnet_backends.on_numpy.graph import operands
 from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
 from xpnet_backends.on_numpy.tracing import Node
 
@@ -22,9 +21,9 @@ SOURCE, ORDER, INTO, COUNT, UNITS, ROWS = range(6)
 
 def suits(node: Node) -> bool:
     """Say whether a recorded operation gathers rows of a known form, by integers."""
-    if node.function is not np.take or node.options != {"axis": 0} or len(operands(node)) != 2:
+    if node.function is not np.take or node.options != {"axis": 0} or len(node.operands) != 2:
         return False
-    data, order = (part.value for part in operands(node))
+    data, order = (part.value for part in node.operands)
     if data.ndim < 1 or order.ndim != 1 or order.dtype != np.int64 or not len(data) or not len(order):
         return False
     plain = data.dtype.kind in "fiu" and data.dtype.isnative and data.dtype.itemsize in (4, 8)

@@ -8,21 +8,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.tracing import Host, Node
 
-__all__ = ["is_whole", "last_uses", "needed", "operands", "operands_of", "parts", "root", "successors"]
-
-
-def operands(node: Node) -> list[Node]:
-    """Return the nodes among a node's arguments, nested lists and options included."""
-    return operands_of([node.args, list(node.options.values())])
-
-
-def operands_of(tree: Any) -> list[Node]:
-    """Return the nodes in nested lists and tuples."""
-    if isinstance(tree, Node):
-        return [tree]
-    if isinstance(tree, list | tuple):
-        return [node for part in tree for node in operands_of(part)]
-    return []
+__all__ = ["is_whole", "last_uses", "needed", "parts", "root", "successors"]
 
 
 def needed(nodes: list[Node], results: list[Any]) -> list[Node]:
@@ -30,7 +16,7 @@ def needed(nodes: list[Node], results: list[Any]) -> list[Node]:
     wanted = {id(result) for result in results if isinstance(result, Node)}
     for node in reversed(nodes):
         if id(node) in wanted:
-            wanted.update(id(operand) for operand in operands(node))
+            wanted.update(id(operand) for operand in node.operands)
     return [node for node in nodes if id(node) in wanted or node.kind == "input"]
 
 
@@ -46,7 +32,7 @@ def last_uses(nodes: list[Node], results: list[Any]) -> dict[int, int]:
     last: dict[int, int] = {}
     for i, node in enumerate(nodes):
         last.setdefault(id(root(node)), i)
-        for operand in operands(node):
+        for operand in node.operands:
             for memory in _memories(operand):
                 last[id(memory)] = i
     for result in results:
@@ -61,7 +47,7 @@ def _memories(node: Node) -> set[Node]:
     base = root(node)
     if base.kind != "call":
         return {base}
-    return {base}.union(*(_memories(operand) for operand in operands(base)))
+    return {base}.union(*(_memories(operand) for operand in base.operands))
 
 
 def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], position: dict[int, int]) -> dict[int, int]:
@@ -77,7 +63,7 @@ def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], posi
             target[id(node)] = i
             before = [
                 operand
-                for operand in operands(node)
+                for operand in node.operands
                 if operand.kind in ("ufunc", "input")
                 and operand.value.shape == node.value.shape
                 and last_use[id(operand)] == position[id(node)]

@@ -21,7 +21,6 @@ import numpy as np
 
 from xpnet_backends.on_numpy import exponential, native, team
 from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
-from xpnet_backends.on_numpy.graph import operands
 from xpnet_backends.on_numpy.native import Call, Place, Share
 from xpnet_backends.on_numpy.tracing import Node
 
@@ -97,7 +96,7 @@ class Source:
 
     def _assign(self, node: Node) -> None:
         """Find the first pass in which a node can be computed; a reduction's result is there in the next."""
-        first = max((self._ready(operand) for operand in operands(node)), default=0)
+        first = max((self._ready(operand) for operand in node.operands), default=0)
         self._phase[id(node)] = first + 1 if is_row_reduction(node, self.shape) else first
         while len(self._loops) <= self._phase[id(node)]:
             for lines in (self._before, self._loops, self._stores, self._after):
@@ -108,7 +107,7 @@ class Source:
         found: set[int] = set()
         for node in self._group.members:
             now = self._phase[id(node)] - is_row_reduction(node, self.shape)
-            for operand in operands(node):
+            for operand in node.operands:
                 late = self._phase.get(id(operand), now) < now or self._reads_whole_rows(node)
                 if late and id(operand) in self._group.inside and role(operand.value, self.shape) == "table":
                     found.add(id(operand))
@@ -185,7 +184,7 @@ class Source:
         """Return the type in which an operation takes what is no node: a 0.5 beside integers stays a 0.5."""
         if isinstance(arg, Node) or node.kind == "where":
             return node.value.dtype
-        return np.result_type(*(operand.value.dtype for operand in operands(node)), arg)
+        return np.result_type(*(operand.value.dtype for operand in node.operands), arg)
 
     # Names
 

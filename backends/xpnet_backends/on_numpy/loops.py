@@ -27,7 +27,7 @@ NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos",
 ELEMENT = 0.5
 """ns that an element of those takes at least (exp of float32 on an AVX-512 processor)."""
 
-CALLED = frozenset(np.dtype(name).char for name in TYPES)
+CALLED = frozenset(kind.char for kind in TYPES)
 """Types whose loops are called: those of objects need Python's lock."""
 
 LOOP, DATA, LENGTH, STEPS, ROWS, ROW_STEPS, PLACES, NOW = 0, 1, 2, 3, 6, 7, 10, 13

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.graph import operands_of
 from xpnet_backends.on_numpy.memory import Store
-from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable
+from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, nodes_in
 
 __all__ = ["Names"]
 
@@ -94,7 +93,7 @@ class Names:
         if isinstance(arg, Node):
             return self.of(arg)
         if isinstance(arg, list | tuple):
-            return f"[{', '.join(self._expression(item) for item in arg)}]" if operands_of(arg) else self.constant(arg)
+            return f"[{', '.join(self._expression(item) for item in arg)}]" if nodes_in(arg) else self.constant(arg)
         if isinstance(arg, dict):
             raise NotTraceable("a function takes a mapping")
         return self.constant(arg)

@@ -18,7 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from xpnet_backends.on_numpy import blocks, products
 
-__all__ = ["Node", "NotTraceable", "Traced", "record"]
+__all__ = ["Node", "NotTraceable", "Traced", "nodes_in", "record"]
 
 Host = np.ndarray[Any, Any]
 
@@ -32,14 +32,24 @@ class Node:
 
     ``kind`` is "input", "view" (shares memory with ``args[0]``), "ufunc", "reduce", "astype", "where", "product"
     (by MKL or in blocks), "join" (concat or stack of 0-d arrays), or "call" (anything else). Arguments are nodes or
-    constants.
+    constants; ``operands`` are the nodes among them, nested lists and options included.
     """
 
-    __slots__ = ("args", "function", "kind", "options", "value")
+    __slots__ = ("args", "function", "kind", "operands", "options", "value")
 
     def __init__(self, kind: str, function: Any, args: tuple[Any, ...], options: dict[str, Any], value: Host) -> None:
         self.kind, self.function, self.args, self.options = kind, function, args, options
         self.value: Host = value
+        self.operands = nodes_in((*args, *options.values()))
+
+
+def nodes_in(tree: Any) -> list[Node]:
+    """Return the nodes in nested lists and tuples."""
+    if isinstance(tree, Node):
+        return [tree]
+    if isinstance(tree, list | tuple):
+        return [node for part in tree for node in nodes_in(part)]
+    return []
 
 
 class Tape:

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy import blas, blocks, exponential, gathering, loops, products, team
 from xpnet_backends.on_numpy.fusing import Group, groups
-from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, operands, parts, root, successors
+from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, parts, root, successors
 from xpnet_backends.on_numpy.kernels import Source, available, call
 from xpnet_backends.on_numpy.lines import Lines
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
@@ -84,7 +84,7 @@ class Writer:
 
         In the plan's memory they would have to be copied before they are handed out.
         """
-        inner = {id(root(operand)) for node in self.nodes for operand in operands(node)}
+        inner = {id(root(operand)) for node in self.nodes for operand in node.operands}
         inner |= {id(root(leaf)) for leaf in self.kept if isinstance(leaf, Node)}
         leaves = [leaf for leaf in self.rest if isinstance(leaf, Node) and leaf.value.nbytes >= LARGE]
         once = [leaf for leaf in leaves if sum(other is leaf for other in leaves) == 1 and id(leaf) not in inner]
@@ -131,7 +131,7 @@ class Writer:
     def _add_view(self, node: Node, name: str, text: str) -> None:
         """Add a line that looks at a node's form alone: before all others, for a parameter's."""
         part = node
-        while part.kind == "view" and len(operands(part)) == 1:
+        while part.kind == "view" and len(part.operands) == 1:
             part = part.args[0]
         if id(part) in self.arguments:
             self.lines.add_view(self.names.of(part), name, text)
@@ -171,10 +171,10 @@ class Writer:
     def _write_ufunc(self, node: Node) -> None:
         function = node.function
         # Of a matrix in strides, the two functions add the terms in different orders.
-        if function is np.matmul and all(part.value.ndim == 2 and part.value.flags.forc for part in operands(node)):
+        if function is np.matmul and all(part.value.ndim == 2 and part.value.flags.forc for part in node.operands):
             # And of two numbers, -0.0 is the one's product and 0.0 the other's.
-            function = np.matmul if all(part.value.size == 1 for part in operands(node)) else np.dot
-        dtypes = {operand.value.dtype for operand in operands(node)}
+            function = np.matmul if all(part.value.size == 1 for part in node.operands) else np.dot
+        dtypes = {operand.value.dtype for operand in node.operands}
         names = [self.names.operand(arg, dtypes) for arg in node.args]
         if id(node) in self.fresh:
             self.names.place(node, Store(f"v{self.position[id(node)]}", None))
@@ -240,7 +240,7 @@ class Writer:
             places = [("vector" if found == "table" else found, place) for found, place in places]
         text = f"kernel({source.rows}, {source.columns}, {', '.join(names)})"
         self.lines.add(text, call(source, places, shared))
-        for key in {id(root(operand)) for node in group.members for operand in operands(node)} - group.inside:
+        for key in {id(root(operand)) for node in group.members for operand in node.operands} - group.inside:
             store = self.names.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
@@ -366,7 +366,7 @@ class Writer:
 
     def _dying(self, node: Node) -> Store | None:
         """Return the memory of an operand of the same form that is read here for the last time."""
-        for operand in operands(node):
+        for operand in node.operands:
             store = self.names.stores[id(operand)]
             if operand is not root(operand) or self.last_use[id(operand)] != self.position[id(node)]:
                 continue
@@ -399,7 +399,7 @@ class Writer:
 
     def _release(self, node: Node) -> None:
         """Give back the buffers that *node* was the last to read."""
-        for candidate in {id(root(operand)): root(operand) for operand in (*operands(node), node)}.values():
+        for candidate in {id(root(operand)): root(operand) for operand in (*node.operands, node)}.values():
             store = self.names.stores[id(candidate)]
             if store.pooled and self.last_use[id(candidate)] <= self.position[id(node)]:
                 heir = self.names.stores[id(node)] is store and candidate is not node

@@ -200,6 +200,10 @@ class Traced(NDArrayOperatorsMixin):
         return Traced(node, self.tape)
 
 
+LEAVES = (Traced, np.ndarray, np.generic)
+"""What is looked for in trees."""
+
+
 def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], Any]:
     """Run *function* on recording copies of its arrays; return the nodes, inputs first, and its result."""
     tape = Tape()
@@ -217,12 +221,11 @@ def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], An
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """Apply *function* to the arrays in nested tuples, lists and mappings; leave all else as it is."""
-    if isinstance(tree, np.ndarray | np.generic | Traced):
+    if isinstance(tree, LEAVES):
         return function(tree)
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(map_leaves(function, item) for item in tree))
     if isinstance(tree, tuple | list):
-        return type(tree)(map_leaves(function, item) for item in tree)
+        mapped = [map_leaves(function, item) for item in tree]
+        return type(tree)(*mapped) if hasattr(tree, "_fields") else type(tree)(mapped)
     if isinstance(tree, dict):
         return {name: map_leaves(function, item) for name, item in tree.items()}
     return tree

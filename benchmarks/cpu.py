@@ -19,13 +19,13 @@ from typing import Any
 
 from benchmarks import report, startup
 from benchmarks.command import log, machine, parse_measuring, save
-from benchmarks.end_to_end import GOAL, MNIST, MOST_EPOCHS
+from benchmarks.end_to_end import GOAL, MNIST, MOST_EPOCHS, SEARCHED
 from benchmarks.peers import PEERS
 from benchmarks.processes import WorkerFailed, ask
 from benchmarks.rounds import measure_work
 from benchmarks.work import FOR_GPUS, INFERENCE, TRAINING, as_dict
 
-PARTS = ("import", "cold-start", "size", "memory", "sweep", "mnist-98")
+PARTS = ("import", "cold-start", "size", "memory", "sweep", "search", "mnist-98")
 MEASURABLE = (*(name for name in (*TRAINING, *INFERENCE) if name not in FOR_GPUS), *PARTS)
 MEMORY_WORK = "mnist-full"
 MEMORY_PEERS = tuple(name for name in PEERS if PEERS[name].does(MEMORY_WORK) and name != "torch-compile")
@@ -91,32 +91,47 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         return {"xpnet": {"left_out": str(failure)}}
 
 
+def search(options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a grid search by cross-validation; median."""
+    peers = [peer for peer in SEARCHED if peer in options.peers]
+    if missing := PEERS["sklearn"].missing():  # which searches for both
+        return {peer: {"left_out": f"not installed: {', '.join(missing)}"} for peer in peers}
+    return in_turn("search", peers, options, {"quick": options.quick})
+
+
 def mnist_98(options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds from the start of a process until its network knows 98 % of the test images; median over seeds."""
+    """Seconds until a network knows 98 % of the test images; median over seeds."""
     peers = [peer for peer in MNIST if peer in options.peers]
     if "XPNET_DATA" not in os.environ:
         return {peer: {"left_out": "XPNET_DATA does not name the folder with MNIST's files"} for peer in peers}
+    found = in_turn("mnist", peers, options, {"most": 1 if options.quick else MOST_EPOCHS})
+    for result in found.values():
+        if runs := result.get("runs"):
+            result["epochs"] = [len(run["accuracy"]) for run in runs]
+            result["reached"] = all(run["accuracy"][-1] >= GOAL for run in runs)
+    return found
+
+
+def in_turn(job: str, peers: list[str], options: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
+    """Let peers take turns at a whole job, three times, each in a process whose seconds count from its start."""
     found: dict[str, Any] = {}
     for seed in range(1 if options.quick else 3):
         for peer in peers:
             if missing := PEERS[peer].missing():
                 found[peer] = {"left_out": f"not installed: {', '.join(missing)}"}
                 continue
-            most = 1 if options.quick else MOST_EPOCHS
-            config = {"job": "mnist", "peer": peer, "seed": seed, "most": most, "threads": options.threads}
+            told = {"job": job, "peer": peer, "seed": seed, "threads": options.threads, **config}
             start = perf_counter()
             try:
-                answer = ask(["benchmarks.end_to_end", json.dumps(config)], options.threads)
+                answer = ask(["benchmarks.end_to_end", json.dumps(told)], options.threads)
             except WorkerFailed as failure:
                 found[peer] = {"left_out": str(failure)}
                 continue
-            run = {"seconds": perf_counter() - start, "accuracy": answer["accuracy"]}
+            run = {**answer, "seconds": perf_counter() - start}
             found.setdefault(peer, {"runs": []}).setdefault("runs", []).append(run)
     for result in found.values():
         if runs := result.get("runs"):
             result["median"] = statistics.median(run["seconds"] for run in runs)
-            result["epochs"] = [len(run["accuracy"]) for run in runs]
-            result["reached"] = all(run["accuracy"][-1] >= GOAL for run in runs)
     return found
 
 
@@ -126,6 +141,7 @@ PART_FUNCTIONS = {
     "size": lambda options: startup.installed_sizes(),
     "memory": memory,
     "sweep": sweep,
+    "search": search,
     "mnist-98": mnist_98,
 }
 

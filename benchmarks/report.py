@@ -104,6 +104,9 @@ def reach(results: Results) -> list[dict[str, Any]]:
             at_most(f"memory: {ours} / torch", found[ours]["peak_bytes"] / found["torch"]["peak_bytes"], 1.0)
     if "whole_sweep_seconds" in parts.get("sweep", {}).get("xpnet", {}):
         at_most("moons sweep: seconds", parts["sweep"]["xpnet"]["whole_sweep_seconds"], 360.0)
+    found = parts.get("search", {})
+    if "median" in found.get("xpnet", {}) and "median" in found.get("sklearn", {}):
+        at_most("grid search: xpnet / scikit-learn", found["xpnet"]["median"] / found["sklearn"]["median"], 1.0)
     found = parts.get("mnist-98", {})
     for peer in ("torch", "torch-fused"):
         if found.get("xpnet", {}).get("reached") and found.get(peer, {}).get("reached"):
@@ -226,6 +229,8 @@ def _part(name: str, part: dict[str, Any]) -> str:
             kind = "extrapolated" if found["extrapolated"] else "measured"
             line = f"{found['steps_a_second']:8.0f} steps a second; whole {found['whole_sweep_seconds']:.0f} s, {kind}"
             line += f"; mean test accuracy {sum(found['accuracy'].values()) / len(found['accuracy']):.4f}"
+        elif name == "search":
+            line = f"{found['median']:8.1f} s, best scores {[round(run['score'], 4) for run in found['runs']]}"
         else:
             line = f"{found['median']:8.1f} s, epochs {found['epochs']}" + ("" if found["reached"] else ", not reached")
         lines.append(f"  {peer:14}{line}")

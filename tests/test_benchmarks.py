@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,17 @@ def test_the_command_writes_a_table_a_file_and_a_picture(
     for result in results["works"]["clouds"]["peers"].values():
         assert len(result["rounds"]) == 1
         assert result["after"] < result["before"]
+
+
+def test_both_search_the_same_grid(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
+    assert cpu.main(["--quick", "--only", "search", "--peers", "xpnet", "sklearn"]) == 0
+    printed = capsys.readouterr().out
+    found = re.findall(r"^  (\w+) +[\d.]+ s, best scores \[([\d.]+)\]$", printed, re.MULTILINE)
+    assert [name for name, _ in found] == ["xpnet", "sklearn"]
+    assert len({score for _, score in found}) == 1  # the same weights, order and steps
+    assert float(found[0][1]) > 0.5
+    assert "grid search: xpnet / scikit-learn" in printed
 
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:

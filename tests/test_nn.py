@@ -194,6 +194,7 @@ def test_argmax_is_the_first_of_equal_numbers_and_a_nan_before_all(classes, back
     for place in (backend, backend32):
         found = call(place, place.xp.nn.argmax, (scores,))[0]
         np.testing.assert_array_equal(found, np.argmax(scores, axis=1))
+        assert found.dtype == call(place, lambda x, xp=place.xp: xp.argmax(x, axis=1), (scores,))[0].dtype
 
 
 def test_where_takes_a_python_number_and_keeps_the_dtype(backend, backend32):

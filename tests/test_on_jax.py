@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from xpnet import SGD, Dense, Network, Tanh
+from xpnet import SGD, Dense, Network, Tanh, open_backend
 from xpnet.layers.base import Built
 
-pytest.importorskip("jax")
+jax = pytest.importorskip("jax")
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = np.arange(12) % 2
@@ -96,3 +96,28 @@ def test_a_second_call_for_probabilities_compiles_nothing(caplog):
         with jax.log_compiles():
             model.predict_proba(X)
     assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+
+
+@pytest.mark.parametrize("dtype", [">i4", ">f4", ">f8", ">u2"])
+def test_arrays_in_the_other_byte_order_arrive_as_their_numbers(dtype):
+    backend = open_backend("jax", dtype="float64")
+    values = np.arange(5).astype(dtype)
+    for given in (values.astype(values.dtype.newbyteorder("=")), values):  # what the first is must not decide
+        found = backend.to_numpy(backend.asarray(given))
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, [0, 1, 2, 3, 4])
+
+
+def test_another_network_of_the_same_form_compiles_nothing_not_even_to_place_its_data():
+    durations = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: durations.append(event))
+
+    def compilations(seed):
+        durations.clear()
+        network = Network([Dense(7), "relu", Dense(3)], backend="jax", seed=seed)
+        network.fit(X, np.arange(12) % 3, epochs=1, batch_size=5, verbose=0)
+        network.predict(X)
+        return [event for event in durations if event.endswith("backend_compile_duration")]
+
+    assert compilations(0)
+    assert not compilations(1)

@@ -1,11 +1,14 @@
 """Compiled passes of the NumPy backend: the numbers of NumPy's own operations, bit for bit."""
 
+import threading
+
 import numpy as np
 import pytest
 from pools import POOLS, used
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from xpnet_backends.on_numpy import compiling, fusing, kernels, native, team
 from xpnet_backends.on_numpy.compiling import Compiled
+from xpnet_backends.on_numpy.plan import Plan
 
 import xpnet
 from xpnet import Dense, Dropout, LayerNorm, Network
@@ -60,7 +63,7 @@ def run_both(function, *arguments):
         found = compiled(*arguments)
     (plan,) = compiled._local.plans.values()
     assert plan.wait is None
-    assert plan.problem is None
+    assert not plan.problem
     return found, function(*arguments)
 
 
@@ -409,6 +412,46 @@ def test_networks_of_other_sizes_wait_for_kernels_together(monkeypatch):
     assert trained_plan(20, "tanh").wait is not None
 
 
+def test_threads_compile_one_after_the_other_and_nothing_twice(monkeypatch):
+    """Plans that wait together would all compile at the same time, and import numba at the same time."""
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(native, "_routines", {})
+    original, busy, made = Plan.__init__, [], []
+
+    def watch(self, *arguments, compile_now=False):
+        busy.append(compile_now)
+        try:
+            assert busy.count(True) <= 1
+            original(self, *arguments, compile_now=compile_now)
+        finally:
+            busy.remove(compile_now)
+
+    def note(*arguments):
+        made.append(arguments)
+        return compiled_by_numba(*arguments)
+
+    compiled_by_numba = native._compiled
+    monkeypatch.setattr(native, "_compiled", note)
+    monkeypatch.setattr(Plan, "__init__", watch)
+    x, ready, plans = draw(500, 100), threading.Barrier(4), []
+
+    def work():
+        compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
+        ready.wait()
+        for _ in range(4):
+            compiled(x)
+        plans.extend(compiled._local.plans.values())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [plan.problem for plan in plans] == [""] * 4
+    assert len(made) == sum(routine.known for routine in native._routines.values()) > 0
+
+
 def test_a_program_that_kernels_refuse_is_a_plan_without_them(monkeypatch):
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
@@ -423,7 +466,7 @@ def test_a_program_that_kernels_refuse_is_a_plan_without_them(monkeypatch):
         found = compiled(x)
     (plan,) = compiled._local.plans.values()
     assert plan.wait is None
-    assert str(plan.problem) == "no kernel of this"
+    assert plan.problem == "RuntimeError('no kernel of this')"
     np.testing.assert_array_equal(found, np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
 
 

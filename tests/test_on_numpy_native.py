@@ -36,7 +36,7 @@ def plan_of(compiled):
     """Return the one plan that a function has, which is to be compiled."""
     (plan,) = [plan for plan in compiled._local.plans.values() if plan]
     assert plan.wait is None
-    assert plan.problem is None
+    assert not plan.problem
     return plan
 
 
@@ -378,5 +378,5 @@ def test_without_calls_a_plan_goes_on_as_it_was(monkeypatch):
     for _ in range(5):
         same_bits(compiled(x), np.maximum(x * 2.0 + 1.0, 0.0))
     (plan,) = compiled._local.plans.values()
-    assert isinstance(plan.problem, RuntimeError)
+    assert plan.problem.startswith("RuntimeError(")
     assert "maximum(" in plan.source.partition("#")[0]

@@ -17,10 +17,6 @@ from xpnet_backends.on_jax.nn import NN
 
 INSTALL = "pip install 'xpnet[jax]'"
 
-SMALL = 1 << 17
-"""Bytes up to which an array reaches a CPU's memory faster as a compiled function's argument, 11 us for 19 kB, than by
-``device_put``, which takes 75 but need not copy."""
-
 KEPT = 256
 """Compiled functions that are kept for networks to come."""
 
@@ -35,7 +31,6 @@ def open(device: object, dtype: str) -> Backend:
 
     place = _device(jax, device)
     scope = _wide_scope(jax) if dtype == "float64" else nullcontext
-    placed = _placing(jax, place)
 
     def asarray(values: Any, dtype: Any = None) -> Any:
         if isinstance(values, jax.core.Tracer):
@@ -46,10 +41,10 @@ def open(device: object, dtype: str) -> Backend:
             if isinstance(values, np.ndarray):
                 # A copy of our own: JAX reads it later, when the caller may have written to the original. On a CPU
                 # it keeps the copy itself, if that is aligned, instead of making another.
-                kind = jax.dtypes.canonicalize_dtype(values.dtype if dtype is None else dtype)
-                copy = aligned_empty(values.shape, kind)
+                kind = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("=")
+                copy = aligned_empty(values.shape, jax.dtypes.canonicalize_dtype(kind))
                 np.copyto(copy, values, casting="unsafe")
-                return placed(copy) if copy.nbytes <= SMALL else jax.device_put(copy, place, may_alias=True)
+                return jax.device_put(copy, place, may_alias=True)
             return jax.device_put(jnp.asarray(values, dtype=dtype), place)
 
     def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
@@ -88,15 +83,6 @@ def _device(jax: Any, device: object) -> Any:
             f"backend 'jax' cannot use device={device!r}: {reason}. Found: {', '.join(devices())}. "
             "Leave device out for the default, or run: pip install 'jax[cuda12]'"
         ) from error
-
-
-def _placing(jax: Any, place: Any) -> Callable[[Any], Any]:
-    """Return what copies a small array to the device."""
-    if place.platform != "cpu":
-        return partial(jax.device_put, device=place)
-    where = jax.sharding.SingleDeviceSharding(place)
-    placed: Callable[[Any], Any] = jax.jit(lambda values: values, out_shardings=where)
-    return placed
 
 
 def _jitted(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -47,7 +47,7 @@ def argmax(xp: Any, scores: Any) -> Any:
     if scores.shape[1] > FEW:
         return xp.argmax(scores, axis=1)
     largest, *others = _columns(scores)
-    place = xp.zeros(largest.shape, dtype=xp.int32)
+    place = xp.zeros(largest.shape, dtype=int)  # the type that argmax gives, too
     for k, column in enumerate(others, 1):
         larger = (column > largest) | (xp.isnan(column) & ~xp.isnan(largest))
         place, largest = xp.where(larger, k, place), xp.where(larger, column, largest)

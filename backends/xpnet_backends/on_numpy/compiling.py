@@ -34,6 +34,10 @@ CONTIGUOUS, FORM = 3, 0x103
 of the two is set, strides stand in a key. What is a view, and which routine makes a product, depends on the order in
 memory; compiled code reads what is aligned."""
 
+ALONE = threading.Lock()
+"""Held by the thread that compiles: numba cannot be imported by two threads at a time, and what one has compiled the
+next finds known."""
+
 MAX_PLANS = 16
 """Plans that a function keeps for different shapes, in each thread; the oldest goes first."""
 
@@ -102,11 +106,12 @@ class Compiled:
     def _with_kernels(self, plan: Plan, arguments: tuple[Any, ...]) -> Plan:
         """Return the plan with compiled kernels; itself where that fails."""
         try:
-            return type(plan)(self.function, arguments, self.donated, plan.home, compile_now=True)
+            with ALONE:
+                return type(plan)(self.function, arguments, self.donated, plan.home, compile_now=True)
         except Exception as error:  # the numbers are the same without
             if plan.wait is not None:
                 plan.wait.seconds = 0.0  # so that others do not try for a while
-            plan.wait, plan.problem = None, error
+            plan.wait, plan.problem = None, repr(error)
             return plan
 
     def _first_signature(self, arguments: tuple[Any, ...]) -> Any:

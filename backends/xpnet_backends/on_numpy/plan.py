@@ -57,6 +57,8 @@ class Plan:
     ----------
     wait : Wait or None
         What the plan shares with all that need the same kernels, while it does without.
+    problem : str
+        Why it goes on without kernels, if that is for good.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class Plan:
         given = (nodes, owned, self.home, leaves(kept), leaves(rest))
         self.wait: Wait | None = None
         self._pace = 1
-        self.problem: Exception | None = None  # why it goes on without kernels
+        self.problem = ""
         try:
             writer = Writer(*given, fuse="now" if compile_now else "known")
             self.source = writer.write(inputs[len(owned) :])
@@ -87,7 +89,7 @@ class Plan:
             if isinstance(error, KernelsMissing):
                 self.wait = _waits.setdefault(error.pieces, Wait())
             else:
-                self.problem = error
+                self.problem = repr(error)
             writer = Writer(*given, fuse="never")
             self.source = writer.write(inputs[len(owned) :])
         scope = writer.names.values

@@ -1,0 +1,134 @@
+"""When the NumPy backend compiles: after a while, together, by one thread, or never."""
+
+import threading
+
+import numpy as np
+import pytest
+from test_on_numpy_kernels import draw
+from xpnet_backends.on_numpy import compiling, fusing, kernels, native
+from xpnet_backends.on_numpy.compiling import Compiled
+from xpnet_backends.on_numpy.plan import Plan
+
+from xpnet import Dense, Network
+
+pytest.importorskip("numba")
+
+
+def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch):
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    monkeypatch.setattr(native, "_routines", {})
+    x, y = draw(64, 4), np.arange(64) % 3
+
+    def train(units):
+        network = Network([Dense(units), "relu", Dense(3)], seed=0)
+        for _ in range(4):
+            network.train_step(x, y)
+        return network
+
+    train(20)
+    assert not [one for one in native._routines.values() if one.known]
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    train(20)
+    known = len(native._routines)
+    assert known
+    train(33)
+    assert len(native._routines) == known
+    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    network = train(33)  # what is known is used at once
+    (plan,) = network._compiled("step_loss")._local.plans.values()
+    assert plan.wait is None
+    assert "kernel" in plan.source
+
+
+def test_networks_of_other_sizes_wait_for_kernels_together(monkeypatch):
+    """Many short trainings, as of a search for the best width: none of them runs for long, all together they do."""
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(native, "_routines", {})
+    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    x, y = draw(64, 4), np.arange(64) % 3
+
+    def trained_plan(units, activation="relu"):
+        network = Network([Dense(units), activation, Dense(3)], seed=0)
+        for _ in range(3):
+            network.train_step(x, y)
+        (plan,) = network._compiled("step_loss")._local.plans.values()
+        return plan
+
+    first, second, other = trained_plan(20), trained_plan(33), trained_plan(20, "tanh")
+    assert first.wait is second.wait is not None
+    assert other.wait is not first.wait
+    assert "kernel" not in first.source + second.source
+    monkeypatch.setattr(compiling, "PATIENCE", first.wait.seconds)
+    third = trained_plan(40)  # with it the seconds are too many
+    assert third.wait is None
+    assert "kernel" in third.source
+    assert trained_plan(20, "tanh").wait is not None
+
+
+def test_threads_compile_one_after_the_other_and_nothing_twice(monkeypatch):
+    """Plans that wait together would all compile at the same time, and import numba at the same time."""
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(native, "_routines", {})
+    original, busy, made = Plan.__init__, [], []
+
+    def watch(self, *arguments, compile_now=False):
+        busy.append(compile_now)
+        try:
+            assert busy.count(True) <= 1
+            original(self, *arguments, compile_now=compile_now)
+        finally:
+            busy.remove(compile_now)
+
+    def note(*arguments):
+        made.append(arguments)
+        return compiled_by_numba(*arguments)
+
+    compiled_by_numba = native._compiled
+    monkeypatch.setattr(native, "_compiled", note)
+    monkeypatch.setattr(Plan, "__init__", watch)
+    x, ready, plans = draw(500, 100), threading.Barrier(4), []
+
+    def work():
+        compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
+        ready.wait()
+        for _ in range(4):
+            compiled(x)
+        plans.extend(compiled._local.plans.values())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [plan.problem for plan in plans] == [""] * 4
+    assert len(made) == sum(routine.known for routine in native._routines.values()) > 0
+
+
+def test_a_program_that_kernels_refuse_is_a_plan_without_them(monkeypatch):
+    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+
+    def refuse(*arguments):
+        raise RuntimeError("no kernel of this")
+
+    compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
+    monkeypatch.setattr(kernels.Source, "__init__", refuse)
+    x = draw(500, 100)
+    for _ in range(4):
+        found = compiled(x)
+    (plan,) = compiled._local.plans.values()
+    assert plan.wait is None
+    assert plan.problem == "RuntimeError('no kernel of this')"
+    np.testing.assert_array_equal(found, np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
+
+
+def test_without_numba_plans_do_without(monkeypatch):
+    monkeypatch.setattr("xpnet_backends.on_numpy.writer.available", lambda: False)
+    compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0))
+    for _ in range(3):
+        compiled(draw(500, 100))
+    (plan,) = compiled._local.plans.values()
+    assert plan.wait is None
+    assert "kernel" not in plan.source

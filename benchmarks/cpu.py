@@ -72,8 +72,8 @@ def memory(options: argparse.Namespace) -> dict[str, Any]:
     """Peak bytes of a process that trains on one full batch of mnist-full."""
     found: dict[str, Any] = {}
     for peer in (name for name in options.peers if name in MEMORY_PEERS):
-        if missing := PEERS[peer].missing():
-            found[peer] = {"left_out": f"not installed: {', '.join(missing)}"}
+        if absence := PEERS[peer].absence():
+            found[peer] = {"left_out": absence}
             continue
         config = {"peer": peer, "work": MEMORY_WORK, "threads": options.threads, "memory": True}
         try:
@@ -94,8 +94,8 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
 def search(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of a grid search by cross-validation; median."""
     peers = [peer for peer in SEARCHED if peer in options.peers]
-    if missing := PEERS["sklearn"].missing():  # which searches for both
-        return {peer: {"left_out": f"not installed: {', '.join(missing)}"} for peer in peers}
+    if absence := PEERS["sklearn"].absence():  # which searches for both
+        return {peer: {"left_out": absence} for peer in peers}
     return in_turn("search", peers, options, {"quick": options.quick})
 
 
@@ -117,8 +117,8 @@ def in_turn(job: str, peers: list[str], options: argparse.Namespace, config: dic
     found: dict[str, Any] = {}
     for seed in range(1 if options.quick else 3):
         for peer in peers:
-            if missing := PEERS[peer].missing():
-                found[peer] = {"left_out": f"not installed: {', '.join(missing)}"}
+            if absence := PEERS[peer].absence():
+                found[peer] = {"left_out": absence}
                 continue
             told = {"job": job, "peer": peer, "seed": seed, "threads": options.threads, **config}
             start = perf_counter()

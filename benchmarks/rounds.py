@@ -52,8 +52,8 @@ def measure_work(
 
     try:
         for peer in peers:
-            if missing := ALL_PEERS[peer].missing():
-                left_out[peer] = f"not installed: {', '.join(missing)}"
+            if absence := ALL_PEERS[peer].absence():
+                left_out[peer] = absence
             elif precision not in ALL_PEERS[peer].precisions:
                 left_out[peer] = f"computes in {' and '.join(ALL_PEERS[peer].precisions)}, not in {precision}"
             elif ALL_PEERS[peer].does(name):

@@ -138,8 +138,8 @@ def cold_starts(peers: list[str], runs: int, threads: int | None) -> dict[str, d
     programs, failed = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name in (peer for peer in peers if peer in COLD):
-            if missing := PEERS[name].missing():
-                failed[name] = {"left_out": f"not installed: {', '.join(missing)}"}
+            if absence := PEERS[name].absence():
+                failed[name] = {"left_out": absence}
                 continue
             save, load = (text.format(path=str(Path(folder) / f"{name}.model"), x=ROW) for text in COLD[name])
             more = PEERS[name].environment

@@ -33,8 +33,8 @@ TRAINERS = [name for name in PEERS if name not in ("limit", "keras", "torch-comp
 
 
 def trainer_of(name: str, work: Work, monkeypatch: pytest.MonkeyPatch) -> Any:
-    if missing := PEERS[name].missing():
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    if absence := PEERS[name].absence():
+        pytest.skip(absence)
     for variable, value in PEERS[name].environment.items():
         monkeypatch.setenv(variable, value)
     for module in (products, writer):  # a peer that does without extras does so for its whole process

@@ -33,8 +33,8 @@ PEERS = [name for name in GPU_PEERS if name not in COMPILED and name != "cupy-ke
 
 def trainer_of(name: str, work: Work, precision: str = "fp32") -> Any:
     peer = GPU_PEERS[name]
-    if missing := peer.missing():
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    if absence := peer.absence():
+        pytest.skip(absence)
     options = {"device": "cpu", "precision": precision} if peer.placed else {}
     return make_trainer(name, work, first_weights(work), make_pool(work), options)
 
@@ -93,8 +93,8 @@ def test_every_peer_predicts_what_its_weights_say(name: str, precision: str) -> 
     peer = GPU_PEERS[name]
     if precision not in peer.precisions:
         pytest.skip(f"computes in {', '.join(peer.precisions)}")
-    if missing := peer.missing():
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    if absence := peer.absence():
+        pytest.skip(absence)
     runner = Inference(name, TINY, 7, 2, {"device": "cpu", "precision": precision} if peer.placed else {})
     assert runner.run(2) > 0
     assert runner.deviation < ALLOWED[precision][1]

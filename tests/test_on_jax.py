@@ -74,28 +74,35 @@ def test_what_the_caller_writes_afterwards_changes_nothing():
         assert np.ptp(np.asarray(predicted)[:, 0]) > 0
 
 
-def test_a_second_call_with_jax_s_own_array_compiles_nothing(caplog):
-    import jax
+@pytest.fixture
+def compilations(caplog):
+    """Call a function, and return what JAX says of compiling meanwhile."""
 
-    network = trained(Counted("own array"))
-    for _ in range(2):
+    def compilations(function):
         caplog.clear()
         with jax.log_compiles():
-            network.predict(jax.numpy.asarray(X, dtype="float32"))
-            network.evaluate(jax.numpy.asarray(X, dtype="float32"), Y)
-    assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+            function()
+        return [record.getMessage() for record in caplog.records if "ompil" in record.getMessage()]
+
+    return compilations
 
 
-def test_a_second_call_for_probabilities_compiles_nothing(caplog):
-    import jax
+def test_a_second_call_with_jax_s_own_array_compiles_nothing(compilations):
+    network = trained(Counted("own array"))
 
+    def measure():
+        network.predict(jax.numpy.asarray(X, dtype="float32"))
+        network.evaluate(jax.numpy.asarray(X, dtype="float32"), Y)
+
+    assert compilations(measure)
+    assert not compilations(measure)
+
+
+def test_a_second_call_for_probabilities_compiles_nothing(compilations):
     kind = pytest.importorskip("xpnet.sklearn").XPClassifier
     model = kind(epochs=1, loss="binary_cross_entropy", backend="jax").fit(X, Y)
-    for _ in range(2):
-        caplog.clear()
-        with jax.log_compiles():
-            model.predict_proba(X)
-    assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+    compilations(lambda: model.predict_proba(X))
+    assert not compilations(lambda: model.predict_proba(X))
 
 
 @pytest.mark.parametrize("dtype", [">i4", ">f4", ">f8", ">u2"])
@@ -108,16 +115,11 @@ def test_arrays_in_the_other_byte_order_arrive_as_their_numbers(dtype):
         np.testing.assert_array_equal(found, [0, 1, 2, 3, 4])
 
 
-def test_another_network_of_the_same_form_compiles_nothing_not_even_to_place_its_data():
-    durations = []
-    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: durations.append(event))
-
-    def compilations(seed):
-        durations.clear()
+def test_another_network_of_the_same_form_compiles_nothing_not_even_to_place_its_data(compilations):
+    def train(seed):
         network = Network([Dense(7), "relu", Dense(3)], backend="jax", seed=seed)
         network.fit(X, np.arange(12) % 3, epochs=1, batch_size=5, verbose=0)
         network.predict(X)
-        return [event for event in durations if event.endswith("backend_compile_duration")]
 
-    assert compilations(0)
-    assert not compilations(1)
+    assert compilations(lambda: train(0))
+    assert not compilations(lambda: train(1))

@@ -19,6 +19,15 @@ def perform(*calls):
     return native.run()(program.address, 1, 0)
 
 
+def done(calls, into, wanted):
+    """Run calls, if all could be made, and hold what they write to NumPy's bits; say whether they could."""
+    if None in calls:
+        return False
+    assert perform(*calls) == 0
+    same_bits(into, wanted)
+    return True
+
+
 SHAPES = [(1,), (7,), (300,), (5, 4), (1, 6), (6, 1), (3, 4, 5), (0, 3)]
 
 
@@ -32,11 +41,7 @@ def test_ufuncs_of_two_arrays(name, dtype):
         for b in (a[::-1].copy(), a[..., :1], a[:1], np.asarray(1.5, dtype=dtype), np.asfortranarray(a)):
             wanted = function(a, b)
             into = np.empty_like(wanted, order="C")
-            calls = loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into))
-            if None not in calls:
-                assert perform(*calls) == 0
-                same_bits(into, wanted)
-                called += 1
+            called += done(loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into)), into, wanted)
     assert called >= 30
 
 
@@ -49,15 +54,12 @@ def test_ufuncs_of_one_array(name, dtype):
         for a in (draw(*shape, dtype=dtype), draw(*shape[::-1], dtype=dtype).T):
             wanted = function(a)
             into = np.empty(wanted.shape, dtype=wanted.dtype)
-            calls = loops.calls(function, [Place.of(a)], Place.of(into))
-            if None not in calls:
-                assert perform(*calls) == 0
-                same_bits(into, wanted)
-        assert None not in calls or a.ndim == 3
+            called = done(loops.calls(function, [Place.of(a)], Place.of(into)), into, wanted)
+        assert called or a.ndim == 3
 
 
-@pytest.mark.parametrize("first", fusing.TYPES)
-@pytest.mark.parametrize("second", fusing.TYPES)
+@pytest.mark.parametrize("first", fusing.TYPES, ids=str)
+@pytest.mark.parametrize("second", fusing.TYPES, ids=str)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_ufuncs_of_two_types(first, second):
     a, b = (draw(4, 5, dtype="float64") * 1e3).astype(first), draw(5, dtype="float64").astype(second)
@@ -68,11 +70,7 @@ def test_ufuncs_of_two_types(first, second):
         except TypeError:
             continue
         into = np.empty_like(wanted)
-        calls = loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into))
-        if None not in calls:
-            assert perform(*calls) == 0
-            same_bits(into, wanted)
-            called += 1
+        called += done(loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into)), into, wanted)
     assert called >= 4
 
 
@@ -114,20 +112,18 @@ def test_sums(axis, dtype):
         for keepdims in (False, True):
             wanted = np.asarray(np.add.reduce(a, axis=axis, keepdims=keepdims))
             into = np.full(wanted.shape, np.nan, dtype=dtype)
-            assert perform(*loops.reduction(np.add, Place.of(a), Place.of(into), axis)) == 0
-            same_bits(into, wanted)
-    zeros, into = np.full((3, 5), -0.0, dtype=dtype), np.empty(())
-    into = np.empty(np.sum(zeros, axis=axis).shape, dtype=dtype)
-    perform(*loops.reduction(np.add, Place.of(zeros), Place.of(into), axis))
-    same_bits(into, np.asarray(np.sum(zeros, axis=axis)))
+            assert done(loops.reduction(np.add, Place.of(a), Place.of(into), axis), into, wanted)
+    zeros = np.full((3, 5), -0.0, dtype=dtype)
+    wanted = np.asarray(np.sum(zeros, axis=axis))
+    into = np.empty_like(wanted)
+    assert done(loops.reduction(np.add, Place.of(zeros), Place.of(into), axis), into, wanted)
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 129, 8191, 8192, 8193, 100_000])
 def test_a_vectors_sum(count):
     for dtype in ("float32", "float64"):
         a, into = draw(count, dtype=dtype), np.empty((), dtype=dtype)
-        assert perform(*loops.reduction(np.add, Place.of(a), Place.of(into), None)) == 0
-        same_bits(into, np.asarray(np.sum(a)))
+        assert done(loops.reduction(np.add, Place.of(a), Place.of(into), None), into, np.asarray(np.sum(a)))
 
 
 def test_other_reductions_are_left_to_numpy():
@@ -140,7 +136,7 @@ def test_other_reductions_are_left_to_numpy():
 
 
 @pytest.mark.parametrize("wanted", ["float32", "float64"])
-@pytest.mark.parametrize("given", fusing.TYPES)
+@pytest.mark.parametrize("given", fusing.TYPES, ids=str)
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_copies(given, wanted):
     for shape in SHAPES:
@@ -149,11 +145,7 @@ def test_copies(given, wanted):
             for kind in {wanted, given}:
                 expected, into = np.empty(shape, dtype=kind), np.empty(shape, dtype=kind)
                 np.copyto(expected, a, "unsafe")
-                call = loops.copy(Place.of(a), Place.of(into))
-                if call is not None:
-                    assert perform(call) == 0
-                    same_bits(into, expected)
-                assert call is not None or plain.ndim == 3
+                assert done([loops.copy(Place.of(a), Place.of(into))], into, expected) or plain.ndim == 3
     assert loops.copy(Place.of(np.ones(3)), Place.of(np.ones(3, "int32"))) is None
     assert loops.copy(Place.of(np.ones(3, "complex64")), Place.of(np.ones(3))) is None
     assert loops.copy(None, Place.of(np.ones(3))) is None
@@ -168,11 +160,7 @@ def test_products(dtype):
         a, b = draw(sizes[0], sizes[1], dtype=dtype), draw(sizes[1], sizes[2], dtype=dtype) + 1
         for x, y in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b)), (a.T.copy().T, b.T.copy().T)):
             into = np.empty((sizes[0], sizes[2]), dtype=dtype)
-            call = blas.call(Place.of(x), Place.of(y), Place.of(into))
-            if call is not None:
-                assert perform(call) == 0
-                same_bits(into, np.dot(x, y))
-                called += 1
+            called += done([blas.call(Place.of(x), Place.of(y), Place.of(into))], into, np.dot(x, y))
     assert called > 4 * 5 * 5 * 6
     assert blas.call(Place.of(a), Place.of(b.astype("int64")), Place.of(into)) is None
     assert blas.call(Place.of(a), None, Place.of(into)) is None

@@ -14,10 +14,20 @@ from xpnet import Dense, Network
 pytest.importorskip("numba")
 
 
-def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch):
+@pytest.fixture
+def patience(monkeypatch):
+    """Let nothing be known, and every kernel pay; give what sets the seconds that are waited, at first for ever."""
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
-    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
     monkeypatch.setattr(native, "_routines", {})
+
+    def set_to(seconds):
+        monkeypatch.setattr(compiling, "PATIENCE", seconds)
+
+    set_to(1e9)
+    return set_to
+
+
+def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(patience):
     x, y = draw(64, 4), np.arange(64) % 3
 
     def train(units):
@@ -28,24 +38,21 @@ def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(monkeypatch
 
     train(20)
     assert not [one for one in native._routines.values() if one.known]
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    patience(-1.0)
     train(20)
     known = len(native._routines)
     assert known
     train(33)
     assert len(native._routines) == known
-    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    patience(1e9)
     network = train(33)  # what is known is used at once
     (plan,) = network._compiled("step_loss")._local.plans.values()
     assert plan.wait is None
     assert "kernel" in plan.source
 
 
-def test_networks_of_other_sizes_wait_for_kernels_together(monkeypatch):
+def test_networks_of_other_sizes_wait_for_kernels_together(patience):
     """Many short trainings, as of a search for the best width: none of them runs for long, all together they do."""
-    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
-    monkeypatch.setattr(native, "_routines", {})
-    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
     x, y = draw(64, 4), np.arange(64) % 3
 
     def trained_plan(units, activation="relu"):
@@ -59,19 +66,17 @@ def test_networks_of_other_sizes_wait_for_kernels_together(monkeypatch):
     assert first.wait is second.wait is not None
     assert other.wait is not first.wait
     assert "kernel" not in first.source + second.source
-    monkeypatch.setattr(compiling, "PATIENCE", first.wait.seconds)
+    patience(first.wait.seconds)
     third = trained_plan(40)  # with it the seconds are too many
     assert third.wait is None
     assert "kernel" in third.source
     assert trained_plan(20, "tanh").wait is not None
 
 
-def test_threads_compile_one_after_the_other_and_nothing_twice(monkeypatch):
+def test_threads_compile_one_after_the_other_and_nothing_twice(patience, monkeypatch):
     """Plans that wait together would all compile at the same time, and import numba at the same time."""
-    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    monkeypatch.setattr(native, "_routines", {})
-    original, busy, made = Plan.__init__, [], []
+    patience(-1.0)
+    original, routine, busy, made = Plan.__init__, native.Routine.__init__, [], []
 
     def watch(self, *arguments, compile_now=False):
         busy.append(compile_now)
@@ -81,12 +86,10 @@ def test_threads_compile_one_after_the_other_and_nothing_twice(monkeypatch):
         finally:
             busy.remove(compile_now)
 
-    def note(*arguments):
-        made.append(arguments)
-        return compiled_by_numba(*arguments)
+    def note(self, make):
+        routine(self, lambda: made.append(self) or make())
 
-    compiled_by_numba = native._compiled
-    monkeypatch.setattr(native, "_compiled", note)
+    monkeypatch.setattr(native.Routine, "__init__", note)
     monkeypatch.setattr(Plan, "__init__", watch)
     x, ready, plans = draw(500, 100), threading.Barrier(4), []
 
@@ -103,12 +106,11 @@ def test_threads_compile_one_after_the_other_and_nothing_twice(monkeypatch):
     for thread in threads:
         thread.join()
     assert [plan.problem for plan in plans] == [""] * 4
-    assert len(made) == sum(routine.known for routine in native._routines.values()) > 0
+    assert len(made) == len({*made}) == sum(one.known for one in native._routines.values()) > 0
 
 
-def test_a_program_that_kernels_refuse_is_a_plan_without_them(monkeypatch):
-    monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+def test_a_program_that_kernels_refuse_is_a_plan_without_them(patience, monkeypatch):
+    patience(-1.0)
 
     def refuse(*arguments):
         raise RuntimeError("no kernel of this")

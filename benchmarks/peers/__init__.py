@@ -37,8 +37,10 @@ class Peer:
     precisions: Mapping[str, dict[str, str]] = field(default_factory=lambda: {"fp32": {}})
     """Those that it can compute in, each with what has to be in the environment for it."""
 
-    def missing(self) -> list[str]:
-        return [module for module in self.needs if find_spec(module) is None]
+    def absence(self) -> str:
+        """Why it cannot be measured here; empty where it can."""
+        missing = [module for module in self.needs if find_spec(module) is None]
+        return f"not installed: {', '.join(missing)}" if missing else ""
 
     def does(self, work: str) -> bool:
         return self.predicts if work in INFERENCE else work in self.works

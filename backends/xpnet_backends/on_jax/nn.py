@@ -32,7 +32,7 @@ def softmax_cross_entropy(xp: Any, logits: Any, targets: Any) -> tuple[Any, Any]
 
 
 def _cross_entropy_by_columns(xp: Any, logits: Any, targets: Any) -> tuple[Any, Any]:
-    columns, wanted = _columns(logits), _columns(targets)
+    columns, wanted = xp.unstack(logits, axis=1), xp.unstack(targets, axis=1)
     largest = reduce(xp.maximum, columns)
     shifted = [column - largest for column in columns]
     powers = [xp.exp(column) for column in shifted]
@@ -46,16 +46,12 @@ def argmax(xp: Any, scores: Any) -> Any:
     """Return the place of each row's first largest number, by columns where there are few; NaN is the largest."""
     if scores.shape[1] > FEW:
         return xp.argmax(scores, axis=1)
-    largest, *others = _columns(scores)
+    largest, *others = xp.unstack(scores, axis=1)
     place = xp.zeros(largest.shape, dtype=int)  # the type that argmax gives, too
     for k, column in enumerate(others, 1):
         larger = (column > largest) | (xp.isnan(column) & ~xp.isnan(largest))
         place, largest = xp.where(larger, k, place), xp.where(larger, column, largest)
     return place
-
-
-def _columns(table: Any) -> list[Any]:
-    return [table[:, k] for k in range(table.shape[1])]
 
 
 def bias_gradient(xp: Any, slopes: Any) -> Any:

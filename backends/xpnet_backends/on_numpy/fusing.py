@@ -56,8 +56,8 @@ EXPRESSIONS = {
 """Operations that IEEE 754 or integer arithmetic define to the last bit, and :mod:`exponential`'s; tanh, log, ... are
 left to NumPy."""
 
-FLOATS = frozenset(map(np.dtype, ("float32", "float64")))
-TYPES = FLOATS.union(map(np.dtype, ("uint32", "int32", "int64", "bool")))
+FLOATS = tuple(map(np.dtype, ("float32", "float64")))
+TYPES = (*FLOATS, *map(np.dtype, ("uint32", "int32", "int64", "bool")))
 """Types that code is compiled for; in another order of bytes they are others."""
 
 CALL, ELEMENT, STRIP, KERNEL_CALL, KERNEL_ELEMENT = 400, 0.15, 13, 1200, 0.1

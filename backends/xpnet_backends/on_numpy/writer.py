@@ -49,7 +49,7 @@ class Writer:
         self.nodes = needed(nodes, [*self.kept, *self.rest])
         self.compile_now = fuse == "now"
         self.fuses = fuse != "never" and available()
-        self.tries_exp = False
+        self.missing: set[Any] = set()
         self.groups: dict[int, Group] = {}
         self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.suits(node)}
         if self.fuses:
@@ -69,8 +69,10 @@ class Writer:
 
     def _knows_exp(self) -> bool:
         """Say whether kernels compute exp as NumPy does, or may do. That is tried once, when code may be compiled."""
-        self.tries_exp = not self.compile_now and not exponential.agrees.cache_info().currsize
-        return self.tries_exp or exponential.agrees()
+        if not self.compile_now and not exponential.agrees.cache_info().currsize:
+            self.missing.add(exponential.agrees)
+            return True
+        return exponential.agrees()
 
     def _is_fixed(self, node: Node) -> bool:
         """Say whether a node's memory is known when the function is written."""
@@ -111,8 +113,7 @@ class Writer:
                 self._release(node)
         results = [self._result(i, leaf) for i, leaf in enumerate(self.rest)]
         self._write_back()
-        missing = self.lines.missing() | ({exponential.agrees} if self.tries_exp else set())
-        if missing and not self.compile_now:
+        if not self.compile_now and (missing := self.missing | self.lines.missing()):
             raise KernelsMissing(frozenset(missing))
         return self.lines.source("".join([f"{result}, " for result in results]).rstrip())
 

@@ -184,10 +184,10 @@ def test_what_is_too_large_is_refused_within_10_ms(content: bytes, tmp_path: Pat
         os.truncate(path, 200 << 20)  # a hole: nothing of it may be read
     taken = []
     for _ in range(5):
-        start = time.process_time()
+        start = time.thread_time()
         with pytest.raises(CheckpointError, match=r"at most 1,048,576|more than 10,000"):
             read_file(path)
-        taken.append(time.process_time() - start)
+        taken.append(time.thread_time() - start)
     assert min(taken) < 0.01
 
 

@@ -10,7 +10,7 @@ from xpnet_backends.on_numpy import blas, fusing, gathering, loops, native, open
 from xpnet_backends.on_numpy.native import Place, Program
 from xpnet_backends.on_numpy.strides import axes
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
 
 def perform(*calls):

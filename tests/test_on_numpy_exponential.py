@@ -13,7 +13,7 @@ from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
 known = pytest.mark.skipif("not exponential.agrees()", reason="NumPy has another exp on this processor")
 """Asked when the test runs: it compiles."""

@@ -10,7 +10,7 @@ from xpnet_backends.on_numpy.compiling import Compiled
 import xpnet
 from xpnet import Dense, Dropout, LayerNorm, Network
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
 
 @pytest.fixture

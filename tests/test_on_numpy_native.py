@@ -15,7 +15,7 @@ from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
 needs_openblas = pytest.mark.skipif(openblas.loaded() is None, reason="NumPy multiplies by another library here")
 

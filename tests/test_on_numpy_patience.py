@@ -11,7 +11,7 @@ from xpnet_backends.on_numpy.plan import Plan
 
 from xpnet import Dense, Network
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
 
 @pytest.fixture

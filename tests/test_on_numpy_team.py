@@ -14,7 +14,7 @@ from pools import POOLS, used
 from xpnet_backends.on_numpy import compiling, exponential, loops, openblas, openmp, products, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
 
 @pytest.fixture(params=POOLS)

@@ -66,10 +66,10 @@ def devices() -> list[str]:
     import os
     import platform
 
-    from xpnet_backends.on_numpy import kernels
+    from xpnet_backends.on_numpy.compiler import llvm
 
     used = products.available()
-    extras = [name for name, there in (("numba", kernels.available()), ("MKL", used)) if there]
+    extras = [name for name, there in (("LLVM", llvm.available()), ("MKL", used)) if there]
     helped = f", with {' and '.join(extras)}" if extras else ""
     idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.library() and not used else ""
     return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import blocks, loops, native, openblas, products
-from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
+from xpnet_backends.on_numpy.compiler import Function, address, caller, pointer
+from xpnet_backends.on_numpy.native import Call, Place
 from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["call", "in_blocks", "mkl", "turned"]
@@ -40,7 +41,7 @@ def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
 
 def mkl(a: Place, b: Place, into: Place) -> Call:
     """Return the call of MKL's ``into = a @ b``, of two that suit."""
-    return _matrices(_address(products.routine(a.form.dtype.char)), "i", a, b, into)
+    return _matrices(address(products.routine(a.form.dtype.char)), "i", a, b, into)
 
 
 def turned(a: Place, b: Place, into: Place, between: Place) -> list[Call | None]:
@@ -73,16 +74,19 @@ def _matrices(function: int, whole: str, a: Place, b: Place, into: Place) -> Cal
     return Call(native.routine(("gemm", kind, whole), lambda: _multiplying(kind, whole)), words)
 
 
-def _multiplying(kind: str, whole: str) -> Share:
+def _multiplying(kind: str, whole: str) -> Function:
     at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
-    gemm = native.caller("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
+    gemm = caller("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
     order, one, zero = int32(products.ROWS), number(1), number(0)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
         w = at(address)
-        head = order, int32(w[1]), int32(w[2]), size(w[3]), size(w[4]), size(w[5]), one
-        gemm(w[0], (*head, w[6], size(w[7]), w[8], size(w[9]), zero, w[10], size(w[4])))
+        rows, columns, terms = size(w[3]), size(w[4]), size(w[5])
+        a, a_step, b, b_step, into = w[6], size(w[7]), w[8], size(w[9]), w[10]
+        gemm(
+            w[0], order, int32(w[1]), int32(w[2]), rows, columns, terms, one, a, a_step, b, b_step, zero, into, columns
+        )
         return 0
 
     return multiply
@@ -98,16 +102,16 @@ def _vector(found: _Numpys, matrix: Place, vector: Place, into: Place, turned: b
     return Call(native.routine(("gemv", kind, found.whole), lambda: _multiplying_vector(kind, found.whole)), words)
 
 
-def _multiplying_vector(kind: str, whole: str) -> Share:
+def _multiplying_vector(kind: str, whole: str) -> Function:
     at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
-    gemv = native.caller("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
+    gemv = caller("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
     unit, one, zero = size(1), number(1), number(0)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
         w = at(address)
-        sizes = size(w[3]), size(w[4])
-        gemv(w[0], (int32(w[1]), int32(w[2]), *sizes, one, w[5], size(w[6]), w[7], unit, zero, w[8], unit))
+        rows, columns, matrix, step = size(w[3]), size(w[4]), w[5], size(w[6])
+        gemv(w[0], int32(w[1]), int32(w[2]), rows, columns, one, matrix, step, w[7], unit, zero, w[8], unit)
         return 0
 
     return multiply
@@ -122,7 +126,7 @@ class _Numpys:
             raise AttributeError("NumPy multiplies by a library that is not known")
         name = "scipy_cblas_" + {"f": "s", "d": "d"}[kind]
         self.whole = "l" if hasattr(library, f"{name}gemm64_") else "i"
-        self.gemm, self.gemv = (_address(openblas.exported(library, name + which)) for which in ("gemm", "gemv"))
+        self.gemm, self.gemv = (address(openblas.exported(library, name + which)) for which in ("gemm", "gemv"))
 
 
 @cache
@@ -156,7 +160,3 @@ def _agrees(found: _Numpys, kind: str) -> bool:
     a, x = matrix("C", 17, 9), matrix("C", 9, 1)
     gemv(products.ROWS, products.PLAIN, 17, 9, 1.0, a.ctypes.data, 9, x.ctypes.data, 1, 0.0, into.ctypes.data, 1)
     return np.array_equal(into.reshape(-1)[:17], np.dot(a, x)[:, 0])
-
-
-def _address(function: Any) -> int:
-    return ctypes.cast(function, ctypes.c_void_p).value or 0

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy.compiler import Function, pointer
 from xpnet_backends.on_numpy.fusing import FLOATS, TYPES
-from xpnet_backends.on_numpy.native import Call, Place, Share, pointer, routine
+from xpnet_backends.on_numpy.native import Call, Place, routine
 from xpnet_backends.on_numpy.strides import axes
 
 __all__ = ["call"]
@@ -33,7 +34,7 @@ def call(source: Place | None, into: Place | None) -> Call | None:
     return Call(one, [length, *inner, rows, *outer, source, into])
 
 
-def _copying(given: str, wanted: str) -> Share:
+def _copying(given: str, wanted: str) -> Function:
     whole, a, b = pointer("int64"), pointer(given), pointer(wanted)
     number, truth = np.dtype(wanted).type, given == "bool"
 

@@ -8,12 +8,16 @@ its own. On other processors NumPy has another exp: that is seen by trying, and 
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-__all__ = ["agrees", "exp32", "filled"]
+from xpnet_backends.on_numpy.compiler import Entry, compiled, float_of, fma, pointer
+
+__all__ = ["agrees", "exp", "filled"]
 
 F = np.float32
 LOG2E, ROUND = F(1.44269504), F(1.5 * 2**23)  # adding this rounds to an integer
@@ -28,43 +32,23 @@ STEP = 65_537
 """One float32 of so many is tried, of all that there are."""
 
 
-@cache
-def exp32() -> Any:
-    """Return the function of one number, compiled into whatever calls it."""
-    import numba
-    from llvmlite import ir
-    from numba.core import types
-    from numba.extending import intrinsic
-
-    single, word = types.float32, types.int32
-
-    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-    def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
-        return single(single, single, single), lambda context, builder, signature, args: builder.fma(*args)
-
-    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-    def float_of(context: Any, bits: Any) -> Any:
-        return single(word), lambda context, builder, signature, args: builder.bitcast(args[0], ir.FloatType())
-
-    @numba.njit(error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
-    def exp(x: Any) -> Any:
-        nearest = F(F(F(x * LOG2E) + ROUND) - ROUND)
-        r = fma(-nearest, LN2_LOW, fma(-nearest, LN2_HIGH, x))
-        above = fma(fma(fma(fma(fma(P5, r, P4), r, P3), r, P2), r, P1), r, P0)
-        below = fma(fma(Q2, r, Q1), r, Q0)
-        k = np.int32(nearest)
-        half = np.int32(k >> 1)  # 2^k may be no number of its own: two factors are
-        y = F(F(F(above / below) * float_of(np.int32((half + 127) << 23))) * float_of(np.int32((k - half + 127) << 23)))
-        y = F(np.inf) if x > LARGEST else y
-        y = F(0.0) if x < SMALLEST else y
-        return F(np.nan) if x != x else y
-
-    return exp
+def exp(x: Any) -> Any:
+    """Return the function of one float32, for :mod:`compiler`."""
+    nearest = x * LOG2E + ROUND - ROUND
+    r = fma(-nearest, LN2_LOW, fma(-nearest, LN2_HIGH, x))
+    above = fma(fma(fma(fma(fma(P5, r, P4), r, P3), r, P2), r, P1), r, P0)
+    below = fma(fma(Q2, r, Q1), r, Q0)
+    k = np.int32(nearest)
+    half = k >> 1  # 2^k may be no number of its own: two factors are
+    y = above / below * float_of((half + 127) << 23) * float_of((k - half + 127) << 23)
+    y = F(np.inf) if x > LARGEST else y
+    y = F(0.0) if x < SMALLEST else y
+    return F(np.nan) if x != x else y
 
 
 @cache
 def agrees() -> bool:
-    """Try it beside NumPy's on one number of every :data:`STEP`; compiles, which takes half a second."""
+    """Try it beside NumPy's on one number of every :data:`STEP`."""
     given = np.arange(0, 2**32, STEP, dtype=np.uint32).view(np.float32)
     try:
         found = filled(given)
@@ -77,18 +61,18 @@ def agrees() -> bool:
 def filled(given: Any) -> Any:
     """Return the exp of every number of an array, by a loop of its own."""
     found = np.empty_like(given)
-    _loop()(given, found)
+    _loop()(given.ctypes.data, found.ctypes.data, given.size)
     return found
 
 
 @cache
-def _loop() -> Any:
-    import numba
+def _loop() -> Callable[[int, int, int], None]:
+    at = pointer("float32")
 
-    exp = exp32()
+    def fill(given: Any, found: Any, count: Any) -> None:
+        source, into = at(given), at(found)
+        for i in range(count):
+            into[i] = exp(source[i])
 
-    def fill(given: Any, found: Any) -> None:
-        for i in range(len(given)):
-            found[i] = exp(given[i])
-
-    return numba.njit(error_model="numpy")(fill)
+    (place,) = compiled(Entry(fill))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(place)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import team
-from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
+from xpnet_backends.on_numpy.compiler import Function, pointer
+from xpnet_backends.on_numpy.native import Call, Place
 from xpnet_backends.on_numpy.tracing import Node
 
 __all__ = ["call", "suits"]
@@ -38,7 +39,7 @@ def call(data: Place, order: Place, into: Place, otherwise: str) -> Call:
     return team.call("gather", _gathering, words, shared, otherwise)
 
 
-def _gathering() -> Share:
+def _gathering() -> Function:
     whole, unit, head = pointer("int64"), pointer("uint32"), team.HEAD
 
     def gather(address: Any, me: Any, members: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The loops of a group of operations, written as Python and compiled by numba.
+"""The loops of a group of operations, written as Python and compiled by :mod:`compiler`.
 
 Each kernel is one pass over the rows of a table, or over a table as one vector. It applies the same IEEE operations in
 the same order as NumPy, without reassociation or fused multiply-add (but in exp, as NumPy), and sums a row in NumPy's
@@ -11,29 +11,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
 from math import prod
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import exponential, native, team
+from xpnet_backends.on_numpy import exponential, team
+from xpnet_backends.on_numpy.compiler import Written, pointer, sqrt
 from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
-from xpnet_backends.on_numpy.native import Call, Place, Share
+from xpnet_backends.on_numpy.native import Call, Place
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["Source", "available", "call"]
+__all__ = ["Source", "call"]
 
 STRAIGHT = 8
 """Elements that NumPy's pairwise sum adds one after the other (``pairwise_sum`` in NumPy's loops)."""
-
-
-@cache
-def available() -> bool:
-    """Say whether numba can be had, without importing it."""
-    return find_spec("numba") is not None
 
 
 class Source:
@@ -266,7 +258,7 @@ def call(source: Source, places: list[tuple[str, Place]], shared: bool) -> Call:
     return team.call(("kernel", text, kinds), lambda: _share(text, kinds), words, shared)
 
 
-def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Share:
+def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Written:
     """Write what each thread does: the kernel's loops, on its share of the rows."""
     head, _, loops = text.partition("\n")
     names = re.findall(r"\w+", head)[4:]
@@ -288,14 +280,8 @@ def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Share:
         else:
             lines.append(f"    {name} = at_{kind}({begin})")
     loops = loops.replace(rows[0], "\n".join(rows), 1)
-    scope: dict[str, Any] = {"sqrt": np.sqrt, "inf": np.inf, **_functions()}
-    if "exp(" in text:
-        scope["exp"] = exponential.exp32()
-    scope |= {name: getattr(np, name) for name in ("float32", "float64", "uint32", "int32", "int64")}
-    scope |= {f"at_{kind}": native.pointer(kind) for kind in {"int64", *(kind for _, kind in kinds)}}
-    exec(compile("\n".join([*lines, f"{loops}    return 0"]), "<xpnet kernel>", "exec"), scope)
-    share: Share = scope["share"]
-    return share
+    scope = {f"at_{kind}": pointer(kind) for kind in {"int64", *(kind for _, kind in kinds)}}
+    return Written("\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope)
 
 
 def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:
@@ -319,18 +305,6 @@ def _unrolled_sum(table: str, count: int) -> str:
         sums = [f"({a}) + ({b})" for a, b in zip(sums[::2], sums[1::2], strict=True)]
     rest = [f"{table}[{j}]" for j in range(count - count % 8, count)]
     return " + ".join([f"({sums[0]})", *rest])
-
-
-@cache
-def _functions() -> dict[str, Any]:
-    """Return what the loops call, compiled."""
-    import numba
-
-    inline = numba.njit(error_model="numpy", inline="always")
-    scope: dict[str, Any] = {"maximum": inline(_maximum), "minimum": inline(_minimum)}
-    # In this scope, where the name by which it calls itself is that of the compiled function.
-    scope["pairwise_sum"] = numba.njit(error_model="numpy")(FunctionType(pairwise_sum.__code__, scope))
-    return scope
 
 
 def _maximum(a: Any, b: Any) -> Any:
@@ -363,3 +337,15 @@ def pairwise_sum(table: Any, start: int, count: int) -> Any:
     half = count // 2
     half -= half % 8
     return pairwise_sum(table, start, half) + pairwise_sum(table, start + half, count - half)
+
+
+SCOPE = {
+    **{name: getattr(np, name) for name in ("float32", "float64", "uint32", "int32", "int64")},
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "pairwise_sum": pairwise_sum,
+    "exp": exponential.exp,
+    "sqrt": sqrt,
+    "inf": np.inf,
+}
+"""What the names in kernels stand for."""

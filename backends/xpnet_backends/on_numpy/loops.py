@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import copying, native, team
+from xpnet_backends.on_numpy.compiler import Function, caller, pointer
 from xpnet_backends.on_numpy.fusing import TYPES
-from xpnet_backends.on_numpy.native import Call, Place, Share, pointer
+from xpnet_backends.on_numpy.native import Call, Place
 from xpnet_backends.on_numpy.strides import axes
 
 __all__ = ["NAMES", "calls", "copy", "reduction"]
@@ -168,15 +169,15 @@ def zero(kind: str) -> Any:
     return np.zeros((), dtype=kind)
 
 
-def _looping() -> Share:
-    whole, loop = pointer("int64"), native.caller("", "p", "p", "p", "p")
+def _looping() -> Function:
+    whole, loop = pointer("int64"), caller("", "p", "p", "p", "p")
 
     def looping(address: Any, me: Any, members: Any) -> Any:
         words = whole(address)
         for i in range(words[ROWS]):
             for k in range(3):
                 words[NOW + k] = words[PLACES + k] + i * words[ROW_STEPS + k]
-            loop(words[LOOP], (address + 8 * NOW, address + 8 * LENGTH, address + 8 * STEPS, words[DATA]))
+            loop(words[LOOP], address + 8 * NOW, address + 8 * LENGTH, address + 8 * STEPS, words[DATA])
         return 0
 
     return looping
@@ -207,8 +208,8 @@ ITEM, COUNT, GIVEN, INTO, OWN, STRETCH = 2, 3, 4, 5, 6, 5
 what it gives to the loop: two places, a count, two steps."""
 
 
-def _stretches() -> Share:
-    whole, loop, head = pointer("int64"), native.caller("", "p", "p", "p", "p"), team.HEAD
+def _stretches() -> Function:
+    whole, loop, head = pointer("int64"), caller("", "p", "p", "p", "p"), team.HEAD
 
     def stretches(address: Any, me: Any, members: Any) -> Any:
         begin = address + 8 * head
@@ -219,7 +220,7 @@ def _stretches() -> Share:
         own[0], own[1] = words[GIVEN] + first * words[ITEM], words[INTO] + first * words[ITEM]
         own[2] = words[COUNT] * (me + 1) // members - first
         own[3] = own[4] = words[ITEM]
-        loop(words[LOOP], (mine, mine + 16, mine + 24, words[DATA]))
+        loop(words[LOOP], mine, mine + 16, mine + 24, words[DATA])
         return 0
 
     return stretches

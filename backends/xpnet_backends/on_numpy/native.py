@@ -3,8 +3,8 @@
 A call of NumPy from Python takes some 0.5 us beside its work, which is most of a small network's step. So each
 operation is written down as a :class:`Call`: a C function, and the integers that it is pointed to, addresses
 among them. A :class:`Program` is a run of such calls in memory; compiled code goes through it in some ns a call, one
-time or, in a loop, once a row. The functions are NumPy's and BLAS's own, or compiled by numba, so the numbers do not
-change.
+time or, in a loop, once a row. The functions are NumPy's and BLAS's own, or written in :mod:`compiler`'s language, to
+the same numbers.
 
 Where an argument of the plan lies is seen at each run: an array object's first field is its data's address
 (``PyArrayObject`` in NumPy's C API).
@@ -14,24 +14,22 @@ from __future__ import annotations
 
 import array as arrays
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet_backends.on_numpy.compiler import Entry, Function, caller, compiled, pointer
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["Call", "Place", "Program", "Routine", "Share", "caller", "part", "pointer", "routine", "run"]
+__all__ = ["Call", "Place", "Program", "Routine", "part", "routine", "run"]
 
 HEAD = object.__basicsize__
 """Bytes of an object before its own fields."""
 
 PATCH = 3
 """Integers by which a program is told of an address to put in: where, of which argument, how many bytes into it."""
-
-Share = Callable[[Any, Any, Any], Any]
-"""A routine's Python."""
 
 Word = Any
 """What a call is given: an int, or the :class:`Place` or :class:`Routine` whose address it will be."""
@@ -58,23 +56,16 @@ class Place(NamedTuple):
 
 
 class Routine:
-    """A C function that is compiled when it is first needed."""
+    """A C function that is compiled when it is first needed; 0 is its *address* until then."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make: Callable[[], Any] | None = make
-        self._function: Any = None
+    def __init__(self, make: Callable[[], Entry]) -> None:
+        self.make = make
+        self.address = 0
 
     @property
     def known(self) -> bool:
         """Whether it has been compiled."""
-        return self._function is not None
-
-    @property
-    def address(self) -> int:
-        """Where it lies, compiled now if it is not yet."""
-        if self._make is not None:
-            self._function, self._make = self._make(), None
-        return int(self._function.address)
+        return self.address != 0
 
 
 class Call(NamedTuple):
@@ -99,6 +90,7 @@ class Program:
     """Calls in memory, to be run by :func:`run`. *objects* will hold the identities of the plan's arguments."""
 
     def __init__(self, calls: Sequence[Call], objects: arrays.array[int]) -> None:
+        _compile(routine for call in calls for routine in call.routines)
         count = sum(len(call.words) for call in calls)
         patched = sum(_is_patched(word) for call in calls for word in call.words)
         begin = 6
@@ -138,28 +130,29 @@ def _number(word: Word) -> int:
     return word.start if isinstance(word, Place) else int(word)
 
 
+def _compile(routines: Iterable[Routine]) -> None:
+    missing = [routine for routine in dict.fromkeys(routines) if not routine.known]
+    if missing:
+        for routine, place in zip(missing, compiled(*[routine.make() for routine in missing]), strict=True):
+            routine.address = place
+
+
 _routines: dict[Any, Routine] = {}
 
 
-def routine(key: Any, make: Callable[[], Share]) -> Routine:
-    """Return the one routine of this key: *make* returns its Python, ``function(address, me, members)``.
+def routine(key: Any, make: Callable[[], Function]) -> Routine:
+    """Return the one routine of this key: *make* returns it as Python, ``function(address, me, members)``.
 
     It does the *me*-th of so many parts, here all of it, and returns whether what it was given is unusable.
     """
-    return part(key, lambda: _compiled(make()))
+    return part(key, lambda: Entry(make()))
 
 
-def part(key: Any, make: Callable[[], Any]) -> Routine:
-    """Return the one routine of this key that *make* compiles as a C function of another kind."""
+def part(key: Any, make: Callable[[], Entry]) -> Routine:
+    """Return the one routine of this key, which may be a C function of another kind."""
     if key not in _routines:
         _routines[key] = Routine(make)
     return _routines[key]
-
-
-def _compiled(function: Share) -> Any:
-    import numba
-
-    return numba.cfunc(numba.int64(*[numba.int64] * 3), error_model="numpy")(function)
 
 
 @cache
@@ -168,10 +161,8 @@ def run() -> Callable[[int, int, int], int]:
 
     Each time after the first the last argument's data begin *step* bytes further on.
     """
-    import numba
-
     _check_head()
-    whole, at, call = numba.int64, pointer("int64"), caller("l", "p", "l", "l")
+    at, call = pointer("int64"), caller("l", "p", "l", "l")
 
     def perform(address: Any, times: Any, step: Any) -> Any:
         words = at(address)
@@ -184,13 +175,15 @@ def run() -> Callable[[int, int, int], int]:
                 moved = time * step if argument == last else 0
                 words[words[patch]] = at(objects[argument] + HEAD)[0] + words[patch + 2] + moved
             for k in range(count):
-                failed = call(words[calls + 2 * k], (words[calls + 2 * k + 1], 0, 1))
+                failed = call(words[calls + 2 * k], words[calls + 2 * k + 1], 0, 1)
                 if failed:
                     return time + 1
         return 0
 
-    found: Callable[[int, int, int], int] = numba.njit(whole(whole, whole, whole), nogil=True)(perform)
-    return found
+    (place,) = compiled(Entry(perform))
+    found: Any = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)(place)
+    found.__name__ = perform.__name__  # as plans call it in their source
+    return found  # type: ignore[no-any-return]
 
 
 def _check_head() -> None:
@@ -198,60 +191,3 @@ def _check_head() -> None:
     given = np.zeros(1)
     if ctypes.c_int64.from_address(id(given) + HEAD).value != given.ctypes.data:
         raise RuntimeError("an array's address does not stand where NumPy's C API has it")
-
-
-@cache
-def pointer(kind: str) -> Any:
-    """Return a function that takes an address for a pointer to numbers of a type, or to "void", inside compiled code.
-
-    Truth values are read as bytes.
-    """
-    from numba.core import types
-    from numba.extending import intrinsic
-
-    of: Any = types.CPointer  # type: ignore[attr-defined, unused-ignore]
-    known = {"void": types.voidptr, "bool": of(types.uint8)}
-    numbers: Any = known[kind] if kind in known else of(getattr(types, kind))
-
-    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-    def pointer(context: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.inttoptr(arguments[0], context.get_value_type(numbers))
-
-        return numbers(types.int64), generate
-
-    return pointer
-
-
-@cache
-def caller(result: str, *kinds: str) -> Any:
-    """Return ``call(address, arguments)``, which calls a C function, inside compiled code.
-
-    The kinds of its arguments, a tuple of these types, are "i" (32-bit integer), "l" (64-bit integer), "f", "d", and
-    "p" (an address, an integer here); of its result "l", or "" for none.
-    """
-    from llvmlite import ir
-    from numba.core import types
-    from numba.extending import intrinsic
-
-    whole = ir.IntType(64)
-    forms = {"i": ir.IntType(32), "l": whole, "f": ir.FloatType(), "d": ir.DoubleType(), "": ir.VoidType()}
-    forms["p"] = ir.IntType(8).as_pointer()
-    form = ir.FunctionType(forms[result], [forms[kind] for kind in kinds]).as_pointer()
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        address, arguments = given
-        values = [builder.extract_value(arguments, k) for k in range(len(kinds))]
-        passed = [
-            builder.inttoptr(value, forms["p"]) if kind == "p" else value
-            for kind, value in zip(kinds, values, strict=True)
-        ]
-        found = builder.call(builder.inttoptr(address, form), passed)
-        return found if result else context.get_dummy_value()
-
-    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-    def call(context: Any, address: Any, arguments: Any) -> Any:
-        back = types.int64 if result else types.none
-        return back(types.int64, arguments), generate
-
-    return call

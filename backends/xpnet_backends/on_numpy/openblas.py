@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import native
+from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
 
-__all__ = ["NAME", "WORTH", "compiled", "divide", "exported", "loaded", "size"]
+__all__ = ["NAME", "WORTH", "divide", "entry", "exported", "loaded", "size"]
 
 NAME = "blas_level1_thread"
 """What hands work to the threads."""
@@ -75,33 +75,27 @@ def size() -> int:
     return 1 if _library() is None else int(_threads()())
 
 
-def divide() -> Any:
+def divide() -> Function:
     """Return ``divide(part, words, members)``, for compiled code, on the threads that there are if they are fewer.
 
     What is called is ``blas_level1_thread(type, m, n, k, scalar, a, lda, b, ldb, c, ldc, part, threads)``. It divides
     the numbers below m among threads and returns when each has called *part* with how many are its own, and with the
     addresses of its elements in three arrays: of b, whose address is 0, the first number's.
     """
-    import numba
-
-    library, threads, scalar, at = _found(), _threads(), SCALAR.ctypes.data, native.pointer("void")
-    count, place = ctypes.c_long, ctypes.c_void_p
-    level1 = library.blas_level1_thread
-    level1.argtypes = (ctypes.c_int, *[count] * 3, place, *(place, count) * 3, place, ctypes.c_int)
+    there, level1, scalar = address(_threads()), address(_found().blas_level1_thread), SCALAR.ctypes.data
+    count, divide_numbers = caller("i"), caller("", "i", *"lll", "p", *"plplpl", "p", "i")
 
     def divide(part: Any, words: Any, members: Any) -> None:
-        now = min(members, threads())  # a job for a thread that is not there would never be done
-        level1(SINGLE, now, now, 0, at(scalar), at(words), 0, at(0), 1, at(0), 0, at(part), now)
+        threads = np.int64(count(there))
+        now = members if members < threads else threads  # a job for a thread that is not there would never be done
+        few = np.int32(now)
+        divide_numbers(level1, SINGLE, now, now, 0, scalar, words, 0, 0, 1, 0, 0, part, few)
 
-    return numba.njit(divide)
+    return divide
 
 
-def compiled(share: Any) -> Any:
-    """Compile ``share(words, me, members)`` as a C function of what OpenBLAS gives its own operations."""
-    import numba
-    from numba.core import types
-
-    whole, place = types.int64, types.voidptr
+def entry(share: Any) -> Entry:
+    """Return ``share(words, me, members)`` as a C function of what OpenBLAS gives its own operations."""
 
     def part(
         m: Any, n: Any, k: Any, scalar: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, buffer: Any
@@ -109,9 +103,7 @@ def compiled(share: Any) -> Any:
         for i in range(m):
             share(a, b // BYTES + i, n)
 
-    # The addresses of the words and of b are taken for the numbers that they stand for.
-    operands = [whole, whole, whole, whole, place, whole]
-    return numba.cfunc(types.void(whole, whole, whole, types.float32, *operands, place), error_model="numpy")(part)
+    return Entry(part, "lllf" + "lllllll")  # addresses are numbers here
 
 
 def _found() -> ctypes.CDLL:

@@ -12,9 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xpnet_backends.on_numpy import native, products
+import numpy as np
 
-__all__ = ["NAME", "WORTH", "compiled", "divide", "size"]
+from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
+
+__all__ = ["NAME", "WORTH", "divide", "entry", "size"]
 
 NAME = "GOMP_parallel"
 """What hands work to the threads."""
@@ -38,30 +41,25 @@ def size() -> int:
     return 1 if _library() is None else max(1, int(products.loaded().MKL_Get_Max_Threads()))
 
 
-def divide() -> Any:
+def divide() -> Function:
     """Return ``divide(part, words, members)``, for compiled code: it returns when every thread has done its part."""
-    import numba
-
-    place = native.pointer("void")
-    function = _routines().GOMP_parallel
-    function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    parallel, hand_over = address(_routines().GOMP_parallel), caller("", "p", "p", "i", "i")
 
     def divide(part: Any, words: Any, members: Any) -> None:
-        function(place(part), place(words), members, 0)
+        hand_over(parallel, part, words, np.int32(members), 0)
 
-    return numba.njit(divide)
+    return divide
 
 
-def compiled(share: Any) -> Any:
-    """Compile ``share(words, me, members)`` as a C function of the words alone."""
-    import numba
-
-    number, members = _count("omp_get_thread_num"), _count("omp_get_num_threads")
+def entry(share: Any) -> Entry:
+    """Return ``share(words, me, members)`` as a C function of the words alone."""
+    number, members = address(_routines().omp_get_thread_num), address(_routines().omp_get_num_threads)
+    count = caller("i")
 
     def part(words: Any) -> None:
-        share(words, number(), members())
+        share(words, np.int64(count(number)), np.int64(count(members)))
 
-    return numba.cfunc(numba.types.void(numba.int64), error_model="numpy")(part)
+    return Entry(part, "l")
 
 
 def _routines() -> ctypes.CDLL:
@@ -69,10 +67,3 @@ def _routines() -> ctypes.CDLL:
     if library is None:
         raise RuntimeError("MKL's threads cannot be had here: size() is 1")
     return library
-
-
-def _count(name: str) -> Any:
-    """Return a function of OpenMP's that takes nothing and gives an integer."""
-    function = getattr(_routines(), name)
-    function.argtypes, function.restype = (), ctypes.c_int
-    return function

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from xpnet_backends.on_numpy import native, openblas, openmp, products
-from xpnet_backends.on_numpy.native import Share
+from xpnet_backends.on_numpy.compiler import Entry, Function, pointer
 
 __all__ = ["HEAD", "call", "name", "size", "worth"]
 
@@ -44,7 +44,9 @@ def name() -> str:
     return str(_pool().NAME)
 
 
-def call(key: Any, make: Callable[[], Share], words: Sequence[Any], shared: bool, otherwise: str = "") -> native.Call:
+def call(
+    key: Any, make: Callable[[], Function], words: Sequence[Any], shared: bool, otherwise: str = ""
+) -> native.Call:
     """Return the call of a routine, which *make* returns and *key* names, by all threads or by one for all of it."""
     if not shared:
         return native.Call(native.routine(key, make), [0, 1, 0, *words], otherwise)
@@ -52,21 +54,20 @@ def call(key: Any, make: Callable[[], Share], words: Sequence[Any], shared: bool
     return native.Call(native.routine("divide", _dividing), [part, size(), 0, *words], otherwise)
 
 
-def _part(share: Share) -> Any:
-    """Compile what each thread does as a C function for the pool; one that finds something unusable says so."""
-    import numba
-
-    compiled, at = numba.njit(error_model="numpy", inline="always")(share), native.pointer("int64")
+def _part(share: Function) -> Entry:
+    """Return what each thread does, as the pool calls it; one that finds something unusable says so."""
+    at = pointer("int64")
 
     def part(address: Any, me: Any, members: Any) -> None:
-        if compiled(address, me, members):
+        if share(address, me, members):  # type: ignore[operator]
             at(address)[FAILED] = 1
 
-    return _pool().compiled(numba.njit(error_model="numpy", inline="always")(part))
+    entry: Entry = _pool().entry(part)
+    return entry
 
 
-def _dividing() -> Share:
-    divide, at = _pool().divide(), native.pointer("int64")
+def _dividing() -> Function:
+    divide, at = _pool().divide(), pointer("int64")
 
     def dividing(address: Any, me: Any, members: Any) -> Any:
         head = at(address)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import blas, blocks, exponential, gathering, loops, products, team
+from xpnet_backends.on_numpy.compiler.llvm import available
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, parts, root, successors
-from xpnet_backends.on_numpy.kernels import Source, available, call
+from xpnet_backends.on_numpy.kernels import Source, call
 from xpnet_backends.on_numpy.lines import Lines
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
 from xpnet_backends.on_numpy.naming import Names

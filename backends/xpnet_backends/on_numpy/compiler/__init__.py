@@ -1,0 +1,77 @@
+"""A small part of Python, with C's types, compiled by LLVM: what loops over numbers in memory need.
+
+A function is written as Python and never run as such. Its numbers have NumPy's types and meet by NumPy's rules: two
+types in what ``numpy.promote_types`` says, a literal in the type of the number beside it. Sums of integers wrap around,
+and quotients of floats by zero are infinite or NaN. Every operation is rounded by itself, in the order in which it
+stands: nothing is reassociated or fused.
+
+Statements are assignments, ``for`` over a ``range`` that goes up, ``if``, and ``return``. A variable keeps the type of
+its first value. Beside operators and literals, expressions are
+
+- ``pointer(type)(address)``, and its elements ``p[i]``, to read and to write; truth values lie in memory as bytes;
+- a type with a number, which is converted as C does: ``float32(x)``;
+- ``abs(x)``, ``sqrt(x)``, ``fma(a, b, c)``, and ``float_of(bits)``, a float32 by its bits;
+- ``caller(result, *kinds)(address, ...)``, a C function at an address;
+- another function of this language, which may call itself; and any number that stands around the function.
+
+Both sides of ``and``, ``or`` and ``x if c else y`` are computed. ``//`` and ``%`` are for integers with a sign.
+
+numba compiles far more of Python, and took five times as long for these loops, longer than a small network trains:
+LLVM's part of the work, which is the same, is nearly all of what is left.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xpnet_backends.on_numpy.compiler import llvm
+from xpnet_backends.on_numpy.compiler.functions import Module
+from xpnet_backends.on_numpy.compiler.language import (
+    CODES,
+    Function,
+    NotCompilable,
+    Written,
+    address,
+    caller,
+    float_of,
+    fma,
+    pointer,
+    sqrt,
+)
+
+__all__ = [
+    "Entry",
+    "Function",
+    "NotCompilable",
+    "Written",
+    "address",
+    "caller",
+    "compiled",
+    "float_of",
+    "fma",
+    "pointer",
+    "sqrt",
+]
+
+
+class Entry(NamedTuple):
+    """A function that is called from outside, as one of C's, with numbers of these kinds: see :func:`caller`.
+
+    It returns a 64-bit integer, or nothing at all.
+    """
+
+    function: Function
+    kinds: str = "lll"
+
+
+def compiled(*entries: Entry) -> list[int]:
+    """Return the addresses of functions. Several at a time take less time than one by one.
+
+    Raises
+    ------
+    NotCompilable
+        A function is not in the language.
+    """
+    module = Module()
+    symbols = [module.function(entry.function, tuple(CODES[kind] for kind in entry.kinds)).symbol for entry in entries]
+    return llvm.load(module.text(symbols), symbols)

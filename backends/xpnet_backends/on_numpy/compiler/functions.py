@@ -1,0 +1,316 @@
+"""Functions of the language, from Python's syntax trees to LLVM's text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.on_numpy.compiler.language import (
+    CODES,
+    FORMS,
+    Caller,
+    Function,
+    Intrinsic,
+    NotCompilable,
+    Pointer,
+    Written,
+)
+from xpnet_backends.on_numpy.compiler.numbers import Address, Found, Number, Numbers, literal
+
+__all__ = ["Module"]
+
+BUILT_IN = {"abs": Intrinsic("abs"), "bool": np.bool_}
+"""Python's own names that the language has, beside ``range``."""
+
+Kinds = tuple[str | Pointer, ...]
+"""The types of arguments."""
+
+
+class Module:
+    """Functions that are compiled together, with all that they call."""
+
+    def __init__(self) -> None:
+        self.declared: dict[str, None] = {}
+        self._known: dict[tuple[Function, Kinds], Body] = {}
+
+    def function(self, function: Function, kinds: Kinds) -> Body:
+        """Return a function for arguments of these types, which is written once."""
+        key = function, kinds
+        if key not in self._known:
+            written = function if isinstance(function, Written) else Written.of(function)
+            (node,) = ast.parse(written.text).body
+            if not isinstance(node, ast.FunctionDef) or len(node.args.args) != len(kinds):
+                raise NotCompilable(f"no function of {len(kinds)} arguments: {written.text.partition(chr(10))[0]}")
+            self._known[key] = Body(self, f"{node.name}.{len(self._known)}", written.scope)  # it may call itself
+            self._known[key].write(node, kinds)
+        return self._known[key]
+
+    def text(self, outside: Sequence[str]) -> str:
+        """Return LLVM's text, in which no symbols but those are called from outside."""
+        bodies = self._known.values()
+        texts = [f"define {'' if body.symbol in outside else 'internal '}{body.text()}" for body in bodies]
+        return "\n".join([*self.declared, *texts])
+
+
+class Body:
+    """One function: where a node of Python's syntax of some class is written is a method of that name.
+
+    Variables are places in memory, which LLVM turns into registers.
+    """
+
+    def __init__(self, module: Module, symbol: str, scope: dict[str, Any]) -> None:
+        self.symbol = symbol
+        self.result: str | None = None
+        self._module, self._scope = module, scope
+        self._slots: dict[str, tuple[str, Number | Address]] = {}
+        self._parameters: list[str] = []
+        self._entry: list[str] = []
+        self._code = Numbers()
+        self._open = True
+
+    def write(self, node: ast.FunctionDef, kinds: Kinds) -> None:
+        """Write the function."""
+        for parameter, kind in zip(node.args.args, kinds, strict=True):
+            name = f"%{parameter.arg}.given"
+            value = Address(kind.kind, name) if isinstance(kind, Pointer) else Number(kind, name)
+            self._parameters.append(str(value))
+            self._store(parameter.arg, value)
+        self._statements(node.body)
+        if self._open:
+            self._code.emit("ret void" if self.result is None else "unreachable")
+
+    def text(self) -> str:
+        """Return what follows ``define``."""
+        form = "void" if self.result is None else FORMS[self.result]
+        head = f"{form} @{self.symbol}({', '.join(self._parameters)}) {{"
+        return "\n".join([head, "entry:", *self._entry, *self._code.lines, "}"])
+
+    # Blocks
+
+    def _begin(self, block: str) -> None:
+        self._code.lines.append(f"{block}:")
+        self._open = True
+
+    def _leave(self, line: str) -> None:
+        """End a block, unless it has ended."""
+        if self._open:
+            self._code.emit(line)
+        self._open = False
+
+    # Statements
+
+    def _statements(self, nodes: Sequence[ast.stmt]) -> None:
+        for node in nodes:
+            if not self._open:
+                raise NotCompilable(f"line {node.lineno} is never reached")
+            self._method(node)(node)
+
+    def _method(self, node: ast.stmt | ast.expr) -> Callable[[Any], Any]:
+        method: Callable[[Any], Any] | None = getattr(self, f"_write_{type(node).__name__}", None)
+        if method is None:
+            raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
+        return method
+
+    def _write_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # a docstring
+            self._value(node.value)
+
+    def _write_Assign(self, node: ast.Assign) -> None:
+        for target in node.targets:
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = [*zip(target.elts, node.value.elts, strict=True)]
+            values = [self._value(value) for _, value in pairs]
+            for (one, _), value in zip(pairs, values, strict=True):
+                self._put(one, value)
+
+    def _write_AugAssign(self, node: ast.AugAssign) -> None:
+        self._put(node.target, self._operation(node.op, node.target, node.value))
+
+    def _put(self, target: ast.expr, value: Found) -> None:
+        if isinstance(target, ast.Name):
+            self._store(target.id, value)
+        elif isinstance(target, ast.Subscript):
+            place = self._element(target)
+            self._code.emit(f"store {self._code.converted(value, place.kind)}, {place}")
+        else:
+            raise NotCompilable(f"line {target.lineno}: nothing can be assigned to {ast.unparse(target)}")
+
+    def _store(self, name: str, value: Found) -> None:
+        """Give a variable a value; a literal takes its type."""
+        if name not in self._slots:
+            value = self._code.typed(value)
+            self._slots[name] = f"%{name}.{next(self._code.numbers)}", value
+            self._entry.append(f"  {self._slots[name][0]} = alloca {value.form}")
+        slot, first = self._slots[name]
+        if isinstance(value, int | float):
+            value = self._code.converted(value, first.kind)
+        if (value.form, value.kind) != (first.form, first.kind):
+            raise NotCompilable(f"{name} holds {first.kind}, and is given {value.kind}")
+        self._code.emit(f"store {value}, ptr {slot}")
+
+    def _write_For(self, node: ast.For) -> None:
+        ranging = node.iter
+        if not isinstance(ranging, ast.Call) or ast.unparse(ranging.func) != "range":
+            raise NotCompilable(f"line {node.lineno}: a loop goes over a range")
+        code = self._code
+        ends = [self._value(end) for end in ranging.args]
+        given = {1: (0, *ends, 1), 2: (*ends, 1), 3: ends}[len(ends)]
+        start, stop, step = (code.converted(end, "int64") for end in given)
+        number = next(code.numbers)
+        counter, (look, body, after) = f"%counter.{number}", [f"{name}.{number}" for name in ("look", "body", "after")]
+        self._entry.append(f"  {counter} = alloca i64")
+        code.emit(f"store {start}, ptr {counter}")
+        self._leave(f"br label %{look}")
+        self._begin(look)
+        now = code.new("int64", f"load i64, ptr {counter}")
+        self._leave(f"br {code.compared('Lt', now, stop)}, label %{body}, label %{after}")
+        self._begin(body)
+        self._put(node.target, now)
+        self._statements(node.body)
+        if self._open:
+            following = code.new("int64", f"add nsw {now}, {step.text}")
+            code.emit(f"store {following}, ptr {counter}")
+        self._leave(f"br label %{look}")
+        self._begin(after)
+
+    def _write_If(self, node: ast.If) -> None:
+        number = next(self._code.numbers)
+        then, other, after = (f"{name}.{number}" for name in ("then", "else", "after"))
+        test = self._code.converted(self._value(node.test), "bool")
+        self._leave(f"br {test}, label %{then}, label %{other}")
+        reached = False
+        for name, body in ((then, node.body), (other, node.orelse)):
+            self._begin(name)
+            self._statements(body)
+            reached = reached or self._open
+            self._leave(f"br label %{after}")
+        if reached:
+            self._begin(after)
+
+    def _write_Return(self, node: ast.Return) -> None:
+        if node.value is None:
+            raise NotCompilable(f"line {node.lineno}: what is returned is a number")
+        value = self._code.typed(self._value(node.value))
+        self.result = self.result or value.kind
+        self._leave(f"ret {self._code.converted(value, self.result)}")
+
+    # Expressions
+
+    def _value(self, node: ast.expr) -> Found:
+        found: Found = self._method(node)(node)
+        return found
+
+    def _write_Constant(self, node: ast.Constant) -> Found:
+        return literal(node.value)
+
+    def _write_Attribute(self, node: ast.Attribute) -> Found:
+        return literal(self._named(node))
+
+    def _write_Name(self, node: ast.Name) -> Found:
+        if node.id not in self._slots:
+            return literal(self._named(node))
+        slot, first = self._slots[node.id]
+        return first._replace(text=self._code.name(f"load {first.form}, ptr {slot}"))
+
+    def _named(self, node: ast.expr) -> Any:
+        """Return what a name stands for that is no variable."""
+        if isinstance(node, ast.Attribute):
+            return getattr(self._named(node.value), node.attr)
+        if isinstance(node, ast.Name) and node.id in self._scope:
+            return self._scope[node.id]
+        if isinstance(node, ast.Name) and node.id in BUILT_IN:
+            return BUILT_IN[node.id]
+        raise NotCompilable(f"line {node.lineno}: nothing is known of {ast.unparse(node)}")
+
+    def _write_Subscript(self, node: ast.Subscript) -> Found:
+        place = self._element(node)
+        return self._code.new(place.kind, f"load {FORMS[place.kind]}, {place}")
+
+    def _element(self, node: ast.Subscript) -> Address:
+        """Return the place of an element."""
+        array, index = self._value(node.value), self._value(node.slice)
+        if not isinstance(array, Address):
+            raise NotCompilable(f"line {node.lineno}: {ast.unparse(node.value)} is no pointer")
+        step = self._code.converted(index, "int64")
+        return array._replace(text=self._code.name(f"getelementptr inbounds {FORMS[array.kind]}, {array}, {step}"))
+
+    def _write_BinOp(self, node: ast.BinOp) -> Found:
+        return self._operation(node.op, node.left, node.right)
+
+    def _operation(self, operator: ast.operator, left: ast.expr, right: ast.expr) -> Found:
+        return self._code.operation(type(operator).__name__, self._value(left), self._value(right))
+
+    def _write_UnaryOp(self, node: ast.UnaryOp) -> Found:
+        if isinstance(node.op, ast.USub):
+            return self._code.negated(self._value(node.operand))
+        if isinstance(node.op, ast.Not):
+            return self._code.compared("Eq", self._code.converted(self._value(node.operand), "bool"), 0)
+        raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
+
+    def _write_Compare(self, node: ast.Compare) -> Found:
+        if len(node.ops) > 1:
+            raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
+        left, right = self._value(node.left), self._value(node.comparators[0])
+        return self._code.compared(type(node.ops[0]).__name__, left, right)
+
+    def _write_BoolOp(self, node: ast.BoolOp) -> Found:
+        found, *rest = [self._code.converted(self._value(value), "bool") for value in node.values]
+        for value in rest:
+            found = self._code.new("bool", f"{'and' if isinstance(node.op, ast.And) else 'or'} {found}, {value.text}")
+        return found
+
+    def _write_IfExp(self, node: ast.IfExp) -> Found:
+        return self._code.chosen(*map(self._value, (node.test, node.body, node.orelse)))
+
+    # Calls
+
+    def _write_Call(self, node: ast.Call) -> Found:
+        function = self._named(node.func)
+        given = [self._value(argument) for argument in node.args]
+        if isinstance(function, Pointer):
+            address = self._code.converted(given[0], "int64")
+            return Address(function.kind, self._code.name(f"inttoptr {address} to ptr"))
+        if isinstance(function, Caller):
+            return self._foreign(function, given)
+        if isinstance(function, Intrinsic):
+            return self._intrinsic(function.name, given)
+        if isinstance(function, type) and issubclass(function, np.generic):
+            return self._code.converted(given[0], np.dtype(function).name)
+        if not isinstance(function, Written | FunctionType):
+            raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
+        values = [self._code.typed(value) for value in given]
+        kinds = tuple(Pointer(value.kind) if isinstance(value, Address) else value.kind for value in values)
+        body = self._module.function(function, kinds)
+        return self._called(body.result, f"@{body.symbol}({', '.join(map(str, values))})")
+
+    def _called(self, result: str | None, line: str) -> Found:
+        if result is None:
+            self._code.emit(f"call void {line}")
+            return 0
+        return self._code.new(result, f"call {FORMS[result]} {line}")
+
+    def _foreign(self, function: Caller, given: Sequence[Found]) -> Found:
+        """Call a C function; addresses are integers in the language, and pointers in LLVM's."""
+        passed = []
+        for value, kind in zip(given, ("p", *function.kinds), strict=True):
+            number = self._code.converted(value, CODES.get(kind, "int64"))
+            passed.append(f"ptr {self._code.name(f'inttoptr {number} to ptr')}" if kind == "p" else str(number))
+        place, *arguments = passed
+        return self._called(CODES.get(function.result), f"{place.removeprefix('ptr ')}({', '.join(arguments)})")
+
+    def _intrinsic(self, name: str, given: Sequence[Found]) -> Found:
+        code, first = self._code, self._code.typed(given[0])
+        if name == "float_of":
+            return code.new("float32", f"bitcast {code.converted(first, 'int32')} to float")
+        if isinstance(first, Number) and not first.is_float and name == "abs":
+            return code.absolute(first)
+        kind = first.kind if isinstance(first, Number) and first.is_float else "float64"
+        numbers = [code.converted(value, kind) for value in (first, *given[1:])]
+        form, symbol = FORMS[kind], f"@llvm.{'fabs' if name == 'abs' else name}.f{kind[5:]}"
+        self._module.declared[f"declare {form} {symbol}({', '.join([form] * len(numbers))})"] = None
+        return code.new(kind, f"call {form} {symbol}({', '.join(map(str, numbers))})")

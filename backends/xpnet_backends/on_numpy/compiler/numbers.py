@@ -1,0 +1,229 @@
+"""Arithmetic in LLVM's language: operations on numbers of NumPy's types, converted to where they meet."""
+
+from __future__ import annotations
+
+import operator
+import struct
+from collections.abc import Callable
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet_backends.on_numpy.compiler.language import FORMS, NotCompilable
+
+__all__ = ["Address", "Found", "Number", "Numbers", "literal"]
+
+
+class Number(NamedTuple):
+    """A number of a type, under its name in LLVM's text."""
+
+    kind: str
+    text: str
+
+    @property
+    def form(self) -> str:
+        """LLVM's name of the type."""
+        return FORMS[self.kind]
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is of a floating type."""
+        return self.kind.startswith("float")
+
+    def __str__(self) -> str:
+        return f"{self.form} {self.text}"
+
+
+class Address(NamedTuple):
+    """A pointer to numbers of a type."""
+
+    kind: str
+    text: str
+    form: str = "ptr"
+
+    def __str__(self) -> str:
+        return f"ptr {self.text}"
+
+
+Found = Number | Address | int | float
+"""What an expression gives: a number that is computed, a pointer, or a literal."""
+
+LITERAL = {int: "int64", float: "float64"}
+"""The types of literals with no other number beside them."""
+
+FOLDED: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "FloorDiv": operator.floordiv,
+    "Mod": operator.mod,
+}  # fmt: skip
+FLOATING = {"Add": "fadd", "Sub": "fsub", "Mult": "fmul", "Div": "fdiv"}
+LOGICAL = {"BitXor": "xor", "BitAnd": "and", "BitOr": "or"}
+WHOLE = {"Add": "add", "Sub": "sub", "Mult": "mul", "LShift": "shl", "RShift": "ashr", **LOGICAL}
+ORDER = {"Eq": "eq", "NotEq": "ne", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": "ge"}
+"""LLVM's names of Python's operators, by the names that ``ast`` has for them."""
+
+
+class Numbers:
+    """Writes operations, each a line that names its result; ``lines`` has them."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.numbers = count()
+
+    def emit(self, line: str) -> None:
+        """Add a line."""
+        self.lines.append(f"  {line}")
+
+    def name(self, line: str) -> str:
+        """Add a line, and return the name of what it computes."""
+        name = f"%v{next(self.numbers)}"
+        self.emit(f"{name} = {line}")
+        return name
+
+    def new(self, kind: str, line: str) -> Number:
+        """Add a line that computes a number."""
+        return Number(kind, self.name(line))
+
+    # Types
+
+    def converted(self, value: Found, kind: str) -> Number:
+        """Return a number in another type, as C converts it."""
+        if isinstance(value, Address):
+            raise NotCompilable("a pointer is no number")
+        if not isinstance(value, Number):
+            return Number(kind, _constant(value, kind))
+        if value.kind == kind:
+            return value
+        if kind == "bool":
+            return self.compared("NotEq", value, 0)
+        if value.form == FORMS[kind]:
+            return Number(kind, value.text)
+        larger = _bits(kind) > _bits(value.kind)
+        unsigned = (kind if value.is_float else value.kind)[0] in "ub"
+        line = {
+            (True, True): "fpext" if larger else "fptrunc",
+            (True, False): "fptoui" if unsigned else "fptosi",
+            (False, True): "uitofp" if unsigned else "sitofp",
+            (False, False): "trunc" if not larger else "zext" if unsigned else "sext",
+        }[value.is_float, kind.startswith("float")]
+        return self.new(kind, f"{line} {value} to {FORMS[kind]}")
+
+    def typed(self, value: Found) -> Number | Address:
+        """Return a literal as a number of its own type, and all else as it is."""
+        return value if isinstance(value, Number | Address) else self.converted(value, LITERAL[type(value)])
+
+    def together(self, a: Found, b: Found) -> tuple[Number, Number]:
+        """Return two numbers in the type in which they meet."""
+        kind = _meeting(a, b)
+        return self.converted(a, kind), self.converted(b, kind)
+
+    # Operations
+
+    def operation(self, name: str, a: Found, b: Found) -> Found:
+        """Write an operation of two numbers, by ``ast``'s name."""
+        if isinstance(a, int | float) and isinstance(b, int | float):
+            if name not in FOLDED:
+                raise NotCompilable(f"{name} of two literals")
+            return literal(FOLDED[name](a, b))
+        kind = _meeting(a, b)
+        if name == "Div" and not kind.startswith("float"):
+            kind = "float64"
+        elif kind == "bool" and name not in LOGICAL:
+            kind = "int64"
+        one, other = self.converted(a, kind), self.converted(b, kind)
+        names = FLOATING if one.is_float else WHOLE
+        if name in ("FloorDiv", "Mod") and kind.startswith("int"):
+            return self._floored(name, one, other)
+        if name not in names:
+            raise NotCompilable(f"{name} of numbers of type {kind}")
+        if name == "RShift" and isinstance(b, Number):
+            return self._shifted(one, other)
+        line = "lshr" if name == "RShift" and kind.startswith("u") else names[name]
+        return self.new(kind, f"{line} {one}, {other.text}")
+
+    def _floored(self, name: str, a: Number, b: Number) -> Number:
+        """Write a quotient of integers that is rounded down, as Python does, or what it leaves."""
+        rest = self.new(a.kind, f"srem {a}, {b.text}")
+        apart = self.new(a.kind, f"xor {rest}, {b.text}")
+        signs, left = self.compared("Lt", apart, 0), self.compared("NotEq", rest, 0)
+        low = self.new("bool", f"and {signs}, {left.text}")
+        if name == "Mod":
+            return self.chosen(low, self.new(a.kind, f"add {rest}, {b.text}"), rest)
+        whole = self.new(a.kind, f"sdiv {a}, {b.text}")
+        return self.chosen(low, self.new(a.kind, f"sub {whole}, 1"), whole)
+
+    def _shifted(self, a: Number, b: Number) -> Number:
+        """Write a shift by a number of bits that may be more than there are: of them all, the sign alone is left."""
+        last = _bits(a.kind) - 1
+        fits = self.new("bool", f"icmp ule {b}, {last}")
+        bits = self.new(a.kind, f"select {fits}, {b}, {b.form} {last}")
+        if not a.kind.startswith("u"):
+            return self.new(a.kind, f"ashr {a}, {bits.text}")
+        return self.chosen(fits, self.new(a.kind, f"lshr {a}, {bits.text}"), 0)
+
+    def negated(self, value: Found) -> Found:
+        """Write a number with the other sign."""
+        if isinstance(value, Number) and value.is_float:
+            return self.new(value.kind, f"fneg {value}")
+        return -value if isinstance(value, int | float) else self.operation("Sub", 0, value)
+
+    def compared(self, name: str, a: Found, b: Found) -> Number:
+        """Write a comparison; NaN is unequal to all, and neither less nor greater."""
+        one, other = self.together(a, b)
+        if one.is_float:
+            line = "fcmp une" if name == "NotEq" else f"fcmp o{ORDER[name]}"
+        else:
+            sign = "" if name in ("Eq", "NotEq") else "u" if one.kind[0] in "ub" else "s"
+            line = f"icmp {sign}{ORDER[name]}"
+        return self.new("bool", f"{line} {one}, {other.text}")
+
+    def chosen(self, test: Found, a: Found, b: Found) -> Number:
+        """Write one number if a test is true, else the other."""
+        truth, (one, other) = self.converted(test, "bool"), self.together(a, b)
+        return self.new(one.kind, f"select {truth}, {one}, {other}")
+
+    def absolute(self, value: Number) -> Number:
+        """Write the absolute value of an integer."""
+        if value.kind[0] in "ub":
+            return value
+        return self.chosen(self.compared("Lt", value, 0), self.operation("Sub", 0, value), value)
+
+
+def literal(value: Any) -> Found:
+    """Return a number that stands around a function, or in it; one of NumPy's keeps its type."""
+    if isinstance(value, np.generic) and value.dtype.name in FORMS:
+        return Number(value.dtype.name, _constant(value.item(), value.dtype.name))
+    if type(value) is bool:
+        return Number("bool", _constant(value, "bool"))
+    if type(value) in LITERAL:
+        return value  # type: ignore[no-any-return]
+    raise NotCompilable(f"{value!r} is no number")
+
+
+def _meeting(a: Found, b: Found) -> str:
+    """Return the type in which two numbers meet."""
+    kinds = [value.kind for value in (a, b) if isinstance(value, Number)]
+    if isinstance(a, Number) and isinstance(b, Number):
+        kind = np.promote_types(a.kind, b.kind).name
+    elif kinds:
+        beside = b if isinstance(a, Number) else a
+        kind = np.result_type(np.dtype(kinds[0]).type(0), beside).name
+    else:
+        kind = LITERAL[float if float in (type(a), type(b)) else int]
+    if kind not in FORMS:
+        raise NotCompilable(f"{kinds[0]} and {kinds[-1]} do not meet in a type of the language")
+    return kind
+
+
+def _constant(value: float, kind: str) -> str:
+    """Write a number in LLVM's language: a float by its bits, as a float64."""
+    if kind.startswith("float"):
+        with np.errstate(over="ignore"):
+            return "0x" + struct.pack(">d", float(np.dtype(kind).type(value))).hex().upper()
+    if kind == "bool":
+        return "true" if value else "false"
+    return str(int(value))
+
+
+def _bits(kind: str) -> int:
+    return 1 if kind == "bool" else 8 * np.dtype(kind).itemsize

@@ -29,7 +29,7 @@ PARTS = ("import", "cold-start", "size", "memory", "sweep", "search", "mnist-98"
 MEASURABLE = (*(name for name in (*TRAINING, *INFERENCE) if name not in FOR_GPUS), *PARTS)
 MEMORY_WORK = "mnist-full"
 MEMORY_PEERS = tuple(name for name in PEERS if PEERS[name].does(MEMORY_WORK) and name != "torch-compile")
-PACKAGES = ("xpnet", "numpy", "torch", "jax", "jaxlib", "keras", "scikit-learn", "numba", "mkl", "scipy")
+PACKAGES = ("xpnet", "numpy", "torch", "jax", "jaxlib", "keras", "scikit-learn", "llvmlite", "mkl", "scipy")
 
 
 def main(arguments: list[str] | None = None) -> int:

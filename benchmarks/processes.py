@@ -24,7 +24,7 @@ def environment(threads: int | None, more: dict[str, str] | None = None) -> dict
     """The environment of a measured process: this one's, and for a given number of threads what each library reads."""
     found = {**os.environ, **(more or {})}
     if threads:
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         # XLA's thread pool on the CPU is as large as NPROC says, under either name.
         found |= dict.fromkeys((*names, "NPROC", "PJRT_NPROC"), str(threads))
     return found

@@ -315,7 +315,7 @@ def test_what_a_callback_remembers_comes_back_as_it_was(tmp_path: Path) -> None:
     assert found == {**state, "c": {"x": {}}}
 
 
-@pytest.mark.parametrize("options", [[], ["--without", "numba"]])
+@pytest.mark.parametrize("options", [[], ["--without", "llvmlite"]])
 def test_five_kills_at_random_moments_leave_no_trace(options: list[str], backend_name: str, tmp_path: Path) -> None:
     if backend_name != "numpy":
         pytest.skip("other libraries take long to start: nox -s soak kills them a hundred times")

@@ -27,7 +27,7 @@ class Trainer(Model):
 
 
 def leave_out_extras() -> None:
-    """Let this process's NumPy backend do as if numba and MKL were not installed."""
+    """Let this process's NumPy backend do as if llvmlite and MKL were not installed."""
     from xpnet_backends.on_numpy import products, writer
 
     writer.available = products.available = lambda: False

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--backend", default="numpy")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--every", default="7 steps")
-    parser.add_argument("--without", action="append", default=[], help="a module that is not to be found, as numba")
+    parser.add_argument("--without", action="append", default=[], help="a module that is not to be found, as llvmlite")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     options = ["--backend", chosen.backend, "--every", chosen.every, *(f"--without={name}" for name in chosen.without)]

@@ -19,7 +19,7 @@ from xpnet.extras import as_installed
 __all__ = ["add", "advise"]
 
 EXTRAS = {
-    "fast": ("numba", "the NumPy backend turns the operations of a training step into a few compiled passes"),
+    "fast": ("llvmlite", "the NumPy backend turns the operations of a training step into a few compiled passes"),
     "progress": ("rich", "training shows a live bar"),
     "parquet": ("pyarrow", "the shell reads Parquet files"),
 }

@@ -1,6 +1,6 @@
 """``compile`` and ``loop`` of the NumPy backend: record a function at its second call, replay it from then on.
 
-Where numba is installed, a plan that has been running for a while is written again with compiled kernels. They give
+Where llvmlite is installed, a plan that has been running for a while is written again with compiled kernels. They give
 the same numbers to the bit, so it does not matter to a result when that happens, or whether.
 
 Compiled functions run with NumPy's floating-point warnings off: as on the other backends, numbers that are not finite
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiled", "loop"]
 
-PATIENCE = 1.0
-"""Seconds that plans which wait for the same code run before it is compiled, which takes one or two: at worst, a job
-that ends just then takes three times its time."""
+PATIENCE = 0.3
+"""Seconds that plans which wait for the same code run before it is compiled, which takes as long: at worst, a job that
+ends just then takes twice its time, or three times on a slow processor."""
 
 PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""
@@ -35,8 +35,7 @@ of the two is set, strides stand in a key. What is a view, and which routine mak
 memory; compiled code reads what is aligned."""
 
 ALONE = threading.Lock()
-"""Held by the thread that compiles: numba cannot be imported by two threads at a time, and what one has compiled the
-next finds known."""
+"""Held by the thread that compiles: what one has compiled the next finds known."""
 
 MAX_PLANS = 16
 """Plans that a function keeps for different shapes, in each thread; the oldest goes first."""

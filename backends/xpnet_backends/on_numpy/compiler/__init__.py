@@ -73,5 +73,9 @@ def compiled(*entries: Entry) -> list[int]:
         A function is not in the language.
     """
     module = Module()
-    symbols = [module.function(entry.function, tuple(CODES[kind] for kind in entry.kinds)).symbol for entry in entries]
+    bodies = [module.function(entry.function, tuple(CODES[kind] for kind in entry.kinds)) for entry in entries]
+    for body in bodies:
+        if body.result not in (None, "int64"):
+            raise NotCompilable(f"{body.symbol} returns {body.result}, where an int64 is returned")
+    symbols = [body.symbol for body in bodies]
     return llvm.load(module.text(symbols), symbols)

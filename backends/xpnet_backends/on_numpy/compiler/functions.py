@@ -43,7 +43,7 @@ class Module:
         if key not in self._known:
             written = function if isinstance(function, Written) else Written.of(function)
             (node,) = ast.parse(written.text).body
-            if not isinstance(node, ast.FunctionDef) or len(node.args.args) != len(kinds):
+            if not isinstance(node, ast.FunctionDef) or len(_plain(node.args)) != len(kinds):
                 raise NotCompilable(f"no function of {len(kinds)} arguments: {written.text.partition(chr(10))[0]}")
             self._known[key] = Body(self, f"{node.name}.{len(self._known)}", written.scope)  # it may call itself
             self._known[key].write(node, kinds)
@@ -54,6 +54,12 @@ class Module:
         bodies = self._known.values()
         texts = [f"define {'' if body.symbol in outside else 'internal '}{body.text()}" for body in bodies]
         return "\n".join([*self.declared, *texts])
+
+
+def _plain(given: ast.arguments) -> list[ast.arg]:
+    """Return a function's arguments, if they have no defaults and are neither collected nor known by name alone."""
+    other = given.defaults or given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg
+    return [] if other else given.args
 
 
 class Body:
@@ -155,7 +161,7 @@ class Body:
 
     def _write_For(self, node: ast.For) -> None:
         ranging = node.iter
-        if not isinstance(ranging, ast.Call) or ast.unparse(ranging.func) != "range":
+        if not isinstance(ranging, ast.Call) or ast.unparse(ranging.func) != "range" or node.orelse:
             raise NotCompilable(f"line {node.lineno}: a loop goes over a range")
         code = self._code
         ends = [self._value(end) for end in ranging.args]
@@ -271,6 +277,8 @@ class Body:
 
     def _write_Call(self, node: ast.Call) -> Found:
         function = self._named(node.func)
+        if node.keywords:
+            raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
         given = [self._value(argument) for argument in node.args]
         if isinstance(function, Pointer):
             address = self._code.converted(given[0], "int64")

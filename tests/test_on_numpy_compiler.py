@@ -1,0 +1,309 @@
+"""The small language of compiled code: its arithmetic is NumPy's to the bit, and what is not in it is refused."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from test_on_numpy_kernels import draw
+from xpnet_backends.on_numpy import compiler, exponential
+from xpnet_backends.on_numpy.compiler import Entry, NotCompilable, Written, caller, float_of, fma, pointer, sqrt
+
+pytest.importorskip("llvmlite")
+
+KINDS = ("bool", "int32", "uint32", "int64", "float32", "float64")
+C = {"i": ctypes.c_int32, "l": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double}
+
+
+def called(function, *arguments, kinds=None):
+    """Compile a function, which returns an integer, and call it."""
+    kinds = "l" * len(arguments) if kinds is None else kinds
+    (place,) = compiler.compiled(Entry(function, kinds))
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *[C[kind] for kind in kinds])(place)(*arguments)
+
+
+def filled(expression, wanted, **arrays):
+    """Compute an expression of elements of arrays by a loop, and return the array, of the type that is wanted."""
+    into = np.empty_like(wanted)
+    names = [*arrays, "into"]
+    lines = [f"def fill(count, {', '.join(f'{name}_at' for name in names)}):"]
+    lines += [f"    {name} = at_{name}({name}_at)" for name in names]
+    lines += ["    for i in range(count):", f"        into[i] = {expression}", "    return 0"]
+    places = [*arrays.values(), into]
+    scope = {f"at_{name}": pointer(array.dtype.name) for name, array in zip(names, places, strict=True)}
+    scope |= {kind: getattr(np, kind) for kind in KINDS[1:]} | {"sqrt": sqrt, "fma": fma, "float_of": float_of}
+    assert called(Written("\n".join(lines), scope), len(into), *(array.ctypes.data for array in places)) == 0
+    return into
+
+
+def numbers(kind):
+    """Return numbers of a type with all its edges among them."""
+    if kind == "bool":
+        return np.resize([True, False, False], 64)
+    if kind.startswith("float"):
+        edges = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 1.0, -1.0, np.finfo(kind).max]
+        return np.concatenate([np.asarray(edges, dtype=kind), draw(55, dtype=kind)])
+    limits = np.iinfo(kind)
+    drawn = np.random.default_rng(0).integers(limits.min, limits.max, size=59, dtype=kind)
+    return np.concatenate([np.asarray([0, 1, limits.min, limits.max, 33], dtype=kind), drawn])
+
+
+def pairs(kinds):
+    """Return two arrays in which each number of the one meets each of the other."""
+    a, b = (numbers(kind) for kind in kinds)
+    return np.repeat(a, len(b)), np.tile(b, len(a))
+
+
+OPERATORS = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "^": np.bitwise_xor, "&": np.bitwise_and,
+    "|": np.bitwise_or, ">>": np.right_shift, "<": np.less, "<=": np.less_equal, ">": np.greater,
+    ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
+}  # fmt: skip
+
+
+def takes(function, *kinds):
+    """Say whether NumPy has a function for these types, in one that the language has."""
+    try:
+        found = function.resolve_dtypes((*map(np.dtype, kinds), None))
+    except TypeError:
+        return False
+    return all(kind.name in KINDS for kind in found)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("kinds", [(a, b) for a in KINDS for b in KINDS], ids="-".join)
+def test_operators_have_numpys_bits(kinds):
+    a, b = pairs(kinds)
+    tried = 0
+    for operator, function in OPERATORS.items():
+        if not takes(function, *kinds):
+            continue
+        wanted = function(a, b)
+        kind = "bool_" if wanted.dtype == bool else wanted.dtype.name
+        expression = f"a[i] {operator} b[i]" if kind == "bool_" else f"{kind}(a[i] {operator} b[i])"
+        if "bool" in kinds:
+            expression = expression.replace("a[i]", "(a[i] != 0)" if kinds[0] == "bool" else "a[i]")
+            expression = expression.replace("b[i]", "(b[i] != 0)" if kinds[1] == "bool" else "b[i]")
+        if kinds == ("bool", "bool") and operator in ("+", "*"):
+            expression = f"bool({expression})"
+        np.testing.assert_array_equal(filled(expression, wanted, a=a, b=b), wanted, err_msg=operator)
+        tried += 1
+    assert tried >= 7
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64"])
+def test_quotients_of_integers_are_rounded_down(kind):
+    a = np.repeat(np.arange(-20, 21), 41).astype(kind)
+    b = np.tile(np.where(np.arange(-20, 21) == 0, 7, np.arange(-20, 21)), 41).astype(kind)
+    np.testing.assert_array_equal(filled("a[i] // b[i]", a, a=a, b=b), a // b)
+    np.testing.assert_array_equal(filled("a[i] % b[i]", a, a=a, b=b), a % b)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("wanted", KINDS[1:])
+@pytest.mark.parametrize("given", KINDS)
+def test_numbers_are_converted_as_numpy_does(given, wanted):
+    a = numbers(given)
+    if given.startswith("float") and not wanted.startswith("float"):
+        a = np.asarray([0.0, -0.0, 1.5, 2.75, 1e6], dtype=given)  # beyond its range C says nothing of an integer
+        a = a if wanted == "uint32" else np.concatenate([a, -a])
+    read = "(a[i] != 0)" if given == "bool" else "a[i]"
+    np.testing.assert_array_equal(filled(f"{wanted}({read})", a.astype(wanted), a=a), a.astype(wanted))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_functions_of_one_number(kind):
+    a = numbers(kind)
+    for expression, wanted in (("abs(a[i])", np.abs(a)), ("sqrt(a[i])", np.sqrt(a)), ("-a[i]", -a)):
+        found = filled(expression, wanted, a=a)
+        np.testing.assert_array_equal(found, wanted)
+        there = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(found)[there], np.signbit(wanted)[there])
+    whole = numbers("int32")
+    np.testing.assert_array_equal(filled("sqrt(a[i])", np.sqrt(whole), a=whole), np.sqrt(whole))
+    np.testing.assert_array_equal(filled("abs(a[i])", np.abs(whole), a=whole), np.abs(whole))
+    np.testing.assert_array_equal(filled("-a[i]", -whole, a=whole), -whole)
+
+
+@pytest.mark.parametrize("kind", ["float32", "int32", "uint32"])
+def test_literals_take_the_type_of_the_number_beside_them(kind):
+    a = numbers(kind)
+    with np.errstate(all="ignore"):
+        for expression in ("a * 3", "7 - a", "a + 1"):
+            wanted = eval(expression)
+            assert wanted.dtype == kind
+            np.testing.assert_array_equal(filled(expression.replace("a", "a[i]"), wanted, a=a), wanted)
+        halves = a * 0.5
+        np.testing.assert_array_equal(filled("a[i] * 0.5", halves, a=a), halves)
+
+
+def test_a_product_and_a_sum_are_rounded_one_after_the_other():
+    a, b, c = draw(3, 1000)
+    np.testing.assert_array_equal(filled("a[i] * b[i] + c[i]", a, a=a, b=b, c=c), a * b + c)
+    wide = (a.astype("float64") * b + c).astype("float32")
+    fused = filled("fma(a[i], b[i], c[i])", a, a=a, b=b, c=c)
+    np.testing.assert_array_equal(fused, wide)
+    assert not np.array_equal(fused, a * b + c)
+
+
+def test_truth():
+    a, b = np.resize([0, 1, 2], 12), np.resize([0, 0, 1, 5], 12)
+    for expression, wanted in (
+        ("1 if a[i] and b[i] else 0", (a != 0) & (b != 0)),
+        ("1 if a[i] or b[i] == 5 else 0", (a != 0) | (b == 5)),
+        ("0 if not a[i] else 1", a != 0),
+    ):
+        np.testing.assert_array_equal(filled(expression, a, a=a, b=b), wanted)
+
+
+def test_floats_by_their_bits():
+    a = draw(100)
+    np.testing.assert_array_equal(filled("float_of(a[i])", a, a=a.view("int32")), a)
+
+
+# Statements
+
+
+def collatz(number, most):
+    steps = 0
+    for _ in range(most):
+        if number == 1:
+            steps += 0
+        elif number % 2 == 0:
+            number, steps = number // 2, steps + 1
+        else:
+            number, steps = 3 * number + 1, steps + 1
+    return steps
+
+
+def divisor(number):
+    for i in range(2, number):
+        if number % i == 0:
+            return i
+    return number
+
+
+def fibonacci(count):
+    a, b = 0, 1
+    for _ in range(count):
+        a, b = b, a + b
+    return a
+
+
+def by_itself(count):
+    if count < 2:
+        return count
+    return by_itself(count - 1) + by_itself(count - 2)
+
+
+def triangles(start, stop):
+    total = 0
+    for i in range(start, stop, 3):
+        for j in range(i):
+            total += j
+    return total
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (collatz, (27, 1000)),
+        (divisor, (91,)),
+        (divisor, (97,)),
+        (fibonacci, (50,)),
+        (by_itself, (15,)),
+        (triangles, (2, 30)),
+    ],
+    ids=str,
+)
+def test_statements_do_as_python(function, arguments):
+    assert called(function, *arguments) == function(*arguments)
+
+
+def test_what_stands_around_a_function_is_known_in_it():
+    inner, factor = triangles, np.int64(7)
+
+    def outer(start, stop):
+        return inner(start, stop) * factor + STANDING
+
+    assert called(outer, 2, 30) == outer(2, 30)
+
+
+STANDING = 1000
+
+
+def test_c_functions_are_called():
+    seen = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32, ctypes.c_double, ctypes.c_void_p)
+    def note(number, real, place):
+        seen.append((number, real, place))
+        return -number
+
+    place, call = compiler.address(note), caller("i", "i", "d", "p")
+
+    def calling(first, second):
+        return np.int64(call(place, first, 0.5, second)) + 1
+
+    assert called(calling, 41, 4096) == -40
+    assert seen == [(41, 0.5, 4096)]
+
+
+def test_several_functions_are_compiled_at_once():
+    places = compiler.compiled(*[Entry(fibonacci, "l"), Entry(triangles, "ll"), Entry(fibonacci, "l")])
+    assert [ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(place)(20) for place in places[::2]] == [6765, 6765]
+    assert ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 2)(places[1])(2, 30) == triangles(2, 30)
+
+
+def test_exp_is_in_the_language():
+    x = np.linspace(-5, 5, 100, dtype="float32")
+    np.testing.assert_allclose(exponential.filled(x), np.exp(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("while n: n -= 1", "while n"),
+        ("return m", "nothing is known of m"),
+        ("return n if 0 < n < 5 else 0", "0 < n < 5"),
+        ("x = n; x = 0.5 * n; return 0", "x holds int64, and is given float64"),
+        ("return at(n)", "a pointer is no number"),
+        ("return at(n) + 1", "a pointer is no number"),
+        ("return n[0]", "n is no pointer"),
+        ("return 0; n = 1", "line 2 is never reached"),
+        ("for i in n: n = i", "a loop goes over a range"),
+        ("for i in range(n): n = i\n    else: n = 0", "a loop goes over a range"),
+        ("return [n]", r"\[n\]"),
+        ("return abs(x=n)", "abs"),
+        ("return print(n)", "nothing is known of print"),
+        ("return word", "'text' is no number"),
+        ("return word(n)", "word"),
+        ("return n ** 2", "Pow of numbers of type int64"),
+        ("return 0.5 * n // 2", "FloorDiv of numbers of type float64"),
+        ("return 2 / 3", "Div of two literals"),
+        ("n.x = 1", "nothing can be assigned to n.x"),
+        ("return", "what is returned is a number"),
+    ],
+)
+def test_what_is_not_in_the_language_is_refused(line, told):
+    text = f"def refused(n):\n    {line}\n"
+    with pytest.raises(NotCompilable, match=told):
+        compiler.compiled(Entry(Written(text, {"at": pointer("int64"), "word": "text"}), "l"))
+
+
+@pytest.mark.parametrize("head", ["a, b", "*a", "a=1, *, b", "a, **b"])
+def test_functions_take_plain_arguments(head):
+    with pytest.raises(NotCompilable, match="no function of 1 arguments"):
+        compiler.compiled(Entry(Written(f"def refused({head}):\n    return 0", {}), "l"))
+
+
+def test_what_is_called_from_outside_returns_an_integer():
+    with pytest.raises(NotCompilable, match="returns float32"):
+        compiler.compiled(Entry(exponential.exp, "f"))
+
+
+def test_a_function_without_a_source_is_refused():
+    scope = {}
+    exec("def nowhere(n):\n    return n", scope)
+    with pytest.raises(NotCompilable, match="the source of nowhere is not there"):
+        called(scope["nowhere"], 1)

@@ -14,18 +14,19 @@ import json
 import os
 import statistics
 import sys
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from benchmarks import report, startup
 from benchmarks.command import log, machine, parse_measuring, save
-from benchmarks.end_to_end import GOAL, MNIST, MOST_EPOCHS, SEARCHED
+from benchmarks.end_to_end import GOAL, MNIST, MOST_EPOCHS, SEARCHED, SHORT
 from benchmarks.peers import PEERS
 from benchmarks.processes import WorkerFailed, ask
 from benchmarks.rounds import measure_work
 from benchmarks.work import FOR_GPUS, INFERENCE, TRAINING, as_dict
 
-PARTS = ("import", "cold-start", "size", "memory", "sweep", "search", "mnist-98")
+PARTS = ("import", "cold-start", "size", "memory", *(f"short-{work}" for work in SHORT), "sweep", "search", "mnist-98")
 MEASURABLE = (*(name for name in (*TRAINING, *INFERENCE) if name not in FOR_GPUS), *PARTS)
 MEMORY_WORK = "mnist-full"
 MEMORY_PEERS = tuple(name for name in PEERS if PEERS[name].does(MEMORY_WORK) and name != "torch-compile")
@@ -91,6 +92,12 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         return {"xpnet": {"left_out": str(failure)}}
 
 
+def short(work: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds from a process's start until it has trained for a while; median."""
+    peers = [peer for peer in options.peers if PEERS[peer].does(work) and peer not in ("limit", "xpnet-bare")]
+    return in_turn("short", peers, options, {"work": work, "steps": 1 if options.quick else SHORT[work]})
+
+
 def search(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of a grid search by cross-validation; median."""
     peers = [peer for peer in SEARCHED if peer in options.peers]
@@ -123,7 +130,7 @@ def in_turn(job: str, peers: list[str], options: argparse.Namespace, config: dic
             told = {"job": job, "peer": peer, "seed": seed, "threads": options.threads, **config}
             start = perf_counter()
             try:
-                answer = ask(["benchmarks.end_to_end", json.dumps(told)], options.threads)
+                answer = ask(["benchmarks.end_to_end", json.dumps(told)], options.threads, PEERS[peer].environment)
             except WorkerFailed as failure:
                 found[peer] = {"left_out": str(failure)}
                 continue
@@ -140,6 +147,7 @@ PART_FUNCTIONS = {
     "cold-start": lambda options: startup.cold_starts(options.peers, startup_runs(options), options.threads),
     "size": lambda options: startup.installed_sizes(),
     "memory": memory,
+    **{f"short-{work}": partial(short, work) for work in SHORT},
     "sweep": sweep,
     "search": search,
     "mnist-98": mnist_98,

@@ -1,4 +1,4 @@
-"""Whole jobs, each in a process of its own: the sweep over hidden units on two moons, a grid search, 98 % on MNIST.
+"""Whole jobs, each in a process of its own: short trainings, a sweep over hidden units, a grid search, 98 % on MNIST.
 
 python -m benchmarks.end_to_end '{"job": "sweep", "full": false, "quick": true}'
 """
@@ -204,6 +204,23 @@ def find_mnist(name: str) -> Path:
 
 SEARCHED = ("xpnet", "sklearn")
 
+SHORT = {"moons": 10_000, "digits": 1_000, "mlp": 300}
+"""Works, and how many steps of each take most libraries about a second."""
+
+
+def short(peer: str, work: str, steps: int) -> dict[str, Any]:
+    """Train for so many steps, with all that a library does before it is fast."""
+    from benchmarks.work import TRAINING, first_weights, make_pool
+    from benchmarks.worker import make_trainer
+
+    task = TRAINING[work]
+    pool = make_pool(task)
+    trainer = make_trainer(peer, task, first_weights(task), pool)
+    passes = max(1, steps // len(pool))
+    trainer.train(passes, True)
+    return {"steps": passes * len(pool)}
+
+
 MNIST = {
     "xpnet": (mnist_by_xpnet, {}),
     "xpnet-jax": (mnist_by_xpnet, {"backend": "jax"}),
@@ -218,6 +235,8 @@ def main() -> None:
         answer = sweep(config["full"], config["quick"])
     elif config["job"] == "mnist-gpu":
         answer = mnist_on_gpu(config["device"], config["quick"])
+    elif config["job"] == "short":
+        answer = short(config["peer"], config["work"], config["steps"])
     elif config["job"] == "search":
         answer = search(config["peer"], config["seed"], config["quick"])
     else:

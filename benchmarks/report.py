@@ -104,6 +104,12 @@ def reach(results: Results) -> list[dict[str, Any]]:
             at_most(f"memory: {ours} / torch", found[ours]["peak_bytes"] / found["torch"]["peak_bytes"], 1.0)
     if "whole_sweep_seconds" in parts.get("sweep", {}).get("xpnet", {}):
         at_most("moons sweep: seconds", parts["sweep"]["xpnet"]["whole_sweep_seconds"], 360.0)
+    for name in (part for part in parts if part.startswith("short-")):
+        found = {peer: answer["median"] for peer, answer in parts[name].items() if "median" in answer}
+        rivals = {peer: found[peer] for peer in (*RIVALS, "jax-loop", "jax-epoch") if peer in found}
+        if "xpnet-fit" in found and rivals:
+            best = min(rivals, key=lambda peer: rivals[peer])
+            at_most(f"{name}: xpnet-fit / fastest rival ({best})", found["xpnet-fit"] / found[best], 1.0)
     found = parts.get("search", {})
     if "median" in found.get("xpnet", {}) and "median" in found.get("sklearn", {}):
         at_most("grid search: xpnet / scikit-learn", found["xpnet"]["median"] / found["sklearn"]["median"], 1.0)
@@ -229,6 +235,8 @@ def _part(name: str, part: dict[str, Any]) -> str:
             kind = "extrapolated" if found["extrapolated"] else "measured"
             line = f"{found['steps_a_second']:8.0f} steps a second; whole {found['whole_sweep_seconds']:.0f} s, {kind}"
             line += f"; mean test accuracy {sum(found['accuracy'].values()) / len(found['accuracy']):.4f}"
+        elif name.startswith("short-"):
+            line = f"{found['median']:8.2f} s for {found['runs'][0]['steps']:,} steps and all before"
         elif name == "search":
             line = f"{found['median']:8.1f} s, best scores {[round(run['score'], 4) for run in found['runs']]}"
         else:

@@ -181,6 +181,20 @@ def test_both_search_the_same_grid(capsys: pytest.CaptureFixture[str]) -> None:
     assert "grid search: xpnet / scikit-learn" in printed
 
 
+def test_short_jobs_count_from_a_process_s_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cpu.main(["--quick", "--only", "short-moons", "--peers", "xpnet-fit", "source", "limit"]) == 0
+    printed = capsys.readouterr().out
+    found = re.findall(r"^  ([\w-]+) +([\d.]+) s for ([\d,]+) steps", printed, re.MULTILINE)
+    assert [name for name, *_ in found] == ["xpnet-fit", "source"]
+    assert all(float(seconds) > 0.05 for _, seconds, _ in found)  # Python and NumPy take longer to start
+    results = {
+        "works": {},
+        "parts": {"short-moons": {"xpnet-fit": {"median": 2.0}, "torch": {"median": 4.0}, "keras": {"median": 1.6}}},
+    }
+    (row,) = report.reach(results)
+    assert (row["aim"], row["figure"], row["met"]) == ("short-moons: xpnet-fit / fastest rival (keras)", 1.25, False)
+
+
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     peers = {name: {"median": float(n), "spread": [n * 0.9, n * 1.1]} for n, name in enumerate(("xpnet", "torch"), 1)}

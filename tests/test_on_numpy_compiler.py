@@ -214,7 +214,7 @@ def triangles(start, stop):
         (by_itself, (15,)),
         (triangles, (2, 30)),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_statements_do_as_python(function, arguments):
     assert called(function, *arguments) == function(*arguments)

@@ -33,7 +33,7 @@ STEP = 65_537
 
 
 def exp(x: Any) -> Any:
-    """Return the function of one float32, for :mod:`compiler`."""
+    """Return exp of one float32, in :mod:`compiler`'s language."""
     nearest = x * LOG2E + ROUND - ROUND
     r = fma(-nearest, LN2_LOW, fma(-nearest, LN2_HIGH, x))
     above = fma(fma(fma(fma(fma(P5, r, P4), r, P3), r, P2), r, P1), r, P0)

@@ -1,6 +1,9 @@
 """The small language of compiled code: its arithmetic is NumPy's to the bit, and what is not in it is refused."""
 
 import ctypes
+import importlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -156,6 +159,41 @@ def test_truth():
         np.testing.assert_array_equal(filled(expression, a, a=a, b=b), wanted)
 
 
+def test_unsigned_numbers_keep_their_upper_half():
+    a = numbers("uint32")
+    np.testing.assert_array_equal(filled("a[i] >> 3", a, a=a), a >> 3)
+    large = np.asarray([3e9, 2.0**32 - 1, 0.0])
+    np.testing.assert_array_equal(filled("uint32(a[i])", large.astype("uint32"), a=large), large.astype("uint32"))
+
+
+def test_a_literal_keeps_its_sign():
+    a = np.ones(3, "float32")
+    assert np.signbit(filled("a[i] * -0.0", a, a=a)).all()
+
+
+def test_truth_values_lie_in_memory_as_bytes():
+    a, true = np.resize([True, False], 20), np.ones(20, bool)
+    np.testing.assert_array_equal(filled("1 if a[i] else 0", np.zeros(20, int), a=a), a)
+    np.testing.assert_array_equal(filled("a[i] != 0", a, a=a), a)
+    np.testing.assert_array_equal(filled("not (a[i] == 2)", true, a=a).view("uint8"), true.view("uint8"))
+
+
+def test_a_function_is_compiled_for_each_types_of_its_arguments():
+    def twice(x):
+        return x + x
+
+    a = np.asarray([1.5, 2.5])
+    into = np.empty(2)
+    at = pointer("float64")
+
+    def both(given, found):
+        at(found)[0] = twice(at(given)[0])
+        return twice(np.int64(at(given)[1]))
+
+    assert called(both, a.ctypes.data, into.ctypes.data) == 4
+    assert into[0] == 3.0
+
+
 def test_floats_by_their_bits():
     a = draw(100)
     np.testing.assert_array_equal(filled("float_of(a[i])", a, a=a.view("int32")), a)
@@ -283,18 +321,105 @@ def test_exp_is_in_the_language():
         ("return 2 / 3", "Div of two literals"),
         ("n.x = 1", "nothing can be assigned to n.x"),
         ("return", "what is returned is a number"),
+        ("if n: return 1", "may end without a return"),
+        ("return n if n else 2.5; n", "line 2 is never reached"),
+        ("x = n; x = 2.5; return x", "2.5 is no int64"),
+        ("return np.int32(n) + 2 ** 0 + 2**40", "Pow of two literals"),
+        ("return np.int32(n) < 1099511627776", "1099511627776 is no int32|out of bounds"),
+        ("return at(n)[0.5 * n]", "an index is of type float64"),
+        ("for i in range(0.5 * n): n = i\n    return 0", "an index is of type float64"),
+        ("return n is 0", "the comparison Is"),
     ],
 )
 def test_what_is_not_in_the_language_is_refused(line, told):
     text = f"def refused(n):\n    {line}\n"
-    with pytest.raises(NotCompilable, match=told):
-        compiler.compiled(Entry(Written(text, {"at": pointer("int64"), "word": "text"}), "l"))
+    with pytest.raises((NotCompilable, OverflowError), match=told):
+        compiler.compiled(Entry(Written(text, {"at": pointer("int64"), "word": "text", "np": np}), "l"))
 
 
 @pytest.mark.parametrize("head", ["a, b", "*a", "a=1, *, b", "a, **b"])
 def test_functions_take_plain_arguments(head):
     with pytest.raises(NotCompilable, match="no function of 1 arguments"):
         compiler.compiled(Entry(Written(f"def refused({head}):\n    return 0", {}), "l"))
+
+
+def test_a_value_is_computed_once_for_all_that_it_is_given_to():
+    seen = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int64)
+    def count():
+        seen.append(1)
+        return 5
+
+    place, call = compiler.address(count), caller("l")
+
+    def twice_given(n):
+        a = b = call(place)
+        return a + b + n
+
+    assert called(twice_given, 1) == 11
+    assert len(seen) == 1
+
+
+def test_a_variable_without_a_value_is_zero():
+    def never(n):
+        for i in range(n):
+            last = i
+        return last
+
+    assert called(never, 0) == 0
+    assert called(never, 5) == 4
+
+
+@pytest.mark.parametrize("change", ["a if a > b else b", "a if a < b else a", "a if a < b else b\n    \n"])
+def test_a_source_that_has_changed_since_its_import_is_refused(change, tmp_path, monkeypatch):
+    path, text = tmp_path / "changing_source.py", "def lesser(a, b):\n    return a if a < b else b\n"
+    path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("changing_source")
+    assert called(module.lesser, 3, 5) == 3
+    path.write_text(text.replace("a if a < b else b", change))
+    if change.isspace() or change.startswith("a if a < b else b"):
+        assert called(module.lesser, 3, 5) == 3
+    else:
+        with pytest.raises(NotCompilable, match="has changed"):
+            called(module.lesser, 3, 5)
+    del sys.modules["changing_source"]
+
+
+def test_closures_are_known_by_their_source():
+    factor = np.int64(3)
+
+    def times(n):
+        """Three times."""
+        return n * factor
+
+    assert called(times, 4) == 12
+
+
+NOT_EXECUTABLE = """
+import ctypes, sys
+import numpy as np
+from xpnet_backends.on_numpy import compiling
+from xpnet_backends.on_numpy.compiler import llvm
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN
+    sys.exit("no such call")
+compiling.PATIENCE = -1.0
+x = np.random.default_rng(0).normal(size=(500, 100))
+for _ in range(2):
+    compiled = compiling.Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x), np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
+print(len(llvm._problems), llvm.available())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_MDWE is Linux's")
+def test_where_no_memory_may_become_executable_plans_do_without():
+    run = subprocess.run([sys.executable, "-c", NOT_EXECUTABLE], capture_output=True, text=True, check=False)
+    if "no such call" in run.stderr:
+        pytest.skip("this Linux does not know PR_SET_MDWE")
+    assert (run.returncode, run.stdout) == (0, "1 False\n"), run.stderr
 
 
 def test_what_is_called_from_outside_returns_an_integer():

@@ -355,3 +355,33 @@ def test_the_words_of_a_mask_are_drawn_in_one_pass(alone):
     for _ in range(4):
         network.train_step(draw(100, 2), np.arange(100) % 3)
     assert any(source.text.count(">>") == 4 and source.flat for source in alone)
+
+
+def test_a_constant_is_read_in_each_type_that_it_is_used_in(made):
+    k = np.full((2, 4), 2**53 + 1)
+
+    def function(x, y):
+        y = y + 1
+        return np.where(y > 3, x, k), np.where(y > 100, 0, y * k)
+
+    for found, wanted in zip(*run_both(function, draw(2, 4, dtype="float64"), np.arange(8).reshape(2, 4)), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_condition_may_be_a_number(made):
+    x, i = draw(20, 3), np.arange(60).reshape(20, 3).astype("int32")
+    for function, given in (
+        (lambda x: np.where(x, x * 2, x + 1), x * (x > 0)),
+        (lambda i: np.where(0.5, i * 2, i + 1) * 3, i),
+        (lambda i: np.where(i % 2, i * 2, i + 1) * 3, i),
+    ):
+        found, wanted = run_both(function, given)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_two_largest_values_of_other_types_in_one_kernel(made):
+    def function(x, y):
+        return np.argmax(x * 2, axis=1) + np.argmax(y + 1, axis=1)
+
+    found, wanted = run_both(function, draw(200, 5), draw(200, 5, dtype="float64"))
+    np.testing.assert_array_equal(found, wanted)

@@ -1,5 +1,8 @@
 """When the NumPy backend compiles: after a while, together, by one thread, or never."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -74,7 +77,7 @@ def test_networks_of_other_sizes_wait_for_kernels_together(patience):
 
 
 def test_threads_compile_one_after_the_other_and_nothing_twice(patience, monkeypatch):
-    """Plans that wait together would all compile at the same time, and import numba at the same time."""
+    """Plans that wait together would all compile at the same time."""
     patience(-1.0)
     original, routine, busy, made = Plan.__init__, native.Routine.__init__, [], []
 
@@ -126,7 +129,29 @@ def test_a_program_that_kernels_refuse_is_a_plan_without_them(patience, monkeypa
     np.testing.assert_array_equal(found, np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
 
 
-def test_without_numba_plans_do_without(monkeypatch):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_waits_until_nothing_is_compiled():
+    code = """
+import os, threading, time
+from xpnet_backends.on_numpy import compiling
+held = threading.Event()
+def hold():
+    with compiling.ALONE:
+        held.set()
+        time.sleep(0.2)
+threading.Thread(target=hold).start()
+held.wait()
+begin, child = time.monotonic(), os.fork()
+if not child:
+    os._exit(0 if compiling.ALONE.acquire(timeout=1) else 1)
+assert time.monotonic() - begin > 0.1
+assert os.waitpid(child, 0)[1] == 0
+assert compiling.ALONE.acquire(timeout=1)
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_without_llvm_plans_do_without(monkeypatch):
     monkeypatch.setattr("xpnet_backends.on_numpy.writer.available", lambda: False)
     compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0))
     for _ in range(3):

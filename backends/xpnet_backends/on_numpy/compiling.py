@@ -10,6 +10,7 @@ kernels for small products compute on what lies beside the operands.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from time import perf_counter
@@ -34,8 +35,12 @@ CONTIGUOUS, FORM = 3, 0x103
 of the two is set, strides stand in a key. What is a view, and which routine makes a product, depends on the order in
 memory; compiled code reads what is aligned."""
 
-ALONE = threading.Lock()
-"""Held by the thread that compiles: what one has compiled the next finds known."""
+ALONE = threading.RLock()
+"""Held by the thread that compiles, so that what one has compiled the next finds known; and by one that forks, whose
+child would wait for ever for another."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=ALONE.acquire, after_in_parent=ALONE.release, after_in_child=ALONE.release)
 
 MAX_PLANS = 16
 """Plans that a function keeps for different shapes, in each thread; the oldest goes first."""

@@ -188,7 +188,8 @@ class Source:
                 return f"{held}[j]"
             return self._names[id(arg)]
         number = not isinstance(arg, Node | np.ndarray)  # an array's repr leaves out digits, and elements
-        key = (type(arg).__name__, repr(arg), str(dtype)) if number else id(arg)
+        what = (type(arg).__name__, repr(arg)) if number else id(arg)
+        key = id(arg) if isinstance(arg, Node) else (what, str(dtype))  # one constant may be read in two types
         if key not in self._names:
             # A constant is read row after row, whatever its own order in memory.
             value = arg.value if isinstance(arg, Node) else np.asarray(arg, dtype=dtype, order="C")
@@ -288,12 +289,12 @@ def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:
     """Write NumPy's argmax of a row of few elements, where NaN counts as the largest, without a branch."""
     backwards = value.replace("j]", f"{columns - 1} - j]")
     return [
-        f"largest = {kind}(-inf)",
+        f"{into}_ = {kind}(-inf)",
         f"for j in range({columns}):",
-        f"    largest = maximum(largest, {value})",
+        f"    {into}_ = maximum({into}_, {value})",
         f"{into} = 0",
         f"for j in range({columns}):",
-        f"    if {backwards} == largest or {backwards} != {backwards}:",
+        f"    if {backwards} == {into}_ or {backwards} != {backwards}:",
         f"        {into} = {columns - 1} - j",
     ]
 

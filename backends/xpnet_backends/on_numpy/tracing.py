@@ -274,6 +274,9 @@ def _astype(self: Traced, x: Traced, dtype: Any, /, *, copy: bool = True, device
 
 def _where(self: Traced, condition: Any, x: Any, y: Any) -> Any:
     value = np.asarray(np.where(*_values((condition, x, y))))
+    kind = condition.dtype if isinstance(condition, Traced) else np.asarray(condition).dtype
+    if kind.char != "?":
+        condition = condition != 0
     return self._note("where", np.where, (condition, x, y), {}, value)
 
 

@@ -1,12 +1,13 @@
 """A small part of Python, with C's types, compiled by LLVM: what loops over numbers in memory need.
 
 A function is written as Python and never run as such. Its numbers have NumPy's types and meet by NumPy's rules: two
-types in what ``numpy.promote_types`` says, a literal in the type of the number beside it. Sums of integers wrap around,
-and quotients of floats by zero are infinite or NaN. Every operation is rounded by itself, in the order in which it
-stands: nothing is reassociated or fused.
+types in what ``numpy.promote_types`` says, a literal in the type of the number beside it, but a float beside an integer
+in float64. Truth values are added as integers. Sums of integers wrap around, and quotients of floats by zero are
+infinite or NaN. Every operation is rounded by itself, in the order in which it stands: nothing is reassociated or
+fused.
 
 Statements are assignments, ``for`` over a ``range`` that goes up, ``if``, and ``return``. A variable keeps the type of
-its first value. Beside operators and literals, expressions are
+its first value, and is zero where it has got none yet. Beside operators and literals, expressions are
 
 - ``pointer(type)(address)``, and its elements ``p[i]``, to read and to write; truth values lie in memory as bytes;
 - a type with a number, which is converted as C does: ``float32(x)``;
@@ -14,7 +15,9 @@ its first value. Beside operators and literals, expressions are
 - ``caller(result, *kinds)(address, ...)``, a C function at an address;
 - another function of this language, which may call itself; and any number that stands around the function.
 
-Both sides of ``and``, ``or`` and ``x if c else y`` are computed. ``//`` and ``%`` are for integers with a sign.
+Both sides of ``and``, ``or``, which give truth values, and of ``x if c else y`` are computed. ``//`` and ``%`` are for
+integers with a sign, and never by 0; ``<<`` is by fewer bits than there are. The index of ``p[i] += x`` is computed
+twice.
 
 numba compiles far more of Python, and took five times as long for these loops, longer than a small network trains:
 LLVM's part of the work, which is the same, is nearly all of what is left.

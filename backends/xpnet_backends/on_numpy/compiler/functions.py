@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from itertools import count
 from types import FunctionType
 from typing import Any
 
@@ -26,6 +27,9 @@ __all__ = ["Module"]
 BUILT_IN = {"abs": Intrinsic("abs"), "bool": np.bool_}
 """Python's own names that the language has, beside ``range``."""
 
+SYMBOLS = count()
+"""What tells functions of one name apart."""
+
 Kinds = tuple[str | Pointer, ...]
 """The types of arguments."""
 
@@ -45,7 +49,7 @@ class Module:
             (node,) = ast.parse(written.text).body
             if not isinstance(node, ast.FunctionDef) or len(_plain(node.args)) != len(kinds):
                 raise NotCompilable(f"no function of {len(kinds)} arguments: {written.text.partition(chr(10))[0]}")
-            self._known[key] = Body(self, f"{node.name}.{len(self._known)}", written.scope)  # it may call itself
+            self._known[key] = Body(self, f"{node.name}.{next(SYMBOLS)}", written.scope)  # it may call itself
             self._known[key].write(node, kinds)
         return self._known[key]
 
@@ -86,8 +90,9 @@ class Body:
             self._parameters.append(str(value))
             self._store(parameter.arg, value)
         self._statements(node.body)
-        if self._open:
-            self._code.emit("ret void" if self.result is None else "unreachable")
+        if self._open and self.result is not None:
+            raise NotCompilable(f"{node.name} may end without a return")
+        self._leave("ret void")
 
     def text(self) -> str:
         """Return what follows ``define``."""
@@ -126,13 +131,14 @@ class Body:
             self._value(node.value)
 
     def _write_Assign(self, node: ast.Assign) -> None:
-        for target in node.targets:
-            pairs = [(target, node.value)]
-            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                pairs = [*zip(target.elts, node.value.elts, strict=True)]
-            values = [self._value(value) for _, value in pairs]
-            for (one, _), value in zip(pairs, values, strict=True):
-                self._put(one, value)
+        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
+            values = [self._value(value) for value in node.value.elts]
+            for target, value in zip(node.targets[0].elts, values, strict=True):
+                self._put(target, value)
+        else:
+            value = self._value(node.value)
+            for target in node.targets:
+                self._put(target, value)
 
     def _write_AugAssign(self, node: ast.AugAssign) -> None:
         self._put(node.target, self._operation(node.op, node.target, node.value))
@@ -152,6 +158,7 @@ class Body:
             value = self._code.typed(value)
             self._slots[name] = f"%{name}.{next(self._code.numbers)}", value
             self._entry.append(f"  {self._slots[name][0]} = alloca {value.form}")
+            self._entry.append(f"  store {value.form} zeroinitializer, ptr {self._slots[name][0]}")
         slot, first = self._slots[name]
         if isinstance(value, int | float):
             value = self._code.converted(value, first.kind)
@@ -166,7 +173,7 @@ class Body:
         code = self._code
         ends = [self._value(end) for end in ranging.args]
         given = {1: (0, *ends, 1), 2: (*ends, 1), 3: ends}[len(ends)]
-        start, stop, step = (code.converted(end, "int64") for end in given)
+        start, stop, step = map(code.whole, given)
         number = next(code.numbers)
         counter, (look, body, after) = f"%counter.{number}", [f"{name}.{number}" for name in ("look", "body", "after")]
         self._entry.append(f"  {counter} = alloca i64")
@@ -242,7 +249,7 @@ class Body:
         array, index = self._value(node.value), self._value(node.slice)
         if not isinstance(array, Address):
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node.value)} is no pointer")
-        step = self._code.converted(index, "int64")
+        step = self._code.whole(index)
         return array._replace(text=self._code.name(f"getelementptr inbounds {FORMS[array.kind]}, {array}, {step}"))
 
     def _write_BinOp(self, node: ast.BinOp) -> Found:
@@ -281,14 +288,16 @@ class Body:
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
         given = [self._value(argument) for argument in node.args]
         if isinstance(function, Pointer):
-            address = self._code.converted(given[0], "int64")
+            (place,) = given
+            address = self._code.whole(place)
             return Address(function.kind, self._code.name(f"inttoptr {address} to ptr"))
         if isinstance(function, Caller):
             return self._foreign(function, given)
         if isinstance(function, Intrinsic):
             return self._intrinsic(function.name, given)
         if isinstance(function, type) and issubclass(function, np.generic):
-            return self._code.converted(given[0], np.dtype(function).name)
+            (value,) = given
+            return self._code.converted(value, np.dtype(function).name)
         if not isinstance(function, Written | FunctionType):
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
         values = [self._code.typed(value) for value in given]

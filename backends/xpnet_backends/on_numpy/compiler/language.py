@@ -6,7 +6,8 @@ import ctypes
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from textwrap import dedent
+from textwrap import dedent, indent
+from types import CodeType
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -70,10 +71,28 @@ class Written:
     def of(cls, function: Callable[..., Any]) -> Written:
         """Return a function of Python's as text; its source has to be there."""
         try:
-            text = inspect.getsource(function)
+            text = dedent(inspect.getsource(function))
         except OSError as error:
             raise NotCompilable(f"the source of {function.__qualname__} is not there: {error}") from error
-        return cls(dedent(text), {**function.__globals__, **inspect.getclosurevars(function).nonlocals})
+        if not _is_still(text, function.__code__):
+            raise NotCompilable(f"the source of {function.__qualname__} has changed since it was imported")
+        return cls(text, {**function.__globals__, **inspect.getclosurevars(function).nonlocals})
+
+
+def _is_still(text: str, code: CodeType) -> bool:
+    """Say whether a function's text, read now, is what it was made from."""
+    around = [f"    {name} = None" for name in code.co_freevars]
+    whole = "\n".join(["def around():", *around, indent(text, "    ")])
+    try:
+        (outer,) = (part for part in compile(whole, "<source>", "exec").co_consts if isinstance(part, CodeType))
+    except SyntaxError:
+        return False
+    inner = [part for part in outer.co_consts if isinstance(part, CodeType)]
+    return [_meaning(part) for part in inner] == [_meaning(code)]
+
+
+def _meaning(code: CodeType) -> tuple[Any, ...]:
+    return code.co_name, code.co_code, repr(code.co_consts), code.co_names, code.co_varnames, code.co_freevars
 
 
 Function = Written | Callable[..., Any]

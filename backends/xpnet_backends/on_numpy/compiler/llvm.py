@@ -8,46 +8,52 @@ from typing import Any
 
 __all__ = ["available", "load"]
 
-_loaded: list[Any] = []
-"""Machine code stays as long as the process: calls to it may stand anywhere."""
+_problems: list[str] = []
+"""Why LLVM cannot be used here, once that has shown: llvmlite is too old, or no memory may hold new machine code."""
+
+
+def available() -> bool:
+    """Say whether LLVM can be used, as far as is known without importing it."""
+    return not _problems and _is_installed()
 
 
 @cache
-def available() -> bool:
-    """Say whether llvmlite can be had, without importing it."""
+def _is_installed() -> bool:
     return find_spec("llvmlite") is not None
 
 
 def load(text: str, names: list[str]) -> list[int]:
-    """Return the addresses of functions of a module, after LLVM has optimized and compiled the module."""
-    from llvmlite import binding
+    """Return the addresses of functions of a module, after LLVM has optimized and compiled it.
 
-    module = binding.parse_assembly(text)
-    module.verify()
-    target = _target()
-    options = binding.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = options.loop_unrolling = True
-    passes = binding.create_pass_builder(target, options)
-    passes.getModulePassManager().run(module, passes)
-    engine = binding.create_mcjit_compiler(module, target)
-    engine.finalize_object()
-    _loaded.append(engine)
-    return [int(engine.get_function_address(name)) for name in names]
+    The code stays as long as the process, as calls of it may stand anywhere. No two modules have functions of one name.
+    """
+    try:
+        from llvmlite import binding
 
-
-def _target() -> Any:
-    """Return what LLVM is to compile for: the processor that this runs on."""
-    from llvmlite import binding
-
-    _initialize()
-    features = binding.get_host_cpu_features().flatten()
-    found = binding.Target.from_default_triple()
-    return found.create_target_machine(binding.get_host_cpu_name(), features, opt=3, codemodel="jitdefault", jit=True)
+        target, engine = _engine()
+        module = binding.parse_assembly(text)
+        module.triple, module.data_layout = target.triple, str(target.target_data)
+        module.verify()
+        options = binding.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = options.loop_unrolling = True
+        passes = binding.create_pass_builder(target, options)
+        passes.getModulePassManager().run(module, passes)
+        engine.add_module(module)
+        engine.finalize_object()
+        return [int(engine.get_function_address(name)) for name in names]
+    except Exception as error:
+        _problems.append(repr(error))  # so that nobody tries again
+        raise
 
 
 @cache
-def _initialize() -> None:
+def _engine() -> tuple[Any, Any]:
+    """Return what LLVM compiles for, the processor that this runs on, and what holds the code."""
     from llvmlite import binding
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
+    binding.check_jit_execution()  # else code would be run where none may be, as where a system forbids it
+    found, features = binding.Target.from_default_triple(), binding.get_host_cpu_features().flatten()
+    target = found.create_target_machine(binding.get_host_cpu_name(), features, opt=3, codemodel="jitdefault", jit=True)
+    return target, binding.create_mcjit_compiler(binding.parse_assembly(""), target)

@@ -108,6 +108,12 @@ class Numbers:
         }[value.is_float, kind.startswith("float")]
         return self.new(kind, f"{line} {value} to {FORMS[kind]}")
 
+    def whole(self, value: Found) -> Number:
+        """Return an index, or an end of a range."""
+        if isinstance(value, Number) and value.is_float:
+            raise NotCompilable(f"an index is of type {value.kind}")
+        return self.converted(value, "int64")
+
     def typed(self, value: Found) -> Number | Address:
         """Return a literal as a number of its own type, and all else as it is."""
         return value if isinstance(value, Number | Address) else self.converted(value, LITERAL[type(value)])
@@ -169,6 +175,8 @@ class Numbers:
 
     def compared(self, name: str, a: Found, b: Found) -> Number:
         """Write a comparison; NaN is unequal to all, and neither less nor greater."""
+        if name not in ORDER:
+            raise NotCompilable(f"the comparison {name}")
         one, other = self.together(a, b)
         if one.is_float:
             line = "fcmp une" if name == "NotEq" else f"fcmp o{ORDER[name]}"
@@ -222,7 +230,9 @@ def _constant(value: float, kind: str) -> str:
             return "0x" + struct.pack(">d", float(np.dtype(kind).type(value))).hex().upper()
     if kind == "bool":
         return "true" if value else "false"
-    return str(int(value))
+    if isinstance(value, float) or not np.iinfo(kind).min <= value <= np.iinfo(kind).max:
+        raise NotCompilable(f"{value} is no {kind}")
+    return str(value)
 
 
 def _bits(kind: str) -> int:

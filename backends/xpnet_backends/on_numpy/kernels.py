@@ -282,7 +282,7 @@ def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Written:
             lines.append(f"    {name} = at_{kind}({begin})")
     loops = loops.replace(rows[0], "\n".join(rows), 1)
     scope = {f"at_{kind}": pointer(kind) for kind in {"int64", *(kind for _, kind in kinds)}}
-    return Written("\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope)
+    return Written.of_text("\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope)
 
 
 def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:

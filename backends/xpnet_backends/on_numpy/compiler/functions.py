@@ -46,9 +46,9 @@ class Module:
         key = function, kinds
         if key not in self._known:
             written = function if isinstance(function, Written) else Written.of(function)
-            (node,) = ast.parse(written.text).body
-            if not isinstance(node, ast.FunctionDef) or len(_plain(node.args)) != len(kinds):
-                raise NotCompilable(f"no function of {len(kinds)} arguments: {written.text.partition(chr(10))[0]}")
+            node = written.node
+            if len(_plain(node.args)) != len(kinds):
+                raise NotCompilable(f"no function of {len(kinds)} arguments: {node.name}({ast.unparse(node.args)})")
             self._known[key] = Body(self, f"{node.name}.{next(SYMBOLS)}", written.scope)  # it may call itself
             self._known[key].write(node, kinds)
         return self._known[key]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import inspect
+import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
-from textwrap import dedent, indent
+from functools import cache
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -62,37 +64,49 @@ class Intrinsic(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A function as text, and what its names stand for."""
+    """A function's syntax, and what its names stand for."""
 
-    text: str
+    node: ast.FunctionDef
     scope: dict[str, Any]
 
     @classmethod
+    def of_text(cls, text: str, scope: dict[str, Any]) -> Written:
+        """Return a function that stands in no file."""
+        (node,) = ast.parse(text).body
+        if not isinstance(node, ast.FunctionDef):
+            raise NotCompilable(f"no function: {text}")
+        return cls(node, scope)
+
+    @classmethod
     def of(cls, function: Callable[..., Any]) -> Written:
-        """Return a function of Python's as text; its source has to be there."""
+        """Return a function of Python's. Its file has to be there, and still be what it was imported from."""
+        code = function.__code__
         try:
-            text = dedent(inspect.getsource(function))
-        except OSError as error:
-            raise NotCompilable(f"the source of {function.__qualname__} is not there: {error}") from error
-        if not _is_still(text, function.__code__):
+            node, read = _functions(code.co_filename)[code.co_name, code.co_firstlineno]
+        except (KeyError, SyntaxError) as error:
+            raise NotCompilable(f"the source of {function.__qualname__} is not there") from error
+        if _meaning(read) != _meaning(code):
             raise NotCompilable(f"the source of {function.__qualname__} has changed since it was imported")
-        return cls(text, {**function.__globals__, **inspect.getclosurevars(function).nonlocals})
+        return cls(node, {**function.__globals__, **inspect.getclosurevars(function).nonlocals})
 
 
-def _is_still(text: str, code: CodeType) -> bool:
-    """Say whether a function's text, read now, is what it was made from."""
-    around = [f"    {name} = None" for name in code.co_freevars]
-    whole = "\n".join(["def around():", *around, indent(text, "    ")])
-    try:
-        (outer,) = (part for part in compile(whole, "<source>", "exec").co_consts if isinstance(part, CodeType))
-    except SyntaxError:
-        return False
-    inner = [part for part in outer.co_consts if isinstance(part, CodeType)]
-    return [_meaning(part) for part in inner] == [_meaning(code)]
+@cache
+def _functions(path: str) -> dict[tuple[str, int], tuple[ast.FunctionDef, CodeType]]:
+    """Return the functions of a file by name and line, as they stand in it and as Python compiles them."""
+    tree = ast.parse("".join(linecache.getlines(path)))
+    nodes = {(node.name, node.lineno): node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    waiting, found = [compile(tree, path, "exec", dont_inherit=True)], {}
+    while waiting:
+        code = waiting.pop()
+        waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+        key = code.co_name, code.co_firstlineno
+        if key in nodes:
+            found[key] = nodes[key], code
+    return found
 
 
 def _meaning(code: CodeType) -> tuple[Any, ...]:
-    return code.co_name, code.co_code, repr(code.co_consts), code.co_names, code.co_varnames, code.co_freevars
+    return code.co_code, code.co_consts, code.co_names, code.co_varnames, code.co_freevars
 
 
 Function = Written | Callable[..., Any]

@@ -26,6 +26,9 @@ EPOCHS = 100
 BATCH = 10
 TRAINING_ROWS = 3750
 
+SHORT = {"moons": 10_000, "digits": 1_000, "mlp": 300}
+"""Works, and how many steps of each take most libraries about a second."""
+
 GOAL = 0.98
 MOST_EPOCHS = 20
 MNIST_SIZES = (784, 512, 512, 10)
@@ -41,6 +44,19 @@ def two_moons(points: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndar
     x = np.concatenate([outer, inner]) + noise * generator.standard_normal((points, 2))
     order = generator.permutation(points)
     return x[order], np.repeat([0, 1], points // 2)[order]
+
+
+def short(peer: str, work: str, steps: int) -> dict[str, Any]:
+    """Train for so many steps, with all that a library does before it is fast."""
+    from benchmarks.work import TRAINING, first_weights, make_pool
+    from benchmarks.worker import make_trainer
+
+    task = TRAINING[work]
+    pool = make_pool(task)
+    trainer = make_trainer(peer, task, first_weights(task), pool)
+    passes = max(1, steps // len(pool))
+    trainer.train(passes, True)
+    return {"steps": passes * len(pool)}
 
 
 def sweep(full: bool, quick: bool) -> dict[str, Any]:
@@ -203,23 +219,6 @@ def find_mnist(name: str) -> Path:
 
 
 SEARCHED = ("xpnet", "sklearn")
-
-SHORT = {"moons": 10_000, "digits": 1_000, "mlp": 300}
-"""Works, and how many steps of each take most libraries about a second."""
-
-
-def short(peer: str, work: str, steps: int) -> dict[str, Any]:
-    """Train for so many steps, with all that a library does before it is fast."""
-    from benchmarks.work import TRAINING, first_weights, make_pool
-    from benchmarks.worker import make_trainer
-
-    task = TRAINING[work]
-    pool = make_pool(task)
-    trainer = make_trainer(peer, task, first_weights(task), pool)
-    passes = max(1, steps // len(pool))
-    trainer.train(passes, True)
-    return {"steps": passes * len(pool)}
-
 
 MNIST = {
     "xpnet": (mnist_by_xpnet, {}),

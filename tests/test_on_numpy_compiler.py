@@ -14,14 +14,12 @@ from xpnet_backends.on_numpy.compiler import Entry, NotCompilable, Written, call
 pytest.importorskip("llvmlite")
 
 KINDS = ("bool", "int32", "uint32", "int64", "float32", "float64")
-C = {"i": ctypes.c_int32, "l": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double}
 
 
-def called(function, *arguments, kinds=None):
-    """Compile a function, which returns an integer, and call it."""
-    kinds = "l" * len(arguments) if kinds is None else kinds
-    (place,) = compiler.compiled(Entry(function, kinds))
-    return ctypes.CFUNCTYPE(ctypes.c_int64, *[C[kind] for kind in kinds])(place)(*arguments)
+def called(function, *arguments):
+    """Compile a function of integers, which returns one, and call it."""
+    (place,) = compiler.compiled(Entry(function, "l" * len(arguments)))
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(arguments))(place)(*arguments)
 
 
 def filled(expression, wanted, **arrays):
@@ -325,7 +323,7 @@ def test_exp_is_in_the_language():
         ("return n if n else 2.5; n", "line 2 is never reached"),
         ("x = n; x = 2.5; return x", "2.5 is no int64"),
         ("return np.int32(n) + 2 ** 0 + 2**40", "Pow of two literals"),
-        ("return np.int32(n) < 1099511627776", "1099511627776 is no int32|out of bounds"),
+        ("return np.int32(n) < 1099511627776", "1099511627776 is no int32"),
         ("return at(n)[0.5 * n]", "an index is of type float64"),
         ("for i in range(0.5 * n): n = i\n    return 0", "an index is of type float64"),
         ("return n is 0", "the comparison Is"),
@@ -333,7 +331,7 @@ def test_exp_is_in_the_language():
 )
 def test_what_is_not_in_the_language_is_refused(line, told):
     text = f"def refused(n):\n    {line}\n"
-    with pytest.raises((NotCompilable, OverflowError), match=told):
+    with pytest.raises(NotCompilable, match=told):
         compiler.compiled(Entry(Written.of_text(text, {"at": pointer("int64"), "word": "text", "np": np}), "l"))
 
 

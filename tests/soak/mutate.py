@@ -262,25 +262,40 @@ def run(seed: int, numbers: range, folder: Path) -> Counter[str]:
         getattr(xpnet, name)
     watch, found, slowest = Watch(path), Counter[str](), 0.0
     warnings.simplefilter("error")
-    refused(path, b"warm", watch)
+    for content in (b"warm", originals[0].replace(b"units", b"unitz")):  # of this the nearest name is looked for
+        refused(path, content, watch)
+    watch.seen.clear()
     for number in numbers:
         try:
             kind, content = mutated(seed, number, originals)
         except Exception:  # the first change left nothing for the second
             found["left out: the second change found nothing to act on"] += 1
             continue
-        before, start = memory(), time.perf_counter()
+        before = memory()
         try:
-            outcome = refused(path, content, watch)
+            outcome, took = timed(path, content, watch, time.perf_counter)
         except BaseException as error:
             raise SystemExit(f"--seed {seed} --only {number} ({kind}): {error!r}") from error
-        took, grown = time.perf_counter() - start, memory() - before
+        grown = memory() - before
         slowest = max(slowest, took)
         if took > SLOWEST or grown > 2 * len(content) + LARGEST or watch.seen:
             raise SystemExit(f"--seed {seed} --only {number} ({kind}): {took:.2f} s, {grown:,} bytes, {watch.seen[:5]}")
         found[f"{kind}: {outcome}"] += 1
     found["slowest load in microseconds"] = int(slowest * 1e6)
     return found
+
+
+def timed(path: Path, content: bytes, watch: Watch, clock: Callable[[], float]) -> tuple[str, float]:
+    """Return what came of a load, and its seconds: the least of three, where the first seems slow.
+
+    What a file costs it costs each time; a collection of garbage, or a busy machine, comes once.
+    """
+    taken: list[float] = []
+    while len(taken) < 3 and (not taken or taken[-1] > SLOWEST):
+        start = clock()
+        outcome = refused(path, content, watch)
+        taken.append(clock() - start)
+    return outcome, min(taken)
 
 
 def refused(path: Path, content: bytes, watch: Watch) -> str:

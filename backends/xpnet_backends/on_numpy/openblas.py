@@ -103,7 +103,7 @@ def entry(share: Any) -> Entry:
         for i in range(m):
             share(a, b // BYTES + i, n)
 
-    return Entry(part, "lllf" + "lllllll")  # addresses are numbers here
+    return Entry(part, "lllflllllll")  # addresses are numbers here
 
 
 def _found() -> ctypes.CDLL:

@@ -156,7 +156,7 @@ class Body:
         """Give a variable a value; a literal takes its type."""
         if name not in self._slots:
             value = self._code.typed(value)
-            self._slots[name] = f"%{name}.{next(self._code.numbers)}", value
+            self._slots[name] = f"%{name}.{next(self._code.serial)}", value
             self._entry.append(f"  {self._slots[name][0]} = alloca {value.form}")
             self._entry.append(f"  store {value.form} zeroinitializer, ptr {self._slots[name][0]}")
         slot, first = self._slots[name]
@@ -174,7 +174,7 @@ class Body:
         ends = [self._value(end) for end in ranging.args]
         given = {1: (0, *ends, 1), 2: (*ends, 1), 3: ends}[len(ends)]
         start, stop, step = map(code.whole, given)
-        number = next(code.numbers)
+        number = next(code.serial)
         counter, (look, body, after) = f"%counter.{number}", [f"{name}.{number}" for name in ("look", "body", "after")]
         self._entry.append(f"  {counter} = alloca i64")
         code.emit(f"store {start}, ptr {counter}")
@@ -192,10 +192,9 @@ class Body:
         self._begin(after)
 
     def _write_If(self, node: ast.If) -> None:
-        number = next(self._code.numbers)
+        number = next(self._code.serial)
         then, other, after = (f"{name}.{number}" for name in ("then", "else", "after"))
-        test = self._code.converted(self._value(node.test), "bool")
-        self._leave(f"br {test}, label %{then}, label %{other}")
+        self._leave(f"br {self._test(node.test)}, label %{then}, label %{other}")
         reached = False
         for name, body in ((then, node.body), (other, node.orelse)):
             self._begin(name)
@@ -217,6 +216,10 @@ class Body:
     def _value(self, node: ast.expr) -> Found:
         found: Found = self._method(node)(node)
         return found
+
+    def _test(self, node: ast.expr) -> Number:
+        """Write an expression whose truth is asked for."""
+        return self._code.converted(self._value(node), "bool")
 
     def _write_Constant(self, node: ast.Constant) -> Found:
         return literal(node.value)
@@ -262,7 +265,7 @@ class Body:
         if isinstance(node.op, ast.USub):
             return self._code.negated(self._value(node.operand))
         if isinstance(node.op, ast.Not):
-            return self._code.compared("Eq", self._code.converted(self._value(node.operand), "bool"), 0)
+            return self._code.compared("Eq", self._test(node.operand), 0)
         raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
 
     def _write_Compare(self, node: ast.Compare) -> Found:
@@ -272,7 +275,7 @@ class Body:
         return self._code.compared(type(node.ops[0]).__name__, left, right)
 
     def _write_BoolOp(self, node: ast.BoolOp) -> Found:
-        found, *rest = [self._code.converted(self._value(value), "bool") for value in node.values]
+        found, *rest = map(self._test, node.values)
         for value in rest:
             found = self._code.new("bool", f"{'and' if isinstance(node.op, ast.And) else 'or'} {found}, {value.text}")
         return found
@@ -289,8 +292,7 @@ class Body:
         given = [self._value(argument) for argument in node.args]
         if isinstance(function, Pointer):
             (place,) = given
-            address = self._code.whole(place)
-            return Address(function.kind, self._code.name(f"inttoptr {address} to ptr"))
+            return Address(function.kind, self._at(place))
         if isinstance(function, Caller):
             return self._foreign(function, given)
         if isinstance(function, Intrinsic):
@@ -305,6 +307,10 @@ class Body:
         body = self._module.function(function, kinds)
         return self._called(body.result, f"@{body.symbol}({', '.join(map(str, values))})")
 
+    def _at(self, address: Found) -> str:
+        """Return the name of a pointer to an address, which is an integer in the language."""
+        return self._code.name(f"inttoptr {self._code.whole(address)} to ptr")
+
     def _called(self, result: str | None, line: str) -> Found:
         if result is None:
             self._code.emit(f"call void {line}")
@@ -312,13 +318,13 @@ class Body:
         return self._code.new(result, f"call {FORMS[result]} {line}")
 
     def _foreign(self, function: Caller, given: Sequence[Found]) -> Found:
-        """Call a C function; addresses are integers in the language, and pointers in LLVM's."""
-        passed = []
-        for value, kind in zip(given, ("p", *function.kinds), strict=True):
-            number = self._code.converted(value, CODES.get(kind, "int64"))
-            passed.append(f"ptr {self._code.name(f'inttoptr {number} to ptr')}" if kind == "p" else str(number))
-        place, *arguments = passed
-        return self._called(CODES.get(function.result), f"{place.removeprefix('ptr ')}({', '.join(arguments)})")
+        """Call a C function at an address."""
+        place, *values = given
+        passed = [
+            f"ptr {self._at(value)}" if kind == "p" else str(self._code.converted(value, CODES[kind]))
+            for value, kind in zip(values, function.kinds, strict=True)
+        ]
+        return self._called(CODES.get(function.result), f"{self._at(place)}({', '.join(passed)})")
 
     def _intrinsic(self, name: str, given: Sequence[Found]) -> Found:
         code, first = self._code, self._code.typed(given[0])

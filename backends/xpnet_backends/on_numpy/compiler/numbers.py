@@ -64,11 +64,11 @@ ORDER = {"Eq": "eq", "NotEq": "ne", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": 
 
 
 class Numbers:
-    """Writes operations, each a line that names its result; ``lines`` has them."""
+    """Writes operations, each a line that names its result; ``lines`` has them, ``serial`` tells names apart."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.numbers = count()
+        self.serial = count()
 
     def emit(self, line: str) -> None:
         """Add a line."""
@@ -76,7 +76,7 @@ class Numbers:
 
     def name(self, line: str) -> str:
         """Add a line, and return the name of what it computes."""
-        name = f"%v{next(self.numbers)}"
+        name = f"%v{next(self.serial)}"
         self.emit(f"{name} = {line}")
         return name
 
@@ -211,16 +211,12 @@ def literal(value: Any) -> Found:
 def _meeting(a: Found, b: Found) -> str:
     """Return the type in which two numbers meet."""
     kinds = [value.kind for value in (a, b) if isinstance(value, Number)]
-    if isinstance(a, Number) and isinstance(b, Number):
-        kind = np.promote_types(a.kind, b.kind).name
-    elif kinds:
-        beside = b if isinstance(a, Number) else a
-        kind = np.result_type(np.dtype(kinds[0]).type(0), beside).name
-    else:
-        kind = LITERAL[float if float in (type(a), type(b)) else int]
-    if kind not in FORMS:
-        raise NotCompilable(f"{kinds[0]} and {kinds[-1]} do not meet in a type of the language")
-    return kind
+    if len(kinds) == 2:
+        return np.promote_types(*kinds).name
+    literals = LITERAL[float if float in (type(a), type(b)) else int]
+    if not kinds or kinds[0] == "bool" or (literals == "float64" and not kinds[0].startswith("float")):
+        return literals
+    return kinds[0]
 
 
 def _constant(value: float, kind: str) -> str:

@@ -5,7 +5,6 @@ Nothing behind this module converts, and nothing here changes what it was given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isfinite, prod
 from numbers import Number
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.errors import DataError, DtypeError, ShapeError
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array, Backend
@@ -280,7 +280,7 @@ def check_finite(values: Array, backend: Backend, argument: str, remedy: str | N
         raise DataError(say_not_finite(to_host(values), argument, first, backend.dtype, remedy))
 
 
-@dataclass(frozen=True)
+@record
 class _Bound:
     """A limit of magnitudes: a record, by which a backend knows what it has compiled for an earlier call."""
 

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.errors import BackendError, ConfigurationError, XpnetError, unknown_name
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -174,7 +175,7 @@ class BackendModule(Protocol):
         """Describe each device in a line, with its memory where known."""
 
 
-@dataclass(frozen=True)
+@record
 class BackendInfo:
     """What :func:`available_backends` found: a version and devices, or the problem and its remedy."""
 

@@ -6,13 +6,13 @@ shape ``(inputs, units)``, :math:`fan_{in}` is the number of inputs and :math:`f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.arguments import explain_records
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
+from xpnet.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Initializer(Protocol):
         """Return float64 values of this *shape*, drawn from *stream*."""
 
 
-@dataclass(frozen=True)
+@record
 class Constant:
     """Every value is ``value``."""
 
@@ -57,7 +57,7 @@ class Constant:
         return np.full(shape, self.value)
 
 
-@dataclass(frozen=True)
+@record
 class Zeros:
     """Every value is 0: the usual start of a bias."""
 
@@ -66,7 +66,7 @@ class Zeros:
         return Constant(0.0)(stream, shape)
 
 
-@dataclass(frozen=True)
+@record
 class Ones:
     """Every value is 1: the usual start of a scale."""
 
@@ -75,7 +75,7 @@ class Ones:
         return Constant(1.0)(stream, shape)
 
 
-@dataclass(frozen=True)
+@record
 class Normal:
     """Normal values with the given mean and standard deviation."""
 
@@ -91,7 +91,7 @@ class Normal:
         return stream.normal(self.mean, self.deviation, shape)
 
 
-@dataclass(frozen=True)
+@record
 class Uniform:
     """Values spread evenly over ``[low, high)``."""
 
@@ -108,7 +108,7 @@ class Uniform:
         return stream.uniform(self.low, self.high, shape)
 
 
-@dataclass(frozen=True)
+@record
 class GlorotUniform:
     r"""Uniform in :math:`\pm\sqrt{6/(fan_{in}+fan_{out})}`, for tanh, sigmoid and linear layers.
 
@@ -120,7 +120,7 @@ class GlorotUniform:
         return _uniform(stream, shape, 2 / sum(_fans(shape)))
 
 
-@dataclass(frozen=True)
+@record
 class GlorotNormal:
     r"""Normal with variance :math:`2/(fan_{in}+fan_{out})` (Glorot and Bengio 2010, eq. 12)."""
 
@@ -129,7 +129,7 @@ class GlorotNormal:
         return stream.normal(0.0, sqrt(2 / sum(_fans(shape))), shape)
 
 
-@dataclass(frozen=True)
+@record
 class HeUniform:
     r"""Uniform with variance :math:`2/fan_{in}`, for ReLU and its kin.
 
@@ -141,7 +141,7 @@ class HeUniform:
         return _uniform(stream, shape, 2 / _fans(shape)[0])
 
 
-@dataclass(frozen=True)
+@record
 class HeNormal:
     r"""Normal with variance :math:`2/fan_{in}`, for ReLU and its kin (He et al. 2015, eq. 10)."""
 
@@ -150,7 +150,7 @@ class HeNormal:
         return stream.normal(0.0, sqrt(2 / _fans(shape)[0]), shape)
 
 
-@dataclass(frozen=True)
+@record
 class LecunUniform:
     r"""Uniform with variance :math:`1/fan_{in}` (LeCun et al. 1998, "Efficient BackProp", section 4.6)."""
 
@@ -159,7 +159,7 @@ class LecunUniform:
         return _uniform(stream, shape, 1 / _fans(shape)[0])
 
 
-@dataclass(frozen=True)
+@record
 class LecunNormal:
     r"""Normal with variance :math:`1/fan_{in}` (LeCun et al. 1998, "Efficient BackProp", section 4.6)."""
 
@@ -168,7 +168,7 @@ class LecunNormal:
         return stream.normal(0.0, sqrt(1 / _fans(shape)[0]), shape)
 
 
-@dataclass(frozen=True)
+@record
 class Orthogonal:
     r"""Orthonormal columns (or rows, whichever are fewer), times ``gain``.
 

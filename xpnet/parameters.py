@@ -7,12 +7,13 @@ an all-reduce a single call. :class:`Layout` knows where each parameter lies in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from xpnet.initializers import GlorotUniform
 from xpnet.random import host_stream
+from xpnet.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ Tree = Mapping[str, Any]
 """Arrays (or anything else) by name, nested as the layers are: ``{"0": {"weight": ..., "bias": ...}}``."""
 
 
-@dataclass(frozen=True)
+@record
 class Param:
     """A parameter to be: its shape, its first values, and whether penalties and weight decay act on it.
 
@@ -43,7 +44,7 @@ class Param:
         return self if self.initializer else replace(self, initializer=recipe)
 
 
-@dataclass(frozen=True)
+@record
 class Slot:
     """The place of one parameter in the flat vector: elements ``start`` to ``stop``, shaped ``shape``."""
 

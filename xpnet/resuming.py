@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +24,7 @@ from xpnet.checkpoint import read_parts, save, to_config
 from xpnet.checks import check_integer
 from xpnet.errors import CheckpointError, ConfigurationError
 from xpnet.locking import locked_folder
+from xpnet.records import record
 from xpnet.strict_json import read_json, write_json
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ UNITS = ("step", "epoch", "minute")
 RECORDS = ("layers", "loss", "optimizer", "metrics")
 
 
-@dataclass(frozen=True)
+@record
 class Every:
     """How often a run is saved: after so many steps, epochs or minutes.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -26,7 +26,7 @@ __all__ = ["MinMaxScaler", "StandardScaler"]
 _BLOCK = 2**21
 
 
-@dataclass(frozen=True)
+@record
 class StandardScaler:
     """Give every feature mean 0 and standard deviation 1: ``(x - mean) / deviation``.
 
@@ -108,7 +108,7 @@ class StandardScaler:
         return _open_with(x, shape, mean, tuple(value or 1.0 for value in deviation))
 
 
-@dataclass(frozen=True)
+@record
 class MinMaxScaler:
     """Map every feature to ``low..high``: ``low + (x - minimum) / (maximum - minimum) * (high - low)``.
 

@@ -7,13 +7,13 @@ returns the learning rate. It branches by ``where``, so the same code runs insid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log, pi
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.arguments import explain_records
 from xpnet.checks import check_integer, check_real, hold_flags, hold_integers, hold_reals
 from xpnet.errors import ConfigurationError
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -40,7 +40,7 @@ class Schedule(Protocol):
         """Return the rate after *step* finished steps."""
 
 
-@dataclass(frozen=True)
+@record
 class ConstantRate:
     """The same rate at every step."""
 
@@ -54,7 +54,7 @@ class ConstantRate:
         return self.rate
 
 
-@dataclass(frozen=True)
+@record
 class InverseTimeDecay:
     r""":math:`rate / (1 + decay \cdot step / every)`, continuous in the step."""
 
@@ -72,7 +72,7 @@ class InverseTimeDecay:
         return self.rate / (1.0 + (self.decay / self.every) * step)
 
 
-@dataclass(frozen=True)
+@record
 class StepDecay:
     r""":math:`rate \cdot factor^{\lfloor step / every \rfloor}`."""
 
@@ -89,7 +89,7 @@ class StepDecay:
         return self.rate * xp.exp(log(self.factor) * xp.floor(step / float(self.every)))
 
 
-@dataclass(frozen=True)
+@record
 class ExponentialDecay:
     r""":math:`rate \cdot factor^{step / every}`, continuous in the step."""
 
@@ -106,7 +106,7 @@ class ExponentialDecay:
         return self.rate * xp.exp((log(self.factor) / self.every) * step)
 
 
-@dataclass(frozen=True)
+@record
 class CosineDecay:
     r"""Half a cosine from ``rate`` down to ``final``, after a linear warm-up, with optional restarts.
 
@@ -152,7 +152,7 @@ class CosineDecay:
         return xp.where(step < float(self.warmup), (self.rate / self.warmup) * (step + 1.0), cosine)
 
 
-@dataclass(frozen=True)
+@record
 class OneCycle:
     r"""Up along a half cosine from ``rate / 25`` to ``rate``, then down to ``rate / 250,000``.
 
@@ -191,7 +191,7 @@ class OneCycle:
         return xp.where(step <= top, up, down)
 
 
-@dataclass(frozen=True)
+@record
 class PiecewiseConstant:
     """``rates[i]`` until step ``boundaries[i]``, the last rate from the last boundary on.
 

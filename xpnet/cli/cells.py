@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from xpnet.records import record
 
 __all__ = ["DECIMALS", "EXACT", "PLAIN", "THOUSANDS", "Array", "Column", "Notation", "numbers", "texts"]
 
@@ -29,7 +30,7 @@ EXACT = 2**53
 """From here on float64 does not tell whole numbers apart."""
 
 
-@dataclass(frozen=True)
+@record
 class Notation:
     """How a file of text writes numbers, and what it writes for a missing value.
 

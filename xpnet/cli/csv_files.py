@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from gzip import GzipFile
 from itertools import chain, islice
 from typing import IO, Any
@@ -14,6 +14,7 @@ from typing import IO, Any
 from xpnet.cli.cells import PLAIN, Column, Notation
 from xpnet.cli.tables import Table, listed, plural
 from xpnet.errors import DataError
+from xpnet.records import record
 
 __all__ = ["Dialect", "read_csv"]
 
@@ -37,7 +38,7 @@ OTHERS = {
 """What a text may be that is no CSV, by how it begins."""
 
 
-@dataclass(frozen=True)
+@record
 class Dialect:
     """How a CSV file is written.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, TypeAlias
 
@@ -19,6 +18,7 @@ from xpnet.cli.recognition import are_dates, are_names, examples
 from xpnet.cli.tables import Table, listed, plural
 from xpnet.cli.unread import unread_numbers
 from xpnet.errors import DataError
+from xpnet.records import record
 from xpnet.scaling import StandardScaler
 
 __all__ = ["KINDS", "Block", "Category", "Input", "Number", "learn_input"]
@@ -34,7 +34,7 @@ UNSCALED = (0.0, 1.0)
 """Mean and deviation of a feature that is 0 or 1, and stays so."""
 
 
-@dataclass(frozen=True)
+@record
 class Number:
     """``(x - mean) / deviation``, with the mean in place of a missing value.
 
@@ -70,7 +70,7 @@ class Number:
         return np.stack([scaled, gaps.astype(scaled.dtype)][: self.width], axis=1)
 
 
-@dataclass(frozen=True)
+@record
 class Category:
     """A feature for each known text, 1 where it is the column's and 0 otherwise; all 0 for a missing value."""
 
@@ -119,7 +119,7 @@ class Category:
         )
 
 
-@dataclass(frozen=True)
+@record
 class Block:
     """An array of features: ``(x - mean) / deviation``, by one mean for all features or one for each."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from xpnet.cli.output import note
 from xpnet.cli.preparation import Preparation
 from xpnet.cli.tables import Table, listed, plural
 from xpnet.errors import CheckpointError, DataError
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.network import Network
@@ -25,7 +25,7 @@ LARGEST_NOTE = 1 << 19
 """Bytes of the note in the file: half of what a checkpoint's header may have."""
 
 
-@dataclass(frozen=True)
+@record
 class Model:
     """A network with the preparation of its data."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
 from xpnet.cli.target import Target
 from xpnet.data import split
 from xpnet.errors import ConfigurationError, DataError
+from xpnet.records import record
 
 __all__ = ["Parts", "deal"]
 
 
-@dataclass(frozen=True)
+@record
 class Parts:
     """Rows by what they are for."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from math import isfinite
 from typing import Any
 
@@ -20,6 +20,7 @@ from xpnet.cli.tables import SHOWN, Table, listed, plural
 from xpnet.cli.target import Target
 from xpnet.cli.unread import require_read
 from xpnet.errors import CheckpointError, DataError
+from xpnet.records import record
 from xpnet.scaling import StandardScaler
 from xpnet.strict_json import read_json, write_json
 
@@ -28,7 +29,7 @@ __all__ = ["Preparation", "learn_inputs"]
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@record
 class Preparation:
     """The inputs in the order of the network's features, the target, and how the file that was trained on writes both.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from xpnet.cli.cells import PLAIN, Array, Column, Notation, numbers, texts
 from xpnet.errors import DataError
+from xpnet.records import record
 
 __all__ = ["SHOWN", "Table", "listed", "plural", "shown"]
 
@@ -15,7 +16,7 @@ SHOWN = 8
 """What a line lists at most."""
 
 
-@dataclass(frozen=True)
+@record
 class Table:
     """Columns by name.
 

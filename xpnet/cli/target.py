@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from xpnet.cli.recognition import are_dates, examples
 from xpnet.cli.tables import Table, listed, plural, shown
 from xpnet.cli.unread import unread_numbers
 from xpnet.errors import DataError
+from xpnet.records import record
 
 __all__ = ["Target", "learn_target"]
 
@@ -21,7 +21,7 @@ MOST_CLASSES = 20
 """Different whole numbers up to which a target is taken for classes and not for quantities."""
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """What is predicted: one of several classes, by name, or a quantity with its scale.
 

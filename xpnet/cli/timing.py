@@ -7,7 +7,6 @@ disturbs all of them; a difference counts only where no round of the slower is a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from xpnet.backend import BackendInfo, open_backend
 from xpnet.callbacks import Callback
 from xpnet.errors import BackendError
 from xpnet.losses import BinaryCrossEntropy
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.network import Network
@@ -33,7 +33,7 @@ NOISY = 0.3
 """Spread of the rounds, of their median, from which a measurement is called noisy."""
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """A backend on one of its devices; ``device`` None is the only one."""
 
@@ -51,7 +51,7 @@ class Place:
         return f"{self.backend} ({self.description})"
 
 
-@dataclass(frozen=True)
+@record
 class Timing:
     """Seconds of each round, for one batch."""
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from xpnet.cli.recognition import NEARLY_ALL, examples
 from xpnet.cli.tables import Table, listed, plural
 from xpnet.cli.values import as_option, spelled
 from xpnet.errors import DataError
+from xpnet.records import record
 
 __all__ = ["Unread", "require_read", "unread_numbers"]
 
@@ -33,7 +34,7 @@ AFFIXES = re.compile(
 CURRENCIES = frozenset(["aud", "cad", "chf", "cny", "dkk", "eur", "gbp", "inr", "jpy", "nok", "pln", "sek", "usd"])
 
 
-@dataclass(frozen=True)
+@record
 class Unread:
     """Numbers that are not seen as such.
 

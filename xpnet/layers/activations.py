@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import pi, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 from xpnet.checks import hold_reals
 from xpnet.layers.base import Built, Context, Elementwise, check_rank
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -34,7 +34,7 @@ __all__ = [
 NOTHING: Tree = {}
 
 
-@dataclass(frozen=True)
+@record
 class Identity(Elementwise):
     """y = x, any shape. The linear activation."""
 
@@ -49,7 +49,7 @@ class Identity(Elementwise):
         return dy, NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class Sigmoid(Elementwise):
     r"""Logistic function :math:`y = 1/(1+e^{-x})`, any shape, values in (0, 1)."""
 
@@ -65,7 +65,7 @@ class Sigmoid(Elementwise):
         return dy * y * (1.0 - y), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class Tanh(Elementwise):
     """Hyperbolic tangent, any shape, values in (-1, 1)."""
 
@@ -81,7 +81,7 @@ class Tanh(Elementwise):
         return dy * (1.0 - y * y), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class ReLU(Elementwise):
     """Rectified linear unit y = max(x, 0), any shape (Nair and Hinton 2010)."""
 
@@ -97,7 +97,7 @@ class ReLU(Elementwise):
         return dy * context.xp.astype(y > 0.0, dy.dtype), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class LeakyReLU(Elementwise):
     """y = x for x > 0, else ``slope`` x, any shape (Maas et al. 2013, slope 0.01)."""
 
@@ -116,7 +116,7 @@ class LeakyReLU(Elementwise):
         return context.xp.where(x > 0.0, dy, self.slope * dy), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class ELU(Elementwise):
     r"""y = x for x > 0, else :math:`\alpha (e^x - 1)`, any shape (Clevert et al. 2016, alpha 1)."""
 
@@ -138,7 +138,7 @@ class ELU(Elementwise):
         return context.xp.where(x > 0.0, dy, dy * (low + self.alpha)), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class GELU(Elementwise):
     r"""Gaussian error linear unit in its tanh form, any shape.
 
@@ -169,7 +169,7 @@ _GELU_CUBE = 0.044715
 _GELU_END = 10.0  # from here on u is above 43, and tanh u is 1 to the last bit of float64
 
 
-@dataclass(frozen=True)
+@record
 class SiLU(Elementwise):
     """Sigmoid linear unit y = x sigmoid(x), also called swish, any shape (Elfwing et al. 2018)."""
 
@@ -186,7 +186,7 @@ class SiLU(Elementwise):
         return dy * s * (1.0 + x * (1.0 - s)), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class Softplus(Elementwise):
     """y = log(1 + exp(x)), any shape, values above 0 (Dugas et al. 2001)."""
 
@@ -201,7 +201,7 @@ class Softplus(Elementwise):
         return dy * context.xp.nn.sigmoid(x), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class Step(Elementwise):
     """y = 1 for x > 0, else 0, any shape: Rosenblatt's threshold unit.
 
@@ -220,7 +220,7 @@ class Step(Elementwise):
         return context.xp.zeros_like(dy), NOTHING
 
 
-@dataclass(frozen=True)
+@record
 class Softmax:
     r"""Probabilities :math:`y_i = e^{x_i} / \sum_j e^{x_j}` over the last axis.
 

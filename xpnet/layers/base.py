@@ -13,11 +13,12 @@ Shapes exclude the batch axis, which always comes first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from xpnet.errors import ShapeError
 from xpnet.random import Key, fold_in
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Built", "Context", "Elementwise", "Layer", "check_rank"]
 
 
-@dataclass(frozen=True)
+@record
 class Built:
     """What a layer becomes once its input's shape is known.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xpnet import initializers
@@ -11,6 +10,7 @@ from xpnet.errors import ConfigurationError, ShapeError
 from xpnet.layers.base import Built, Context, Layer
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import flatten, unflatten
+from xpnet.records import record
 from xpnet.registry import resolve
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Residual", "Sequential"]
 
 
-@dataclass(frozen=True)
+@record
 class Sequential:
     """Layers one after the other; each is fed the one before.
 
@@ -97,7 +97,7 @@ class Sequential:
         return {name: self.layers[int(name)].advance(old, residuals[int(name)]) for name, old in state.items()}  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True)
+@record
 class Residual:
     """Layers with a way around them: y = shortcut(x) + f(x).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xpnet import initializers
@@ -10,6 +9,7 @@ from xpnet.checks import hold_flags, hold_integers
 from xpnet.initializers import Initializer
 from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param
+from xpnet.records import record
 from xpnet.registry import resolve
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Dense"]
 
 
-@dataclass(frozen=True)
+@record
 class Dense:
     r"""Fully connected layer.
 

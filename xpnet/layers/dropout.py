@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.layers.base import Context, Elementwise
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Dropout"]
 
 
-@dataclass(frozen=True)
+@record
 class Dropout(Elementwise):
     r"""Set each value to 0 with probability ``rate`` while training, and scale the others up.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +9,7 @@ from xpnet.checks import hold_reals
 from xpnet.initializers import Ones, Zeros
 from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -27,7 +27,7 @@ class _Batch(NamedTuple):
     variance: Array  # (1, ..., features)
 
 
-@dataclass(frozen=True)
+@record
 class BatchNorm:
     r"""Batch normalization over every axis but the last.
 
@@ -103,7 +103,7 @@ class BatchNorm:
         }
 
 
-@dataclass(frozen=True)
+@record
 class LayerNorm:
     r"""Normalization of each example over its last axis.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from numbers import Integral
 from typing import TYPE_CHECKING
 
 from xpnet.errors import ConfigurationError, ShapeError
 from xpnet.layers.base import Built, Context
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -20,7 +20,7 @@ MOST_AXES = 63
 """NumPy and PyTorch have 64, one of them for the batch."""
 
 
-@dataclass(frozen=True)
+@record
 class Flatten:
     """Make each example a vector: (N, a, b, ...) to (N, a b ...), in row-major order.
 
@@ -41,7 +41,7 @@ class Flatten:
         return context.xp.reshape(dy, shape), {}
 
 
-@dataclass(frozen=True)
+@record
 class Reshape:
     """Give each example another shape of the same size: (N, ...) to (N, *shape), in row-major order.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.losses.base import check_reduction, mean_of_outputs
+from xpnet.records import record
 from xpnet.targets import Host, binary_rows, class_targets, sign_rows
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge"]
 
 
-@dataclass(frozen=True)
+@record
 class CrossEntropy:
     r"""Softmax cross-entropy from logits, for one class of several.
 
@@ -90,7 +90,7 @@ class CrossEntropy:
         return targets if len(targets.shape) == 1 else xp.nn.argmax(targets)
 
 
-@dataclass(frozen=True)
+@record
 class BinaryCrossEntropy:
     r"""Cross-entropy from one logit per yes-or-no question.
 
@@ -137,7 +137,7 @@ class BinaryCrossEntropy:
         return _column(xp.astype(targets > 0.5, xp.int32))
 
 
-@dataclass(frozen=True)
+@record
 class Hinge:
     r"""Margin loss of support vector machines.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xpnet.checks import hold_reals
 from xpnet.losses.base import check_reduction, mean_of_outputs
+from xpnet.records import record
 from xpnet.targets import Host, count_rows, real_rows
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class RealTargets:
         return scores
 
 
-@dataclass(frozen=True)
+@record
 class MeanSquaredError(RealTargets):
     r"""Squared error :math:`l = \frac1K \sum_k (z_k - t_k)^2`, any output shape of K values.
 
@@ -54,7 +54,7 @@ class MeanSquaredError(RealTargets):
         return mean_of_outputs(error * error, 2.0 * error, xp)
 
 
-@dataclass(frozen=True)
+@record
 class MeanAbsoluteError(RealTargets):
     r"""Absolute error :math:`l = \frac1K \sum_k |z_k - t_k|`, any output shape of K values; slope 0 at 0.
 
@@ -75,7 +75,7 @@ class MeanAbsoluteError(RealTargets):
         return mean_of_outputs(xp.abs(error), xp.sign(error), xp)
 
 
-@dataclass(frozen=True)
+@record
 class Huber(RealTargets):
     r"""Squared error near 0 and absolute error beyond ``delta`` (Huber 1964), any output shape of K values.
 
@@ -110,7 +110,7 @@ class Huber(RealTargets):
         return mean_of_outputs(losses, xp.sign(error) * near, xp)
 
 
-@dataclass(frozen=True)
+@record
 class Quantile(RealTargets):
     r"""Pinball loss, whose minimum is a quantile of the targets (Koenker and Bassett 1978), any shape of K values.
 
@@ -147,7 +147,7 @@ class Quantile(RealTargets):
         return mean_of_outputs(-slopes * error, slopes, xp)
 
 
-@dataclass(frozen=True)
+@record
 class Poisson:
     r"""Half the Poisson deviance of counts from the logarithm of their mean, any output shape of K values.
 

@@ -7,7 +7,6 @@ returns an array shaped ``shape(outputs)`` for one batch, on the device; sums of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -17,6 +16,7 @@ from xpnet.checks import hold_integers
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.losses import BinaryCrossEntropy
 from xpnet.metrics.classification import Counts, averaged_figures
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -57,7 +57,7 @@ class Metric(Protocol):
         """Return the metric's value from the total."""
 
 
-@dataclass(frozen=True)
+@record
 class Accuracy:
     """Share of examples whose class is right (of answers, where an example has several yes-or-no ones)."""
 
@@ -81,7 +81,7 @@ class Accuracy:
         return _ratio(sums[0], sums[1])
 
 
-@dataclass(frozen=True)
+@record
 class TopKAccuracy:
     """Share of examples whose class is among the ``k`` highest scores; of equal scores the lower class comes first.
 
@@ -169,7 +169,7 @@ class _FromConfusion:
         return float(getattr(figures, self.name))
 
 
-@dataclass(frozen=True)
+@record
 class Precision(_FromConfusion):
     """Share of the predictions of a class that are right; of class 1 for two classes, else averaged."""
 
@@ -177,7 +177,7 @@ class Precision(_FromConfusion):
     name: ClassVar[str] = "precision"
 
 
-@dataclass(frozen=True)
+@record
 class Recall(_FromConfusion):
     """Share of a class's examples that are found; of class 1 for two classes, else averaged."""
 
@@ -185,7 +185,7 @@ class Recall(_FromConfusion):
     name: ClassVar[str] = "recall"
 
 
-@dataclass(frozen=True)
+@record
 class F1(_FromConfusion):
     """Harmonic mean of precision and recall; of class 1 for two classes, else averaged."""
 
@@ -193,7 +193,7 @@ class F1(_FromConfusion):
     name: ClassVar[str] = "f1"
 
 
-@dataclass(frozen=True)
+@record
 class SquaredError:
     """Mean squared error of the predictions (after the loss's link)."""
 
@@ -217,7 +217,7 @@ class SquaredError:
         return _ratio(sums[0], sums[1])
 
 
-@dataclass(frozen=True)
+@record
 class AbsoluteError:
     """Mean absolute error of the predictions (after the loss's link)."""
 
@@ -240,7 +240,7 @@ class AbsoluteError:
         return _ratio(sums[0], sums[1])
 
 
-@dataclass(frozen=True)
+@record
 class R2:
     r"""Coefficient of determination :math:`1 - \sum (t-y)^2 / \sum (t-\bar t)^2`, averaged over outputs.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import ConfigurationError
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Chain", "chain"]
 
 
-@dataclass(frozen=True)
+@record
 class Chain:
     """Links one after the other, among them exactly one optimizer. Made by :func:`chain`."""
 

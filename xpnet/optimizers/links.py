@@ -5,10 +5,10 @@ Penalties and decay act on weights, not on biases and norms (``Param.decay``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xpnet.checks import hold_reals
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@record
 class ClipByValue:
     """Hold each element of the gradient within -limit..limit."""
 
@@ -44,7 +44,7 @@ class ClipByValue:
         return now.xp.maximum(now.xp.minimum(gradient, self.limit), -self.limit), params, state
 
 
-@dataclass(frozen=True)
+@record
 class ClipByNorm:
     r"""Scale the whole gradient down to an L2 norm of at most ``limit`` (Pascanu et al. 2013, algorithm 1).
 
@@ -70,7 +70,7 @@ class ClipByNorm:
         return gradient, params, state
 
 
-@dataclass(frozen=True)
+@record
 class L1:
     r"""Lasso penalty on weights: adds rate · sign(p) to the gradient, the slope of :math:`rate \sum |p|`.
 
@@ -92,7 +92,7 @@ class L1:
         return gradient, params, state
 
 
-@dataclass(frozen=True)
+@record
 class L2:
     r"""Ridge penalty on weights: adds rate · p to the gradient, the slope of :math:`rate/2 \sum p^2`.
 
@@ -114,7 +114,7 @@ class L2:
         return gradient, params, state
 
 
-@dataclass(frozen=True)
+@record
 class DecoupledWeightDecay:
     r"""Shrink weights beside the gradient: :math:`p \leftarrow p (1 - \eta \cdot rate)`.
 
@@ -136,7 +136,7 @@ class DecoupledWeightDecay:
         return gradient, params, state
 
 
-@dataclass(frozen=True)
+@record
 class MaxNorm:
     """Hold the L2 norm of each unit's incoming weights to at most ``limit`` (Srivastava et al. 2014, section 5.1).
 
@@ -165,7 +165,7 @@ class MaxNorm:
         return gradient, now.xp.concat(parts), state
 
 
-@dataclass(frozen=True)
+@record
 class ExponentialMovingAverage:
     r"""Keep :math:`a \leftarrow decay \cdot a + (1 - decay) p` beside the parameters.
 

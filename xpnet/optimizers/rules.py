@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from xpnet.checks import hold_flags, hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.optimizers.base import hold_learning_rate, hold_moments
 from xpnet.optimizers.links import DecoupledWeightDecay
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "RMSProp"]
 
 
-@dataclass(frozen=True)
+@record
 class SGD:
     r"""Stochastic gradient descent, with momentum if asked for.
 
@@ -67,7 +67,7 @@ class SGD:
         return gradient, params, {"velocity": velocity}
 
 
-@dataclass(frozen=True)
+@record
 class Adam:
     r"""Adaptive moments (Kingma and Ba 2015, algorithm 1, whose defaults these are).
 
@@ -93,7 +93,7 @@ class Adam:
         return _adam(self, gradient, params, state, now)
 
 
-@dataclass(frozen=True)
+@record
 class AdamW:
     r"""Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2).
 
@@ -125,7 +125,7 @@ class AdamW:
         return gradient, params, {**moments, "mask": state["mask"]}
 
 
-@dataclass(frozen=True)
+@record
 class Nadam:
     r"""Adam with Nesterov momentum (Dozat 2016, algorithm 2, with its momentum schedule).
 
@@ -169,7 +169,7 @@ class Nadam:
         return self.beta1 * (1.0 - 0.5 * xp.exp((log(0.96) * self.momentum_decay) * step))
 
 
-@dataclass(frozen=True)
+@record
 class RMSProp:
     r"""Gradient over its running root mean square (Hinton, Coursera lecture 6e, 2012).
 
@@ -198,7 +198,7 @@ class RMSProp:
         return gradient, params, {"v": v}
 
 
-@dataclass(frozen=True)
+@record
 class Adagrad:
     r"""Gradient over the root of the sum of all squares so far (Duchi et al. 2011).
 
@@ -224,7 +224,7 @@ class Adagrad:
         return gradient, params, {"v": v}
 
 
-@dataclass(frozen=True)
+@record
 class Adadelta:
     r"""Steps measured in the units of past steps (Zeiler 2012, algorithm 1; rate 1, rho 0.95, epsilon 1e-6).
 
@@ -258,7 +258,7 @@ class Adadelta:
         return gradient, params, {"v": v, "u": u}
 
 
-@dataclass(frozen=True)
+@record
 class Lion:
     r"""Evolved sign momentum (Chen et al. 2023, algorithm 2).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from xpnet.assembly import with_optimizer
 from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
+from xpnet.records import record
 from xpnet.sklearn.inputs import (
     check_same_library,
     give_back,
@@ -234,7 +234,7 @@ class ClassifierParts(ClassifierMixin):
         return tags
 
 
-@dataclass(frozen=True)
+@record
 class _Columns:
     """One column of probabilities for each class: a record, by which a backend knows what it has compiled."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xpnet import losses
 from xpnet.errors import ConfigurationError
 from xpnet.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, Poisson
+from xpnet.records import record
 from xpnet.registry import resolve
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@record
 class Objective:
     """A loss of the core, which averages over K outputs, beside what scikit-learn makes of it.
 

@@ -7,12 +7,12 @@ beside the uncorrected second moment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.optimizers import chain
+from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BatchPenalty", "EpsilonHatAdam", "VelocitySGD", "make_optimizer", "take_penalty"]
 
 
-@dataclass(frozen=True)
+@record
 class BatchPenalty:
     r"""Ridge penalty divided by the batch's weight, after scaling the loss: the slope of
 
@@ -49,7 +49,7 @@ class BatchPenalty:
         return gradient, params, {"mask": state["mask"], "total": total}
 
 
-@dataclass(frozen=True)
+@record
 class VelocitySGD:
     r"""Gradient descent whose velocity holds the learning rate of each step (Sutskever et al. 2013, eq. 1 and 2).
 
@@ -79,7 +79,7 @@ class VelocitySGD:
         return gradient, params, {"velocity": velocity}
 
 
-@dataclass(frozen=True)
+@record
 class EpsilonHatAdam:
     r"""Adam in the faster order that Kingma and Ba 2015 give before section 2.1, whose epsilon is another.
 

@@ -1,0 +1,163 @@
+"""Records are what ``dataclass(frozen=True)`` makes: compared here with the real one, behaviour by behaviour."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+import xpnet
+from xpnet.records import record
+
+
+@record
+class Pair:
+    """Two numbers, and names with a default."""
+
+    first: int
+    second: float = 2.0
+    names: tuple[str, ...] = dataclasses.field(default_factory=tuple)
+
+
+@dataclasses.dataclass(frozen=True)
+class Standard:
+    """The same by the standard library."""
+
+    first: int
+    second: float = 2.0
+    names: tuple[str, ...] = dataclasses.field(default_factory=tuple)
+
+
+class Loose(Pair):
+    """A subclass that is no record."""
+
+
+BOTH = pytest.mark.parametrize("cls", [Pair, Standard])
+
+
+def outcome(action: Any) -> Any:
+    """Return what an action gives, or its error with the message."""
+    try:
+        return action()
+    except Exception as error:
+        return type(error), str(error)
+
+
+ACTIONS = {
+    "a field": lambda item: setattr(item, "first", 5),
+    "the same value": lambda item: setattr(item, "first", 1),
+    "no field": lambda item: setattr(item, "other", 5),
+    "delete a field": lambda item: delattr(item, "first"),
+    "delete what is not there": lambda item: delattr(item, "other"),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_nothing_can_be_changed_just_as_in_a_frozen_dataclass(action: str) -> None:
+    mine, theirs = Pair(1), Standard(1)
+    wanted = outcome(lambda: ACTIONS[action](theirs))
+    assert outcome(lambda: ACTIONS[action](mine)) == wanted
+    assert wanted[0] is dataclasses.FrozenInstanceError
+    assert mine == Pair(1)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_subclass_without_a_decorator_does_as_one_of_a_frozen_dataclass(action: str) -> None:
+    mine, theirs = Loose(1), type("Loose", (Standard,), {})(1)
+    assert outcome(lambda: ACTIONS[action](mine)) == outcome(lambda: ACTIONS[action](theirs))
+    assert vars(mine) == vars(theirs)
+
+
+@BOTH
+def test_equality_and_hash_are_those_of_the_fields_within_one_class(cls: type[Any]) -> None:
+    assert cls(1) == cls(1, 2.0, ())
+    assert cls(1) != cls(2)
+    assert cls(1) != Loose(1)
+    assert cls(1) != (1, 2.0, ())
+    assert hash(cls(1)) == hash((1, 2.0, ()))
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(cls([]))
+
+
+@BOTH
+def test_repr_signature_and_fields_are_the_same(cls: type[Any]) -> None:
+    assert repr(cls(1, names=("a",))).endswith("(first=1, second=2.0, names=('a',))")
+    assert [(f.name, f.type) for f in dataclasses.fields(cls)] == [
+        (f.name, f.type) for f in dataclasses.fields(Standard)
+    ]
+    assert str(inspect.signature(cls)) == str(inspect.signature(Standard))
+    assert cls.__match_args__ == ("first", "second", "names")
+    assert cls.__dataclass_params__.frozen
+    assert cls.__dataclass_params__.eq
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "again",
+    [lambda item: pickle.loads(pickle.dumps(item)), copy.copy, copy.deepcopy, dataclasses.replace],
+    ids=["pickle", "copy", "deepcopy", "replace"],
+)
+def test_copies_are_equal_and_as_fixed(cls: type[Any], again: Any) -> None:
+    made = again(cls(1, names=("a",)))
+    assert made == cls(1, names=("a",))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.first = 2
+
+
+def test_what_a_class_defines_itself_it_keeps() -> None:
+    @record
+    class Same:
+        value: int
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Same)
+
+        def __repr__(self) -> str:
+            return "same"
+
+    assert Same(1) == Same(2)
+    assert repr(Same(1)) == "same"
+    assert hash(Same(1)) == hash((1,))
+
+
+def test_a_users_frozen_dataclass_may_inherit_and_a_loose_one_may_not() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Wider(Pair):
+        third: int = 3
+
+    assert Wider(1).third == 3
+    assert Wider(1) == Wider(1, 2.0, (), 3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Wider(1).third = 4  # type: ignore[misc]
+    with pytest.raises(TypeError, match="frozen"):
+        dataclasses.dataclass(type("Wrong", (Pair,), {"__annotations__": {"x": int}, "x": 1}))
+
+
+def test_layers_losses_and_optimizers_are_records() -> None:
+    for made in (xpnet.Dense(3), xpnet.Adam(), xpnet.CrossEntropy()):
+        assert dataclasses.is_dataclass(made)
+        assert dataclasses.replace(made) == made
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            made.name = "other"  # type: ignore[union-attr]
+
+
+def test_a_record_is_made_by_compiling_one_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def counting(source: str, *scopes: Any) -> None:
+        compiled.append(source)
+        exec(source, *scopes)
+
+    monkeypatch.setattr(dataclasses, "exec", counting, raising=False)
+
+    class Body:
+        """A class with a docstring, so that none is written."""
+
+        value: int = 0
+
+    record(Body)
+    assert len(compiled) == 1

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import inspect
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,6 +21,7 @@ class Pair:
     first: int
     second: float = 2.0
     names: tuple[str, ...] = dataclasses.field(default_factory=tuple)
+    kinds: ClassVar[list[str]] = ["shared by all"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Standard:
     first: int
     second: float = 2.0
     names: tuple[str, ...] = dataclasses.field(default_factory=tuple)
+    kinds: ClassVar[list[str]] = ["shared by all"]
 
 
 class Loose(Pair):
@@ -50,6 +52,7 @@ def outcome(action: Any) -> Any:
 ACTIONS = {
     "a field": lambda item: setattr(item, "first", 5),
     "the same value": lambda item: setattr(item, "first", 1),
+    "a class variable": lambda item: setattr(item, "kinds", []),
     "no field": lambda item: setattr(item, "other", 5),
     "delete a field": lambda item: delattr(item, "first"),
     "delete what is not there": lambda item: delattr(item, "other"),

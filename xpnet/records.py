@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, dataclass, field, fields
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 __all__ = ["record"]
 
@@ -33,11 +33,14 @@ def record(cls: type[Class]) -> type[Class]:
             setattr(cls, name, method)
     made: Any = dataclass(eq=False, repr=False)(cls)
     made.__dataclass_params__.frozen = made.__dataclass_params__.eq = made.__dataclass_params__.repr = True
+    made.__record_fields__ = tuple(item.name for item in fields(made))  # without class variables
     return cls
 
 
 class _Methods:
     """What all records share: none of it knows a class's fields before it is called."""
+
+    __record_fields__: ClassVar[tuple[str, ...]]
 
     def __eq__(self, other: object) -> bool:
         """Compare with a record of the same class, field by field."""
@@ -49,18 +52,18 @@ class _Methods:
 
     def __repr__(self) -> str:
         """Write the call that makes an equal record."""
-        said = [f"{item.name}={getattr(self, item.name)!r}" for item in fields(self)]  # type: ignore[arg-type]
+        said = [f"{name}={value!r}" for name, value in zip(self.__record_fields__, _values(self), strict=True)]
         return f"{self.__class__.__qualname__}({', '.join(said)})"
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field once, as ``__init__`` does; a subclass that is no record may set what is no field."""
-        if name in self.__dict__ if _has_field(self, name) else _is_record(self):
+        if name in self.__dict__ if name in self.__record_fields__ else _is_record(self):
             raise FrozenInstanceError(f"cannot assign to field {name!r}")
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         """Keep the fields."""
-        if _has_field(self, name) or _is_record(self):
+        if name in self.__record_fields__ or _is_record(self):
             raise FrozenInstanceError(f"cannot delete field {name!r}")
         object.__delattr__(self, name)
 
@@ -69,12 +72,8 @@ SHARED = {name: method for name, method in vars(_Methods).items() if callable(me
 
 
 def _values(made: Any) -> tuple[Any, ...]:
-    return tuple([getattr(made, name) for name in made.__dataclass_fields__])
-
-
-def _has_field(made: Any, name: str) -> bool:
-    return name in made.__dataclass_fields__
+    return tuple([getattr(made, name) for name in made.__record_fields__])
 
 
 def _is_record(made: Any) -> bool:
-    return "__dataclass_fields__" in type(made).__dict__
+    return "__record_fields__" in type(made).__dict__

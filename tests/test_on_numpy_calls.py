@@ -126,8 +126,31 @@ def test_a_vectors_sum(count):
         assert done(loops.reduction(np.add, Place.of(a), Place.of(into), None), into, np.asarray(np.sum(a)))
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64", "int32", "bool"])
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 64, 1000, 100_001])
+def test_the_largest_of_all_numbers(count, kind):
+    rng = np.random.default_rng(count)
+    for a in (
+        rng.normal(size=count) * 9.0,
+        -np.abs(rng.normal(size=count)),
+        np.where(rng.random(count) > 0.5, 0.0, -0.0),
+    ):
+        for hole in (None, 0, count // 2, count - 1):
+            given = a.astype(kind)
+            if hole is not None and given.dtype.kind == "f":
+                given[hole] = np.nan
+            for shape, axis in (((1, count), -1), ((count, 1), 0), ((count,), None), ((1, count), None)):
+                wanted = np.asarray(np.maximum.reduce(given.reshape(shape), axis=axis, keepdims=True))
+                into = np.zeros(wanted.shape, dtype=kind)
+                assert done(
+                    loops.reduction(np.maximum, Place.of(given.reshape(shape)), Place.of(into), axis), into, wanted
+                )
+
+
 def test_other_reductions_are_left_to_numpy():
     a, into = draw(4, 5), np.empty(5, dtype="float32")
+    none = np.empty((0, 4), "float32")
+    assert loops.reduction(np.maximum, Place.of(none), Place.of(np.empty((), "float32")), None) == [None]
     assert loops.reduction(np.maximum, Place.of(a), Place.of(into), 0) == [None]
     assert loops.reduction(np.add, Place.of(np.asfortranarray(a)), Place.of(into), 0) == [None]
     assert loops.reduction(np.add, Place.of(np.ones((4, 5), "int32")), Place.of(into), 0) == [None]

@@ -29,7 +29,7 @@ __all__ = [
 
 def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
     """Return *value* as an ``int``, or raise `ConfigurationError` unless it is an integer in least..most."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool)):
         number = int(value)
         if least <= number and (most is None or number <= most):
             return number

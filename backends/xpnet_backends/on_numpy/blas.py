@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blocks, loops, native, openblas, products
+from xpnet_backends.on_numpy import blocks, loops, native, openblas, products, rows
 from xpnet_backends.on_numpy.compiler import Function, address, caller, pointer
 from xpnet_backends.on_numpy.native import Call, Place
 from xpnet_backends.on_numpy.tracing import Host
@@ -34,8 +34,10 @@ def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
     ones = [count == 1 for count in (*a.form.shape, b.form.shape[1])]
     if found is None or ones[1] or (ones[0] and ones[2]):
         return None
-    if any(ones):
-        return _vector(found, b, a, into, turned=True) if ones[0] else _vector(found, a, b, into, turned=False)
+    if ones[0]:
+        return rows.call(a, b, into) or _vector(found, b, a, into, turned=True)
+    if ones[2]:
+        return _vector(found, a, b, into, turned=False)
     return None if _may_be_one(a, b) else _matrices(found.gemm, found.whole, a, b, into)
 
 

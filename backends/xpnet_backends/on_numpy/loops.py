@@ -150,8 +150,15 @@ def _overlaps(place: Place, into: Place) -> bool:
 
 
 def reduction(function: Any, given: Place | None, into: Place | None, axis: Any) -> list[Call | None]:
-    """Return the calls of ``into[...] = sum(given, axis)``; of other functions and orders in memory there are none."""
-    if function is not np.add or given is None or into is None or not given.form.flags.c_contiguous:
+    """Return the calls of ``into[...] = sum(given, axis)``, or of a maximum that is one number.
+
+    Of other functions and orders in memory there are none.
+    """
+    if given is None or into is None or not given.form.flags.c_contiguous:
+        return [None]
+    if function is np.maximum and into.form.size == 1 and given.form.size:
+        return _maximum(given, into)
+    if function is not np.add:
         return [None]
     if given.form.dtype != into.form.dtype or given.form.dtype.char not in "fd":
         return [None]
@@ -161,6 +168,16 @@ def reduction(function: Any, given: Place | None, into: Place | None, axis: Any)
     loop = _loop(np.add, 3 * given.form.dtype.char)
     adding = None if loop is None else _call(loop, [total, given], total)
     return [copy(Place.of(zero(into.form.dtype.char)), into), adding]
+
+
+def _maximum(given: Place, into: Place) -> list[Call | None]:
+    """Return the calls of the largest of all numbers, beginning with the first, as NumPy does."""
+    numbers, kind = given.form.reshape(-1), given.form.dtype
+    largest, rest = into.form.reshape(-1), numbers[1:]
+    total = into.moved(np.broadcast_to(largest, rest.shape))
+    loop = _loop(np.maximum, 3 * kind.char) if kind == into.form.dtype else None
+    looking = None if loop is None else _call(loop, [total, given.moved(rest, kind.itemsize)], total)
+    return [copy(given.moved(numbers[:1]), into.moved(largest)), looking]
 
 
 @cache

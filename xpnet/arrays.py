@@ -309,5 +309,6 @@ def _part_within(part: Host, limit: float) -> bool:
     largest = LARGEST.get(part.dtype.char)
     if largest is None or largest > limit:
         return bool(-limit <= part.min() and part.max() <= limit)  # NaN is the minimum of what holds one
-    # A finite sum of squares settles it in one pass; vdot warns of no other, as dot does.
-    return isfinite(np.vdot(part, part)) or bool(np.isfinite(part).all())
+    flat = part.reshape(-1)
+    # A finite sum of squares settles it in one pass. Of one that is not, vdot does not warn, as dot would.
+    return isfinite(np.vdot(flat, flat)) or bool(np.isfinite(part).all())

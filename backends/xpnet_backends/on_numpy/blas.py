@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blocks, loops, native, openblas, products, rows
+from xpnet_backends.on_numpy import blocks, loops, native, one_row, openblas, products
 from xpnet_backends.on_numpy.compiler import Function, address, caller, pointer
 from xpnet_backends.on_numpy.native import Call, Place
 from xpnet_backends.on_numpy.tracing import Host
@@ -35,7 +35,7 @@ def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
     if found is None or ones[1] or (ones[0] and ones[2]):
         return None
     if ones[0]:
-        return rows.call(a, b, into) or _vector(found, b, a, into, turned=True)
+        return one_row.call(a, b, into) or _vector(found, b, a, into, turned=True)
     if ones[2]:
         return _vector(found, a, b, into, turned=False)
     return None if _may_be_one(a, b) else _matrices(found.gemm, found.whole, a, b, into)

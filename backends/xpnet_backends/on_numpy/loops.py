@@ -156,7 +156,7 @@ def reduction(function: Any, given: Place | None, into: Place | None, axis: Any)
     """
     if given is None or into is None or not given.form.flags.c_contiguous:
         return [None]
-    if function is np.maximum and into.form.size == 1 and given.form.size:
+    if function is np.maximum and into.form.size == 1 and given.form.size > 2:
         return _maximum(given, into)
     if function is not np.add:
         return [None]
@@ -171,7 +171,10 @@ def reduction(function: Any, given: Place | None, into: Place | None, axis: Any)
 
 
 def _maximum(given: Place, into: Place) -> list[Call | None]:
-    """Return the calls of the largest of all numbers, beginning with the first, as NumPy does."""
+    """Return the calls of the largest of more than two numbers, beginning with the first, as NumPy does.
+
+    Of one step of its loop, in which no stride is seen, NumPy's could be another NaN.
+    """
     numbers, kind = given.form.reshape(-1), given.form.dtype
     largest, rest = into.form.reshape(-1), numbers[1:]
     total = into.moved(np.broadcast_to(largest, rest.shape))

@@ -1,10 +1,10 @@
-"""A row by a matrix of middle size, as of one example by a layer's weights, on all threads, to NumPy's bits.
+"""One row by a matrix of middle size, as of one example by a layer's weights, on all threads, to NumPy's bits.
 
 Such a product reads each number of the matrix once, and takes as long as that takes: two cores read from their second
 and third caches twice as fast as one, to which OpenBLAS leaves it up to a size. Its order of additions is kept: eight
 terms of a sum are added up by themselves, a product and its addition rounded once, and then added to the sum. Each
-thread has columns of its own. Elsewhere, and for some shapes, OpenBLAS has other orders: that is seen by trying, and
-it is called then.
+thread has columns of its own. On other processors, and for other shapes, OpenBLAS may have other orders: that is seen
+by trying, and it is called then.
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ __all__ = ["call", "in_order"]
 WORTH, DIVIDED = 200_000, 460_800
 """Numbers of a matrix from which it is worth dividing, and from which OpenBLAS divides it among its threads itself."""
 
+NARROWEST = 192
+"""Columns from which two threads are faster wherever the matrix begins; of some 100 they are as fast as one."""
+
 EIGHT = 8
 """Terms that are added up by themselves; there are as many more."""
 
 LINE = 16
-"""Numbers of a cache line. Threads begin where a line of the matrix does: what lies across two takes longer to read."""
+"""Numbers of a cache line, of which a row of the matrix is some.
+
+Threads begin where a line of the matrix does: what lies across two takes longer to read.
+"""
 
 MATRIX, ROW, INTO, TERMS, COLUMNS = range(5)
 """A call's words: three addresses, rows and columns of the matrix."""
@@ -35,12 +41,12 @@ MATRIX, ROW, INTO, TERMS, COLUMNS = range(5)
 
 def call(row: Place, matrix: Place, into: Place) -> Call | None:
     """Return the shared call of ``into = row @ matrix``; None where one thread does better, or as NumPy does."""
-    form = matrix.form
+    form, (terms, columns) = matrix.form, matrix.form.shape
     if form.dtype != np.float32 or not form.flags.c_contiguous or not WORTH <= form.size < DIVIDED:
         return None
-    if form.shape[0] % EIGHT or team.size() == 1 or not _agrees(*form.shape):
+    if columns < NARROWEST or columns % LINE or terms % EIGHT or team.size() == 1 or not _agrees(terms, columns):
         return None
-    return team.call("row", _multiplying, [matrix, row, into, *form.shape], shared=True)
+    return team.call("row", _multiplying, [matrix, row, into, terms, columns], shared=True)
 
 
 @lru_cache(maxsize=64)
@@ -78,7 +84,7 @@ def _multiplying() -> Function:
     def multiply(address: Any, me: Any, members: Any) -> Any:
         words = whole(address + 8 * head)
         matrix, terms, columns, step = words[MATRIX], words[TERMS], words[COLUMNS], words[COLUMNS] * size
-        short = -(matrix // size) % LINE  # columns before the first whole line
+        short = -(matrix // size) % LINE  # columns before the first line that begins here, for the first thread
         lines = (columns - short) // LINE
         first, end = short + lines * me // members * LINE, short + lines * (me + 1) // members * LINE
         start = 0 if me == 0 else first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -314,6 +315,49 @@ def test_control_c_says_where_it_stopped_and_leaves_a_usable_network() -> None:
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "training stopped in epoch" in output
-    assert "of 63 batches" in output
+    found = re.search(
+        r"training stopped in epoch (\d+) of 1000000 after (\d+) of 63 batches, (\d+) steps in all", output
+    )
+    assert found is not None
+    epoch, batches, steps = map(int, found.groups())
+    assert steps == 63 * (epoch - 1) + batches
     assert output.splitlines()[-1] == "True True"
+
+
+class Interrupting(xpnet.Callback):
+    """Interrupts training at the end of a batch, or of an epoch."""
+
+    def __init__(self, epoch: int, batch: int | None = None) -> None:
+        self.epoch, self.batch = epoch, batch
+
+    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+        self.now = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any) -> None:
+        if (self.now, batch) == (self.epoch, self.batch):
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("interrupting", "where"),
+    [
+        (Interrupting(0, 0), "epoch 1 of 9 after 1 of 6 batches, 1 steps"),
+        (Interrupting(3, 4), "epoch 4 of 9 after 5 of 6 batches, 23 steps"),
+        (Interrupting(3), "epoch 5 of 9 after 0 of 6 batches, 24 steps"),
+    ],
+    ids=["first batch", "batch", "epoch"],
+)
+def test_an_interruption_is_counted_as_the_progress_line_counts(interrupting: Interrupting, where: str) -> None:
+    x, y = xpnet.clouds(40, seed=0)
+    net = Network([Dense(3)], seed=0)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        net.fit(x, y, epochs=9, batch_size=20, callbacks=[interrupting], verbose=0)
+    (note,) = raised.value.__notes__
+    assert where in note
+    with pytest.raises(KeyboardInterrupt) as raised:
+        net.fit(x, y, epochs=2, batch_size=20, callbacks=[Interrupting(net.epochs, 1)], verbose=0)
+    assert f"epoch {net.epochs + 1} of {net.epochs + 2} after 2 of 6 batches" in raised.value.__notes__[0]

@@ -80,7 +80,8 @@ def fit(
     steps = None if source.rows is None else -(-source.rows // size)
     longest = run.longest(steps) if run else None
     ended = EndedEpochs(network, hooks, guard, run, validation, size)
-    history, logs, done, last = ended.history, {}, 0, 0
+    history, logs, last = ended.history, {}, 0
+    at, begun = network.epochs, network.steps  # the epoch that runs, and the steps before it
     network.stop_training = False
     hooks.call("on_train_begin", {})
     try:
@@ -88,7 +89,7 @@ def fit(
         last = first + epochs
         logs = {name: values[-1] for name, values in history.items() if values}
         for epoch in range(network.epochs, network.epochs if network.stop_training else last):
-            done = start
+            at, begun, done = epoch, network.steps - start, start
             if not start:
                 hooks.call("on_epoch_begin", epoch, {})
             elif progress:
@@ -124,7 +125,8 @@ def fit(
         finally:
             hooks.call("on_train_interrupted", logs)
         if isinstance(error, KeyboardInterrupt | BackendError):
-            error.add_note(_where(network, done, steps, run, usable=not isinstance(error, BackendError)))
+            done = network.steps - begun if network.epochs == at else 0  # as far as the device knows
+            error.add_note(_where(network, done, steps, last, run, usable=not isinstance(error, BackendError)))
         raise
     return history
 
@@ -199,13 +201,13 @@ def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) 
     return "ignore" if elsewhere or not network.check_finite else "raise"
 
 
-def _where(network: Network, done: int, steps: int | None, run: Run | None, *, usable: bool) -> str:
-    """Return where training was interrupted, and how it goes on."""
+def _where(network: Network, done: int, steps: int | None, last: int, run: Run | None, *, usable: bool) -> str:
+    """Return where training was interrupted, counted as the progress line does, and how it goes on."""
     batches = f"{done} of {steps} batches" if steps else f"{done} batches"
     saved = f" The last checkpoint is {run.latest}; resume=True goes on from it." if run and run.latest else ""
     state = " The network can be used, saved and trained on." if usable else ""
     return (
-        f"training stopped in epoch {network.epochs} (from 0) after {batches}, {network.steps} steps in all."
+        f"training stopped in epoch {network.epochs + 1} of {last} after {batches}, {network.steps} steps in all."
         f"{state}{saved}"
     )
 

@@ -312,6 +312,21 @@ def test_the_average_is_that_of_the_weights(backend):
     assert not np.allclose(found["0.weight"], net.get_weights()["0.weight"])
 
 
+def test_the_average_starts_from_weights_that_were_set_before_the_first_step(backend):
+    net = one_weight(chain(SGD(1e-3), ExponentialMovingAverage(0.5)), backend)
+    net.learning_rate = 2e-3
+    net.set_weights({"0.weight": [[3.0, 0.5], [4.0, 0.25]], "0.bias": [9.0, 8.0]})
+    given = net.get_weights()
+    np.testing.assert_array_equal(net.averaged().get_weights()["0.weight"], given["0.weight"])
+    net.train_step(X, Y)
+    assert net.last_learning_rate == pytest.approx(2e-3)
+    for name, value in net.averaged().get_weights().items():
+        np.testing.assert_allclose(value, 0.5 * given[name] + 0.5 * net.get_weights()[name], rtol=1e-13)
+    before = net.averaged().get_weights()
+    net.set_weights(given)  # later, the average is of the steps
+    np.testing.assert_array_equal(net.averaged().get_weights()["0.weight"], before["0.weight"])
+
+
 def test_max_norm_holds_every_unit_and_leaves_small_ones(backend):
     net = one_weight(chain(SGD(0.5), MaxNorm(0.5)), backend)
     net.set_weights({"0.weight": [[3.0, 0.01], [4.0, 0.02]], "0.bias": [9.0, 9.0]})

@@ -94,6 +94,39 @@ def test_scaler_takes_integers_booleans_lists_frames_and_targets(library: Librar
     np.testing.assert_array_equal(library.check(targets.transform(library.array([5.0], "float32"))), [3.0])
 
 
+@pytest.mark.parametrize("scaler", SCALERS, ids=repr)
+def test_long_integers_are_scaled_before_they_are_rounded(library: Library, scaler: Any) -> None:
+    seconds = np.asarray([[1_700_000_000], [1_700_000_010], [1_700_000_100]])
+    if library.name == "jax":
+        pytest.skip("JAX has no int64 here, and no float64 to scale it in")
+    scaled = library.check(scaler.fit_transform(library.array(seconds, "int64"))[1])
+    np.testing.assert_allclose(scaled, scaler.fit_transform(seconds)[1], rtol=1e-6)
+    assert len(np.unique(scaled)) == 3
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_spread_that_a_dtype_does_not_hold_is_refused(dtype: str) -> None:
+    largest, smallest = float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_normal)
+    wide, zero = np.asarray([[-largest], [largest]], dtype=dtype), np.zeros((2, 1), dtype=dtype)
+    with pytest.raises(DataError, match=f"x of {dtype} cannot be scaled by .*, the spread of a feature; convert x"):
+        MinMaxScaler().fit(wide).transform(wide)
+    for fitted in (
+        MinMaxScaler(0.0, 1.0, (0.0,), (smallest / 4,), (1,)),
+        StandardScaler((0.0,), (smallest / 4,), (1,)),
+    ):
+        for method in (fitted.transform, fitted.inverse_transform):
+            with pytest.raises(DataError, match=f"x of {dtype} cannot be scaled by"):
+                method(zero)
+    half = wide / 2
+    np.testing.assert_array_equal(MinMaxScaler().fit(half).transform(half), [[0.0], [1.0]])
+
+
+def test_squares_that_overflow_are_refused() -> None:
+    with pytest.raises(DataError, match="squares overflow float64; divide it by a power of ten"):
+        StandardScaler().fit([[1e200], [3e200]])
+    assert StandardScaler().fit([[1e200], [1e200]]).deviation == (0.0,)
+
+
 def test_scaler_statistics_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(2).normal(1e4, 1, (1000, 3)).astype("float32")
     whole = StandardScaler().fit(x)

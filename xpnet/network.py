@@ -382,6 +382,9 @@ class Network:
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Put values in place by the names of :meth:`get_weights`; names left out keep theirs.
 
+        Before the first step the optimizer starts anew from these weights, as an average of weights does. Later its
+        state stays as it is.
+
         Raises
         ------
         ConfigurationError
@@ -391,6 +394,9 @@ class Network:
         """
         self._need_built("set_weights")
         write_weights(self, merged(self, weights))
+        if not self.steps:
+            started = self._compiled("start")(self.state.params, self.state.layers, self.state.words)
+            self.state = self.state._replace(optimizer=started.optimizer)
 
     @property
     def learning_rate(self) -> float:

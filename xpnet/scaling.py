@@ -6,7 +6,7 @@ A scaler works in whatever library its data is held in, and is itself a record o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class StandardScaler:
         x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
 
     Shapes: samples (n, ...), features in the remaining axes; (n,), such as targets of a regression, is
-    one feature. Floating data keeps its dtype; integers and booleans become the library's default float.
+    one feature. Floating data keeps its dtype; integers and booleans become the library's default float, once scaled.
     NaN in data to transform stays NaN.
 
     Raises
@@ -70,7 +70,7 @@ class StandardScaler:
         """Return a new scaler with the statistics of *x*, of shape (n, ...).
 
         Raises `DtypeError`, `ShapeError` or `DataError` for data that is not real numbers, has no samples,
-        or holds NaN or infinities.
+        or holds NaN, infinities or numbers whose squares are infinite.
         """
         array, xp, device = _open_training_data(x)
         low, high = _extremes(array, xp, device)
@@ -79,20 +79,23 @@ class StandardScaler:
         constant = low == high
         mean = xp.where(constant, xp.astype(low, mean.dtype), mean)
         deviation = xp.where(constant, xp.zeros_like(variance), xp.sqrt(variance))
+        if not bool(xp.all(xp.isfinite(deviation))):
+            raise DataError(
+                f"x is so large that squares overflow {deviation.dtype}; divide it by a power of ten first."
+            )
         return StandardScaler(_numbers(mean), _numbers(deviation), tuple(array.shape[1:]))
 
     def transform(self, x: Any) -> Array:
         """Return ``(x - mean) / deviation``, in the shape of *x*.
 
-        Raises `NotBuiltError` before `fit`, `ShapeError` for other features, `DtypeError` for text.
+        Raises `NotBuiltError` before `fit`, `ShapeError` for other features, `DtypeError` for text, `DataError` where
+        the dtype of *x* cannot hold a feature's spread.
         """
-        array, mean, scale = self._prepare(x)
-        return (array - mean) / scale
+        return _applied(x, *self._statistics(), lambda array, mean, scale: (array - mean) / scale)
 
     def inverse_transform(self, x: Any) -> Array:
         """Return ``x * deviation + mean``, in the features' own units; raises as `transform` does."""
-        array, mean, scale = self._prepare(x)
-        return array * scale + mean
+        return _applied(x, *self._statistics(), lambda array, mean, scale: array * scale + mean)
 
     def fit_transform(self, x: Any) -> tuple[StandardScaler, Array]:
         """Return ``(fitted, fitted.transform(x))``.
@@ -103,9 +106,9 @@ class StandardScaler:
         fitted = self.fit(x)
         return fitted, fitted.transform(x)
 
-    def _prepare(self, x: Any) -> tuple[Array, Array, Array]:
+    def _statistics(self) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
         mean, deviation, shape = _require_fitted(self, self.mean, self.deviation, self.shape)
-        return _open_with(x, shape, mean, tuple(value or 1.0 for value in deviation))
+        return shape, mean, tuple(value or 1.0 for value in deviation)
 
 
 @record
@@ -124,7 +127,7 @@ class MinMaxScaler:
         x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
 
     Shapes: samples (n, ...), features in the remaining axes; (n,) is one feature. Floating data keeps its
-    dtype; integers and booleans become the library's default float. NaN in data to transform stays NaN.
+    dtype; integers and booleans become the library's default float, once scaled. NaN in data to transform stays NaN.
 
     Raises
     ------
@@ -165,15 +168,16 @@ class MinMaxScaler:
     def transform(self, x: Any) -> Array:
         """Return *x* on ``low..high``, in the shape of *x*.
 
-        Raises `NotBuiltError` before `fit`, `ShapeError` for other features, `DtypeError` for text.
+        Raises `NotBuiltError` before `fit`, `ShapeError` for other features, `DtypeError` for text, `DataError` where
+        the dtype of *x* cannot hold a feature's spread.
         """
-        array, minimum, scale = self._prepare(x)
-        return (array - minimum) / scale * (self.high - self.low) + self.low
+        low, high = self.low, self.high
+        return _applied(x, *self._statistics(), lambda array, least, span: (array - least) / span * (high - low) + low)
 
     def inverse_transform(self, x: Any) -> Array:
         """Return *x* in the features' own units; raises as `transform` does."""
-        array, minimum, scale = self._prepare(x)
-        return (array - self.low) / (self.high - self.low) * scale + minimum
+        low, high = self.low, self.high
+        return _applied(x, *self._statistics(), lambda array, least, span: (array - low) / (high - low) * span + least)
 
     def fit_transform(self, x: Any) -> tuple[MinMaxScaler, Array]:
         """Return ``(fitted, fitted.transform(x))``.
@@ -184,10 +188,9 @@ class MinMaxScaler:
         fitted = self.fit(x)
         return fitted, fitted.transform(x)
 
-    def _prepare(self, x: Any) -> tuple[Array, Array, Array]:
+    def _statistics(self) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
         minimum, maximum, shape = _require_fitted(self, self.minimum, self.maximum, self.shape)
-        scale = tuple(high - low or 1.0 for low, high in zip(minimum, maximum, strict=True))
-        return _open_with(x, shape, minimum, scale)
+        return shape, minimum, tuple(high - low or 1.0 for low, high in zip(minimum, maximum, strict=True))
 
 
 def _freeze_statistics(scaler: Any, *names: str) -> None:
@@ -224,15 +227,6 @@ def _require_fitted(
     return first, second, shape
 
 
-def _open_real(x: Any) -> tuple[Array, Any, Any]:
-    """Return *x* as a floating array, with its namespace and device."""
-    array, xp, device = open_array(x, "x")
-    require_real(array, xp, "x")
-    if not xp.isdtype(array.dtype, "real floating"):
-        array = xp.astype(array, default_dtype(xp, device, "real floating"))
-    return array, xp, device
-
-
 def _open_training_data(x: Any) -> tuple[Array, Any, Any]:
     """Return *x* as an array that statistics can be taken of, with its namespace and device; never a copy of it all."""
     array, xp, device = open_array(x, "x")
@@ -245,20 +239,38 @@ def _open_training_data(x: Any) -> tuple[Array, Any, Any]:
     return array, xp, device
 
 
-def _open_with(
-    x: Any, shape: tuple[int, ...], offset: tuple[float, ...], scale: tuple[float, ...]
-) -> tuple[Array, Array, Array]:
-    """Return *x* as a floating array beside an offset and a scale of the same dtype and device."""
-    array, xp, device = _open_real(x)
+def _applied(
+    x: Any,
+    shape: tuple[int, ...],
+    offset: tuple[float, ...],
+    scale: tuple[float, ...],
+    formula: Callable[[Array, Array, Array], Array],
+) -> Array:
+    """Return a formula of *x*, an offset and a scale, in the dtype of *x* if it is floating, else the default float."""
+    array, xp, device = open_array(x, "x")
+    require_real(array, xp, "x")
     if array.ndim < 1 or tuple(array.shape[1:]) != shape:
         expected = f"({', '.join(['n', *map(str, shape)])}{',' if not shape else ''})"
         raise ShapeError(
             f"x must have shape {expected}, as the data that the scaler was fitted on, got "
             f"{tuple(array.shape)}; reshape it, or fit a scaler on data of this shape."
         )
+    dtype = array.dtype
+    if not xp.isdtype(dtype, "real floating"):
+        dtype = default_dtype(xp, device, "real floating")
+        # Above 16 bits, integers may not all be of that type.
+        long = xp.isdtype(array.dtype, "integral") and xp.iinfo(array.dtype).bits > 16
+        array = xp.astype(array, _widest(xp, device) if long else dtype)
+    limits = xp.finfo(array.dtype)
+    for value in scale:
+        if not float(limits.smallest_normal) <= value <= float(limits.max):
+            raise DataError(
+                f"x of {array.dtype} cannot be scaled by {value:.6g}, the spread of a feature; convert x to a wider "
+                "type, or fit the scaler on x times a power of ten."
+            )
     constants = (xp.asarray(list(values), dtype=array.dtype, device=device) for values in (offset, scale))
     first, second = (xp.reshape(constant, shape) for constant in constants)
-    return array, first, second
+    return xp.astype(formula(array, first, second), dtype, copy=False)
 
 
 def _extremes(array: Array, xp: Any, device: Any) -> tuple[Array, Array]:
@@ -278,10 +290,11 @@ def _moments(array: Array, xp: Any, device: Any) -> tuple[Array, Array]:
     """Return mean and variance over the samples, in the widest float that the device has."""
     wide = _widest(xp, device)
     samples = array.shape[0]
-    total = sum(xp.sum(block, axis=0) for block in _blocks(array, xp, wide))
-    mean = total / samples
-    squares = sum(xp.sum((block - mean) ** 2, axis=0) for block in _blocks(array, xp, wide))
-    return mean, squares / samples
+    with np.errstate(over="ignore", invalid="ignore"):  # the result says so
+        total = sum(xp.sum(block, axis=0) for block in _blocks(array, xp, wide))
+        mean = total / samples
+        squares = sum(xp.sum((block - mean) ** 2, axis=0) for block in _blocks(array, xp, wide))
+        return mean, squares / samples
 
 
 def _blocks(array: Array, xp: Any, dtype: Any) -> Iterator[Array]:

@@ -86,7 +86,9 @@ class StepDecay:
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
-        return self.rate * xp.exp(log(self.factor) * xp.floor(step / float(self.every)))
+        # A quotient may come out just below an integer, where a compiler multiplies by 1 / every; a remainder is exact.
+        stair = xp.floor((step - xp.remainder(step, float(self.every))) / float(self.every) + 0.5)
+        return self.rate * xp.exp(log(self.factor) * stair)
 
 
 @record
@@ -144,8 +146,8 @@ class CosineDecay:
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
-        t = (step - float(self.warmup)) / float(self.steps)
-        t = t - xp.floor(t) if self.restarts else xp.minimum(t, 1.0)
+        past, steps = step - float(self.warmup), float(self.steps)
+        t = xp.remainder(past, steps) / steps if self.restarts else xp.minimum(past / steps, 1.0)
         cosine = self.final + (self.rate - self.final) * 0.5 * (1.0 + xp.cos(pi * t))
         if not self.warmup:
             return cosine
@@ -185,9 +187,10 @@ class OneCycle:
         """Return the rate after *step* steps."""
         start = self.rate / self.start_divisor
         end = start / self.end_divisor
-        top, last = max(self.rise * self.steps - 1.0, 1e-9), max(self.steps - 1.0, 1e-9)
-        up = _anneal(start, self.rate, xp.minimum(step / top, 1.0), xp)
-        down = _anneal(self.rate, end, xp.maximum(xp.minimum((step - top) / max(last - top, 1e-9), 1.0), 0.0), xp)
+        top = self.rise * self.steps - 1.0  # below 0 where the first step is on the way down already
+        fall = (1.0 - self.rise) * self.steps
+        up = _anneal(start, self.rate, xp.minimum(step / (top if top > 0.0 else 1.0), 1.0), xp)
+        down = _anneal(self.rate, end, xp.maximum(xp.minimum((step - top) / fall, 1.0), 0.0), xp)
         return xp.where(step <= top, up, down)
 
 

@@ -183,6 +183,16 @@ def test_donated_arrays_may_change_places_between_calls():
         np.testing.assert_array_equal(carry, plain)
 
 
+def test_names_in_another_order_are_the_same_carry():
+    def step(carry, data, rows):
+        return {"count": carry["count"] + 1.0, "total": carry["total"] + np.sum(np.take(data, rows, axis=0))}
+
+    run, data, order = loop(step), np.arange(10.0), np.arange(10).reshape(5, 2)
+    for _ in range(4):
+        carry = run({"total": np.asarray(0.0), "count": np.asarray(0.0)}, data, order)
+        assert {name: float(value) for name, value in carry.items()} == {"count": 5.0, "total": 45.0}
+
+
 def test_the_loop_equals_single_steps():
     def step(carry, data, rows):
         return carry + np.sum(np.take(data, rows, axis=0))

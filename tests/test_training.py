@@ -10,6 +10,7 @@ import pytest
 import xpnet
 from xpnet import Adam, BatchNorm, Dense, Dropout, ReLU, Residual, Tanh
 from xpnet.testing import numeric_gradient
+from xpnet.training import LOST, _added
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(11)
@@ -219,6 +220,20 @@ def test_an_epochs_loss_is_the_mean_over_examples_whatever_the_batches(backend):
     np.testing.assert_allclose(history["loss"], [wanted["loss"]], rtol=1e-13)
     np.testing.assert_allclose(history["accuracy"], [wanted["accuracy"]], rtol=1e-13)
     assert plain.evaluate(X, LABELS, batch_size=7) == pytest.approx(wanted, rel=1e-13)
+
+
+def test_the_sums_of_many_batches_do_not_drift_in_float32(backend32):
+    """Each loss is 0.1; added up as they are, 30,000 of them are off by 1e-5 of their sum and more."""
+    rows, xp = 30_000, backend32.xp
+    net = xpnet.Network([Dense(1)], loss="mse", backend=backend32, inputs=1)
+    sums = {"loss": xp.asarray([0.1, 1.0], dtype=backend32.float)}
+    run = backend32.loop(lambda total, data, order: _added(total, data))
+    total = {name: net.zero_sums()[name] for name in ("loss", f"loss{LOST}")}
+    loss, weight = backend32.to_numpy(run(total, sums, backend32.asarray(np.zeros((rows, 1), dtype="int32")))["loss"])
+    assert weight == rows
+    assert loss == pytest.approx(np.float32(0.1) * np.float64(rows), rel=2e-7)
+    drifted = np.add.accumulate(np.full(rows, 0.1, dtype="float32"))[-1]
+    assert abs(drifted / (0.1 * rows) - 1.0) > 1e-5
 
 
 def test_weights_of_zero_train_nothing_and_do_not_divide_by_zero(backend):

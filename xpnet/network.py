@@ -26,7 +26,7 @@ from xpnet.optimizers import rate_at
 from xpnet.parameters import Layout, flatten, unflatten
 from xpnet.random import key_words
 from xpnet.registry import resolve
-from xpnet.training import Batch, Program, State, Sums
+from xpnet.training import LOST, Batch, Program, State, Sums
 from xpnet.weights import joined, merged, read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -568,7 +568,8 @@ class Network:
 
     def results(self, sums: Sums) -> dict[str, float]:
         """Wait for the device and return loss and metrics."""
-        return self.program.results({name: self.backend.to_numpy(value) for name, value in sums.items()})
+        fetch = self.backend.to_numpy
+        return self.program.results({name: fetch(value) for name, value in sums.items() if not name.endswith(LOST)})
 
     # What files and copies use
 

@@ -29,6 +29,9 @@ __all__ = ["Batch", "Program", "State", "Sums", "taken"]
 Sums = Mapping[str, "Array"]
 """What metrics add up over batches, by name; ``loss`` is (sum of w l, sum of w)."""
 
+LOST = ".lost"
+"""What follows a sum's name in that of what rounding has taken from it."""
+
 
 class State(NamedTuple):
     """All that training changes. A step donates its old state: only the new one is alive afterwards."""
@@ -167,8 +170,9 @@ class Program:
 
     def zero_sums(self) -> Sums:
         """Return what an epoch's sums start from."""
-        shapes = {metric.name: metric.shape(self.out_shape) for metric in self.metrics}
-        return {name: self.xp.zeros(shape, dtype=self.dtype) for name, shape in {"loss": (2,), **shapes}.items()}
+        shapes = {"loss": (2,), **{metric.name: metric.shape(self.out_shape) for metric in self.metrics}}
+        names = [(name + end, shape) for name, shape in shapes.items() for end in ("", LOST)]
+        return {name: self.xp.zeros(shape, dtype=self.dtype) for name, shape in names}
 
     def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """Return loss and metrics from an epoch's sums, on the host."""
@@ -218,7 +222,13 @@ class Program:
 
 
 def _added(total: Sums, sums: Sums) -> Sums:
-    return {name: total[name] + sums[name] for name in total}
+    """Add sums, each with what rounding took from the additions before (Kahan 1965): a long epoch has many."""
+    found: dict[str, Array] = {}
+    for name, value in sums.items():
+        wanted = value - total[name + LOST]
+        found[name] = total[name] + wanted
+        found[name + LOST] = (found[name] - total[name]) - wanted
+    return found
 
 
 def _copied(tree: Any) -> Any:

@@ -157,10 +157,20 @@ class Plan:
 def _split(result: Any, first: Any) -> tuple[Any, Any]:
     """Return the successor of the donated argument, and the other results; None where it is not in a tuple."""
     if _same_structure(result, first):
-        return result, None
+        return _in_order(result, first), None
     if type(result) is tuple and result and _same_structure(result[0], first):
-        return result[0], result[1:]
+        return _in_order(result[0], first), result[1:]
     raise NotTraceable("a donated argument has no successor among the results")
+
+
+def _in_order(tree: Any, like: Any) -> Any:
+    """Return a tree with the names of its mappings in the order of another's, as arrays are matched in order."""
+    if isinstance(tree, dict):
+        return {name: _in_order(tree[name], like[name]) for name in like}
+    if isinstance(tree, tuple | list):
+        items = [_in_order(item, other) for item, other in zip(tree, like, strict=True)]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return tree
 
 
 def _same_structure(a: Any, b: Any) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import xpnet
+from xpnet.cli.cells import Notation
 from xpnet.cli.csv_files import Dialect
 from xpnet.cli.files import read_table
 
@@ -106,6 +107,35 @@ def test_lines_without_a_header(tmp_path: Path) -> None:
 )
 def test_the_separator_is_what_all_lines_have_equally_many_of(tmp_path: Path, content: str, columns: list[str]) -> None:
     assert list(read_table(csv_file(tmp_path, content)).columns) == columns
+
+
+@pytest.mark.parametrize(
+    ("content", "notation", "row"),
+    [
+        ("1,5;2,5;3,5\n4,5;5,5;6,5\n", Notation(","), ["1,5", "2,5", "3,5"]),
+        (",5;,25\n,7;,35\n", Notation(","), [",5", ",25"]),
+        ("1,5\n2,5\n", Notation(","), ["1,5"]),
+        ("7,5\t8\n9,5\t1\n", Notation(","), ["7,5", "8"]),
+        ('"1,5","2,5"\n"3,5","4,5"\n', Notation(","), ["1,5", "2,5"]),
+        ('1,2,"3,5"\n4,5,"6,5"\n', Notation(","), ["1", "2", "3,5"]),
+        ("1,250,000;2,500,000\n3,250,000;4,500,000\n", Notation(".", ","), ["1,250,000", "2,500,000"]),
+        ('7,"1,250.5"\n8,"2,500.5"\n', Notation(".", ","), ["7", "1,250.5"]),
+    ],
+)
+def test_commas_in_numbers_are_no_separators(tmp_path: Path, content: str, notation: Notation, row: list[str]) -> None:
+    """Without a header, and with nothing but numbers, there are as many of them in each line, or more."""
+    table = read_table(csv_file(tmp_path, content), Dialect(header=False, notation=notation))
+    assert [column[0] for column in table.columns.values()] == row
+
+
+def test_a_comma_that_separates_is_found_by_the_header_or_given(tmp_path: Path) -> None:
+    """Whole numbers and quoted ones in a file of commas, read with a decimal comma."""
+    comma = Notation(",")
+    path = csv_file(tmp_path, 'a,b,c\n1,2,"3,5"\n4,5,6\n')
+    assert list(read_table(path, Dialect(notation=comma)).columns) == ["a", "b", "c"]
+    path = csv_file(tmp_path, '1,2,6\n4,5,"3,5"\n')
+    given = read_table(path, Dialect(delimiter=",", header=False, notation=comma))
+    assert [column[1] for column in given.columns.values()] == ["4", "5", "3,5"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -72,6 +72,15 @@ def test_predict_tells_another_notation_than_in_training(shell: Shell) -> None:
     assert shell("evaluate", "n.safetensors", "p.csv", "--decimal", ".").status == 0
 
 
+def test_decimal_commas_without_a_header_are_not_cut(shell: Shell) -> None:
+    """With nothing but numbers between semicolons, there are more commas than these; the model file remembers that."""
+    Path("n.csv").write_text("".join(f"{i},5;{i * i},25;{3 * i},75\n" for i in range(60)))
+    done = shell("train", "n.csv", "--target", "column3", "--no-header", "--decimal", ",", "--json", *QUICK)
+    assert done.json()["columns"]["numbers"] == ["column1", "column2"]
+    assert done.json()["task"] == "regression"
+    assert len(shell("predict", "n.safetensors", "n.csv", "--no-header").table()) == 60
+
+
 def test_several_columns_are_told_at_once(shell: Shell) -> None:
     rows = [{"a": f"{i},5", "b, c": f"{i},25", "d": f"{i} %", "y": str(i % 2)} for i in range(40)]
     write(Path("n.csv"), rows, delimiter=";")

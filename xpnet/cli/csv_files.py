@@ -30,6 +30,7 @@ WESTERN = "cp1252"
 """The encoding that a text in another one than Unicode most likely has."""
 
 QUOTED = re.compile(r'"[^"]*(?:"|\Z)')
+BETWEEN_DIGITS = re.compile(r"(?<=\d),(?=\d)")
 
 OTHERS = {
     r"\s*(\{|\[\s*[\[{])": "JSON",
@@ -46,7 +47,7 @@ class Dialect:
     ----------
     delimiter : str, optional
         What separates columns. Default: the one of tab, ``;``, ``|`` and ``,`` that the first lines have equally many
-        of, and most.
+        of, and most; the comma after the others where numbers have commas, and none that stands before fractions.
     header : bool
         Whether the first line has the columns' names; without it they are ``column1``, ``column2``, ...
     encoding : str, optional
@@ -107,7 +108,7 @@ def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
     first = list(islice(stream, LOOKED_AT))
     first[:1] = [line.removeprefix("\ufeff") for line in first[:1]]  # left there where the encoding was given
     _require_text(first, source)
-    separator = dialect.delimiter or _separator(first)
+    separator = dialect.delimiter or _separator(first, dialect.notation)
     reader = csv.reader(chain(first, stream), delimiter=separator, strict=True)
     rows = _numbered(reader, source)
     line, names = next(rows, (0, []))
@@ -141,11 +142,19 @@ def _require_text(lines: list[str], source: str) -> None:
             raise DataError(f"{source} looks like {kind}, which is not read here; write it as CSV")
 
 
-def _separator(lines: Iterable[str]) -> str:
-    """Return the separator of which the lines have equally many, and most; else that of which the first has most."""
-    plain = [line for line in QUOTED.sub("", "".join(lines)).splitlines() if line.strip()]
+def _separator(lines: Iterable[str], notation: Notation) -> str:
+    """Return the separator of which the lines have equally many, and most; else that of which the first has most.
+
+    Where numbers have commas, these may be as many as there are separators, or more.
+    """
+    text = QUOTED.sub("", "".join(lines))
+    if notation.decimal == ",":
+        text = BETWEEN_DIGITS.sub("", text)
+    plain = [line for line in text.splitlines() if line.strip()]
     counts = {mark: [line.count(mark) for line in plain] for mark in DELIMITERS}
     even = {mark: found for mark, found in counts.items() if found and found[0] and len(set(found)) == 1}
+    if len(even) > 1 and "," in (notation.decimal, notation.thousands):
+        even.pop(",", None)
     return max(even or counts, key=lambda mark: (counts[mark][0], sum(counts[mark]))) if plain else ","
 
 

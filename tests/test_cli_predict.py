@@ -76,7 +76,24 @@ def test_columns_go_by_name(shell: Shell) -> None:
 def test_a_missing_column_is_named(shell: Shell) -> None:
     trained(shell)
     write(Path("less.csv"), [{"size": row["size"], "colour": "red"} for row in SHOP])
-    fails(shell("predict", "shop.safetensors", "less.csv"), "lacks 1 column", ": color; it has: ", "colour")
+    done = shell("predict", "shop.safetensors", "less.csv")
+    fails(done, "lacks 1 column that the model takes: color; did you mean 'colour'? it has: size, colour")
+
+
+@pytest.mark.parametrize(
+    ("columns", "meant"),
+    [
+        (["Size", "COLOR"], "; did you mean 'COLOR', 'Size'? it has: "),
+        (["size", "Color", "colors"], ": color; did you mean 'Color'? it has: "),
+        (["color", "grade"], ": size; it has: "),
+        (["color", "price"], ": size; it has: "),
+    ],
+)
+def test_a_column_that_is_nearly_there_is_suggested(shell: Shell, columns: list[str], meant: str) -> None:
+    """In whatever case, and none that the model takes itself."""
+    trained(shell)
+    write(Path("less.csv"), [dict.fromkeys(columns, "1")])
+    fails(shell("predict", "shop.safetensors", "less.csv"), meant)
 
 
 def test_an_unknown_category_is_named_with_its_line(shell: Shell) -> None:

@@ -6,7 +6,6 @@ Each kind of input is a record of plain numbers and texts that turns the column 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from math import prod
 from typing import Any, ClassVar, TypeAlias
@@ -15,7 +14,7 @@ import numpy as np
 
 from xpnet.cli.cells import numbers
 from xpnet.cli.recognition import are_dates, are_names, examples
-from xpnet.cli.tables import Table, listed, plural
+from xpnet.cli.tables import Table, listed, nearest, plural
 from xpnet.cli.unread import unread_numbers
 from xpnet.errors import DataError
 from xpnet.records import record
@@ -109,8 +108,7 @@ class Category:
     def _unknown(self, strange: Mapping[str, int], table: Table) -> str:
         """Say which texts are not known, by the row in which each is first, the very first in front."""
         text, row = next(iter(strange.items()))
-        near = difflib.get_close_matches(text.lower(), {value.lower(): value for value in self.values}, n=1)
-        meant = next((value for value in self.values if near and value.lower() == near[0]), None)
+        meant = nearest(text, self.values)
         others = f", and {plural(len(strange) - 1, 'other text')} that it never saw either" if len(strange) > 1 else ""
         return (
             f"column {self.name!r} has {text!r} in {table.place(row)}, which training never saw{others}; "

@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation
 from xpnet.cli.inputs import KINDS, Block, Category, Features, Input, Number, learn_input
-from xpnet.cli.tables import SHOWN, Table, listed, plural
+from xpnet.cli.tables import SHOWN, Table, listed, nearest, plural
 from xpnet.cli.target import Target
 from xpnet.cli.unread import require_read
 from xpnet.errors import CheckpointError, DataError
@@ -72,9 +72,13 @@ class Preparation:
         table = self._matched(table)
         lacking = [part.name for part in self.inputs if part.name not in table.columns]
         if lacking:
+            taken = {self.target.name, *(part.name for part in self.inputs)}
+            others = [name for name in table.columns if name not in taken]
+            near = [found for name in lacking if (found := nearest(name, others)) is not None]
+            meant = f"did you mean {', '.join(map(repr, near[:SHOWN]))}? " if near else ""
             raise DataError(
-                f"{table.source} lacks {len(lacking)} column{'s' * (len(lacking) > 1)} that the model takes: "
-                f"{listed(lacking)}; it has: {listed(table.columns)}"
+                f"{table.source} lacks {plural(len(lacking), 'column')} that the model takes: {listed(lacking)}; "
+                f"{meant}it has: {listed(table.columns)}"
             )
         lengths = {part.name: len(table.columns[part.name]) for part in self.inputs}
         if len(set(lengths.values())) > 1:

@@ -10,7 +10,7 @@ from xpnet.cli.cells import PLAIN, Array, Column, Notation, numbers, texts
 from xpnet.errors import DataError
 from xpnet.records import record
 
-__all__ = ["SHOWN", "Table", "listed", "plural", "shown"]
+__all__ = ["SHOWN", "Table", "listed", "nearest", "plural", "shown"]
 
 SHOWN = 8
 """What a line lists at most."""
@@ -43,8 +43,8 @@ class Table:
     def column(self, name: str) -> Column:
         """Return a column, or raise DataError with the names that there are."""
         if name not in self.columns:
-            near = difflib.get_close_matches(name, self.columns, n=1)
-            meant = f"did you mean {near[0]!r}? " if near else ""
+            near = nearest(name, self.columns)
+            meant = f"did you mean {near!r}? " if near else ""
             several = "; give --delimiter if these are several" if len(self.columns) == 1 and not near else ""
             raise DataError(f"{self.source} has no column {name!r}; {meant}it has: {listed(self.columns)}{several}")
         return self.columns[name]
@@ -64,6 +64,17 @@ class Table:
     def place(self, row: int) -> str:
         """Return where a row is, for errors."""
         return f"line {self.lines[row]} of {self.source}" if self.lines else f"row {row} of {self.source}"
+
+
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """Return the one of *known* texts that is likely to be meant, whatever the case of its letters; or None.
+
+    >>> nearest("width", ["WIDTH", "height"]), nearest("width", ["color"])
+    ('WIDTH', None)
+    """
+    spelling = {item.lower(): item for item in known}
+    near = difflib.get_close_matches(text.lower(), spelling, n=1)
+    return spelling[near[0]] if near else None
 
 
 def listed(names: Iterable[str]) -> str:

@@ -89,6 +89,31 @@ def test_a_cell_is_placed_by_the_line_on_which_its_row_begins(tmp_path: Path, co
         read_table(csv_file(tmp_path, content.replace("x", "x,y")))
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize(
+    ("content", "cells", "lines"),
+    [
+        ("a|1||2|", ["1", "", "2"], [2, 3, 4]),
+        ("a||1|||2|||", ["", "1", "", "", "2"], [2, 3, 4, 5, 6]),
+        ("||a|1||2", ["1", "", "2"], [4, 5, 6]),
+        ('a|1|"2"||3||""||', ["1", "2", "", "3", "", ""], [2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_a_blank_line_is_a_missing_value_of_an_only_column(
+    tmp_path: Path, end: str, content: str, cells: list[str], lines: list[int]
+) -> None:
+    """Before another row, whatever ends a line; at the end of the file it is nothing, and above the header neither."""
+    table = read_table(csv_file(tmp_path, content.replace("|", end)))
+    assert (table.columns, table.lines) == ({"a": cells}, lines)
+
+
+def test_a_blank_line_is_a_missing_value_without_a_header_too(tmp_path: Path) -> None:
+    table = read_table(csv_file(tmp_path, "\n1\n\n2\n\n"), Dialect(header=False))
+    assert (table.columns, table.lines) == ({"column1": ["", "1", "", "2"]}, [1, 2, 3, 4])
+    with pytest.raises(xpnet.DataError, match="no rows of data, only its header in line 1: a"):
+        read_table(csv_file(tmp_path, "a\n\n\n"))
+
+
 def test_lines_without_a_header(tmp_path: Path) -> None:
     table = read_table(csv_file(tmp_path, "\n1,2\n\n3,4\n"), Dialect(header=False))
     assert [table.place(row).split(" of ")[0] for row in (0, 1)] == ["line 2", "line 4"]

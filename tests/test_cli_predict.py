@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shop import COLORS, ROWS, SHOP, Shell, fails, trained, write
+from shop import COLORS, QUICK, ROWS, SHOP, Shell, fails, trained, write
 
 import xpnet
 from xpnet.checkpoint import read_notes
@@ -168,6 +168,22 @@ def test_pipes_of_other_things_are_told(shell: Shell) -> None:
             b"xpnet predict: standard input must be CSV; a file of another kind is to be given"
         )
     assert b"standard input is empty" in piped(b"").stderr
+
+
+def test_there_is_an_answer_for_each_row_of_an_only_column(shell: Shell) -> None:
+    """A blank line is the missing value that it was in training, beside the answers; those at the end are nothing."""
+    cells = ["" if i % 9 == 4 else str(i % 13) for i in range(90)]
+    answers = ["gap" if not cell else "low" if int(cell) < 6 else "high" for cell in cells]
+    for kind in ("size", "color"):
+        words = cells if kind == "size" else [cell and "rgb"[int(cell) // 6] for cell in cells]
+        rows = [{kind: word, "y": answer} for word, answer in zip(words, answers, strict=True)]
+        write(Path("both.csv"), rows)
+        assert shell("train", "both.csv", "--target", "y", "--force", *QUICK, "--epochs", "60").status == 0
+        expected = shell("predict", "both.safetensors", "both.csv")
+        assert [row["y"] for row in expected.table()] == answers
+        for end in ("\n", "\r\n"):
+            Path("one.csv").write_bytes(end.join([kind, *words, "", ""]).encode())
+            assert shell("predict", "both.safetensors", "one.csv").out == expected.out
 
 
 def test_rows_without_an_answer_are_left_out(shell: Shell) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from gzip import GzipFile
 from itertools import chain, islice
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from xpnet.cli.cells import PLAIN, Column, Notation
 from xpnet.cli.tables import Table, listed, plural
@@ -18,11 +18,17 @@ from xpnet.records import record
 
 __all__ = ["Dialect", "read_csv"]
 
+Row: TypeAlias = tuple[int, list[str]]
+"""The line on which a row begins, and its cells; none for a blank line."""
+
 DELIMITERS = "\t;|,"
 """What may separate columns; the comma last, since texts and numbers have commas too."""
 
 LOOKED_AT = 20
 """Lines from which the separator is found out."""
+
+DOUBLED_END = "\r\r\n"
+"""What ends a line where a program wrote carriage returns for a system that adds its own; it reads as two lines."""
 
 BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -109,17 +115,23 @@ def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
     first[:1] = [line.removeprefix("\ufeff") for line in first[:1]]  # left there where the encoding was given
     _require_text(first, source)
     separator = dialect.delimiter or _separator(first, dialect.notation)
-    reader = csv.reader(chain(first, stream), delimiter=separator, strict=True)
-    rows = _numbered(reader, source)
-    line, names = next(rows, (0, []))
-    if not names:
+    content: Iterable[str] = chain(first, stream)
+    if DOUBLED_END in "".join(first):
+        content = (line for line in content if line != "\r\n")
+    rows = _numbered(csv.reader(content, delimiter=separator, strict=True), source)
+    blank: list[Row] = []
+    for line, names in rows:
+        if names:
+            break
+        blank.append((line, names))
+    else:
         raise DataError(f"{source} is empty: it has no rows of data")
     if not dialect.header:
-        rows = chain([(line, names)], rows)
+        rows = chain(blank, [(line, names)], rows)
         names = [f"column{i + 1}" for i in range(len(names))]
     columns: list[list[str | None]] = [[] for _ in names]
     lines = []
-    for begin, cells in rows:
+    for begin, cells in _filled(rows, len(names)):
         if len(cells) != len(names):
             raise DataError(_uneven(f"line {begin} of {source}", cells, names, separator))
         lines.append(begin)
@@ -158,18 +170,30 @@ def _separator(lines: Iterable[str], notation: Notation) -> str:
     return max(even or counts, key=lambda mark: (counts[mark][0], sum(counts[mark]))) if plain else ","
 
 
-def _numbered(reader: Any, source: str) -> Iterator[tuple[int, list[str]]]:
-    """Give each row of a reader of CSV that is not empty, with the line on which it begins."""
+def _numbered(reader: Any, source: str) -> Iterator[Row]:
+    """Give each row of a reader of CSV, without cells for a blank line, with the line on which it begins."""
     end = 0
     try:
         for cells in reader:
             begin, end = end + 1, reader.line_num
-            if cells:
-                yield begin, cells
+            yield begin, cells
     except csv.Error as error:
         raise DataError(
             f"line {end + 1} of {source} begins what is no row of CSV ({error}); close its quotes, or give --delimiter"
         ) from error
+
+
+def _filled(rows: Iterable[Row], width: int) -> Iterator[Row]:
+    """Give the rows of a table; in one column, a blank line before another row is a missing value."""
+    blank: list[int] = []
+    for begin, cells in rows:
+        if not cells:
+            blank.append(begin)
+            continue
+        if width == 1:
+            yield from ((line, [""]) for line in blank)
+        blank.clear()
+        yield begin, cells
 
 
 def _uneven(place: str, cells: list[str], names: list[str], separator: str) -> str:

@@ -60,6 +60,21 @@ def test_columns_that_say_nothing_are_left_out_and_told(shell: Shell) -> None:
     assert not any("'size'" in line for line in lines), "nothing is odd about it"
 
 
+def test_a_first_column_without_a_name_is_left_out_and_told(shell: Shell) -> None:
+    """As pandas and R write the names of rows; one further on is called by its place."""
+    for first in ("", '""', " "):
+        rows = "".join(f"{i},{i % 2},{i % 3},{'ab'[i % 2]}\n" for i in range(ROWS))
+        Path("i.csv").write_text(f"{first},b,,y\n{rows}")
+        done = shell("train", "i.csv", "--target", "y", "--json", "--force", *QUICK)
+        assert done.status == 0, done.err
+        why = "it is the first and has no name, as the row numbers that data frames write; name it to have it taken"
+        assert done.json()["left_out"] == {"": why}
+        assert f"column '' is left out: {why}\n" in done.err
+        assert done.json()["columns"]["numbers"] == ["b", "column3"]
+        assert len(shell("predict", "i.safetensors", "i.csv").table()) == ROWS
+    fails(shell("train", "i.csv", "--target", "y", "--drop", "b,column3", "--force"), f"'' is left out: {why}")
+
+
 @pytest.mark.parametrize("column", ["code", "day", "word", "same"])
 def test_columns_are_taken_as_categories_where_the_user_says_so(shell: Shell, column: str) -> None:
     write(Path("odd.csv"), odd_columns())

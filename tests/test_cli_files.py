@@ -143,6 +143,13 @@ def test_parquet_gives_what_csv_gives(
     parquet.write_table(pa.table({"when": pa.array([1, 2], pa.timestamp("s"))}), "dates.parquet")
     with pytest.raises(xpnet.DataError, match=r"'when' of dates\.parquet holds timestamp"):
         read_table("dates.parquet")
+    index = pa.array([1, 2], pa.timestamp("ms"))
+    parquet.write_table(pa.table({"a": [1, 2], "__index_level_0__": index}), "indexed.parquet")
+    found = read_table("indexed.parquet")
+    assert list(found.columns) == ["a"]
+    assert found.left_out == {
+        "__index_level_0__": "it is the index of a data frame, and holds timestamp[ms], neither numbers nor text"
+    }
 
 
 LARGE = 2**53

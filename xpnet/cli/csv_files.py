@@ -32,6 +32,9 @@ DOUBLED_END = "\r\r\n"
 
 BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
+NAMELESS = "it is the first and has no name, as the row numbers that data frames write; name it to have it taken"
+"""Why a column is left out."""
+
 WESTERN = "cp1252"
 """The encoding that a text in another one than Unicode most likely has."""
 
@@ -142,7 +145,8 @@ def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
             f"{source} has no rows of data, only its header in line {line}: {listed(names)}; "
             "add rows, or give --no-header if this line is data"
         )
-    return Table(source, _named(names, columns, source), lines)
+    named = _named(names, columns, source)
+    return Table(source, named, lines, left_out={} if len(named) == len(names) else {"": NAMELESS})
 
 
 def _require_text(lines: list[str], source: str) -> None:

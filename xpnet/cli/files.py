@@ -137,6 +137,7 @@ def _read_parquet(path: str) -> Table:
         raise DataError(f"{path} is a Parquet file; to read it run: {command}") from None
     table = pq.read_table(path)
     columns: dict[str, Column] = {}
+    left_out = {}
     for name, values in zip(table.column_names, table.columns, strict=True):
         kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
         if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
@@ -145,11 +146,13 @@ def _read_parquet(path: str) -> Table:
             columns[name] = floats if exact else _as_texts(values)
         elif pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
             columns[name] = _as_texts(values)
-        elif name != "__index_level_0__":
+        elif name == "__index_level_0__":
+            left_out[name] = f"it is the index of a data frame, and holds {kind}, neither numbers nor text"
+        else:
             raise DataError(f"column {name!r} of {path} holds {kind}, neither numbers nor text; convert or remove it")
     if not columns or not table.num_rows:
         raise DataError(f"{path} has no rows of data")
-    return Table(path, columns)
+    return Table(path, columns, left_out=left_out)
 
 
 def _as_texts(values: Any) -> list[str | None]:

@@ -147,7 +147,7 @@ class Preparation:
 def learn_inputs(
     table: Table, target: str, rows: Features, *, drop: Sequence[str] = (), categorical: Sequence[str] = ()
 ) -> tuple[tuple[Input, ...], dict[str, str]]:
-    """Return what each column but the target becomes, and why others are left out, by name.
+    """Return what each column but the target becomes, and why others of the file are left out, by name.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def learn_inputs(
     require_read(table, [name for name in names if name not in categorical])
     expected = len(table.column(target))
     inputs: list[Input] = []
-    left_out: dict[str, str] = {}
+    left_out = dict(table.left_out)
     for name in names:
         length = len(table.columns[name])
         found: Input | str = f"it has {plural(length, 'row')}, the target {expected}"

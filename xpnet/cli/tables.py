@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 
 from xpnet.cli.cells import PLAIN, Array, Column, Notation, numbers, texts
 from xpnet.errors import DataError
@@ -32,6 +32,8 @@ class Table:
         Whether the source is a single array without names, whose labels are in another file (IDX, NPY).
     notation : Notation
         How its texts write numbers.
+    left_out : mapping
+        Columns of the file that are not here, by name, with the reason.
     """
 
     source: str
@@ -39,6 +41,7 @@ class Table:
     lines: Sequence[int] = ()
     bare: bool = False
     notation: Notation = PLAIN
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
         """Return a column, or raise DataError with the names that there are."""

@@ -35,6 +35,7 @@ WRITTEN: dict[str, tuple[Callable[[float], str], str, str]] = {
     "euros": (lambda v: f"{german(v)} \N{EURO SIGN}", "--units '\N{EURO SIGN}' --decimal , --thousands .", "numbers"),
     "code": (lambda v: f"CHF {v:.2f}", "--units CHF", "numbers with 'CHF'"),
     "per cent": (lambda v: f"{v:.1f} %", "--units %", "numbers with '%'"),
+    "francs": (lambda v: f"{v:.0f}.-", "--units .-", "numbers with '.-'"),
     "kilograms": (lambda v: f"{v:.1f}kg", "--units kg", "numbers with 'kg'"),
 }  # fmt: skip
 
@@ -99,6 +100,53 @@ def test_several_columns_are_told_at_once(shell: Shell) -> None:
     assert done.json()["columns"]["categories"] == ["a", "b, c", "d"]
 
 
+MINUS = "\N{MINUS SIGN}"
+
+NEGATIVES: dict[str, tuple[Callable[[float], str], Callable[[float], str], str]] = {
+    "minus sign": (
+        lambda v: f"{v:.2f}".replace("-", MINUS), lambda v: f"{v:.2f}", "numbers with another character for the minus",
+    ),
+    "en dash": (
+        lambda v: f"{v:.0f}".replace("-", "\N{EN DASH}"), lambda v: f"{v:.0f}",
+        "numbers with another character for the minus",
+    ),
+    "minus sign behind": (
+        lambda v: f"{abs(v):.2f}{MINUS if v < 0 else ''}", lambda v: f"{v:.2f}",
+        "numbers with another character for the minus",
+    ),
+    "ledger": (
+        lambda v: f"({-v:.2f})" if v < 0 else f"{v:.2f}", lambda v: f"{v:.2f}", "negative numbers in parentheses",
+    ),
+    "ledger of dollars": (
+        lambda v: f"($ {-v:,.0f})" if v < 0 else f"$ {v:,.0f}", lambda v: f"-$ {-v:,.0f}",
+        "negative numbers in parentheses",
+    ),
+    "german ledger": (lambda v: f"({german(-v)})" if v < 0 else german(v), german, "negative numbers in parentheses"),
+    "behind": (
+        lambda v: f"{-v:.2f}-" if v < 0 else f"{v:.2f}", lambda v: f"{v:.2f}", "numbers with the minus behind them",
+    ),
+    "apart": (
+        lambda v: f"- {-v:.0f}" if v < 0 else f"{v:.0f}", lambda v: f"{v:.0f}", "numbers with a space after the sign",
+    ),
+    "fortran": (
+        lambda v: f"{v:.6E}".replace("E", "D"), lambda v: f"{v:.6e}", "numbers with D before the exponent",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_signs_and_exponents_that_are_not_read_are_told(shell: Shell, name: str) -> None:
+    """Silently they would be categories, or names; the error has the column, cells, and how the first is written."""
+    spell, plain, what = NEGATIVES[name]
+    rows = [{"a": spell(value), "b": "high" if value > 4000 else "low"} for value in VALUES]
+    write(Path("n.csv"), rows, delimiter=";")
+    value = next(value for value in VALUES if value < 0 or name == "fortran")
+    done = shell("train", "n.csv", "--target", "b", *QUICK)
+    fails(done, f"in n.csv, column 'a' holds {what} ({spell(value)!r}, ")
+    assert f": write {plain(value)!r} for {spell(value)!r}, and so on; or take as text with --categorical a" in done.err
+    assert not Path("n.safetensors").exists()
+
+
 def table(cells: list[str], **notation: Any) -> Table:
     return Table("t.csv", {"a": list(cells)}, range(2, 2 + len(cells)), notation=Notation(**notation))  # type: ignore[arg-type]
 
@@ -113,6 +161,37 @@ def test_the_examples_are_numbers() -> None:
     unread = unread_numbers(table(["---", *(f"{i},5" for i in range(20))]), "a")
     assert unread is not None
     assert unread.examples == "'0,5', '1,5', ..."
+
+
+@pytest.mark.parametrize(
+    ("cells", "remedy"),
+    [
+        (["1.5", "2.5", "(3.5)"], "write '-3.5' for '(3.5)', and so on"),
+        (["1,5", "2,5", "3,5-"], "write '-3,5' for '3,5-', and so on"),
+        ([f"({i}.50)" for i in range(30)], "write '-0.50' for '(0.50)', and so on"),
+        ([*map(str, range(100)), "(7)"], "write '-7' for '(7)', and so on"),
+        (["0", "1", f"{MINUS}1"], f"write '-1' for '{MINUS}1', and so on"),
+        ([*(f"{i}" for i in range(30)), "- 4", "unknown"], "write '-4' for '- 4', and so on"),
+        ([f"1e{MINUS}5", "2"], f"write '1e-5' for '1e{MINUS}5', and so on"),
+        (["1.5", "2.5", "( 3.5 )"], "write '-3.5' for '( 3.5 )', and so on"),
+        (["(5 kg)", *(f"{i} kg" for i in range(30))], "write '-5 kg' for '(5 kg)', and so on"),
+    ],
+)
+def test_how_a_cell_is_to_be_written(cells: list[str], remedy: str) -> None:
+    unread = unread_numbers(table(cells), "a")
+    assert unread is not None
+    assert unread.remedy == remedy
+
+
+def test_targets_and_new_data_with_other_signs(shell: Shell) -> None:
+    write(Path("n.csv"), [{"a": f"{i}.5", "b": f"({i * i}.25)" if i % 3 else "1.5"} for i in range(60)])
+    fails(
+        shell("train", "n.csv", "--target", "b", *QUICK), "'b'", "write '-1.25' for '(1.25)'", "--task classification"
+    )
+    write(Path("n.csv"), [{"a": f"{i}.5", "b": f"{i * i}.25"} for i in range(60)])
+    assert shell("train", "n.csv", "--target", "b", *QUICK).status == 0
+    write(Path("p.csv"), [{"a": "1.5"}, {"a": "2.5-"}])
+    fails(shell("predict", "n.safetensors", "p.csv"), "'2.5-' in line 3", "write '-2.5' for '2.5-'")
 
 
 def test_words_between_numbers_are_told_with_their_rows() -> None:
@@ -143,6 +222,19 @@ def test_words_between_numbers_are_told_with_their_rows() -> None:
         [f"{i}{letter}" for i in range(30) for letter in "ab"],
         [f"555-{i}" for i in range(1000, 1040)],
         [f"2024-01-{i:02}" for i in range(1, 29)],
+        [f"2024{MINUS}01{MINUS}{i:02}" for i in range(1, 29)],
+        [f"({i})" for i in range(30)],
+        [f"({i},{i % 7})" for i in range(30)],
+        [f"({letter})" for letter in "abcdefghij"],
+        [f"({i}.5)" for i in range(9)],
+        [f"(030) {i}" for i in range(5550, 5599)],
+        [f"555-{i}-" for i in range(30)],
+        [f"{i}-" for i in range(30)],
+        [f"- {i}" for i in range(30)],
+        ["1", "1-", "2", "2-", "3"],
+        [*(f"({i})" for i in range(30)), *(f"k{i}" for i in range(20)), "7"],
+        [f"{i}\N{EN DASH}{i + 4}" for i in range(30)],
+        [f"{i}D{i % 3}" for i in range(10, 50)],
         [],
     ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from xpnet.cli.cells import DECIMALS, THOUSANDS, Notation
 from xpnet.cli.recognition import NEARLY_ALL, examples
+from xpnet.cli.signs import DOUBTFUL, rewritten, way
 from xpnet.cli.tables import Table, listed, plural
 from xpnet.cli.values import as_option, spelled
 from xpnet.errors import DataError
@@ -31,6 +32,9 @@ MOST_CATEGORIES_OF_NUMBERS = 20
 AFFIXES = re.compile(
     r"[+-]?(?P<before>[^\d\s.,+-]*)\s*(?P<number>[+-]?[\d.,' \u00a0\u202f]*\d)\s*(?P<after>[^\d\s]{0,3})"
 )
+INSIDE = re.compile(r"\d[^\d\s]\d")
+"""What stands inside a number, before fractions or between thousands, and hardly in the number of a label."""
+
 CURRENCIES = frozenset(["aud", "cad", "chf", "cny", "dkk", "eur", "gbp", "inr", "jpy", "nok", "pln", "sek", "usd"])
 
 
@@ -43,11 +47,11 @@ class Unread:
     what : str
         What is about them.
     options : str
-        What has them read.
+        What has them read; empty where their cells have to be rewritten.
     examples : str
         A few of them.
     remedy : str
-        The options, and what they change.
+        The options, and what they change; or how to rewrite a cell.
     """
 
     what: str
@@ -88,6 +92,9 @@ def unread_numbers(table: Table, name: str) -> Unread | None:
     strange = [cell for cell in cells if not _is_number(cell, notation)]
     if not strange:
         return None
+    signs = _signs(cells, strange, notation)
+    if signs is not None:
+        return signs
     options, change = _change(cells, notation)
     if options:
         shown = examples([cell for cell in strange if any(map(str.isdigit, cell))])
@@ -106,6 +113,35 @@ def unread_numbers(table: Table, name: str) -> Unread | None:
     options, change = _change(cells, with_unit)
     option = as_option("--units", with_unit.units)
     return Unread(f"numbers with {unit!r}", f"{option} {options}", examples(cells), f"give {option} {change}".rstrip())
+
+
+def _signs(cells: Sequence[str], strange: Sequence[str], notation: Notation) -> Unread | None:
+    """Return what is about numbers whose signs or exponents are to be rewritten, in whichever notation the rest is."""
+    if all(rewritten(cell) == cell for cell in strange):
+        return None
+    plain = {cell: rewritten(cell) for cell in cells}
+    reading = _reading(list(plain.values()), notation)
+    changed = [cell for cell in strange if plain[cell] != cell and _is_number(plain[cell], reading)]
+    if not changed or _share(list(plain.values()), reading) < NEARLY_ALL:
+        return None
+    what = way(changed[0])
+    if what in DOUBTFUL:
+        among_numbers = any(plain[cell] == cell and _is_number(cell, reading) for cell in cells)
+        fractions = any(INSIDE.search(plain[cell]) for cell in changed)
+        many = len(cells) > MOST_CATEGORIES_OF_NUMBERS
+        as_given = (reading.decimal, reading.thousands) == (notation.decimal, notation.thousands)
+        if not (among_numbers and (fractions or many)) and not (fractions and many and as_given):
+            return None
+    return Unread(what, "", examples(changed), f"write {plain[changed[0]]!r} for {changed[0]!r}, and so on")
+
+
+def _reading(cells: Sequence[str], notation: Notation) -> Notation:
+    """Return the notation that reads most texts, the given one rather than another, with their unit."""
+    readings = [notation, *_notations(notation)]
+    unit = _unit(cells, notation)
+    if unit is not None:
+        readings += [replace(other, units=(*other.units, unit)) for other in readings]
+    return max(readings, key=lambda other: _share(cells, other))
 
 
 def _notations(notation: Notation) -> list[Notation]:
@@ -160,7 +196,7 @@ def _unit(cells: Sequence[str], notation: Notation) -> str | None:
     signs = Counter((match["before"], match["after"]) for match in matches)
     (before, after), count = signs.most_common(1)[0] if signs else (("", ""), 0)
     unit = before or after
-    if count < NEARLY_ALL * len(cells) or not unit or (before and (after or not _is_currency(before))):
+    if count < NEARLY_ALL * len(cells) or unit in ("", "-") or (before and (after or not _is_currency(before))):
         return None
     if unit.isalpha() and not _is_currency(unit) and len(cells) <= MOST_CATEGORIES_OF_NUMBERS:
         return None

@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What is still in the buffer has nowhere to go, and Python would complain of it on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except KeyboardInterrupt:
-        print(f"\nxpnet {options.command}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"\nxpnet {options.command}: {' '.join(['interrupted', *map(str, error.args)])}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if options.traceback:

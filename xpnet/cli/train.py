@@ -195,6 +195,8 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
     ------
     DataError
         The loss left the finite numbers.
+    KeyboardInterrupt
+        Ctrl-C; it says after how many epochs.
     """
     from xpnet.callbacks import Callback, EarlyStopping, TerminateOnNaN
 
@@ -203,17 +205,20 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
     if len(parts.validation):
         validation = (x[parts.validation], y[parts.validation])
         callbacks.append(stopping)
-    with contextlib.redirect_stdout(sys.stderr):
-        history = network.fit(
-            x[parts.training],
-            y[parts.training],
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            validation_data=validation,
-            class_weight="balanced" if options.balanced else None,
-            callbacks=callbacks,
-            verbose=0 if options.quiet else "auto",
-        )
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            history = network.fit(
+                x[parts.training],
+                y[parts.training],
+                epochs=options.epochs,
+                batch_size=options.batch_size,
+                validation_data=validation,
+                class_weight="balanced" if options.balanced else None,
+                callbacks=callbacks,
+                verbose=0 if options.quiet else "auto",
+            )
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"after {plural(network.epochs, 'epoch')}; no model was written") from error
     if not all(math.isfinite(loss) for loss in history["loss"]):
         raise DataError(
             f"training went out of bounds in epoch {network.epochs}: the loss is {history['loss'][-1]}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xpnet import ConfigurationError, Dense, callbacks, initializers, losses, metrics, optimizers
+from xpnet import Backend, ConfigurationError, Dense, Network, callbacks, initializers, losses, metrics, optimizers
+from xpnet.layers import Residual, Tanh
 from xpnet.layers import names as layers
 from xpnet.registry import FORMS, resolve
 
@@ -142,3 +144,78 @@ PAGES = sorted({form.own.split()[0] for form in FORMS.values() if form.own.start
 @pytest.mark.parametrize("page", PAGES)
 def test_the_pages_that_are_named_are_there(page: str) -> None:
     assert (Path(__file__).parents[1] / page).is_file()
+
+
+class BuildsAShape(Tanh):
+    def build(self, in_shape):
+        return in_shape
+
+
+class GivesOutputAlone(Tanh):
+    def forward(self, params, x, context):
+        return super().forward(params, x, context)[0]
+
+
+class GivesThree(Tanh):
+    def backward(self, params, residuals, dy, context):
+        return (*super().backward(params, residuals, dy, context), None)
+
+
+class GivesNoSlopes(losses.CrossEntropy):
+    def __call__(self, scores, targets, xp):
+        return super().__call__(scores, targets, xp)[0]
+
+
+class GivesTwo(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        return super().update(gradient, params, state, now)[1:]
+
+
+@dataclass(frozen=True)
+class NoWayBack:
+    build = Tanh.build
+    forward = Tanh.forward
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (
+            {"layers": ["relu", BuildsAShape()]},
+            "BuildsAShape.build must return an xpnet.layers.base.Built; got a tuple",
+        ),
+        ({"layers": [GivesOutputAlone()]}, "GivesOutputAlone.forward must return (y, residuals); got "),
+        (
+            {"layers": [GivesThree()]},
+            "GivesThree.backward must return (dx, gradients); got a tuple of 3; docs/own_layer",
+        ),
+        ({"layers": [Residual(["relu"], GivesOutputAlone())]}, "GivesOutputAlone.forward must return (y, residuals)"),
+        (
+            {"layers": [Residual(["relu"], GivesThree())]},
+            "GivesThree.backward must return (dx, gradients); got a tuple",
+        ),
+        ({"loss": GivesNoSlopes()}, "GivesNoSlopes.__call__ must return (losses, slopes); got "),
+        (
+            {"optimizer": GivesTwo()},
+            "GivesTwo.update must return (gradient, params, state); got a tuple of 2; docs/own_o",
+        ),
+        ({"optimizer": optimizers.chain(optimizers.L2(), GivesTwo())}, "GivesTwo.update must return (gradient, params"),
+        (
+            {"layers": [NoWayBack()]},
+            "with build, forward, backward; got NoWayBack(), which lacks backward; docs/own_la",
+        ),
+    ],
+    ids=lambda case: next(iter(case)) if isinstance(case, dict) else "",
+)
+def test_what_returns_something_else_is_named_in_training(parts: Any, said: str, backend: Backend) -> None:
+    settings = {"layers": [], **parts}
+    with pytest.raises(ConfigurationError) as caught:
+        Network([Dense(4), *settings.pop("layers"), Dense(3)], backend=backend, **settings).fit(
+            np.ones((6, 2)), [0, 1, 2] * 2, verbose=0
+        )
+    assert said in str(caught.value)
+
+
+def test_one_array_of_two_rows_is_no_pair() -> None:
+    with pytest.raises(ConfigurationError, match="GivesOutputAlone"):
+        Network([Dense(4), GivesOutputAlone(), Dense(3)]).fit(np.ones((2, 2)), [0, 1], verbose=0)

@@ -1,4 +1,4 @@
-"""Names for objects: ``"relu"`` for ``ReLU()``, with the nearest name suggested for an unknown one."""
+"""What an object of a kind is: the names that stand for one, the methods that it has, and what these return."""
 
 from __future__ import annotations
 
@@ -8,27 +8,37 @@ from typing import Any, NamedTuple
 
 from xpnet.errors import ConfigurationError, unknown_name
 
-__all__ = ["resolve"]
+__all__ = ["misreturned", "resolve", "returned"]
 
 
 class Form(NamedTuple):
-    """What an object of a kind has, and where a user finds how to write one."""
+    """What an object of a kind has, where a user finds how to write one, and what its methods return."""
 
     has: tuple[str, ...]
     own: str
+    returns: Mapping[str, tuple[str, ...]] = {}
 
 
 FORMS = {
-    "layer": Form(("build", "forward"), "docs/own_layer.md in xpnet's repository shows one of your own"),
+    "layer": Form(
+        ("build", "forward", "backward"),
+        "docs/own_layer.md in xpnet's repository shows one of your own",
+        {"build": ("Built",), "forward": ("y", "residuals"), "backward": ("dx", "gradients")},
+    ),
     "loss": Form(
         ("__call__", "check", "targets", "link"),
         "docs/own_loss_and_metric.md in xpnet's repository shows one of your own, with the slopes beside the losses",
+        {"__call__": ("losses", "slopes")},
     ),
     "metric": Form(
         ("name", "check", "shape", "sums", "result"),
         "docs/own_loss_and_metric.md in xpnet's repository shows one of your own",
     ),
-    "optimizer": Form(("init", "update"), "docs/own_optimizer.md in xpnet's repository shows one of your own"),
+    "optimizer": Form(
+        ("init", "update"),
+        "docs/own_optimizer.md in xpnet's repository shows one of your own",
+        {"update": ("gradient", "params", "state")},
+    ),
     "initializer": Form(("__call__",), "one of your own is called with a NumPy generator and a shape"),
     "callback": Form(("on_epoch_end",), "one of your own is of a subclass of xpnet.Callback"),
 }
@@ -67,6 +77,30 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]]) -> An
         f"{article} {kind} must be a name or an object with {', '.join(FORMS[kind].has)}; got {value!r}, which lacks "
         f"{', '.join(lacking)}; {_meant(value, names) or FORMS[kind].own}"
     )
+
+
+def misreturned(kind: str, owner: Any, method: str, given: Any) -> ConfigurationError:
+    """Return the error for a method of an object of the kind that has returned something else than it should."""
+    form = FORMS[kind]
+    names = form.returns[method]
+    wanted = f"({', '.join(names)})" if len(names) > 1 else f"an xpnet.layers.base.{names[0]}"
+    got = f"a tuple of {len(given)}" if isinstance(given, tuple) else type(given).__name__
+    return ConfigurationError(f"{type(owner).__name__}.{method} must return {wanted}; got {got}; {form.own}")
+
+
+def returned(kind: str, owner: Any, method: str, given: Any) -> Any:
+    """Return what a method of an object of the kind has *given*, if it is as many values as it should be.
+
+    It stands within what backends compile or record, so a step does not pay for it.
+
+    Raises
+    ------
+    ConfigurationError
+        It is something else; the message names the class and the method.
+    """
+    if isinstance(given, tuple | list) and len(given) == len(FORMS[kind].returns[method]):
+        return given
+    raise misreturned(kind, owner, method, given)
 
 
 def _meant(value: Any, names: Mapping[str, Any]) -> str:

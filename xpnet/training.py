@@ -15,6 +15,7 @@ from xpnet.metrics.streaming import weighted_sum
 from xpnet.optimizers import Now, rate_at
 from xpnet.parameters import flatten
 from xpnet.random import make_key
+from xpnet.registry import returned
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -102,7 +103,7 @@ class Program:
         params = self.layout.views(state.params, xp)
         context = Context(xp, training=True, key=self._key(state), state=state.layers)
         scores, residuals = self.model.forward(params, batch.x, context)
-        losses, slopes = self.loss(scores, batch.y, xp)
+        losses, slopes = self._losses(scores, batch.y)
         sums = self._sums(scores, losses, batch)
         slopes = slopes * self._share(slopes, batch.weights, sums["loss"])
         backward = context._replace(key=None, input_gradient=False)
@@ -111,7 +112,8 @@ class Program:
         done = xp.astype(state.step, self.dtype)
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale  # type: ignore[attr-defined]
         now = Now(rate, done + 1.0, self.layout, xp, sums["loss"][1])
-        _, new_params, optimizer = self.optimizer.update(gradient, state.params, state.optimizer, now)
+        updated = self.optimizer.update(gradient, state.params, state.optimizer, now)
+        _, new_params, optimizer = returned("optimizer", self.optimizer, "update", updated)
         layers = self.model.advance(state.layers, residuals)
         step = state.step
         step += 1
@@ -135,7 +137,7 @@ class Program:
     def measure(self, total: Sums, model: tuple[Array, Tree], batch: Batch) -> Sums:
         """Add one batch's loss and metrics to the running sums, without training."""
         scores = self.scores(model, batch.x)
-        losses, _ = self.loss(scores, batch.y, self.xp)
+        losses, _ = self._losses(scores, batch.y)
         return _added(total, self._sums(scores, losses, batch))
 
     def scores(self, model: tuple[Array, Tree], x: Array) -> Array:
@@ -159,7 +161,7 @@ class Program:
         params = self.layout.views(state.params, xp)
         context = Context(xp, training=True, key=self._key(state), state=state.layers, record=found.__setitem__)
         scores, residuals = self.model.forward(params, batch.x, context)
-        losses, slopes = self.loss(scores, batch.y, xp)
+        losses, slopes = self._losses(scores, batch.y)
         sums = weighted_sum(losses, batch.weights, xp)
         slopes = slopes * self._share(slopes, batch.weights, sums)
         dx, gradients = self.model.backward(params, residuals, slopes, context._replace(key=None))
@@ -200,6 +202,10 @@ class Program:
 
     def _key(self, state: State) -> Any:
         return make_key(state.words, state.step, self.xp) if self.model.random else None
+
+    def _losses(self, scores: Array, targets: Array) -> tuple[Array, Array]:
+        losses, slopes = returned("loss", self.loss, "__call__", self.loss(scores, targets, self.xp))
+        return losses, slopes
 
     def _sums(self, scores: Array, losses: Array, batch: Batch) -> dict[str, Array]:
         sums = {"loss": weighted_sum(losses, batch.weights, self.xp)}

@@ -11,7 +11,7 @@ from xpnet.layers.base import Built, Context, Layer
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import flatten, unflatten
 from xpnet.records import record
-from xpnet.registry import resolve
+from xpnet.registry import misreturned, resolve, returned
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -73,7 +73,8 @@ class Sequential:
         residuals = []
         for i, layer in enumerate(self.layers):
             name = str(i)
-            x, kept = layer.forward(params.get(name, {}), x, context.child(name, layer))
+            given = layer.forward(params.get(name, {}), x, context.child(name, layer))
+            x, kept = returned("layer", layer, "forward", given)
             context.note(f"{name}.output", x)
             residuals.append(kept)
         return x, residuals
@@ -87,7 +88,8 @@ class Sequential:
             name, layer = str(i), self.layers[i]
             context.note(f"{name}.output.gradient", dx)
             child = context.child(name, layer)._replace(input_gradient=context.input_gradient or i > first)
-            dx, found = layer.backward(params.get(name, {}), residuals[i], dx, child)
+            given = layer.backward(params.get(name, {}), residuals[i], dx, child)
+            dx, found = returned("layer", layer, "backward", given)
             if found:
                 gradients[name] = found
         return (dx if context.input_gradient else None), gradients
@@ -162,7 +164,8 @@ class Residual:
         if self.shortcut is None:
             return x + y, (inner, None)
         child = context.child("shortcut", self.shortcut)
-        around, outer = self.shortcut.forward(params.get("shortcut", {}), x, child)
+        given = self.shortcut.forward(params.get("shortcut", {}), x, child)
+        around, outer = returned("layer", self.shortcut, "forward", given)
         return around + y, (inner, outer)
 
     def backward(
@@ -174,7 +177,8 @@ class Residual:
         around: Any = dy
         if self.shortcut is not None:
             child = context.child("shortcut", self.shortcut)
-            around, found = self.shortcut.backward(params.get("shortcut", {}), outer, dy, child)
+            given = self.shortcut.backward(params.get("shortcut", {}), outer, dy, child)
+            around, found = returned("layer", self.shortcut, "backward", given)
             gradients = {**gradients, "shortcut": found} if found else gradients
         return (around + dx if context.input_gradient else None), gradients
 
@@ -199,9 +203,12 @@ def _resolve_all(container: str, layers: Iterable[Layer | str]) -> tuple[Layer, 
 def _build(layer: Layer, shape: Shape, name: str) -> Built:
     """Build a child, and name it in errors."""
     try:
-        return layer.build(shape)
+        built = layer.build(shape)
     except ShapeError as error:
         raise ShapeError(f"layer {name}: {error}") from None
+    if not isinstance(built, Built):
+        raise misreturned("layer", layer, "build", built)
+    return built
 
 
 def _suit(layers: tuple[Layer, ...], children: list[Tree]) -> Tree:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import ConfigurationError
 from xpnet.records import record
+from xpnet.registry import returned
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -50,7 +51,8 @@ class Chain:
         """Hand gradient and parameters through the links."""
         new = {}
         for i, link in enumerate(self.links):
-            gradient, params, new[str(i)] = link.update(gradient, params, state[str(i)], now)
+            updated = link.update(gradient, params, state[str(i)], now)
+            gradient, params, new[str(i)] = returned("optimizer", link, "update", updated)
         return gradient, params, new
 
 

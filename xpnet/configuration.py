@@ -56,13 +56,13 @@ def check_last_layer(model: Sequential, loss: Loss) -> None:
         )
 
 
-def as_shape(inputs: Any) -> Shape:
-    """Return the shape of one input from a number of features or a tuple."""
+def as_shape(inputs: Any, name: str = "inputs") -> Shape:
+    """Return the shape of one input from a number of features or a tuple; *name* is the argument's, for the error."""
     shape = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     if len(shape) > MOST_AXES or any(
         isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape
     ):
         raise ConfigurationError(
-            f"inputs must be a positive integer or a tuple of at most {MOST_AXES} of them; got {inputs!r}"
+            f"{name} must be a positive integer or a tuple of at most {MOST_AXES} of them; got {inputs!r}"
         )
     return tuple(int(n) for n in shape)

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.backend import Backend
-from xpnet.layers.base import Context
+from xpnet.configuration import as_shape
+from xpnet.layers.base import Built, Context
+from xpnet.layers.names import resolve_layer
 from xpnet.parameters import flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
+from xpnet.registry import misreturned, returned
 from xpnet.testing.comparing import Host, check_close, check_finite, check_same, check_shapes, require
 from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.numeric import TOLERANCE, away_from_zero, check_gradients, numeric_gradient
+from xpnet.testing.own import answering, arrays, check_array
 from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place, placed
 from xpnet.testing.records import check_record
 
@@ -27,7 +31,7 @@ __all__ = ["check_layer"]
 
 def check_layer(
     layer: Layer,
-    in_shape: Shape,
+    in_shape: int | Shape,
     *,
     backend: str | Backend = "numpy",
     beside: Iterable[str | Backend] | None = None,
@@ -48,8 +52,8 @@ def check_layer(
     ----------
     layer : Layer
         A container too.
-    in_shape : tuple of int
-        Shape of one input.
+    in_shape : int or tuple of int
+        Shape of one input; a number of features stands for ``(features,)``.
     backend : str or Backend
         Where gradients are checked. Must compute in float64, as it does when given by name.
     beside : iterable of str or Backend, optional
@@ -68,12 +72,18 @@ def check_layer(
     Raises
     ------
     CheckError
-        The layer breaks the contract; the message says which layer, in which mode, and where.
+        The layer breaks the contract, or raises an error of its own; the message says which layer and method, in
+        which mode, and where.
+    ConfigurationError
+        It is no layer: a class, or an object that lacks a method.
+    ShapeError
+        It does not take inputs of this shape.
     """
+    layer, in_shape = resolve_layer(layer), as_shape(in_shape, "in_shape")
     backend = open_wide(backend)
     beside = others(backend, beside)
     stream = host_stream(seed, "check")
-    built = layer.build(in_shape)
+    built = answering("layer", layer, f"{layer}", lambda: _built(layer, in_shape))()
     params = {name: stream.normal(size=param.shape) for name, param in flatten(built.params)}
     state = {name: stream.uniform(0.5, 1.5, param.shape) for name, param in flatten(built.state)}
     x = away_from_zero(stream.normal(size=(batch, *in_shape))) if x is None else np.array(x, dtype=np.float64)
@@ -103,6 +113,13 @@ def check_layer(
     check_record(layer, f"{layer}")
 
 
+def _built(layer: Layer, in_shape: Shape) -> Built:
+    built = layer.build(in_shape)
+    if not isinstance(built, Built):
+        raise misreturned("layer", layer, "build", built)
+    return built
+
+
 class _LayerRun:
     """One pass forward and back, from host arrays and to host arrays by name."""
 
@@ -126,14 +143,17 @@ class _LayerRun:
         self.words = xp.nn.words(key_words(seed))
         self.state = unflatten(placed(state, backend))
         self.arguments = (unflatten(placed(params, backend)), self.state, place(x, backend), place(dy, backend))
-        self.forward = backend.compile(lambda params, x: self._forward(params, self.state, x)[0])
-        self.both = backend.compile(self._both)
+        where = f"{layer} in {'training' if training else 'prediction'} on {backend.name} in {backend.dtype}"
+        forward = backend.compile(lambda params, x: self._forward(params, self.state, x)[0])
+        self.forward = answering("layer", layer, where, forward)
+        self.both = answering("layer", layer, where, backend.compile(self._both))
 
     def _forward(self, params: Tree, state: Tree, x: Array) -> tuple[Array, Any, Context]:
         xp = self.backend.xp
         key = make_key(self.words, xp.zeros((), dtype=xp.int32), xp) if self.training else None
         context = Context(xp, training=self.training, key=key, state=state)
-        y, residuals = self.layer.forward(params, x, context)
+        y, residuals = returned("layer", self.layer, "forward", self.layer.forward(params, x, context))
+        check_array(self.layer, "forward", "y", y)
         return y, residuals, context._replace(key=None)
 
     def _both(self, params: Tree, state: Tree, x: Array, dy: Array) -> dict[str, Array]:
@@ -142,22 +162,28 @@ class _LayerRun:
         y, residuals, context = self._forward(params, state, x)
         y = _copied(y, xp)
         kept = [_copied(array, xp) for array in _arrays(residuals)]
-        dx, gradients = self.layer.backward(params, residuals, dy, context)
+        dx, gradients = self._backward(params, residuals, dy, context)
+        check_array(self.layer, "backward", "dx", dx)
         found = {"output": y, "input.gradient": _copied(dx, xp)}
-        found |= {f"{name}.gradient": _copied(array, xp) for name, array in flatten(gradients)}
+        found |= {f"{name}.gradient": _copied(array, xp) for name, array in gradients.items()}
         for i, (before, after) in enumerate(zip(kept, _arrays(residuals), strict=True)):
             found |= {f"residual {i}.before": before, f"residual {i}.after": _copied(after, xp)}
-        again, repeated = self.layer.backward(params, residuals, dy, context)
-        _, bare = self.layer.backward(params, residuals, dy, context._replace(input_gradient=False))
+        again, repeated = self._backward(params, residuals, dy, context)
+        _, bare = self._backward(params, residuals, dy, context._replace(input_gradient=False))
         found["input.gradient.again"] = again
-        for name, array in flatten(repeated):
+        for name, array in repeated.items():
             found[f"{name}.gradient.again"] = array
-        for name, array in flatten(bare):
+        for name, array in bare.items():
             found[f"{name}.gradient.alone"] = array
         if self.training and state:
             new = self.layer.advance(state, residuals)  # type: ignore[attr-defined]
-            found |= {f"{name}.advanced": array for name, array in flatten(new)}
+            found |= {f"{name}.advanced": array for name, array in arrays(self.layer, "advance", "state", new).items()}
         return found
+
+    def _backward(self, params: Tree, residuals: Any, dy: Array, context: Context) -> tuple[Any, dict[str, Array]]:
+        given = self.layer.backward(params, residuals, dy, context)
+        dx, gradients = returned("layer", self.layer, "backward", given)
+        return dx, arrays(self.layer, "backward", "gradients", gradients)
 
     def results(self, x: Host | None = None) -> dict[str, Host]:
         """Return every array of a pass by name, for other inputs if there are any."""

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet import losses
 from xpnet.backend import Backend
 from xpnet.random import host_stream
+from xpnet.registry import resolve, returned
 from xpnet.testing.comparing import Host, check_finite, check_same, check_shapes, require
 from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.numeric import TOLERANCE, check_gradients, numeric_gradient
+from xpnet.testing.own import answering, check_array
 from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place
 from xpnet.testing.records import check_record
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from xpnet.parameters import Shape
 
 __all__ = ["check_loss"]
+
+METHODS = {"link": "link", "classes": "classify", "true classes": "true_classes"}
+"""The methods that give what is not of the call."""
 
 
 def check_loss(
@@ -57,8 +63,13 @@ def check_loss(
     Raises
     ------
     CheckError
-        The loss breaks the contract; the message says where.
+        The loss breaks the contract, or raises an error of its own; the message says in which method, and where.
+    ConfigurationError
+        It is no loss: a class, a function, or an object that lacks a method.
+    DataError, DtypeError, ShapeError
+        ``y`` does not fit it.
     """
+    loss = resolve("loss", loss, losses.NAMES)
     backend = open_wide(backend)
     beside = others(backend, beside)
     where = f"{loss}"
@@ -68,7 +79,7 @@ def check_loss(
         scores = host_stream(seed, "check").normal(size=(len(y), *shape))
     scores = np.array(scores, dtype=np.float64)
     given = np.array(y)
-    targets = np.array(loss.targets(y, scores.shape[1:]))
+    targets = np.array(answering("loss", loss, where, loss.targets)(y, scores.shape[1:]))
     require(np.array_equal(y, given), where, "targets() writes to y")
     run = _LossRun(loss, targets, backend)
     first, again = run.results(scores), run.results(scores)
@@ -102,17 +113,20 @@ class _LossRun:
         self.loss, self.backend = loss, backend
         kind = backend.xp.int32 if targets.dtype.kind in "iu" else backend.float
         self.targets = backend.asarray(targets.copy(), dtype=kind)
-        self.compiled = backend.compile(self._all)
+        where = f"{loss} on {backend.name} in {backend.dtype}"
+        self.compiled = answering("loss", loss, where, backend.compile(self._all))
         self.scores: Array = None
         self.before: Host = targets
 
     def _all(self, scores: Array, targets: Array) -> dict[str, Array]:
         xp = self.backend.xp
-        losses, slopes = self.loss(scores, targets, xp)
-        found = {"losses": losses, "slopes": slopes, "link": self.loss.link(scores, xp)}
+        values, slopes = returned("loss", self.loss, "__call__", self.loss(scores, targets, xp))
+        found = {"losses": values, "slopes": slopes, "link": self.loss.link(scores, xp)}
         if hasattr(self.loss, "classify"):
             found["classes"] = self.loss.classify(scores, xp)
             found["true classes"] = self.loss.true_classes(targets, xp)  # type: ignore[attr-defined]
+        for name, array in found.items():
+            check_array(self.loss, METHODS.get(name, "__call__"), name, array)
         return found
 
     def results(self, scores: Host) -> dict[str, Host]:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xpnet.backend import Backend
+from xpnet.configuration import resolve_optimizer
 from xpnet.initializers import Zeros
 from xpnet.optimizers import Now, rate_at
 from xpnet.parameters import Layout, Param, flatten
 from xpnet.random import host_stream
+from xpnet.registry import returned
 from xpnet.testing.comparing import Host, check_close, check_finite, require
 from xpnet.testing.extremes import LARGE, extremes
+from xpnet.testing.own import answering, arrays, check_array
 from xpnet.testing.places import PARITY, narrow, open_wide, others, place
 from xpnet.testing.records import check_record
 
@@ -58,8 +61,11 @@ def check_optimizer(
     Raises
     ------
     CheckError
-        The optimizer breaks the contract; the message says where.
+        The optimizer breaks the contract, or raises an error of its own; the message says in which method, and where.
+    ConfigurationError
+        It is no optimizer: a class, an object that lacks a method, or a link of a chain alone.
     """
+    optimizer = resolve_optimizer(optimizer)
     backend = open_wide(backend)
     beside = others(backend, beside)
     stream, where = host_stream(seed, "check"), f"{optimizer}"
@@ -95,12 +101,21 @@ class _OptimizerRun:
         weight, bias = Param((3, 2), Zeros()), Param((2,), Zeros(), decay=False)
         self.layout = Layout({"0": {"weight": weight, "bias": bias}, "1": {"weight": Param((2, 2), Zeros())}})
         self.optimizer, self.backend = optimizer, backend
-        self.start = backend.compile(lambda params: optimizer.init(params, self.layout, backend.xp))
-        self.update = backend.compile(self._update)
+        where = f"{optimizer} on {backend.name} in {backend.dtype}"
+        self.start = answering("optimizer", optimizer, where, backend.compile(self._init))
+        self.update = answering("optimizer", optimizer, where, backend.compile(self._update))
+
+    def _init(self, params: Array) -> Tree:
+        state = self.optimizer.init(params, self.layout, self.backend.xp)
+        arrays(self.optimizer, "init", "state", state)
+        return state
 
     def _update(self, gradient: Array, params: Array, state: Tree, rate: Array, step: Array) -> tuple[Array, Tree]:
         now = Now(rate, step, self.layout, self.backend.xp)
-        _, params, state = self.optimizer.update(gradient, params, state, now)
+        given = self.optimizer.update(gradient, params, state, now)
+        _, params, state = returned("optimizer", self.optimizer, "update", given)
+        check_array(self.optimizer, "update", "params", params)
+        arrays(self.optimizer, "update", "state", state)
         return params, state
 
     def rates(self, steps: int) -> list[float]:

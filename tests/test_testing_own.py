@@ -1,0 +1,251 @@
+"""What code of one's own raises or returns under check, the error says which class, which method, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import layers, losses, optimizers
+from xpnet.testing import CheckError, check_layer, check_loss, check_optimizer
+
+Y = np.array([[0.25, 0.75], [1.0, 0.0]])
+
+
+class BuildsAShape(layers.Tanh):
+    def build(self, in_shape):
+        return in_shape
+
+
+class OutputAlone(layers.Tanh):
+    def forward(self, params, x, context):
+        return super().forward(params, x, context)[0]
+
+
+class Text(layers.Tanh):
+    def forward(self, params, x, context):
+        return "y", x
+
+
+class NoGradients(layers.Tanh):
+    def backward(self, params, y, dy, context):
+        return super().backward(params, y, dy, context)[0], None
+
+
+class NoInputGradient(layers.Tanh):
+    def backward(self, params, y, dy, context):
+        return None, {}
+
+
+class NumberForGradient(layers.Dense):
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, {**gradients, "bias": 0.0}
+
+
+class AdvancesToNothing(layers.BatchNorm):
+    def advance(self, state, batch):
+        return None
+
+
+class Misspelt(layers.Dense):
+    def forward(self, params, x, context):
+        return super().forward({"weight": params["wieght"]}, x, context)
+
+
+class NoContext(layers.Tanh):
+    def forward(self, params, x):
+        return x, x
+
+
+class BuildFails(layers.Tanh):
+    def build(self, in_shape):
+        return in_shape.nothing
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (BuildsAShape(), "BuildsAShape.build must return an xpnet.layers.base.Built; got a tuple of 1"),
+        (
+            BuildFails(),
+            "BuildFails(): BuildFails.build raises AttributeError: 'tuple' object has no attribute 'nothing'",
+        ),
+        (OutputAlone(), "OutputAlone.forward must return (y, residuals); got "),
+        (Text(), "Text.forward must give an array for y; got 'y' of type str"),
+        (
+            NoGradients(),
+            "NoGradients.backward must give gradients as a mapping of arrays by name, maybe empty; got None",
+        ),
+        (NoInputGradient(), "NoInputGradient.backward must give an array for dx; got None of type NoneType"),
+        (NumberForGradient(2), "NumberForGradient.backward must give an array for gradients['bias']; got 0.0 of type"),
+        (AdvancesToNothing(), "AdvancesToNothing.advance must give state as a mapping of arrays"),
+        (Misspelt(2), ": Misspelt.forward raises KeyError: 'wieght'; docs/own_layer.md"),
+        (layers.Sequential(["tanh", Misspelt(2)]), ": Misspelt.forward raises KeyError: 'wieght'"),
+        (layers.Sequential(["tanh", OutputAlone()]), "OutputAlone.forward must return (y, residuals); got "),
+        (layers.Sequential(["tanh", BuildsAShape()]), "BuildsAShape.build must return an xpnet.layers.base.Built"),
+        (NoContext(), "NoContext.forward() takes 3 positional arguments but 4 were given; docs/own_layer.md"),
+    ],
+    ids=lambda case: type(case).__name__ if not isinstance(case, str) else "",
+)
+def test_a_layers_method_is_named(layer: Any, said: str, backend: xpnet.Backend) -> None:
+    with pytest.raises(CheckError) as caught:
+        check_layer(layer, (3,), backend=backend, beside=())
+    assert said in str(caught.value)
+
+
+def test_the_error_itself_is_the_cause() -> None:
+    with pytest.raises(CheckError, match=r"in training on numpy in float64: Misspelt\.forward") as caught:
+        check_layer(Misspelt(2), (3,), beside=())
+    assert "KeyError" in repr(caught.value.__cause__)
+
+
+class CallsNumPy(layers.Tanh):
+    def forward(self, params, x, context):
+        y = np.tanh(np.asarray(x))
+        return y, y
+
+
+class LooksAtValues(layers.Tanh):
+    def forward(self, params, x, context):
+        y, kept = super().forward(params, x, context)
+        return (y if x[0, 0] < 100.0 else 2.0 * y), kept
+
+
+class LossOnNumPy(losses.MeanSquaredError):
+    def __call__(self, scores, targets, xp):
+        values, slopes = super().__call__(scores, targets, xp)
+        return np.asarray(values), slopes
+
+
+class OptimizerOnNumPy(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        return super().update(np.sign(np.asarray(gradient)), params, state, now)
+
+
+@pytest.mark.parametrize("name", ["array-api-strict", "jax"])
+def test_numpy_in_place_of_the_namespace_is_told_with_the_remedy(name: str, open_backend: Any) -> None:
+    there = [open_backend(name)]
+    for check, method, xp in (
+        (lambda: check_layer(CallsNumPy(), 3, beside=there), "CallsNumPy.forward", "context.xp"),
+        (lambda: check_loss(LossOnNumPy(), Y, beside=there), "LossOnNumPy.__call__", "xp"),
+        (lambda: check_optimizer(OptimizerOnNumPy(0.1), beside=there), "OptimizerOnNumPy.update", "now.xp"),
+    ):
+        with pytest.raises(CheckError, match=rf"on {name} in float64: {method} raises") as caught:
+            check()
+        assert f"use {xp} in place of NumPy, {xp}.tanh for np.tanh" in str(caught.value)
+
+
+def test_a_look_at_values_is_told(open_backend: Any) -> None:
+    with pytest.raises(
+        CheckError, match=r"on jax in float64: LooksAtValues\.forward raises Tracer.*xp\.where for `if`"
+    ):
+        check_layer(LooksAtValues(), 3, beside=[open_backend("jax")])
+
+
+class ValuesAlone(losses.MeanSquaredError):
+    def __call__(self, scores, targets, xp):
+        return super().__call__(scores, targets, xp)[0]
+
+
+class TargetsFail(losses.MeanSquaredError):
+    def targets(self, y, out_shape):
+        return y.nothing
+
+
+class LinkOfText(losses.MeanSquaredError):
+    def link(self, scores, xp):
+        return "scores"
+
+
+@dataclass(frozen=True)
+class CallAlone:
+    def __call__(self, scores, targets, xp):
+        return scores, scores
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "said"),
+    [
+        (ValuesAlone(), CheckError, "ValuesAlone.__call__ must return (losses, slopes); got "),
+        (TargetsFail(), CheckError, "TargetsFail.targets raises AttributeError"),
+        (LinkOfText(), CheckError, "LinkOfText.link must give an array for link; got 'scores'"),
+        (
+            CallAlone(),
+            xpnet.ConfigurationError,
+            "got CallAlone(), which lacks check, targets, link; docs/own_loss_and_m",
+        ),
+        (losses.Huber, xpnet.ConfigurationError, "got the class Huber: write Huber()"),
+    ],
+    ids=lambda case: getattr(case, "__name__", type(case).__name__) if not isinstance(case, str) else "",
+)
+def test_a_losss_method_is_named(loss: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error) as caught:
+        check_loss(loss, Y, beside=())
+    assert said in str(caught.value)
+
+
+class TwoValues(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        return super().update(gradient, params, state, now)[1:]
+
+
+class Counts(optimizers.SGD):
+    def init(self, params, layout, xp):
+        return {"count": 0}
+
+
+class CountsOn(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        gradient, params, _ = super().update(gradient, params, state, now)
+        return gradient, params, {"count": 1}
+
+
+class NoState(optimizers.SGD):
+    def init(self, params, layout, xp):
+        return None
+
+
+@dataclass(frozen=True)
+class UpdateAlone:
+    learning_rate: float = 0.1
+
+    def update(self, gradient, params, state, now):
+        return gradient, params, state
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error", "said"),
+    [
+        (TwoValues(), CheckError, "TwoValues.update must return (gradient, params, state); got a tuple of 2"),
+        (Counts(), CheckError, "Counts.init must give an array for state['count']; got 0 of type int: make it one"),
+        (CountsOn(), CheckError, "CountsOn.update must give an array for state['count']; got 1 of type int"),
+        (NoState(), CheckError, "NoState.init must give state as a mapping of arrays by name, maybe empty; got None"),
+        (UpdateAlone(), xpnet.ConfigurationError, "which lacks init; docs/own_optimizer.md"),
+        (optimizers.Adam, xpnet.ConfigurationError, "got the class Adam: write Adam()"),
+        (xpnet.L2(), xpnet.ConfigurationError, "is no optimizer by itself; use chain("),
+    ],
+    ids=lambda case: getattr(case, "__name__", type(case).__name__) if not isinstance(case, str) else "",
+)
+def test_an_optimizers_method_is_named(optimizer: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error) as caught:
+        check_optimizer(optimizer, beside=())
+    assert said in str(caught.value)
+
+
+def test_the_shape_of_an_input_may_be_a_number_of_features() -> None:
+    check_layer(layers.Dense(2), 3, beside=())
+    with pytest.raises(xpnet.ConfigurationError, match="in_shape must be a positive integer or a tuple"):
+        check_layer(layers.Dense(2), 0, beside=())
+    with pytest.raises(xpnet.ConfigurationError, match=r"got the class Dense: write Dense\(units\)"):
+        check_layer(layers.Dense, 3, beside=())
+
+
+def test_arguments_that_do_not_fit_are_told_as_such() -> None:
+    with pytest.raises(xpnet.ShapeError, match="needs inputs"):
+        check_layer(layers.Dense(2), (), beside=())
+    with pytest.raises(xpnet.DataError):
+        check_loss(losses.CrossEntropy(), [0, 5], out_shape=(3,), beside=())

@@ -1,0 +1,77 @@
+"""What is under check is somebody's own code: whatever it raises or returns becomes an error that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from traceback import walk_tb
+from typing import Any
+
+from xpnet.errors import DataError, DtypeError, ShapeError
+from xpnet.parameters import flatten
+from xpnet.registry import FORMS
+from xpnet.testing.comparing import CheckError
+from xpnet.testing.records import classes_of
+
+__all__ = ["answering", "arrays", "check_array"]
+
+ARGUMENTS = (ShapeError, DataError, DtypeError)
+"""What tells of the arguments of a check, such as targets that do not fit the loss, and not of what is checked."""
+
+NAMESPACES = {"layer": "context.xp", "loss": "xp", "optimizer": "now.xp"}
+"""Where the methods of each kind find the array library."""
+
+BEYOND = ("numpy", "boolean")
+"""Words of the array libraries' errors for arrays that NumPy or Python's ``if`` cannot have."""
+
+
+def answering(kind: str, own: Any, where: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *function*, which calls methods of the object *own*, with CheckError in place of what these raise."""
+
+    @wraps(function, updated=())
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (CheckError, *ARGUMENTS):
+            raise
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            remedy, xp = FORMS[kind].own, NAMESPACES[kind]
+            if any(word in reason.lower() for word in BEYOND):
+                remedy = f"use {xp} in place of NumPy, {xp}.tanh for np.tanh, and look at no value: {xp}.where for `if`"
+            raised = f"{_method(own, error)} raises {type(error).__name__}: {reason}"
+            raise CheckError(f"{where}: {raised}; {remedy}") from error
+
+    return call
+
+
+def _method(own: Any, error: BaseException) -> str:
+    """Return the innermost method, of the object or of one within it, that the error came through."""
+    classes, found = tuple(classes_of(own)), type(own).__name__
+    for frame, _ in walk_tb(error.__traceback__):
+        holder, name = frame.f_locals.get("self"), frame.f_code.co_name
+        if isinstance(holder, classes) and name.isidentifier():
+            found = f"{type(holder).__name__}.{name}"
+    return found
+
+
+def check_array(own: Any, method: str, name: str, given: Any) -> None:
+    """Raise CheckError unless what a method has given is an array."""
+    if not (hasattr(given, "shape") and hasattr(given, "dtype")):
+        raise CheckError(
+            f"{type(own).__name__}.{method} must give an array for {name}; got {given!r} of type "
+            f"{type(given).__name__}: make it one, with xp.zeros or xp.asarray say"
+        )
+
+
+def arrays(own: Any, method: str, name: str, given: Any) -> dict[str, Any]:
+    """Return the arrays that a method has given as a mapping, by dotted names; raise CheckError for anything else."""
+    if not isinstance(given, Mapping):
+        raise CheckError(
+            f"{type(own).__name__}.{method} must give {name} as a mapping of arrays by name, maybe empty; got "
+            f"{given!r} of type {type(given).__name__}"
+        )
+    found = dict(flatten(given))
+    for leaf, array in found.items():
+        check_array(own, method, f"{name}[{leaf!r}]", array)
+    return found

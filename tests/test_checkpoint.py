@@ -384,10 +384,60 @@ def half(step: Any, xp: Any) -> Any:
     ],
 )
 def test_what_is_no_record_cannot_be_saved(layer: Any, rate: Any, name: str, tmp_path: Path) -> None:
-    net = Network([layer, Dense(2)], inputs=4, optimizer=xpnet.SGD(rate))
-    with pytest.raises(CheckpointError, match=rf"{name}.* cannot be saved: .*frozen dataclass.*custom=\["):
+    said = rf"{name}.* cannot be saved: .*frozen dataclass.*custom=\["
+    with pytest.warns(UserWarning, match=f"can be trained but not saved: {said}") as caught:
+        net = Network([layer, Dense(2)], inputs=4, optimizer=xpnet.SGD(rate))
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.raises(CheckpointError, match=said):
         net.save(tmp_path / "net")
     assert list(tmp_path.iterdir()) == []
+
+
+class NoRecord(xpnet.layers.base.Elementwise):
+    def forward(self, params: Any, x: Any, context: Any) -> Any:
+        return x, None
+
+    def backward(self, params: Any, residuals: Any, dy: Any, context: Any) -> Any:
+        return dy, {}
+
+
+class NoRecordAtAll(NoRecord):
+    metrics = ()
+    reduction = "mean"
+
+    def __call__(self, scores: Any, targets: Any, xp: Any) -> Any:
+        return xpnet.CrossEntropy()(scores, targets, xp)
+
+    def check(self, out_shape: Any) -> None:
+        pass
+
+    def targets(self, y: Any, out_shape: Any) -> Any:
+        return xpnet.CrossEntropy().targets(y, out_shape)
+
+    def link(self, scores: Any, xp: Any) -> Any:
+        return scores
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (
+            {"layers": [Dense(4), NoRecord(), Dense(3)]},
+            r"layers\[1\] is .*Write NoRecord as a dataclass\(frozen=True\)",
+        ),
+        ({"layers": [xpnet.Residual(["relu", NoRecord()]), Dense(3)]}, r"Residual\.layers\[1\] is .*Write NoRecord as"),
+        ({"layers": [Dense(3)], "loss": NoRecordAtAll()}, "loss is .*Write NoRecordAtAll as a dataclass"),
+    ],
+    ids=["layer", "layer within", "loss"],
+)
+def test_what_cannot_be_saved_is_told_before_training(parts: Any, said: str, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=f"can be trained but not saved: {said}"):
+        net = Network(**parts)
+    for arguments in ({"checkpoint": tmp_path / "run"}, {"callbacks": [xpnet.ModelCheckpoint(tmp_path / "net")]}):
+        with pytest.raises(CheckpointError, match=said):
+            net.fit(X, Y, verbose=0, **arguments)
+        assert (net.steps, list(tmp_path.iterdir())) == (0, [])
+    net.fit(X, Y, verbose=0)
 
 
 # Notes

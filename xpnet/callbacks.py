@@ -378,8 +378,11 @@ class ModelCheckpoint(Callback):
         self._fill_in(0, dict.fromkeys(results, 0.0))
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget earlier training, and see to it that the file will have a folder."""
+        """Forget earlier training, and see to it that the network can be saved and that the file will have a folder."""
+        from xpnet.checkpoint import records
+
         self._watcher.reset()
+        records(self.network)
         check_folder("ModelCheckpoint.path", Path(self.path))
 
     def state(self) -> dict[str, Any]:

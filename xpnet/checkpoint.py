@@ -27,7 +27,7 @@ from xpnet.strict_json import read_json, write_json
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["load", "read_notes", "read_parts", "save"]
+__all__ = ["load", "read_notes", "read_parts", "records", "save"]
 
 ENTRY = "xpnet"
 
@@ -79,7 +79,7 @@ def save(
     """
     place, texts = check_path("path", path), _notes(notes)
     description, arrays = take_apart(network)
-    description["network"] = {name: to_config(value, name) for name, value in description["network"].items()}
+    description["network"] = records(network)
     for name, values in description["history"].items():
         arrays[HISTORY + name] = np.asarray(values, dtype=np.float64)
     description["history"] = list(description["history"])
@@ -90,6 +90,18 @@ def save(
     except ValueError as error:
         raise CheckpointError(f"the network cannot be saved: {error}") from error
     write_file(place, arrays, texts)
+
+
+def records(network: Network) -> dict[str, Any]:
+    """Return the network's layers, loss, optimizer and metrics as a file holds them.
+
+    Raises
+    ------
+    CheckpointError
+        No file holds one of them; the message says which.
+    """
+    parts = {"layers": network.model, "loss": network.loss, "optimizer": network.optimizer, "metrics": network.metrics}
+    return {name: to_config(part, name) for name, part in parts.items()}
 
 
 def read_notes(path: str | Path) -> dict[str, str]:
@@ -178,19 +190,24 @@ def to_config(value: Any, name: str) -> Any:
         fields = [field.name for field in dataclasses.fields(value) if field.init]
         return {
             "class": cls.__name__ if KNOWN.get(cls.__name__) is cls else OWN + cls.__name__,
-            **{field: to_config(getattr(value, field), f"{cls.__name__}.{field}") for field in fields},
+            **{
+                # The network's "layers" is a container, whose field has the same name.
+                field: to_config(getattr(value, field), name if name == field else f"{cls.__name__}.{field}")
+                for field in fields
+            },
         }
     if isinstance(value, tuple | list):
-        return [to_config(item, name) for item in value]
+        return [to_config(item, f"{name}[{i}]") for i, item in enumerate(value)]
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real) and isfinite(value):
         return float(value)
+    own = "a function or an object" if type(value).__module__ == "builtins" else type(value).__name__
     raise CheckpointError(
         f"{name} is {value!r}, which cannot be saved: a file holds finite numbers, text, None, and frozen dataclasses "
-        "of them. Write a function or an object as a frozen dataclass, and pass its class to load(custom=[...])"
+        f"of them. Write {own} as a dataclass(frozen=True), and pass its class to load(custom=[...])"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -17,7 +18,7 @@ from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
 from xpnet.checks import check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
-from xpnet.errors import BackendError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
+from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.history import History
 from xpnet.intake import Intake
@@ -25,6 +26,7 @@ from xpnet.layers import Sequential
 from xpnet.optimizers import rate_at
 from xpnet.parameters import Layout, flatten, unflatten
 from xpnet.random import key_words
+from xpnet.records import is_plain
 from xpnet.registry import resolve
 from xpnet.training import LOST, Batch, Program, State, Sums
 from xpnet.weights import joined, merged, read_weights, write_weights
@@ -80,6 +82,11 @@ class Network:
     ShapeError
         The layers do not fit ``inputs``.
 
+    Warns
+    -----
+    UserWarning
+        A file cannot hold the network: a layer, a loss, an optimizer or a metric of yours is no frozen dataclass.
+
     Examples
     --------
     >>> from xpnet import Dense, Network, spiral
@@ -112,6 +119,8 @@ class Network:
         check_last_layer(self.model, self.loss)
         self.seed = check_integer("seed", seed, least=0)
         self.check_finite = bool(check_finite)
+        if problem := self._unsavable():
+            warnings.warn(f"the network can be trained but not saved: {problem}", stacklevel=3)
         self.backend = open_backend(backend, device=device, dtype=dtype)
         self._device = device
         self.history = History()
@@ -583,6 +592,18 @@ class Network:
         self.state = self.state._replace(scale=self.from_host(np.asarray(scale)))
 
     # Private
+
+    def _unsavable(self) -> str:
+        """Say what of the network no file holds, or nothing; files are imported only for what is not xpnet's own."""
+        if is_plain((self.model, self.loss, self.optimizer, self.metrics)):
+            return ""
+        from xpnet.checkpoint import records
+
+        try:
+            records(self)
+        except CheckpointError as error:
+            return str(error)
+        return ""
 
     def _start(self, params: Array, layers: Any) -> None:
         drawn = key_words(self.seed) if self.model.random else [0, 0, 0, 0]  # NumPy's generators take 5 ms to import

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-__all__ = ["record"]
+__all__ = ["is_plain", "record"]
 
 Class = TypeVar("Class")
 
@@ -66,6 +66,22 @@ class _Methods:
         if name in self.__record_fields__ or _is_record(self):
             raise FrozenInstanceError(f"cannot delete field {name!r}")
         object.__delattr__(self, name)
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value is made of xpnet's records, tuples, numbers and text alone, as what files hold is.
+
+    >>> @record
+    ... class Point:
+    ...     x: object
+    >>> is_plain((Point(1.0), Point("a"))), is_plain(Point(print))
+    (True, False)
+    """
+    if isinstance(value, tuple):
+        return all(is_plain(item) for item in value)
+    if hasattr(type(value), "__record_fields__"):
+        return all(is_plain(item) for item in _values(value))
+    return value is None or isinstance(value, str | int | float)
 
 
 SHARED = {name: method for name, method in vars(_Methods).items() if callable(method)}

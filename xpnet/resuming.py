@@ -20,7 +20,7 @@ import numpy as np
 
 from xpnet.assembly import fill
 from xpnet.batches import PIECES
-from xpnet.checkpoint import read_parts, save, to_config
+from xpnet.checkpoint import read_parts, records, save
 from xpnet.checks import check_integer
 from xpnet.errors import CheckpointError, ConfigurationError
 from xpnet.locking import locked_folder
@@ -141,9 +141,10 @@ class Run:
         Raises
         ------
         ConfigurationError
-            They differ, or there is a run and ``resume`` is False, or the network has what no file holds.
+            They differ, or there is a run and ``resume`` is False.
         CheckpointError
-            Another process trains in the folder, no file in it can be read, or it cannot be made.
+            The network has what no file holds, another process trains in the folder, no file in it can be read, or it
+            cannot be made.
         """
         self.network, self._callbacks = network, callbacks
         self._settings = {
@@ -244,12 +245,11 @@ class Run:
     def _described(self, in_shape: Shape) -> dict[str, Any]:
         """Return the settings that decide the numbers, as a file holds them."""
         network = self.network
-        records = dict(zip(RECORDS, (network.model, network.loss, network.optimizer, network.metrics), strict=True))
         described = {
             "inputs": list(in_shape),
             "dtype": network.backend.dtype,
             "seed": network.seed,
-            **{name: to_config(record, name) for name, record in records.items()},
+            **records(network),
         }
         return described | self._settings
 

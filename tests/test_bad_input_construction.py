@@ -42,9 +42,17 @@ CONSTRUCTION = {
     "layer class": Unbuildable(network(Dense), ConfigurationError, "layer", "class Dense", "Dense(units)"),
     "layer number": Unbuildable(network(64), ConfigurationError, "layer", "64", "forward"),
     "layers none": Unbuildable(lambda backend: Network([], backend=backend), ConfigurationError, "at least one layer"),
-    "layers text": Unbuildable(lambda backend: Network("relu", backend=backend), ConfigurationError, "list", "'relu'"),
+    "layers text": Unbuildable(lambda backend: Network("relu", backend=backend), ConfigurationError, "write ['relu']"),
     "layers number": Unbuildable(
-        lambda backend: Network(5, backend=backend), ConfigurationError, "list of layers", "5"
+        lambda backend: Network(5, backend=backend), ConfigurationError, "layers must be a list", "5"
+    ),
+    "layer alone": Unbuildable(
+        lambda backend: Network(Dense(3), backend=backend),
+        ConfigurationError,
+        "layers must be a list; write [Dense(3)]",
+    ),
+    "layer alone in a residual": Unbuildable(
+        record(xpnet.Residual, Dense(3, bias=False)), ConfigurationError, "must be a list; write [Dense(3, bias=False)]"
     ),
     "loss unknown": Unbuildable(network(loss="crossentropy"), ConfigurationError, "loss", "'cross_entropy'"),
     "loss class": Unbuildable(network(loss=xpnet.Huber), ConfigurationError, "loss", "class Huber", "Huber()"),
@@ -78,10 +86,18 @@ CONSTRUCTION = {
         network(loss="binary_cross_entropy", metrics=["f1"], inputs=3), ConfigurationError, "'f1'", "2 answers"
     ),
     "initializer unknown": Unbuildable(
-        record(Dense, 2, weight_initializer="he_norml"), ConfigurationError, "initializer", "'he_normal'"
+        record(Dense, 2, weight_initializer="he_norml"), ConfigurationError, "weight_initializer", "'he_normal'"
+    ),
+    "initializer's first half": Unbuildable(
+        record(Dense, 2, weight_initializer="he"),
+        ConfigurationError,
+        "unknown weight_initializer 'he'; did you mean 'he_normal'? Known: ",
+    ),
+    "initializer number": Unbuildable(
+        record(Dense, 2, bias_initializer=0), ConfigurationError, "a bias_initializer must be a name or an object"
     ),
     "initializer class": Unbuildable(
-        record(Dense, 2, bias_initializer=xpnet.Zeros), ConfigurationError, "initializer", "Zeros"
+        record(Dense, 2, bias_initializer=xpnet.Zeros), ConfigurationError, "a bias_initializer must be", "Zeros"
     ),
     "reduction unknown": Unbuildable(
         record(xpnet.CrossEntropy, reduction="means"), ConfigurationError, "reduction", "'means'", "'mean'"

@@ -330,10 +330,10 @@ def test_shapes_that_do_not_fit_are_refused_by_the_layer_that_minds():
         (lambda: Reshape((2.0,)), "positive integers"),
         (lambda: Reshape((1,) * 64), "at most 63 axes"),
         (lambda: Sequential([]), "at least one layer"),
-        (lambda: Sequential("relu"), "list of layers"),
+        (lambda: Sequential("relu"), "layers must be a list; write"),
         (lambda: Sequential(["reluu"]), "did you mean 'relu'"),
         (lambda: Sequential([ReLU]), r"write ReLU\(\)"),
-        (lambda: Residual([]), "Residual needs at least one"),
+        (lambda: Residual([]), "layers must be a list of at least one layer"),
     ],
 )
 def test_impossible_hyper_parameters_are_refused(make, message):

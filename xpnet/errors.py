@@ -85,6 +85,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
 
     >>> str(unknown_name("loss", "crossentropy", ["cross_entropy", "mse"]))
     "unknown loss 'crossentropy'; did you mean 'cross_entropy'? Known: cross_entropy, mse"
+    >>> str(unknown_name("initializer", "he", ["he_normal", "he_uniform", "zeros"]))
+    "unknown initializer 'he'; did you mean 'he_normal'? Known: he_normal, he_uniform, zeros"
     """
     import difflib
 
@@ -94,6 +96,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     plain, spelling = str(name).lower(), {item.lower(): item for item in known}
     near = [VALUES[plain]] if VALUES.get(plain) in known else []
     near = near or [spelling[item] for item in difflib.get_close_matches(plain, spelling, n=1, cutoff=0.5)]
+    near = near or [spelling[item] for item in spelling if item.startswith(f"{plain}_")]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
 

@@ -44,7 +44,7 @@ FORMS = {
 }
 
 
-def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]]) -> Any:
+def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], argument: str = "") -> Any:
     """Return the object that *value* stands for.
 
     Parameters
@@ -55,6 +55,8 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]]) -> An
         A name, taken with its class's defaults, or an object of the kind.
     names : mapping
         The known names and their classes.
+    argument : str
+        What errors call it, where that says more than the kind: ``"weight_initializer"``.
 
     Raises
     ------
@@ -63,18 +65,19 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]]) -> An
     """
     if isinstance(value, str):
         if value not in names:
-            raise _unknown(kind, value, names)
+            raise _unknown(kind, value, names, argument or kind)
         return names[value]()
     lacking = [method for method in FORMS[kind].has if not hasattr(value, method)]
     if not lacking and not inspect.isclass(value):
         return value
-    article = "an" if kind[0] in "aeiou" else "a"
+    called = argument or kind
+    article = "an" if called[0] in "aeiou" else "a"
     if not lacking:
         raise ConfigurationError(
-            f"{article} {kind} must be an object; got the class {value.__name__}: write {_written(value)}"
+            f"{article} {called} must be an object; got the class {value.__name__}: write {_written(value)}"
         )
     raise ConfigurationError(
-        f"{article} {kind} must be a name or an object with {', '.join(FORMS[kind].has)}; got {value!r}, which lacks "
+        f"{article} {called} must be a name or an object with {', '.join(FORMS[kind].has)}; got {value!r}, which lacks "
         f"{', '.join(lacking)}; {_meant(value, names) or FORMS[kind].own}"
     )
 
@@ -118,7 +121,7 @@ def _written(found: type) -> str:
     return f"{found.__name__}({', '.join(p.name for p in parameters if p.default is p.empty)})"
 
 
-def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]]) -> ConfigurationError:
+def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]], called: str) -> ConfigurationError:
     """Return the error for a name that stands for nothing; it may be that of a class that needs arguments."""
     import xpnet
 
@@ -128,5 +131,5 @@ def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]]) -> C
         if not inspect.isclass(found) or found in names.values():
             continue
         if all(hasattr(found, method) for method in FORMS[kind].has):
-            return ConfigurationError(f"unknown {kind} {value!r}; write {_written(found)}, the object itself")
-    return unknown_name(kind, value, names)
+            return ConfigurationError(f"unknown {called} {value!r}; write {_written(found)}, the object itself")
+    return unknown_name(called, value, names)

@@ -49,7 +49,7 @@ class Sequential:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", _resolve_all("Sequential", self.layers))
+        object.__setattr__(self, "layers", _resolve_all(self.layers))
 
     def build(self, in_shape: Shape) -> Built:
         """Build each layer on the output of the one before."""
@@ -126,7 +126,7 @@ class Residual:
     shortcut: Layer | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", _resolve_all("Residual", self.layers))
+        object.__setattr__(self, "layers", _resolve_all(self.layers))
         if self.shortcut is not None:
             object.__setattr__(self, "shortcut", resolve_layer(self.shortcut))
 
@@ -191,12 +191,16 @@ class Residual:
         return new
 
 
-def _resolve_all(container: str, layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
+def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
     if isinstance(layers, str) or not isinstance(layers, Iterable):
-        raise ConfigurationError(f"{container} takes a list of layers; got {layers!r}")
+        from xpnet.summary import short
+
+        one = isinstance(layers, str) or (hasattr(layers, "forward") and not isinstance(layers, type))
+        said = f"write [{short(layers)}]" if one else f"got {layers!r}; write [Dense(32), 'relu', Dense(3)] say"
+        raise ConfigurationError(f"layers must be a list; {said}")
     resolved = tuple(resolve_layer(layer) for layer in layers)
     if not resolved:
-        raise ConfigurationError(f"{container} needs at least one layer; got an empty list")
+        raise ConfigurationError("layers must be a list of at least one layer, [Dense(3)] say; got an empty one")
     return resolved
 
 

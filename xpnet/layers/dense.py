@@ -59,15 +59,15 @@ class Dense:
     def __post_init__(self) -> None:
         hold_integers(self, "units")
         hold_flags(self, "bias", otherwise=". The inputs are counted in the data; an activation is a layer of its own")
-        _resolve(self.weight_initializer)
-        _resolve(self.bias_initializer)
+        self._initializer("weight_initializer")
+        self._initializer("bias_initializer")
 
     def build(self, in_shape: Shape) -> Built:
         """Declare W and b."""
         check_rank(self, in_shape)
-        params = {"weight": Param((in_shape[-1], self.units), _resolve(self.weight_initializer))}
+        params = {"weight": Param((in_shape[-1], self.units), self._initializer("weight_initializer"))}
         if self.bias:
-            params["bias"] = Param((self.units,), _resolve(self.bias_initializer), decay=False)
+            params["bias"] = Param((self.units,), self._initializer("bias_initializer"), decay=False)
         return Built((*in_shape[:-1], self.units), params)
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Array]:
@@ -79,6 +79,6 @@ class Dense:
         dx, dweight, dbias = context.xp.nn.linear_backward(x, params["weight"], dy, context.input_gradient)
         return dx, {"weight": dweight, "bias": dbias} if self.bias else {"weight": dweight}
 
-
-def _resolve(recipe: Initializer | str | None) -> Initializer | None:
-    return None if recipe is None else resolve("initializer", recipe, initializers.NAMES)
+    def _initializer(self, field: str) -> Initializer | None:
+        recipe = getattr(self, field)
+        return None if recipe is None else resolve("initializer", recipe, initializers.NAMES, field)

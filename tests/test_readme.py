@@ -148,6 +148,14 @@ def test_the_readme_s_commands_exist() -> None:
     assert (ROOT / "noxfile.py").is_file()
 
 
+@pytest.mark.parametrize("page", TEXTS)
+def test_a_command_installs_extras_that_exist_from_the_checkout(page: str) -> None:
+    assert "xpnet[" not in text(page), "xpnet is on no index"
+    extras = tomllib.loads(text("pyproject.toml"))["project"]["optional-dependencies"]
+    for named in re.findall(r"'\.\[([\w,-]+)\]'", text(page)):
+        assert set(named.split(",")) <= set(extras)
+
+
 def test_the_readme_names_every_backend_and_extra() -> None:
     project = tomllib.loads(text("pyproject.toml"))["project"]
     page = text("README.md")

@@ -116,6 +116,19 @@ def test_callbacks_are_called_in_their_order_and_share_the_logs(backend: xpnet.B
         net.fit(X, Y, callbacks=[stopper, Adds()], verbose=0)
 
 
+def test_what_is_monitored_without_validation_is_mended_in_fit_or_in_an_estimator(backend: xpnet.Backend) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"'val_loss' is not among .*validation_split or validation_data .*XPClass"
+    ):
+        make(backend).fit(X, Y, callbacks=["early_stopping"], verbose=0)
+    sklearn = pytest.importorskip("xpnet.sklearn", exc_type=ImportError)
+    with pytest.raises(
+        ConfigurationError, match=r"'val_loss' is not among .*XPRegressor validation_fraction"
+    ) as caught:
+        sklearn.XPClassifier(callbacks=["early_stopping"]).fit(X, Y)
+    assert "MLPRegressor early_stopping=True" in str(caught.value)
+
+
 def test_your_own_may_change_the_network(backend: xpnet.Backend) -> None:
     class Zeroes(Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:

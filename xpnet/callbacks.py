@@ -173,7 +173,8 @@ class _Watcher:
         if self.monitor not in results:
             raise ConfigurationError(
                 f"monitor={self.monitor!r} is not among the epoch's results ({', '.join(results)}); "
-                "give fit validation_split or validation_data, or monitor one of these"
+                "give fit validation_split or validation_data (in xpnet.sklearn: XPClassifier and XPRegressor "
+                "validation_fraction, MLPClassifier and MLPRegressor early_stopping=True), or monitor one of these"
             )
 
     def improved(self, logs: Logs) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -504,6 +505,27 @@ def test_beside_is_a_list_and_what_is_available_by_default(monkeypatch):
     monkeypatch.setattr(places, "available_backends", lambda: {"nothing": xpnet.backend.BackendInfo("nothing", "1")})
     with pytest.raises(xpnet.BackendError, match="nothing"):
         check_layer(layers.Tanh(), (3,))
+
+
+def test_without_array_api_strict_a_check_says_that_it_proves_less(monkeypatch):
+    from xpnet.testing import places
+
+    infos = {name: xpnet.backend.BackendInfo(name, "1") for name in ("numpy",)}
+    missing = xpnet.backend.BackendInfo("array-api-strict", problem="not installed")
+    monkeypatch.setattr(places, "available_backends", lambda: {**infos, missing.name: missing})
+    for check in (
+        lambda **given: check_layer(layers.Tanh(), (3,), **given),
+        lambda **given: check_loss(losses.MeanSquaredError(), [[0.5]], **given),
+        lambda **given: check_optimizer(optimizers.SGD(0.1), **given),
+    ):
+        with pytest.warns(
+            UserWarning, match=r"^portability was not checked, as .*pip install 'xpnet\[strict\]'$"
+        ) as caught:
+            check()
+        assert [warning.filename for warning in caught] == [__file__]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check(beside=())
 
 
 class LinkOfOneRow(losses.CrossEntropy):

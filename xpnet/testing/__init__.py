@@ -11,8 +11,8 @@ For your own as for xpnet's. A check passes silently, or raises :class:`CheckErr
 >>> check_backend("numpy")
 
 Each runs in float64 and float32 on the backend that is named, and then on every other that is installed, whose
-results must be the same up to rounding (``beside=()`` leaves the others out). Install ``xpnet[strict]`` to have
-array-api-strict among them: it refuses what is outside the Array API standard, implicit conversions, and mixed
+results must be the same up to rounding (``beside=()`` leaves the others out). Install the extra ``strict`` to
+have array-api-strict among them: it refuses what is outside the Array API standard, implicit conversions, and mixed
 devices, as a GPU would. Everything runs through ``backend.compile``, as it does in a network.
 """
 

@@ -57,7 +57,8 @@ def check_layer(
     backend : str or Backend
         Where gradients are checked. Must compute in float64, as it does when given by name.
     beside : iterable of str or Backend, optional
-        Backends, in float64, whose results are compared. Default: all that are available.
+        Backends, in float64, whose results are compared. Default: all that are available, with a warning where
+        array-api-strict, without which portability is not checked, is not installed.
     x : array (batch, *in_shape), optional
         Inputs away from the kinks of the layer. Default: random, of the order of 1, none nearer to 0 than 0.1.
     batch : int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from xpnet.backend import Backend, available_backends, open_backend
 from xpnet.errors import ConfigurationError
+from xpnet.extras import as_installed
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -19,6 +21,10 @@ __all__ = ["PARITY", "hosted", "narrow", "open_wide", "others", "place", "placed
 PARITY = {"float64": 1e-9, "float32": 1e-4}
 """Largest difference between two backends, or from float64, as a share of the largest element: some 1e6 and 1e3
 roundings, for sums in another order and for the normalization of batches of few rows."""
+
+
+STRICT = "array-api-strict"
+"""The backend that refuses what others let through."""
 
 
 def open_wide(backend: str | Backend) -> Backend:
@@ -38,8 +44,15 @@ def narrow(backend: Backend) -> Backend:
 
 
 def others(backend: Backend, beside: Iterable[str | Backend] | None) -> list[Backend]:
-    """Open the backends to compare with in float64: those of *beside*, or for None all that are available."""
+    """Open the backends to compare with in float64: those of *beside*, or for None all that are available.
+
+    Warns the caller of a check where they lack the one that finds what is not portable.
+    """
     if beside is None:
+        strict = available_backends().get(STRICT)
+        if strict is not None and not strict.available:
+            message = f"portability was not checked, as {STRICT} is missing; run: pip install 'xpnet[strict]'"
+            warnings.warn(as_installed(message), stacklevel=3)
         beside = [name for name, info in available_backends().items() if info.available]
     elif isinstance(beside, str | Backend):
         raise ConfigurationError(f"beside must be a list of backends; write beside=[{beside!r}]")

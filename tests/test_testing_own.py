@@ -10,6 +10,7 @@ import pytest
 
 import xpnet
 from xpnet import layers, losses, optimizers
+from xpnet.layers.base import Built
 from xpnet.testing import CheckError, check_layer, check_loss, check_optimizer
 
 Y = np.array([[0.25, 0.75], [1.0, 0.0]])
@@ -18,6 +19,16 @@ Y = np.array([[0.25, 0.75], [1.0, 0.0]])
 class BuildsAShape(layers.Tanh):
     def build(self, in_shape):
         return in_shape
+
+
+class CountsOutputs(layers.Tanh):
+    def build(self, in_shape):
+        return Built(in_shape[0])
+
+
+class ShapeForParam(layers.Tanh):
+    def build(self, in_shape):
+        return Built(in_shape, {"weight": in_shape})
 
 
 class OutputAlone(layers.Tanh):
@@ -74,6 +85,8 @@ class BuildFails(layers.Tanh):
             BuildFails(),
             "BuildFails(): BuildFails.build raises AttributeError: 'tuple' object has no attribute 'nothing'",
         ),
+        (CountsOutputs(), "CountsOutputs.build: out_shape must be a tuple of integers; got 3: (4,) for 4"),
+        (ShapeForParam(), "ShapeForParam.build: weight must be declared as Param(shape, initializer); got (3,)"),
         (OutputAlone(), "OutputAlone.forward must return (y, residuals); got "),
         (Text(), "Text.forward must give an array for y; got 'y' of type str"),
         (
@@ -156,6 +169,11 @@ class TargetsFail(losses.MeanSquaredError):
         return y.nothing
 
 
+class TargetsOfText(losses.MeanSquaredError):
+    def targets(self, y, out_shape):
+        return "y"
+
+
 class LinkOfText(losses.MeanSquaredError):
     def link(self, scores, xp):
         return "scores"
@@ -172,11 +190,12 @@ class CallAlone:
     [
         (ValuesAlone(), CheckError, "ValuesAlone.__call__ must return (losses, slopes); got "),
         (TargetsFail(), CheckError, "TargetsFail.targets raises AttributeError"),
+        (TargetsOfText(), CheckError, "targets() must return a NumPy array of numbers; got array('y'"),
         (LinkOfText(), CheckError, "LinkOfText.link must give an array for link; got 'scores'"),
         (
             CallAlone(),
             xpnet.ConfigurationError,
-            "got CallAlone(), which lacks check, targets, link; docs/own_loss_and_m",
+            "got CallAlone(), which lacks check, targets, link, reduction, metrics; docs",
         ),
         (losses.Huber, xpnet.ConfigurationError, "got the class Huber: write Huber()"),
     ],
@@ -224,6 +243,7 @@ class UpdateAlone:
         (Counts(), CheckError, "Counts.init must give an array for state['count']; got 0 of type int: make it one"),
         (CountsOn(), CheckError, "CountsOn.update must give an array for state['count']; got 1 of type int"),
         (NoState(), CheckError, "NoState.init must give state as a mapping of arrays by name, maybe empty; got None"),
+        (optimizers.SGD(lambda step: 0.1), CheckError, "SGD raises TypeError: "),
         (UpdateAlone(), xpnet.ConfigurationError, "which lacks init; docs/own_optimizer.md"),
         (optimizers.Adam, xpnet.ConfigurationError, "got the class Adam: write Adam()"),
         (xpnet.L2(), xpnet.ConfigurationError, "is no optimizer by itself; use chain("),

@@ -26,7 +26,7 @@ FORMS = {
         {"build": ("Built",), "forward": ("y", "residuals"), "backward": ("dx", "gradients")},
     ),
     "loss": Form(
-        ("__call__", "check", "targets", "link"),
+        ("__call__", "check", "targets", "link", "reduction", "metrics"),
         "docs/own_loss_and_metric.md in xpnet's repository shows one of your own, with the slopes beside the losses",
         {"__call__": ("losses", "slopes")},
     ),

@@ -11,7 +11,7 @@ from xpnet.backend import Backend
 from xpnet.configuration import as_shape
 from xpnet.layers.base import Built, Context
 from xpnet.layers.names import resolve_layer
-from xpnet.parameters import flatten, unflatten
+from xpnet.parameters import Param, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
 from xpnet.registry import misreturned, returned
 from xpnet.testing.comparing import Host, check_close, check_finite, check_same, check_shapes, require
@@ -118,6 +118,11 @@ def _built(layer: Layer, in_shape: Shape) -> Built:
     built = layer.build(in_shape)
     if not isinstance(built, Built):
         raise misreturned("layer", layer, "build", built)
+    where = f"{type(layer).__name__}.build"
+    shape = built.out_shape
+    require(isinstance(shape, tuple), where, f"out_shape must be a tuple of integers; got {shape!r}: (4,) for 4")
+    for name, param in (*flatten(built.params), *flatten(built.state)):
+        require(isinstance(param, Param), where, f"{name} must be declared as Param(shape, initializer); got {param!r}")
     return built
 
 

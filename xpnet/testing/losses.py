@@ -80,6 +80,7 @@ def check_loss(
     scores = np.array(scores, dtype=np.float64)
     given = np.array(y)
     targets = np.array(answering("loss", loss, where, loss.targets)(y, scores.shape[1:]))
+    require(targets.dtype.kind in "biuf", where, f"targets() must return a NumPy array of numbers; got {targets!r}")
     require(np.array_equal(y, given), where, "targets() writes to y")
     run = _LossRun(loss, targets, backend)
     first, again = run.results(scores), run.results(scores)

@@ -103,6 +103,7 @@ class _OptimizerRun:
         self.optimizer, self.backend = optimizer, backend
         where = f"{optimizer} on {backend.name} in {backend.dtype}"
         self.start = answering("optimizer", optimizer, where, backend.compile(self._init))
+        self.rates = answering("optimizer", optimizer, where, self._rates)
         self.update = answering("optimizer", optimizer, where, backend.compile(self._update))
 
     def _init(self, params: Array) -> Tree:
@@ -118,7 +119,7 @@ class _OptimizerRun:
         arrays(self.optimizer, "update", "state", state)
         return params, state
 
-    def rates(self, steps: int) -> list[float]:
+    def _rates(self, steps: int) -> list[float]:
         rule = self.optimizer.learning_rate  # type: ignore[attr-defined]
         return [float(rate_at(rule, np.asarray(float(step)), np)) for step in range(steps)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -245,6 +246,7 @@ def test_a_rate_that_the_schedule_cannot_reach(backend: xpnet.Backend) -> None:
 
 
 def test_a_build_that_fails_leaves_the_network_unbuilt(backend: xpnet.Backend) -> None:
+    @dataclass(frozen=True)
     class Broken:
         def __call__(self, stream: Any, shape: Any) -> Any:
             raise RuntimeError("no numbers today")

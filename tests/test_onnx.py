@@ -249,8 +249,15 @@ def test_twice_the_same_network_is_twice_the_same_file(tmp_path: Path) -> None:
 # Layers of one's own
 
 
+class OneWay(Elementwise):
+    """An exported network has no way back."""
+
+    def backward(self, params: Any, residuals: Any, dy: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Swish(Elementwise):
+class Swish(OneWay):
     """Written with the context's namespace alone: y = x / (1 + exp(-beta x))."""
 
     beta: float = 1.5
@@ -260,43 +267,43 @@ class Swish(Elementwise):
 
 
 @dataclass(frozen=True)
-class ByNumPy(Elementwise):
+class ByNumPy(OneWay):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return np.sin(x), None
 
 
 @dataclass(frozen=True)
-class ByValue(Elementwise):
+class ByValue(OneWay):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return x * (2.0 if float(context.xp.max(x)) > 1.0 else 1.0), None
 
 
 @dataclass(frozen=True)
-class ByLength(Elementwise):
+class ByLength(OneWay):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return x / (x.shape[0] + 1.0), None
 
 
 @dataclass(frozen=True)
-class Wider(Elementwise):
+class Wider(OneWay):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return context.xp.astype(x, context.xp.float64), None
 
 
 @dataclass(frozen=True)
-class Made(Elementwise):
+class Made(OneWay):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return np.zeros((1, 4)), None
 
 
 @dataclass(frozen=True)
-class OneRow(Elementwise):
+class OneRow(OneWay):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return context.xp.sum(x, axis=0, keepdims=True), None
 
 
 @dataclass(frozen=True)
-class Narrower(Elementwise):
+class Narrower(OneWay):
     """What it builds is not what it gives."""
 
     def forward(self, params: Any, x: Any, context: Any) -> Any:
@@ -304,7 +311,7 @@ class Narrower(Elementwise):
 
 
 @dataclass(frozen=True)
-class ByMatrix(Elementwise):
+class ByMatrix(OneWay):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return context.xp.linalg.pinv(x), None
 

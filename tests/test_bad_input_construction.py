@@ -49,10 +49,10 @@ CONSTRUCTION = {
     "layer alone": Unbuildable(
         lambda backend: Network(Dense(3), backend=backend),
         ConfigurationError,
-        "layers must be a list; write [Dense(3)]",
+        "layers must be a list; write [Dense(...)]",
     ),
     "layer alone in a residual": Unbuildable(
-        record(xpnet.Residual, Dense(3, bias=False)), ConfigurationError, "must be a list; write [Dense(3, bias=False)]"
+        record(xpnet.Residual, Dense(3, bias=False)), ConfigurationError, "must be a list; write [Dense(...)]"
     ),
     "loss unknown": Unbuildable(network(loss="crossentropy"), ConfigurationError, "loss", "'cross_entropy'"),
     "loss class": Unbuildable(network(loss=xpnet.Huber), ConfigurationError, "loss", "class Huber", "Huber()"),

@@ -28,7 +28,7 @@ from xpnet.parameters import Layout, flatten, unflatten
 from xpnet.random import key_words
 from xpnet.records import is_plain
 from xpnet.registry import resolve
-from xpnet.training import LOST, Batch, Program, State, Sums
+from xpnet.training import Batch, Program, State, Sums
 from xpnet.weights import joined, merged, read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -577,8 +577,7 @@ class Network:
 
     def results(self, sums: Sums) -> dict[str, float]:
         """Wait for the device and return loss and metrics."""
-        fetch = self.backend.to_numpy
-        return self.program.results({name: fetch(value) for name, value in sums.items() if not name.endswith(LOST)})
+        return self.program.results(self.backend.to_numpy(sums.total))
 
     # What files and copies use
 

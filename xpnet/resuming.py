@@ -26,6 +26,7 @@ from xpnet.errors import CheckpointError, ConfigurationError
 from xpnet.locking import locked_folder
 from xpnet.records import record
 from xpnet.strict_json import read_json, write_json
+from xpnet.training import Sums
 
 if TYPE_CHECKING:
     from xpnet.batches import Source
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from xpnet.network import Network
     from xpnet.parameters import Shape
     from xpnet.safefile import Arrays
-    from xpnet.training import Sums
 
 __all__ = ["Every", "Place", "Run"]
 
@@ -192,8 +192,10 @@ class Run:
             network.stop_training = note["stopped"]
             for callback, state in zip(self._callbacks, states, strict=True):
                 callback.restore(state)
-            sums = {name: network.from_host(extra[f"sums.{name}"]) for name in network.zero_sums() if note["done"]}
-            self._place = Place(note["first"], note["entries"], note["done"], sums or None)
+            sums = None
+            if note["done"]:
+                sums = Sums(*(network.from_host(extra[f"sums.{name}"]) for name in Sums._fields))
+            self._place = Place(note["first"], note["entries"], note["done"], sums)
             history.update({name: network.history[name][note["entries"] :] for name in note["results"]})
         self._found = None
         self._mark = network.steps, network.epochs, time.monotonic()
@@ -218,7 +220,7 @@ class Run:
     def save(self, history: History, done: int, sums: Sums | None) -> None:
         """Write where the run stands, and drop the oldest files beyond ``keep``."""
         network, extra = self.network, {}
-        for name, value in (sums or {}).items():
+        for name, value in (sums._asdict() if sums else {}).items():
             extra[f"sums.{name}"] = np.array(network.backend.to_numpy(value))
         note = {
             "first": self._place.first,
@@ -309,7 +311,7 @@ def _check_note(note: Any, extra: Arrays) -> None:
     fine = fine and isinstance(note.get("callbacks"), list) and isinstance(note["settings"].get("callbacks"), list)
     fine = fine and len(note["callbacks"]) == len(note["settings"]["callbacks"])
     fine = fine and all(isinstance(name, str) for name in note["results"])
-    if not fine or (note["done"] and "sums.loss" not in extra):
+    if not fine or (note["done"] and not all(f"sums.{name}" in extra for name in Sums._fields)):
         raise CheckpointError("what it notes of the run is damaged")
 
 

@@ -8,6 +8,7 @@ Python number.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpnet.layers.base import Context
@@ -27,12 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Program", "State", "Sums", "taken"]
 
-Sums = Mapping[str, "Array"]
-"""What metrics add up over batches, by name; ``loss`` is (sum of w l, sum of w)."""
-
-LOST = ".lost"
-"""What follows a sum's name in that of what rounding has taken from it."""
-
 
 class State(NamedTuple):
     """All that training changes. A step donates its old state: only the new one is alive afterwards."""
@@ -43,6 +38,13 @@ class State(NamedTuple):
     step: Array  # 0-d int32: finished steps
     scale: Array  # 0-d: what callbacks multiply the scheduled learning rate by
     words: Array  # (4,) what dropout masks are derived from
+
+
+class Sums(NamedTuple):
+    """What loss and metrics have added up over an epoch's batches, one after the other in flat vectors."""
+
+    total: Array  # (size,) of the loss (sum of w l, sum of w), then of each metric
+    lost: Array  # (size,) what rounding has taken from it
 
 
 class Batch(NamedTuple):
@@ -74,6 +76,7 @@ class Program:
     ) -> None:
         self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, metrics
         self.layout, self.out_shape, self.dtype, self.xp = layout, out_shape, dtype, xp
+        self.summed = {"loss": (2,), **{metric.name: tuple(metric.shape(out_shape)) for metric in metrics}}
         shapes = tuple((slot.name, slot.shape) for slot in layout.slots)
         self._identity = (model, loss, optimizer, metrics, shapes, out_shape, place)
 
@@ -97,8 +100,8 @@ class Program:
             words=words,
         )
 
-    def step(self, state: State, batch: Batch) -> tuple[State, Sums]:
-        """Train on one batch: forward, loss, backward, update."""
+    def step(self, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
+        """Train on one batch, forward, loss, backward, update, and return what it adds to the sums, by name."""
         xp = self.xp
         params = self.layout.views(state.params, xp)
         context = Context(xp, training=True, key=self._key(state), state=state.layers)
@@ -128,17 +131,17 @@ class Program:
         """Train on one batch and add its sums to the running ones."""
         state, total = carry
         state, sums = self.step(state, batch)
-        return state, _added(total, sums)
+        return state, _added(total, sums, self.xp)
 
     def advance_rows(self, carry: tuple[State, Sums], data: Batch, rows: Array) -> tuple[State, Sums]:
         """Train on the given rows of resident data."""
         return self.advance(carry, taken(data, rows, self.xp))
 
-    def measure(self, total: Sums, model: tuple[Array, Tree], batch: Batch) -> Sums:
+    def measure(self, sums: Sums, model: tuple[Array, Tree], batch: Batch) -> Sums:
         """Add one batch's loss and metrics to the running sums, without training."""
         scores = self.scores(model, batch.x)
         losses, _ = self._losses(scores, batch.y)
-        return _added(total, self._sums(scores, losses, batch))
+        return _added(sums, self._sums(scores, losses, batch), self.xp)
 
     def scores(self, model: tuple[Array, Tree], x: Array) -> Array:
         """Return the last layer's output, as outside training."""
@@ -172,14 +175,17 @@ class Program:
 
     def zero_sums(self) -> Sums:
         """Return what an epoch's sums start from."""
-        shapes = {"loss": (2,), **{metric.name: metric.shape(self.out_shape) for metric in self.metrics}}
-        names = [(name + end, shape) for name, shape in shapes.items() for end in ("", LOST)]
-        return {name: self.xp.zeros(shape, dtype=self.dtype) for name, shape in names}
+        size = sum(prod(shape) for shape in self.summed.values())
+        return Sums(*(self.xp.zeros((size,), dtype=self.dtype) for _ in Sums._fields))
 
-    def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """Return loss and metrics from an epoch's sums, on the host."""
-        total, weight = (float(part) for part in sums["loss"])
-        loss = total / weight if self.loss.reduction == "mean" and weight else total
+    def results(self, total: Any) -> dict[str, float]:
+        """Return loss and metrics from an epoch's total on the host."""
+        sums, start = {}, 0
+        for name, shape in self.summed.items():
+            sums[name] = total[start : start + prod(shape)].reshape(shape)
+            start += prod(shape)
+        added, weight = (float(part) for part in sums["loss"])
+        loss = added / weight if self.loss.reduction == "mean" and weight else added
         return {"loss": loss, **{metric.name: metric.result(sums[metric.name]) for metric in self.metrics}}
 
     def finite(self, carry: tuple[State, Sums]) -> Array:
@@ -190,7 +196,7 @@ class Program:
         """
         xp = self.xp
         state, sums = carry
-        fine = xp.all(xp.isfinite(sums["loss"])) & xp.all(xp.isfinite(state.params))
+        fine = xp.all(xp.isfinite(sums.total[:2])) & xp.all(xp.isfinite(state.params))
         for tree in (state.optimizer, state.layers):
             for _, array in flatten(tree):
                 fine = fine & xp.all(xp.isfinite(array))
@@ -227,21 +233,18 @@ class Program:
         return self.xp.reshape(weights, (-1, *(1 for _ in slopes.shape[1:])))
 
 
-def _added(total: Sums, sums: Sums) -> Sums:
-    """Add sums, each with what rounding took from the additions before (Kahan 1965): a long epoch has many."""
-    found: dict[str, Array] = {}
-    for name, value in sums.items():
-        wanted = value - total[name + LOST]
-        found[name] = total[name] + wanted
-        found[name + LOST] = (found[name] - total[name]) - wanted
-    return found
+def _added(sums: Sums, more: Mapping[str, Array], xp: Any) -> Sums:
+    """Add a batch's, with what rounding took from the additions before (Kahan 1965): a long epoch has many."""
+    wanted = xp.concat([xp.reshape(part, (-1,)) for part in more.values()]) - sums.lost
+    total = sums.total + wanted
+    return Sums(total, (total - sums.total) - wanted)
 
 
 def _copied(tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {name: _copied(value) for name, value in tree.items()}
-    if isinstance(tree, State):
-        return State(*(_copied(part) for part in tree))
+    if isinstance(tree, State | Sums):
+        return type(tree)(*(_copied(part) for part in tree))
     if isinstance(tree, tuple):
         return tuple([_copied(part) for part in tree])
     return tree * 1  # exact, and recorded by backends that record, as `asarray(copy=True)` is not

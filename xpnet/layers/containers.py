@@ -193,10 +193,12 @@ class Residual:
 
 def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
     if isinstance(layers, str) or not isinstance(layers, Iterable):
-        from xpnet.summary import short
-
-        one = isinstance(layers, str) or (hasattr(layers, "forward") and not isinstance(layers, type))
-        said = f"write [{short(layers)}]" if one else f"got {layers!r}; write [Dense(32), 'relu', Dense(3)] say"
+        if isinstance(layers, str):
+            said = f"write [{layers!r}]"
+        elif hasattr(layers, "forward") and not isinstance(layers, type):
+            said = f"write [{type(layers).__name__}(...)]"
+        else:
+            said = f"got {layers!r}; write [Dense(32), 'relu', Dense(3)] say"
         raise ConfigurationError(f"layers must be a list; {said}")
     resolved = tuple(resolve_layer(layer) for layer in layers)
     if not resolved:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from libraries import NAMES, Library
@@ -106,17 +106,18 @@ def test_long_integers_are_scaled_before_they_are_rounded(library: Library, scal
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_a_spread_that_a_dtype_does_not_hold_is_refused(dtype: str) -> None:
-    largest, smallest = float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_normal)
-    wide, zero = np.asarray([[-largest], [largest]], dtype=dtype), np.zeros((2, 1), dtype=dtype)
+    limits = np.finfo(dtype)
+    largest, smallest = float(limits.max), float(limits.smallest_subnormal)
+    wide = np.asarray([[-largest], [largest]], dtype=dtype)
     with pytest.raises(DataError, match=f"x of {dtype} cannot be scaled by .*, the spread of a feature; convert x"):
         MinMaxScaler().fit(wide).transform(wide)
-    for fitted in (
-        MinMaxScaler(0.0, 1.0, (0.0,), (smallest / 4,), (1,)),
-        StandardScaler((0.0,), (smallest / 4,), (1,)),
-    ):
-        for method in (fitted.transform, fitted.inverse_transform):
+    below = smallest / 4  # nothing is, in float64
+    for fitted in (MinMaxScaler(0.0, 1.0, (0.0,), (below,), (1,)), StandardScaler((0.0,), (below,), (1,))):
+        for method in (fitted.transform, fitted.inverse_transform) if below else ():
             with pytest.raises(DataError, match=f"x of {dtype} cannot be scaled by"):
-                method(zero)
+                method(np.zeros((2, 1), dtype=dtype))
+    least = np.asarray([[0.0], [smallest]], dtype=dtype)
+    np.testing.assert_array_equal(MinMaxScaler().fit(least).transform(least), [[0.0], [1.0]])
     half = wide / 2
     np.testing.assert_array_equal(MinMaxScaler().fit(half).transform(half), [[0.0], [1.0]])
 
@@ -188,6 +189,7 @@ def test_scaler_leaves_nan_and_does_not_clip() -> None:
 
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=st.floats(-1e6, 1e6)))
+@example(np.asarray([[0.0], [2e-311]]))
 def test_scaler_inverts(x: np.ndarray) -> None:
     for scaler in SCALERS:
         fitted, scaled = scaler.fit_transform(x)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Link
     from xpnet.parameters import Shape
 
-__all__ = ["SCHEMA", "copy_network", "fill", "put_together", "take_apart", "unpickle", "with_optimizer"]
+__all__ = ["SCHEMA", "copy_network", "fill", "put_together", "records", "take_apart", "unpickle", "with_optimizer"]
 
 SCHEMA = 1
 """Version of the description's form."""
@@ -70,15 +70,20 @@ def unpickle(description: dict[str, Any], arrays: Arrays, backend: str, device: 
         return put_together(description, arrays, "numpy")
 
 
+def records(network: Network) -> dict[str, Any]:
+    """Return the records that a network is made of, by the names of its arguments."""
+    return {
+        "layers": network.model,
+        "loss": network.loss,
+        "optimizer": network.optimizer,
+        "metrics": network.metrics,
+    }
+
+
 def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
     """Return the description, its records as they are, and the arrays that :func:`put_together` takes."""
     description: dict[str, Any] = {
-        "network": {
-            "layers": network.model,
-            "loss": network.loss,
-            "optimizer": network.optimizer,
-            "metrics": network.metrics,
-        },
+        "network": records(network),
         "schema": SCHEMA,
         "dtype": network.backend.dtype,
         "inputs": None if network.in_shape is None else list(network.in_shape),

@@ -380,10 +380,10 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training, and see to it that the network can be saved and that the file will have a folder."""
-        from xpnet.checkpoint import records
+        from xpnet.checkpoint import configs
 
         self._watcher.reset()
-        records(self.network)
+        configs(self.network)
         check_folder("ModelCheckpoint.path", Path(self.path))
 
     def state(self) -> dict[str, Any]:

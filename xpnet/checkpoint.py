@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import initializers, layers, losses, metrics, optimizers, schedules
-from xpnet.assembly import SCHEMA, put_together, take_apart
+from xpnet.assembly import SCHEMA, put_together, records, take_apart
 from xpnet.backend import Backend, open_backend
 from xpnet.checks import check_path
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, XpnetError
@@ -27,7 +27,7 @@ from xpnet.strict_json import read_json, write_json
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["load", "read_notes", "read_parts", "records", "save"]
+__all__ = ["configs", "load", "read_notes", "read_parts", "save"]
 
 ENTRY = "xpnet"
 
@@ -79,7 +79,7 @@ def save(
     """
     place, texts = check_path("path", path), _notes(notes)
     description, arrays = take_apart(network)
-    description["network"] = records(network)
+    description["network"] = configs(network)
     for name, values in description["history"].items():
         arrays[HISTORY + name] = np.asarray(values, dtype=np.float64)
     description["history"] = list(description["history"])
@@ -92,7 +92,7 @@ def save(
     write_file(place, arrays, texts)
 
 
-def records(network: Network) -> dict[str, Any]:
+def configs(network: Network) -> dict[str, Any]:
     """Return the network's layers, loss, optimizer and metrics as a file holds them.
 
     Raises
@@ -100,8 +100,7 @@ def records(network: Network) -> dict[str, Any]:
     CheckpointError
         No file holds one of them; the message says which.
     """
-    parts = {"layers": network.model, "loss": network.loss, "optimizer": network.optimizer, "metrics": network.metrics}
-    return {name: to_config(part, name) for name, part in parts.items()}
+    return {name: to_config(part, name) for name, part in records(network).items()}
 
 
 def read_notes(path: str | Path) -> dict[str, str]:

@@ -596,10 +596,10 @@ class Network:
         """Say what of the network no file holds, or nothing; files are imported only for what is not xpnet's own."""
         if is_plain((self.model, self.loss, self.optimizer, self.metrics)):
             return ""
-        from xpnet.checkpoint import records
+        from xpnet.checkpoint import configs
 
         try:
-            records(self)
+            configs(self)
         except CheckpointError as error:
             return str(error)
         return ""

@@ -20,7 +20,7 @@ import numpy as np
 
 from xpnet.assembly import fill
 from xpnet.batches import PIECES
-from xpnet.checkpoint import read_parts, records, save
+from xpnet.checkpoint import configs, read_parts, save
 from xpnet.checks import check_integer
 from xpnet.errors import CheckpointError, ConfigurationError
 from xpnet.locking import locked_folder
@@ -251,7 +251,7 @@ class Run:
             "inputs": list(in_shape),
             "dtype": network.backend.dtype,
             "seed": network.seed,
-            **records(network),
+            **configs(network),
         }
         return described | self._settings
 

@@ -262,8 +262,9 @@ def _applied(
         long = xp.isdtype(array.dtype, "integral") and xp.iinfo(array.dtype).bits > 16
         array = xp.astype(array, _widest(xp, device) if long else dtype)
     limits = xp.finfo(array.dtype)
+    smallest, largest = float(limits.smallest_normal) * float(limits.eps), float(limits.max)
     for value in scale:
-        if not float(limits.smallest_normal) <= value <= float(limits.max):
+        if not smallest <= value <= largest:
             raise DataError(
                 f"x of {array.dtype} cannot be scaled by {value:.6g}, the spread of a feature; convert x to a wider "
                 "type, or fit the scaler on x times a power of ten."

@@ -73,8 +73,7 @@ class Sequential:
         residuals = []
         for i, layer in enumerate(self.layers):
             name = str(i)
-            given = layer.forward(params.get(name, {}), x, context.child(name, layer))
-            x, kept = returned("layer", layer, "forward", given)
+            x, kept = _forward(layer, params.get(name, {}), x, context.child(name, layer))
             context.note(f"{name}.output", x)
             residuals.append(kept)
         return x, residuals
@@ -88,8 +87,7 @@ class Sequential:
             name, layer = str(i), self.layers[i]
             context.note(f"{name}.output.gradient", dx)
             child = context.child(name, layer)._replace(input_gradient=context.input_gradient or i > first)
-            given = layer.backward(params.get(name, {}), residuals[i], dx, child)
-            dx, found = returned("layer", layer, "backward", given)
+            dx, found = _backward(layer, params.get(name, {}), residuals[i], dx, child)
             if found:
                 gradients[name] = found
         return (dx if context.input_gradient else None), gradients
@@ -164,8 +162,7 @@ class Residual:
         if self.shortcut is None:
             return x + y, (inner, None)
         child = context.child("shortcut", self.shortcut)
-        given = self.shortcut.forward(params.get("shortcut", {}), x, child)
-        around, outer = returned("layer", self.shortcut, "forward", given)
+        around, outer = _forward(self.shortcut, params.get("shortcut", {}), x, child)
         return around + y, (inner, outer)
 
     def backward(
@@ -177,8 +174,7 @@ class Residual:
         around: Any = dy
         if self.shortcut is not None:
             child = context.child("shortcut", self.shortcut)
-            given = self.shortcut.backward(params.get("shortcut", {}), outer, dy, child)
-            around, found = returned("layer", self.shortcut, "backward", given)
+            around, found = _backward(self.shortcut, params.get("shortcut", {}), outer, dy, child)
             gradients = {**gradients, "shortcut": found} if found else gradients
         return (around + dx if context.input_gradient else None), gradients
 
@@ -204,6 +200,18 @@ def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
     if not resolved:
         raise ConfigurationError("layers must be a list of at least one layer, [Dense(3)] say; got an empty one")
     return resolved
+
+
+def _forward(layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
+    """Run a child, and name it where it returns something else."""
+    y, kept = returned("layer", layer, "forward", layer.forward(params, x, context))
+    return y, kept
+
+
+def _backward(layer: Layer, params: Tree, kept: Any, dy: Array | None, context: Context) -> tuple[Array | None, Tree]:
+    """Run a child back, and name it where it returns something else."""
+    dx, gradients = returned("layer", layer, "backward", layer.backward(params, kept, dy, context))
+    return dx, gradients
 
 
 def _build(layer: Layer, shape: Shape, name: str) -> Built:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xpnet_backends.on_numpy import products, writer
+from xpnet_backends.on_numpy import openblas, products, writer
 
 pytest.importorskip("resource", reason="peak memory is read where POSIX offers it")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -179,6 +179,17 @@ def test_both_search_the_same_grid(capsys: pytest.CaptureFixture[str]) -> None:
     assert len({score for _, score in found}) == 1  # the same weights, order and steps
     assert float(found[0][1]) > 0.5
     assert "grid search: xpnet / scikit-learn" in printed
+
+
+def test_the_limit_is_the_products_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    if openblas.loaded() is None:
+        pytest.skip("NumPy multiplies by a library that is not known")
+    work = TINY["batch norm"]
+    found = trainer_of("limit", work, monkeypatch)
+    assert len(found.steps) == work.pool
+    assert all(step.memory[0] == 8 for step in found.steps)  # three forward, three for weights, two back
+    assert found.train(1, False) > 0
 
 
 def test_short_jobs_count_from_a_process_s_start(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from test_on_numpy_kernels import draw
 from xpnet_backends.on_numpy import compiler, exponential
-from xpnet_backends.on_numpy.compiler import Entry, NotCompilable, Written, caller, float_of, fma, pointer, sqrt
+from xpnet_backends.on_numpy.compiler import (
+    Assembly,
+    Entry,
+    NotCompilable,
+    Written,
+    caller,
+    float_of,
+    fma,
+    pointer,
+    sqrt,
+)
 
 pytest.importorskip("llvmlite")
 
@@ -283,6 +293,23 @@ def test_c_functions_are_called():
 
     assert called(calling, 41, 4096) == -40
     assert seen == [(41, 0.5, 4096)]
+
+
+def test_functions_in_llvms_own_language_are_called():
+    text = "(ptr %p, i64 %n) {\n  %q = call i64 @llvm.abs.i64(i64 %n, i1 false)\n  store i64 %q, ptr %p\n  ret void\n}"
+    absolute, at = Assembly("absolute", text, ("declare i64 @llvm.abs.i64(i64, i1)",)), pointer("int64")
+
+    def put(place, number):
+        absolute(at(place), number)
+        absolute(at(place + 8), number - 9)
+        return 7
+
+    found = np.zeros(2, dtype="int64")
+    assert called(put, found.ctypes.data, 4) == 7
+    assert found.tolist() == [4, 5]
+    (place,) = compiler.compiled(Entry(absolute, "ll"))
+    ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(place)(found.ctypes.data, -3)
+    assert found.tolist() == [3, 5]
 
 
 def test_several_functions_are_compiled_at_once():

@@ -3,6 +3,7 @@
 Their numbers are in ``test_on_numpy_kernels.py``.
 """
 
+import ctypes
 import functools
 import os
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from pools import POOLS, used
-from xpnet_backends.on_numpy import compiling, exponential, loops, openblas, openmp, products, team
+from xpnet_backends.on_numpy import compiling, exponential, gemm, loops, openblas, openmp, products, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
 pytest.importorskip("llvmlite")
@@ -25,6 +26,12 @@ def pool(request, monkeypatch):
         yield team.name()
 
 
+@pytest.fixture
+def kernels_alone(monkeypatch):
+    """Leave products to NumPy's routine."""
+    monkeypatch.setattr(gemm, "_is_measured", lambda: False)
+
+
 def planned(rows):
     """Return the written function of two operations on so many rows of 512."""
     compiled = Compiled(lambda x, b: np.maximum(np.matmul(x, np.eye(512, dtype="float32")) + b, 0.0))
@@ -36,6 +43,7 @@ def planned(rows):
     return plan.source
 
 
+@pytest.mark.usefixtures("kernels_alone")
 def test_only_work_that_is_worth_it_is_shared(pool, monkeypatch):
     assert pool in planned(600)
     assert pool not in planned(16)
@@ -43,6 +51,7 @@ def test_only_work_that_is_worth_it_is_shared(pool, monkeypatch):
     assert pool not in planned(600)
 
 
+@pytest.mark.usefixtures("kernels_alone")
 def test_sums_down_columns_stay_with_one_thread(pool):
     def function(x):
         y = np.matmul(x, np.eye(512, dtype="float32")) * 2.0
@@ -168,6 +177,15 @@ def test_only_releases_that_were_tried_are_used(told, there, monkeypatch):
 
     monkeypatch.setattr(openblas, "exported", lambda library, name: Function())
     assert (openblas._library.__wrapped__() is not None) is there
+
+
+@needs_openblas
+def test_the_processor_is_called_as_openblas_calls_it(monkeypatch):
+    described = openblas.exported(openblas._library(), "scipy_openblas_get_config")
+    described.restype = ctypes.c_char_p
+    assert openblas.core() in described().decode().split()
+    monkeypatch.setattr(openblas, "_library", lambda: None)
+    assert openblas.core.__wrapped__() == ""
 
 
 @needs_openblas

@@ -67,7 +67,7 @@ PEERS = {
     ),
     "sklearn": Peer("scikit-learn, fit", "sklearn_fit", needs=("sklearn",), works=NO_EXTRAS, predicts=True),
     "source": Peer("plain NumPy, float64", "numpy_source", predicts=True),
-    "limit": Peer("matrix products alone", "matmul_limit", works=("mlp", "wide")),
+    "limit": Peer("matrix products alone", "matmul_limit", needs=("llvmlite",), works=("mlp", "wide")),
 }
 
 # NVIDIA's libraries obey this one whatever a peer has asked for.

@@ -1,11 +1,13 @@
-"""The matrix products of a training step alone, by what xpnet multiplies with, into memory of their own."""
+"""The matrix products of a training step alone, as xpnet's compiled steps multiply, into memory of their own."""
 
 from __future__ import annotations
 
+from array import array
 from time import perf_counter
 
 import numpy as np
-from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy import blas, native, products
+from xpnet_backends.on_numpy.native import Call, Place, Program
 
 from benchmarks.work import Pool, Weights, Work
 
@@ -14,32 +16,36 @@ class Trainer:
     def __init__(self, work: Work, weights: Weights, pool: Pool) -> None:
         generator = np.random.default_rng(3)
         matrices = [layer["weight"] for layer in weights]
-        self.first = [x for x, _ in pool.batches()]
-        units = matrices[0].shape[1]
-        self.y = np.empty((pool.batch, units), np.float32)
-        self.dy = generator.standard_normal((pool.batch, units), dtype=np.float32)
-        self.w, self.dw = matrices[0], np.empty_like(matrices[0])
-        self.products: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for w in matrices[1:]:
-            inputs, units = w.shape
-            a = generator.standard_normal((pool.batch, inputs), dtype=np.float32)
-            dy = generator.standard_normal((pool.batch, units), dtype=np.float32)
-            self.products.append((a, w, np.empty((pool.batch, units), np.float32)))
-            self.products.append((a.T, dy, np.empty_like(w)))
-            self.products.append((dy, w.T, np.empty((pool.batch, inputs), np.float32)))
+        shapes = [w.shape for w in matrices]
+
+        def drawn(*shape: int) -> np.ndarray:
+            return generator.standard_normal(shape, dtype=np.float32)
+
+        shared: list[Call] = []
+        for w, (inputs, units) in zip(matrices[1:], shapes[1:], strict=True):
+            a, dy = drawn(pool.batch, inputs), drawn(pool.batch, units)
+            shared += [_product(a, w), _product(a.T, dy), _product(dy, w.T)]
+        dy = drawn(pool.batch, shapes[0][1])
+        self.steps = [
+            Program([_product(x, matrices[0]), *shared, _product(x.T, dy)], array("q", [0])) for x, _ in pool.batches()
+        ]
 
     def train(self, passes: int, shuffle: bool) -> float:
-        w, y, dy, dw = self.w, self.y, self.dy, self.dw
-        multiply = products.multiply if products.available() else np.dot
+        run = native.run()
         start = perf_counter()
         for _ in range(passes):
-            for x in self.first:
-                multiply(x, w, y)
-                for a, b, out in self.products:
-                    multiply(a, b, out)
-                multiply(x.T, dy, dw)
-        float(dw[0, 0])
+            for step in self.steps:
+                run(step.address, 1, 0)
         return perf_counter() - start
 
     def weights(self) -> None:
         return None
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> Call:
+    into = np.empty((a.shape[0], b.shape[1]), np.float32)
+    places = (Place.of(a), Place.of(b), Place.of(into))
+    made = blas.mkl(*places) if products.available() and products.suits(a, b) else blas.call(*places)
+    if made is None:
+        raise NotImplementedError("the products of NumPy here are not known as C functions")
+    return made

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blocks, loops, native, one_row, openblas, products
+from xpnet_backends.on_numpy import blocks, gemm, loops, native, one_row, openblas, products
 from xpnet_backends.on_numpy.compiler import Function, address, caller, pointer
 from xpnet_backends.on_numpy.native import Call, Place
 from xpnet_backends.on_numpy.tracing import Host
@@ -38,7 +38,7 @@ def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
         return one_row.call(a, b, into) or _vector(found, b, a, into, turned=True)
     if ones[2]:
         return _vector(found, a, b, into, turned=False)
-    return None if _may_be_one(a, b) else _matrices(found.gemm, found.whole, a, b, into)
+    return None if _may_be_one(a, b) else gemm.call(a, b, into) or _matrices(found.gemm, found.whole, a, b, into)
 
 
 def mkl(a: Place, b: Place, into: Place) -> Call:
@@ -54,12 +54,17 @@ def turned(a: Place, b: Place, into: Place, between: Place) -> list[Call | None]
 
 def in_blocks(a: Place, b: Place, into: Place) -> list[Call | None]:
     """Return the calls of NumPy's ``into = a @ b``, a block of rows at a time."""
-    found = []
-    for start in range(0, len(a.form), blocks.ROWS):
-        rows, written = (each.form[start : start + blocks.ROWS] for each in (a, into))
-        into_rows = into.moved(written, start * into.form.strides[0])
-        found.append(call(a.moved(rows, start * a.form.strides[0]), b, into_rows))
+    even = len(a.form) // blocks.ROWS * blocks.ROWS
+    found: list[Call | None] = []
+    if shared := gemm.call(_rows(a, 0, even), b, _rows(into, 0, even), blocks.ROWS):
+        found.append(shared)
+    for start in range(even if shared else 0, len(a.form), blocks.ROWS):
+        found.append(call(_rows(a, start, start + blocks.ROWS), b, _rows(into, start, start + blocks.ROWS)))
     return found
+
+
+def _rows(matrix: Place, start: int, end: int) -> Place:
+    return matrix.moved(matrix.form[start:end], start * matrix.form.strides[0])
 
 
 def _may_be_one(a: Place, b: Place) -> bool:

@@ -83,7 +83,7 @@ class Call(NamedTuple):
     @property
     def is_divided(self) -> bool:
         """Whether it hands another routine to several threads."""
-        return len(self.routines) > 1
+        return bool(self.words) and isinstance(self.words[0], Routine)
 
 
 class Program:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import team
+from xpnet_backends.on_numpy import order, team
 from xpnet_backends.on_numpy.compiler import Function, fma, pointer
 from xpnet_backends.on_numpy.native import Call, Place
 
@@ -52,20 +52,15 @@ def call(row: Place, matrix: Place, into: Place) -> Call | None:
 @lru_cache(maxsize=64)
 def _agrees(terms: int, columns: int) -> bool:
     """Try whether NumPy adds in this order in a product of this shape."""
-    row, matrix = (np.sin(np.arange(count, dtype=np.float32)) for count in (terms, terms * columns))
-    matrix = matrix.reshape(terms, columns)
+    row, matrix = order.drawn(terms), order.drawn(terms, columns)
     return np.array_equal(np.dot(row[None], matrix)[0], in_order(row, matrix))
 
 
 def in_order(row: Any, matrix: Any) -> Any:
-    """Return ``row @ matrix`` of float32, added up in the order above.
-
-    A product of two float32 is exact in float64, and its sum with a third is rounded twice; that it matters is a
-    matter of one sum in some hundred millions.
-    """
+    """Return ``row @ matrix`` of float32, added up in the order above."""
     parts = np.zeros((len(row) // EIGHT, matrix.shape[1]), dtype=np.float32)
     for k in range(EIGHT):
-        parts = (matrix[k::EIGHT].astype(np.float64) * row[k::EIGHT, None] + parts).astype(np.float32)
+        parts = order.fused(row[k::EIGHT, None], matrix[k::EIGHT], parts)
     return np.add.reduce(parts, axis=0)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
 
-__all__ = ["NAME", "WORTH", "divide", "entry", "exported", "loaded", "size"]
+__all__ = ["NAME", "WORTH", "core", "divide", "entry", "exported", "loaded", "size"]
 
 NAME = "blas_level1_thread"
 """What hands work to the threads."""
@@ -68,6 +68,17 @@ def _library() -> ctypes.CDLL | None:
 def exported(library: ctypes.CDLL, name: str) -> Any:
     """Return a function, whose name says whether the library's integers have 64 bits."""
     return getattr(library, f"{name}64_", None) or getattr(library, name)
+
+
+@cache
+def core() -> str:
+    """Return what OpenBLAS calls the processor, by which it chooses its routines; empty where that is not known."""
+    library = _library()
+    if library is None:
+        return ""
+    name = exported(library, "scipy_openblas_get_corename")
+    name.restype = ctypes.c_char_p
+    return str(name().decode())
 
 
 def size() -> int:

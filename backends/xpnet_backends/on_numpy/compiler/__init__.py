@@ -13,7 +13,8 @@ its first value, and is zero where it has got none yet. Beside operators and lit
 - a type with a number, which is converted as C does: ``float32(x)``;
 - ``abs(x)``, ``sqrt(x)``, ``fma(a, b, c)``, and ``float_of(bits)``, a float32 by its bits;
 - ``caller(result, *kinds)(address, ...)``, a C function at an address;
-- another function of this language, which may call itself; and any number that stands around the function.
+- another function of this language, which may call itself, or of LLVM's own (:class:`Assembly`); and any number that
+  stands around the function.
 
 Both sides of ``and``, ``or``, which give truth values, and of ``x if c else y`` are computed. ``//`` and ``%`` are for
 integers with a sign, and never by 0; ``<<`` is by fewer bits than there are. The index of ``p[i] += x`` is computed
@@ -31,6 +32,7 @@ from xpnet_backends.on_numpy.compiler import llvm
 from xpnet_backends.on_numpy.compiler.functions import Module
 from xpnet_backends.on_numpy.compiler.language import (
     CODES,
+    Assembly,
     Function,
     NotCompilable,
     Written,
@@ -43,6 +45,7 @@ from xpnet_backends.on_numpy.compiler.language import (
 )
 
 __all__ = [
+    "Assembly",
     "Entry",
     "Function",
     "NotCompilable",

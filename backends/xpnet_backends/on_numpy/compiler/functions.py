@@ -6,13 +6,14 @@ import ast
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnet_backends.on_numpy.compiler.language import (
     CODES,
     FORMS,
+    Assembly,
     Caller,
     Function,
     Intrinsic,
@@ -39,19 +40,27 @@ class Module:
 
     def __init__(self) -> None:
         self.declared: dict[str, None] = {}
-        self._known: dict[tuple[Function, Kinds], Body] = {}
+        self._known: dict[tuple[Function, Kinds], Body | Verbatim] = {}
 
-    def function(self, function: Function, kinds: Kinds) -> Body:
+    def function(self, function: Function, kinds: Kinds) -> Body | Verbatim:
         """Return a function for arguments of these types, which is written once."""
         key = function, kinds
         if key not in self._known:
-            written = function if isinstance(function, Written) else Written.of(function)
-            node = written.node
-            if len(_plain(node.args)) != len(kinds):
-                raise NotCompilable(f"no function of {len(kinds)} arguments: {node.name}({ast.unparse(node.args)})")
-            self._known[key] = Body(self, f"{node.name}.{next(SYMBOLS)}", written.scope)  # it may call itself
-            self._known[key].write(node, kinds)
+            if isinstance(function, Assembly):
+                self.declared.update(dict.fromkeys(function.declared))
+                self._known[key] = Verbatim(f"{function.name}.{next(SYMBOLS)}", function.text)
+            else:
+                self._write(function, kinds)
         return self._known[key]
+
+    def _write(self, function: Written | Callable[..., Any], kinds: Kinds) -> None:
+        written = function if isinstance(function, Written) else Written.of(function)
+        node = written.node
+        if len(_plain(node.args)) != len(kinds):
+            raise NotCompilable(f"no function of {len(kinds)} arguments: {node.name}({ast.unparse(node.args)})")
+        body = Body(self, f"{node.name}.{next(SYMBOLS)}", written.scope)
+        self._known[function, kinds] = body  # it may call itself
+        body.write(node, kinds)
 
     def text(self, outside: Sequence[str]) -> str:
         """Return LLVM's text, in which no symbols but those are called from outside."""
@@ -64,6 +73,18 @@ def _plain(given: ast.arguments) -> list[ast.arg]:
     """Return a function's arguments, if they have no defaults and are neither collected nor known by name alone."""
     other = given.defaults or given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg
     return [] if other else given.args
+
+
+class Verbatim(NamedTuple):
+    """One function that stands in LLVM's language."""
+
+    symbol: str
+    body: str
+    result: str | None = None
+
+    def text(self) -> str:
+        """Return what follows ``define``."""
+        return f"void @{self.symbol}{self.body}"
 
 
 class Body:
@@ -300,7 +321,7 @@ class Body:
         if isinstance(function, type) and issubclass(function, np.generic):
             (value,) = given
             return self._code.converted(value, np.dtype(function).name)
-        if not isinstance(function, Written | FunctionType):
+        if not isinstance(function, Written | Assembly | FunctionType):
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
         values = [self._code.typed(value) for value in given]
         kinds = tuple(Pointer(value.kind) if isinstance(value, Address) else value.kind for value in values)

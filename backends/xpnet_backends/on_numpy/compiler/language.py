@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 __all__ = [
     "CODES",
     "FORMS",
+    "Assembly",
     "Caller",
     "Function",
     "Intrinsic",
@@ -109,7 +110,16 @@ def _meaning(code: CodeType) -> tuple[Any, ...]:
     return code.co_code, code.co_consts, code.co_names, code.co_varnames, code.co_freevars
 
 
-Function = Written | Callable[..., Any]
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """A function in LLVM's own language, which returns nothing: what its text has after its name, and declares."""
+
+    name: str
+    text: str
+    declared: tuple[str, ...]
+
+
+Function = Written | Assembly | Callable[..., Any]
 
 
 def address(function: Any) -> int:

@@ -171,7 +171,7 @@ def test_a_plan_multiplies_in_tiles(threads, monkeypatch):
 
 def test_other_products_are_left_to_one_call(monkeypatch):
     monkeypatch.setattr(gemm, "_is_measured", lambda: True)
-    a, b, into = matrix(300, 200), matrix(200, 90), np.empty((300, 90), dtype="float32")
+    a, b, into = matrix(300, 200), matrix(200, 90), np.zeros((300, 90), dtype="float32")
     if openblas.core() in gemm.CORES:
         assert gemm.call(*map(Place.of, (a, b, into))) is not None
     assert gemm.call(*(Place.of(each.astype("float64")) for each in (a, b, into))) is None

@@ -51,8 +51,8 @@ def call(a: Place, b: Place, into: Place, block: int | None = None) -> Call | No
     members = team.size()
     if a.form.dtype != np.float32 or rows * terms * columns < WORTH or members > MEMBERS or not _is_measured():
         return None
-    turned = [not matrix.form.flags.c_contiguous for matrix in (a, b)]
-    found = order.found(block or rows, terms, columns, *turned, members)
+    a_turned, b_turned = (not matrix.form.flags.c_contiguous for matrix in (a, b))
+    found = order.found(block or rows, terms, columns, a_turned, b_turned, members)
     if found is None:
         return None
     ends, count = order.ends(terms, *found), -(-columns // panels.WIDE)
@@ -60,11 +60,11 @@ def call(a: Place, b: Place, into: Place, block: int | None = None) -> Call | No
     by_columns = (even and rows <= TALL and terms * columns >= LARGE) or (rows <= FEW and count >= members)
     size = panels.WIDE * max(end - begin for begin, end in pairwise(ends))
     memory = Place.of(aligned_empty((members, size), np.float32))
-    forms = [(a, turned[0], a.form.shape[not turned[0]]), (b, turned[1], b.form.shape[not turned[1]])]
-    words = [*forms[0], *forms[1], into, rows, columns, by_columns, memory, memory.form.strides[0]]
+    first, second = (a, a_turned, rows if a_turned else terms), (b, b_turned, terms if b_turned else columns)
+    words = [*first, *second, into, rows, columns, by_columns, memory, memory.form.strides[0]]
     each = rows if by_columns else rows // members
     for vectors in (panels.VECTORS * (columns >= panels.WIDE), -(-(columns % panels.WIDE) // panels.LANES)):
-        words += _kind(each, vectors, *turned) if vectors else [0] * 4
+        words += _kind(each, vectors, a_turned, b_turned) if vectors else [0] * 4
     return team.call("gemm", lambda: panels.multiply, [*words, len(ends) - 1, *ends], members > 1)
 
 

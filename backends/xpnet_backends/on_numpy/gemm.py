@@ -36,10 +36,7 @@ has as many panels, of so many numbers of the second matrix. Each then copies no
 first matrix, which of more rows would come from memory."""
 
 HIGH = {1: (24, 20, 16, 12, 10), 2: (12, 10, 8), 3: (8, 7), 4: (6,)}
-"""Rows that a tile may have, by its vectors: of 32 registers 24 hold sums, and the others what is multiplied.
-
-A single row that is left over takes as long as four vectors do, as each sum waits for the one before.
-"""
+"""Rows that a tile may have, by its vectors: of 32 registers 24 hold sums, and the others what is multiplied."""
 
 
 def call(a: Place, b: Place, into: Place, block: int | None = None) -> Call | None:
@@ -63,16 +60,21 @@ def call(a: Place, b: Place, into: Place, block: int | None = None) -> Call | No
     first, second = (a, a_turned, rows if a_turned else terms), (b, b_turned, terms if b_turned else columns)
     words = [*first, *second, into, rows, columns, by_columns, memory, memory.form.strides[0]]
     each = rows if by_columns else rows // members
-    for vectors in (panels.VECTORS * (columns >= panels.WIDE), -(-(columns % panels.WIDE) // panels.LANES)):
-        words += _kind(each, vectors, a_turned, b_turned) if vectors else [0] * 4
+    last = -(-(columns % panels.WIDE) // panels.HALF) * panels.HALF
+    for wide in (panels.WIDE if columns >= panels.WIDE else 0, last):
+        words += _kind(each, wide, a_turned, b_turned) if wide else [0] * 4
     return team.call("gemm", lambda: panels.multiply, [*words, len(ends) - 1, *ends], members > 1)
 
 
-def _kind(rows: int, vectors: int, a_turned: bool, b_turned: bool) -> list[Any]:
-    """Return the words for a panel of so many vectors, of which a thread has so many rows."""
+def _kind(rows: int, wide: int, a_turned: bool, b_turned: bool) -> list[Any]:
+    """Return the words for a panel of so many columns, of which a thread has so many rows.
+
+    A single row that is left over takes as long as four vectors do, as each sum waits for the one before.
+    """
+    vectors = -(-wide // panels.LANES)
     high = min(HIGH[vectors], key=lambda high: rows // high * high * vectors + rows % high * max(4, vectors))
-    tile, row = (panels.computing(count, vectors, a_turned) for count in (high, 1))
-    return [high, tile, row, panels.copying(vectors, b_turned)]
+    tile, row = (panels.computing(count, wide, a_turned) for count in (high, 1))
+    return [high, tile, row, panels.copying(wide, b_turned)]
 
 
 @cache

@@ -6,15 +6,12 @@ from typing import Any
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.compiler import Entry, caller, pointer
-from xpnet_backends.on_numpy.microkernel import LANES, LINES, panel, tile
+from xpnet_backends.on_numpy.microkernel import HALF, LANES, LINES, panel, tile
 from xpnet_backends.on_numpy.native import Routine, part
 
-__all__ = ["LANES", "VECTORS", "WIDE", "computing", "copying", "multiply"]
+__all__ = ["HALF", "LANES", "WIDE", "computing", "copying", "multiply"]
 
-VECTORS = 4
-"""Vectors of a panel's columns."""
-
-WIDE = VECTORS * LANES
+WIDE = 4 * LANES
 """Columns of a panel."""
 
 HEAD, PLACE = 8 * team.HEAD, 4
@@ -33,16 +30,16 @@ form; whether threads have columns; memory for a panel of each thread, and its b
 their ends, from the first's begin on."""
 
 
-def computing(rows: int, vectors: int, turned: bool) -> Routine:
+def computing(rows: int, columns: int, turned: bool) -> Routine:
     """Return what computes a tile."""
-    return part(("tile", rows, vectors, turned), lambda: Entry(tile(rows, vectors, turned)))
+    return part(("tile", rows, columns, turned), lambda: Entry(tile(rows, columns, turned)))
 
 
-def copying(vectors: int, turned: bool) -> Routine:
+def copying(columns: int, turned: bool) -> Routine:
     """Return what copies some terms of some columns of the second matrix into a panel."""
     if turned:
         return part("turned panel", lambda: Entry(_turned, "llllll"))
-    return part(("panel", vectors), lambda: Entry(panel(vectors)))
+    return part(("panel", columns), lambda: Entry(panel(columns)))
 
 
 _at, _number = pointer("int64"), pointer("float32")
@@ -74,7 +71,7 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
             is_whole = j + WIDE <= columns
             kind = _at(address + HEAD + 8 * (WHOLE if is_whole else LAST))
             count = WIDE if is_whole else columns - j
-            wide = (count + LANES - 1) // LANES * LANES
+            wide = (count + HALF - 1) // HALF * HALF
             b, into = words[B] + PLACE * (k * b_down + j * b_along), words[INTO] + PLACE * j
             _copy(kind[COPY], b, b_step, terms, memory, count, wide)
             ahead = b + PLACE * WIDE * b_along

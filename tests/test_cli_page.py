@@ -36,10 +36,11 @@ def test_the_page_s_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             done = subprocess.run(["sh", "-e", "-c", code], capture_output=True, text=True, timeout=300, check=False)
             assert done.returncode == 0, f"{code}\n{done.stderr}"
             shown.append(done)
-    first, _, piped, evaluated, comma, bench = shown
+    first, _, gone_on, piped, evaluated, comma, bench = shown
     assert "the target is text" in first.stderr
     assert "column 'number' is left out: it holds 400 different texts" in first.stderr
     assert "model written to fruit.safetensors" in first.stdout
+    assert "going on from run/step-" in gone_on.stderr
     assert json.loads(Path("price.json").read_text())["test"]["r2"] > 0.9
     with open("answers.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 400

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from xpnet.parameters import Shape
     from xpnet.safefile import Arrays
 
-__all__ = ["Every", "Place", "Run"]
+__all__ = ["FILES", "Every", "Place", "Run"]
 
 NOTE = "run"
 FILES = "step-*.safetensors"
+"""What a run's files are called."""
 UNITS = ("step", "epoch", "minute")
 RECORDS = ("layers", "loss", "optimizer", "metrics")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.cli import checkpointing
 from xpnet.cli.columns import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
 from xpnet.cli.inputs import Features
@@ -88,6 +89,9 @@ def add(commands: Commands) -> None:
     training.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam", metavar="NAME",
                           help=f"{', '.join(sorted(OPTIMIZERS))} (default: %(default)s)")
     training.add_argument("--learning-rate", type=positive, metavar="R", help="(default: the optimizer's own)")
+    training.add_argument("--checkpoint", type=Path, metavar="DIR",
+                          help="keep the training's state in this folder, every minute and at its end; the same "
+                          "command goes on from there")
     training.add_argument("--seed", type=whole, default=0, metavar="N",
                           help="decides split, weights and batches (default: %(default)s)")
     # fmt: on
@@ -194,13 +198,13 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
     Raises
     ------
     DataError
-        The loss left the finite numbers.
+        The loss left the finite numbers, or the folder of checkpoints holds a training on other data.
     KeyboardInterrupt
-        Ctrl-C; it says after how many epochs.
+        Ctrl-C; it says after how many epochs, and where the training can go on from.
     """
     from xpnet.callbacks import Callback, EarlyStopping, TerminateOnNaN
 
-    callbacks: list[Callback] = [TerminateOnNaN()]
+    callbacks: list[Callback] = [TerminateOnNaN(), *checkpointing.guards(options.checkpoint, x, y)]
     validation, stopping = None, EarlyStopping(patience=options.patience)
     if len(parts.validation):
         validation = (x[parts.validation], y[parts.validation])
@@ -216,9 +220,11 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
                 class_weight="balanced" if options.balanced else None,
                 callbacks=callbacks,
                 verbose=0 if options.quiet else "auto",
+                **checkpointing.arguments(options.checkpoint),
             )
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"after {plural(network.epochs, 'epoch')}; no model was written") from error
+        left = checkpointing.left_in(options.checkpoint)
+        raise KeyboardInterrupt(f"after {plural(network.epochs, 'epoch')}; no model was written{left}") from error
     if not all(math.isfinite(loss) for loss in history["loss"]):
         raise DataError(
             f"training went out of bounds in epoch {network.epochs}: the loss is {history['loss'][-1]}; "

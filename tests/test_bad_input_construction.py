@@ -238,6 +238,22 @@ CONSTRUCTION = {
     "LearningRateScheduler": Unbuildable(
         record(xpnet.LearningRateScheduler, 0.1), ConfigurationError, "LearningRateScheduler", "function", "0.1"
     ),
+    "LearningRateScheduler takes": Unbuildable(
+        record(xpnet.LearningRateScheduler, lambda epoch: 0.1),
+        ConfigurationError,
+        "LearningRateScheduler.schedule",
+        "takes (epoch, rate)",
+        "takes (epoch):",
+        "`lambda epoch, rate: ...`",
+    ),
+    "learning rate takes": Unbuildable(
+        record(xpnet.Adam, lambda step: 0.1),
+        ConfigurationError,
+        "Adam.learning_rate",
+        "takes (step, xp)",
+        "takes (step):",
+        "`lambda step, xp: ...`",
+    ),
 }
 
 

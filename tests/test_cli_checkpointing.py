@@ -44,10 +44,22 @@ def test_a_training_goes_on_to_the_same_bits(shell: Shell, uninterrupted: Mappin
     assert not np.array_equal(weights()["0.weight"], uninterrupted["0.weight"])
     done = train(shell, "--epochs", "9")
     assert done.status == 0, done.err
-    assert "\ngoing on from run/step-" in done.err.replace("\\", "/")
+    assert "\ngoing on with run, after 4 epochs\n" in done.err
     same(weights(), uninterrupted)
-    assert "epoch" not in train(shell, "--epochs", "9", "--quiet").err.partition("going on")[2].partition("kept")[0]
-    same(weights(), uninterrupted)  # nothing is left to do
+    same(weights(), uninterrupted)
+
+
+def test_nothing_is_trained_where_the_training_had_ended(shell: Shell, uninterrupted: Mapping[str, Any]) -> None:
+    assert train(shell, "--epochs", "9").status == 0
+    again = train(shell, "--epochs", "9")
+    assert "nothing was trained: the training had ended after 9 epochs\n" in again.err
+    same(weights(), uninterrupted)
+    stopping = ("--patience", "1", "--learning-rate", "0.5", "--checkpoint", "other", "--json")
+    first = shell(*COMMAND, *stopping, "--epochs", "200").json()
+    assert first["kept_epoch"] < first["epochs"] < 200
+    again = shell(*COMMAND, *stopping, "--epochs", "300")
+    assert f"nothing was trained: the training had ended after {first['epochs']} epochs, by --patience\n" in again.err
+    assert {**again.json(), "model": ""} == {**first, "model": ""}
 
 
 def test_after_ctrl_c_the_same_command_goes_on(
@@ -62,11 +74,11 @@ def test_after_ctrl_c_the_same_command_goes_on(
         patch.setattr(xpnet.TerminateOnNaN, "on_epoch_end", interrupt)
         ended = train(shell, "--epochs", "9")
     assert ended.status == 130
-    last = max(Path("run").glob("*"))
+    last = max(Path("run").glob("step-*"))
     assert ended.err.endswith(f"; no model was written; the same command goes on from {last}\n")
     done = train(shell, "--epochs", "9")
     assert done.status == 0, done.err
-    assert f"going on from {last}\n" in done.err
+    assert "going on with run, after 3 epochs\n" in done.err
     same(weights(), uninterrupted)
 
 
@@ -75,7 +87,7 @@ def test_nothing_is_promised_where_nothing_was_saved(shell: Shell, monkeypatch: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(xpnet.TerminateOnNaN, "on_epoch_end", interrupt)
-    assert train(shell, "--epochs", "9").err.endswith("; no model was written\n")
+    assert train(shell, "--epochs", "9").err.endswith("; no model was written; nothing was kept in run yet\n")
 
 
 def test_other_data_is_refused(shell: Shell) -> None:
@@ -94,21 +106,58 @@ def test_other_data_is_refused(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        (("--hidden", "8"), "layers"),
-        (("--seed", "3"), "seed"),
-        (("--batch-size", "16"), "batch_size"),
-        (("--dtype", "float64"), "dtype"),
+        (("--hidden", "8,4"), "--hidden 16, and not 8,4"),
+        (("--seed", "3"), "--seed 0, and not 3"),
+        (("--batch-size", "16"), "--batch-size 32, and not 16"),
+        (("--dtype", "float64"), "--dtype float32, and not float64"),
+        (("--balanced",), "--balanced False, and not True"),
+        (("--patience", "3"), "--patience 10, and not 3"),
+        (("--test", "0.3"), "--test 0.2, and not 0.3"),
+        (("--categorical", "size"), "--categorical , and not size"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_other_options_are_refused(shell: Shell, option: tuple[str, str], told: str) -> None:
+def test_other_options_are_refused(shell: Shell, option: tuple[str, ...], told: str) -> None:
     assert train(shell, "--epochs", "2").status == 0
     done = train(shell, "--epochs", "4", *option)
     assert done.status == 1
     assert told in done.err.splitlines()[-1]
     assert "name another folder" in done.err.splitlines()[-1]
+    assert "going on" not in done.err
 
 
-def test_a_file_is_no_folder(shell: Shell) -> None:
+def test_a_diverged_training_names_the_folder(shell: Shell) -> None:
+    done = train(shell, "--epochs", "5", "--learning-rate", "1e20")
+    assert done.status == 1
+    assert "give a smaller --learning-rate and another --checkpoint" in done.err
+
+
+def test_a_folder_of_something_else_is_refused(shell: Shell) -> None:
+    x, y = np.zeros((4, 2)), np.zeros(4, dtype=int)
+    xpnet.Network([xpnet.Dense(2)]).fit(x, y, checkpoint="run", verbose=0)
+    assert "no training.json" in train(shell, "--epochs", "2").err.splitlines()[-1]
+    Path("run/training.json").write_text("[]")
+    assert "no training.json" in train(shell, "--epochs", "2").err.splitlines()[-1]
+
+
+def test_a_damaged_state_is_passed_over_in_plain_words(shell: Shell) -> None:
+    assert train(shell, "--epochs", "2").status == 0
+    (path,) = Path("run").glob("step-*")
+    path.with_name("step-0000000999.safetensors").write_bytes(path.read_bytes()[:1000])
+    done = train(shell, "--epochs", "3")
+    assert done.status == 0, done.err
+    assert "is passed over" in done.err
+    assert "going on with run, after 2 epochs" in done.err
+    assert "RuntimeWarning" not in done.err
+
+
+def test_a_file_is_no_folder_and_nothing_is_none(shell: Shell) -> None:
     Path("run").write_text("")
     assert "is a file, where a folder" in train(shell, "--epochs", "2").err
+    with pytest.raises(SystemExit):
+        shell(*COMMAND, "--checkpoint", "")
+
+
+def test_only_classes_are_balanced(shell: Shell) -> None:
+    with pytest.raises(SystemExit):
+        shell("train", "shop.csv", "--target", "price", "--drop", "grade", "--balanced")

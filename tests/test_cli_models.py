@@ -17,7 +17,7 @@ def test_files_that_are_no_model_of_the_shell(shell: Shell) -> None:
     fails(shell("predict", "missing.safetensors", "shop.csv"), "missing.safetensors")
     fails(shell("predict", "shop.csv", "shop.csv"), "shop.csv")
     xpnet.Network([xpnet.Dense(2)], inputs=3).save("plain.safetensors")
-    fails(shell("predict", "plain.safetensors", "shop.csv"), "not made by xpnet train")
+    fails(shell("predict", "plain.safetensors", "shop.csv"), "no model file of xpnet train")
 
 
 def small(classes: Any = ("a", "b"), **target: Any) -> dict[str, Any]:

@@ -168,6 +168,12 @@ def test_layers_of_ones_own():
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_a_text_that_is_no_class_weight_is_refused(kind):
+    with pytest.raises(xpnet.ConfigurationError, match=r"class_weight must be a mapping of classes .* got 'bal'"):
+        kind(class_weight="bal").fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
 def test_class_weights(kind):
     """A weight for a class is that weight for each of its samples; "balanced" makes the classes' sums alike."""
     options = {"random_state": 0} | ({"max_iter": 5} if kind is MLPClassifier else {"epochs": 5})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpnet.arguments import explains_arguments
-from xpnet.checks import check_integer, check_real
+from xpnet.checks import check_integer, check_real, check_takes
 from xpnet.errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
@@ -319,6 +319,7 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[[int, float], float]) -> None:
         if not callable(schedule):
             raise ConfigurationError(f"LearningRateScheduler takes a function (epoch, rate) -> rate; got {schedule!r}")
+        check_takes("LearningRateScheduler.schedule", schedule, "epoch", "rate")
         self.schedule = schedule
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:

@@ -6,6 +6,7 @@ float32 network into a float64 one on NumPy, and be refused by stricter librarie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, isfinite
 from numbers import Integral, Real
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "check_integer",
     "check_path",
     "check_real",
+    "check_takes",
     "hold_flags",
     "hold_integers",
     "hold_reals",
@@ -60,6 +62,23 @@ def check_real(
     ]
     expected = " ".join(["must be a finite number", " and ".join(limits)]).rstrip()
     raise ConfigurationError(f"{name} {expected}; got {value!r}")
+
+
+def check_takes(name: str, function: Callable[..., Any], *arguments: str) -> None:
+    """Raise `ConfigurationError` unless a function can be called with these arguments, in this order."""
+    from inspect import signature
+
+    try:
+        taken = signature(function)
+    except (TypeError, ValueError):  # some of C's do not tell
+        return
+    try:
+        taken.bind(*arguments)
+    except TypeError:
+        expected = ", ".join(arguments)
+        raise ConfigurationError(
+            f"{name} as a function takes ({expected}); got one that takes {taken}: write `lambda {expected}: ...`"
+        ) from None
 
 
 def check_path(name: str, value: Any) -> Path:

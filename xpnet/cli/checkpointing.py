@@ -1,9 +1,17 @@
-"""``xpnet train --checkpoint DIR``: a training that goes on where it was when its process ended, on the same data."""
+"""``xpnet train --checkpoint DIR``: a training that goes on where it was when its process ended.
+
+Beside the checkpoints of ``fit`` a record is kept of the options and the data with which the training was begun.
+Nothing else is gone on with: ``fit`` compares what a network is, but of the data no more than the numbers of rows.
+"""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,56 +19,128 @@ import numpy as np
 
 from xpnet.callbacks import Callback
 from xpnet.cli.output import note
-from xpnet.errors import DataError
+from xpnet.cli.tables import plural
+from xpnet.durable import replace_file
+from xpnet.errors import CheckpointError, DataError
 from xpnet.resuming import FILES
 
-__all__ = ["arguments", "guards", "left_in"]
+__all__ = ["Checkpoints"]
 
-EVERY = "1 minute"
+EVERY = "0.2 minutes"
 """How often the state is saved."""
 
+RECORD = "training.json"
+"""The record's name."""
 
-def arguments(folder: Path | None) -> dict[str, Any]:
-    """Return what ``fit`` is told; what is in the folder is gone on with, which is told the user."""
-    if folder is None:
-        return {}
-    if found := _newest(folder):
-        note(f"going on from {found}")
-    return {"checkpoint": folder, "resume": True, "every": EVERY}
-
-
-def guards(folder: Path | None, *data: Any) -> Iterator[Callback]:
-    """Give the callback that refuses other data than a training in the folder was begun with."""
-    if folder is not None:
-        yield _SameData(folder, data)
+COMPARED = (
+    "target", "task", "drop", "categorical", "test", "validation", "balanced", "hidden", "activation", "dropout",
+    "dtype", "patience", "batch_size", "optimizer", "learning_rate", "seed",
+)  # fmt: skip
+"""Options that decide what is trained; how long, and on which device, may change."""
 
 
-def left_in(folder: Path | None) -> str:
-    """Say after Ctrl-C what goes on with the training."""
-    found = folder and _newest(folder)
-    return f"; the same command goes on from {found}" if found else ""
+class Checkpoints:
+    """The folder of a training, or none.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Those of ``xpnet train``.
+    data : arrays
+        The prepared data.
+
+    Raises
+    ------
+    DataError
+        The folder holds another training, or something else.
+    """
+
+    def __init__(self, options: argparse.Namespace, *data: Any) -> None:
+        self.folder: Path | None = options.checkpoint
+        if self.folder is None:
+            return
+        told = {name: getattr(options, name) for name in COMPARED}
+        self._record: dict[str, Any] = json.loads(json.dumps({**told, "data": _digest(data)}))
+        if self.newest():
+            self._compare()
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what ``fit`` is told."""
+        return {} if self.folder is None else {"checkpoint": self.folder, "resume": True, "every": EVERY}
+
+    def callbacks(self) -> list[Callback]:
+        """Return what has to be among those of ``fit``."""
+        return [] if self.folder is None else [_Recorder(self.folder, self._record)]
+
+    def newest(self) -> Path | None:
+        """Return the newest checkpoint."""
+        return None if self.folder is None else max(self.folder.glob(FILES), default=None)
+
+    def left(self) -> str:
+        """Say after Ctrl-C what goes on with the training."""
+        if self.folder is None:
+            return ""
+        newest = self.newest()
+        return f"; the same command goes on from {newest}" if newest else f"; nothing was kept in {self.folder} yet"
+
+    def _compare(self) -> None:
+        path = Path(self.folder or "", RECORD)
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+            changed = [name for name, value in self._record.items() if there[name] != value]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise DataError(
+                f"--checkpoint {self.folder} holds checkpoints, and no {RECORD} that says which training they are of; "
+                "name another folder"
+            ) from None
+        if changed:
+            name = changed[0]
+            option = f"--{name.replace('_', '-')} {_shown(there[name])}, and not {_shown(self._record[name])}"
+            raise DataError(
+                f"--checkpoint {self.folder} holds a training that was begun with "
+                f"{'other data' if name == 'data' else option}; give what it was begun with, or name another folder"
+            )
 
 
-def _newest(folder: Path) -> Path | None:
-    return max(folder.glob(FILES), default=None)
+class _Recorder(Callback):
+    """Writes the record once the folder is held, and says what is gone on with and where nothing was left to train."""
 
+    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+        self.folder, self.record, self.epochs = folder, record, 0
 
-class _SameData(Callback):
-    """Remembers what the prepared data was, rows and all, by its hash: ``fit`` compares numbers of rows alone."""
-
-    def __init__(self, folder: Path, data: tuple[Any, ...]) -> None:
-        self.folder = folder
-        self.digest = hashlib.blake2b(digest_size=16)
-        for array in data:
-            self.digest.update(f"{array.dtype}{array.shape}".encode())
-            self.digest.update(np.ascontiguousarray(array).data)
-
-    def state(self) -> Any:
-        return {"data": self.digest.hexdigest()}
+    def on_train_begin(self, logs: Any) -> None:
+        if not any(self.folder.glob(FILES)):
+            text = json.dumps(self.record, indent=1, ensure_ascii=False)
+            replace_file(self.folder / RECORD, [text.encode()], CheckpointError)
 
     def restore(self, state: Any) -> None:
-        if state != self.state():
-            raise DataError(
-                f"--checkpoint {self.folder} holds a training on other data, or on the same prepared in another way; "
-                "give the data and the options that it was begun with, or name another folder"
-            )
+        note(f"going on with {self.folder}, after {plural(self.network.epochs, 'epoch')}")
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.epochs += 1
+
+    def on_train_end(self, logs: Any) -> None:
+        if not self.epochs:
+            cause = ", by --patience" if self.network.stop_training else ""
+            note(f"nothing was trained: the training had ended after {plural(self.network.epochs, 'epoch')}{cause}")
+
+
+def _digest(data: tuple[Any, ...]) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    for array in data:
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Say warnings as notes, without the line of code that they come from."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda message, *place: note(str(message))
+        yield

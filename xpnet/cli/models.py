@@ -65,7 +65,8 @@ def load_model(path: str, *, backend: str = "numpy", device: object = None) -> M
     note = read_notes(path).get(NOTE)
     if note is None:
         raise CheckpointError(
-            f"{path} does not say how its data is prepared, as it was not made by xpnet train; use xpnet.load in Python"
+            f"{path} does not say how its data is prepared: it is no model file of xpnet train, as its checkpoints are "
+            "none; use xpnet.load in Python"
         )
     preparation = Preparation.from_json(note)
     classes = preparation.target.classes

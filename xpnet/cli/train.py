@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.cli import checkpointing
+from xpnet.cli.checkpointing import Checkpoints, told_warnings
 from xpnet.cli.columns import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
 from xpnet.cli.inputs import Features
@@ -24,7 +24,7 @@ from xpnet.cli.parts import Parts, deal
 from xpnet.cli.preparation import Preparation, learn_inputs
 from xpnet.cli.tables import Table, listed, plural
 from xpnet.cli.target import Target, learn_target
-from xpnet.cli.values import count, names, part, positive, share, sizes, whole
+from xpnet.cli.values import count, folder, names, part, positive, share, sizes, whole
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
 from xpnet.optimizers import NAMES as OPTIMIZERS
@@ -89,8 +89,8 @@ def add(commands: Commands) -> None:
     training.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam", metavar="NAME",
                           help=f"{', '.join(sorted(OPTIMIZERS))} (default: %(default)s)")
     training.add_argument("--learning-rate", type=positive, metavar="R", help="(default: the optimizer's own)")
-    training.add_argument("--checkpoint", type=Path, metavar="DIR",
-                          help="keep the training's state in this folder, every minute and at its end; the same "
+    training.add_argument("--checkpoint", type=folder, metavar="DIR",
+                          help="keep the training's state in this folder, every 12 seconds and at its end; the same "
                           "command goes on from there")
     training.add_argument("--seed", type=whole, default=0, metavar="N",
                           help="decides split, weights and batches (default: %(default)s)")
@@ -106,6 +106,8 @@ def run(options: argparse.Namespace) -> int:
     refuse_overwriting(out, options.force)
     table, name = open_table(options.data, options, options.target)
     target, reason = learn_target(table, str(name), options.task)
+    if options.balanced and target.classes is None:
+        raise UsageError(f"--balanced is for classes, and {target.name!r} is a quantity; leave it out")
     rows = np.flatnonzero(target.known(table, target.name))
     dropped = len(table.column(target.name)) - len(rows)
     if dropped:
@@ -126,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     note(f"{about}\n{len(rows)} rows ({held}), {plural(len(inputs), 'column')}, {plural(x.shape[1], 'feature')}")
     for line in describe_columns(table, inputs, left_out, options.drop, target.name):
         note(line)
-    _fit(network, x, y, parts, options)
+    kept = _fit(network, x, y, parts, options)
     model = Model(network, preparation)
     chosen = parts.test if len(parts.test) else parts.training
     where = "test" if len(parts.test) else "training"
@@ -142,6 +144,7 @@ def run(options: argparse.Namespace) -> int:
                     "columns": by_kind(inputs, options.drop),
                     "left_out": left_out,
                     "epochs": network.epochs,
+                    "kept_epoch": kept,
                     "parameters": network.layout.size,
                     "backend": network.backend.name,
                     "device": str(network.backend.device),
@@ -192,25 +195,26 @@ def _network(options: argparse.Namespace, target: Target, features: int) -> Netw
     )
 
 
-def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argparse.Namespace) -> None:
-    """Train, with progress on standard error.
+def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argparse.Namespace) -> int:
+    """Train, with progress on standard error; return the epoch, from 1 on, whose weights were kept.
 
     Raises
     ------
     DataError
-        The loss left the finite numbers, or the folder of checkpoints holds a training on other data.
+        The loss left the finite numbers, or the folder of checkpoints holds another training.
     KeyboardInterrupt
         Ctrl-C; it says after how many epochs, and where the training can go on from.
     """
     from xpnet.callbacks import Callback, EarlyStopping, TerminateOnNaN
 
-    callbacks: list[Callback] = [TerminateOnNaN(), *checkpointing.guards(options.checkpoint, x, y)]
+    checkpoints = Checkpoints(options, x, y)
+    callbacks: list[Callback] = [TerminateOnNaN(), *checkpoints.callbacks()]
     validation, stopping = None, EarlyStopping(patience=options.patience)
     if len(parts.validation):
         validation = (x[parts.validation], y[parts.validation])
         callbacks.append(stopping)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), told_warnings():
             history = network.fit(
                 x[parts.training],
                 y[parts.training],
@@ -220,15 +224,18 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
                 class_weight="balanced" if options.balanced else None,
                 callbacks=callbacks,
                 verbose=0 if options.quiet else "auto",
-                **checkpointing.arguments(options.checkpoint),
+                **checkpoints.arguments(),
             )
     except KeyboardInterrupt as error:
-        left = checkpointing.left_in(options.checkpoint)
-        raise KeyboardInterrupt(f"after {plural(network.epochs, 'epoch')}; no model was written{left}") from error
+        ended = f"after {plural(network.epochs, 'epoch')}; no model was written{checkpoints.left()}"
+        raise KeyboardInterrupt(ended) from error
     if not all(math.isfinite(loss) for loss in history["loss"]):
         raise DataError(
             f"training went out of bounds in epoch {network.epochs}: the loss is {history['loss'][-1]}; "
-            "give a smaller --learning-rate. No model was written"
+            f"give a smaller --learning-rate{' and another --checkpoint' if checkpoints.folder else ''}. "
+            "No model was written"
         )
-    if stopping.best_epoch is not None:
-        note(f"kept the weights of epoch {stopping.best_epoch + 1}, whose validation loss was lowest")
+    if stopping.best_epoch is None:
+        return network.epochs
+    note(f"kept the weights of epoch {stopping.best_epoch + 1}, whose validation loss was lowest")
+    return stopping.best_epoch + 1

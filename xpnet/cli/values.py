@@ -8,6 +8,7 @@ import io
 import shlex
 from collections.abc import Callable, Iterable
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from xpnet.cli.cells import THOUSANDS
@@ -18,6 +19,7 @@ __all__ = [
     "count",
     "device",
     "encoding",
+    "folder",
     "names",
     "part",
     "positive",
@@ -113,6 +115,13 @@ def sizes(text: str) -> tuple[int, ...]:
 def names(text: str) -> tuple[str, ...]:
     """Read texts with commas between; one that has a comma itself stands in double quotes."""
     return tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row if name.strip())
+
+
+def folder(text: str) -> Path:
+    """Read a folder's path."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a folder's name; got ''")
+    return Path(text)
 
 
 def device(text: str) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from xpnet.checks import hold_reals
+from xpnet.checks import check_takes, hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.schedules import Schedule
 
@@ -55,6 +55,7 @@ def hold_learning_rate(optimizer: Any) -> None:
     """Check and hold the optimizer's learning rate: a schedule, or a finite number above 0."""
     rate = optimizer.learning_rate
     if callable(rate) and not isinstance(rate, type):
+        check_takes(f"{type(optimizer).__name__}.learning_rate", rate, "step", "xp")
         return
     try:
         hold_reals(optimizer, "learning_rate", above=0)

@@ -215,6 +215,10 @@ class ClassifierParts(ClassifierMixin):
         if self.class_weight is None:
             return weights
         by_class: Host
+        if isinstance(self.class_weight, str) and self.class_weight != "balanced":
+            raise ConfigurationError(
+                f"class_weight must be a mapping of classes to weights, 'balanced' or None; got {self.class_weight!r}"
+            )
         if isinstance(self.class_weight, dict) and not self._labels.multilabel:
             table = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
             by_class = table[self._labels.encode(y)]  # also where these samples lack a class that has a weight

@@ -167,6 +167,12 @@ def test_layers_of_ones_own():
     assert model.n_layers_ == 4
 
 
+@pytest.mark.parametrize("given", ["relu", 3])
+def test_layers_are_a_list(given):
+    with pytest.raises(xpnet.ConfigurationError, match=f"layers must be a list of hidden layers; got {given!r}"):
+        MLPClassifier(layers=given).fit(X, Y)
+
+
 @pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
 def test_a_text_that_is_no_class_weight_is_refused(kind):
     with pytest.raises(xpnet.ConfigurationError, match=r"class_weight must be a mapping of classes .* got 'bal'"):

@@ -130,6 +130,8 @@ class Perceptron(NetworkEstimator):
         return [int(size) for size in sizes]
 
     def _hidden_layers(self) -> list[Any]:
+        if isinstance(self.layers, str) or not isinstance(self.layers, Iterable | None):
+            raise ConfigurationError(f"layers must be a list of hidden layers; got {self.layers!r}: write ['relu'] say")
         if self.layers is not None:
             return list(self.layers)
         found: list[Any] = []

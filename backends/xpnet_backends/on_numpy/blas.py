@@ -24,8 +24,13 @@ COLUMNS = 102
 """CblasColMajor in cblas.h."""
 
 
-def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
-    """Return the call of NumPy's ``into = a @ b``; None where NumPy would do more than one call of BLAS."""
+def call(
+    a: Place | None, b: Place | None, into: Place | None, wanted: set[native.Routine] | None = None
+) -> Call | None:
+    """Return the call of NumPy's ``into = a @ b``; None where NumPy would do more than one call of BLAS.
+
+    What would be faster if more were compiled is *wanted*, if that is given; else it is used.
+    """
     if a is None or b is None or into is None or not products.fit(a.form, b.form):
         return None
     if not into.form.flags.c_contiguous or min(a.form.size, b.form.size) == 0:
@@ -38,7 +43,22 @@ def call(a: Place | None, b: Place | None, into: Place | None) -> Call | None:
         return one_row.call(a, b, into) or _vector(found, b, a, into, turned=True)
     if ones[2]:
         return _vector(found, a, b, into, turned=False)
-    return None if _may_be_one(a, b) else gemm.call(a, b, into) or _matrices(found.gemm, found.whole, a, b, into)
+    if _may_be_one(a, b):
+        return None
+    return _tiled(a, b, into, wanted) or _matrices(found.gemm, found.whole, a, b, into)
+
+
+def _tiled(
+    a: Place, b: Place, into: Place, wanted: set[native.Routine] | None, block: int | None = None
+) -> Call | None:
+    """Return the call of the product in tiles, if there is one, with which NumPy's routine is compiled, too.
+
+    That is what networks of other sizes do with until they have tiles of their own.
+    """
+    found, made = _numpys(a.form.dtype.char), gemm.call(a, b, into, wanted, block)
+    if found is None or made is None:
+        return None
+    return made._replace(words=[*made.words, _matrices(found.gemm, found.whole, a, b, into).routine])
 
 
 def mkl(a: Place, b: Place, into: Place) -> Call:
@@ -52,14 +72,14 @@ def turned(a: Place, b: Place, into: Place, between: Place) -> list[Call | None]
     return [product, loops.copy(between.moved(between.form.T), into)]
 
 
-def in_blocks(a: Place, b: Place, into: Place) -> list[Call | None]:
+def in_blocks(a: Place, b: Place, into: Place, wanted: set[native.Routine] | None = None) -> list[Call | None]:
     """Return the calls of NumPy's ``into = a @ b``, a block of rows at a time."""
     even = len(a.form) // blocks.ROWS * blocks.ROWS
     found: list[Call | None] = []
-    if shared := gemm.call(_rows(a, 0, even), b, _rows(into, 0, even), blocks.ROWS):
+    if shared := _tiled(_rows(a, 0, even), b, _rows(into, 0, even), wanted, blocks.ROWS):
         found.append(shared)
     for start in range(even if shared else 0, len(a.form), blocks.ROWS):
-        found.append(call(_rows(a, start, start + blocks.ROWS), b, _rows(into, start, start + blocks.ROWS)))
+        found.append(call(_rows(a, start, start + blocks.ROWS), b, _rows(into, start, start + blocks.ROWS), wanted))
     return found
 
 

@@ -83,7 +83,7 @@ class Compiled:
         first = self._first_signature(arguments) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
         plan: Plan | None = plans.get(key)
-        if plan is not None and plan.wait is not None and plan.wait.seconds > PATIENCE:
+        if plan is not None and ((plan.wait is not None and plan.wait.seconds > PATIENCE) or plan.is_outdated):
             plan = plans[key] = self._with_kernels(plan, arguments)
         if plan is not None or key in self.plain:
             if self.donated and plan is not None:
@@ -115,7 +115,7 @@ class Compiled:
         except Exception as error:  # the numbers are the same without
             if plan.wait is not None:
                 plan.wait.seconds = 0.0  # so that others do not try for a while
-            plan.wait, plan.problem = None, repr(error)
+            plan.wait, plan.threads, plan.problem = None, None, repr(error)
             return plan
 
     def _first_signature(self, arguments: tuple[Any, ...]) -> Any:

@@ -34,9 +34,14 @@ class Lines:
         """Add a line that looks at a parameter's form alone, and so can stand before all others."""
         self._views[parameter].append((name, text))
 
+    @property
+    def calls(self) -> list[Call]:
+        """All calls, in order."""
+        return [call for _, calls in self._body for call in calls]
+
     def missing(self) -> set[Any]:
         """Return what calls need that is not compiled yet."""
-        needed = [routine for _, calls in self._body for call in calls for routine in call.routines]
+        needed = [routine for call in self.calls for routine in call.routines]
         found: set[Any] = {routine for routine in needed if not routine.known}
         return found | {native.run} if needed and not native.run.cache_info().currsize else found
 

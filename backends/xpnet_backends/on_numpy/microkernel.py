@@ -43,8 +43,9 @@ DECLARED = (
 def tile(rows: int, columns: int, turned: bool) -> Assembly:
     """Return ``tile(a, step, b, terms, into, columns, count, nth, ahead, ahead_step)``.
 
-    It writes a tile of a product of two matrices, so many rows by *count* columns of at most as many; where *nth* is
-    not 0, it adds it to what is there. A product of two numbers and its addition are rounded once.
+    It writes a tile of a product of two matrices, so many rows by *count* columns of at most as many. Where *nth* is 0,
+    it adds it to zeros, and where it is more, to what is there. A product of two numbers and its addition are rounded
+    once.
 
     - Number (i, k) of the first matrix is ``a[i * step + k]``, or ``a[i + k * step]`` where it is *turned*.
     - The second matrix is a :func:`panel` at ``b``.
@@ -142,14 +143,19 @@ def _tile(rows: int, columns: int, turned: bool) -> Iterator[str]:
     yield "br i1 %more, label %loop, label %end, !llvm.loop !0\nend:"
     for i, j, v in each:
         yield f"%into{i}.{j} = getelementptr float, ptr %row{i}, i64 {v.start}"
+    yield "%alone = icmp slt i64 %nth, 0"
+    yield "br i1 %alone, label %write, label %zero\nzero:"
     yield "%adds = icmp sgt i64 %nth, 0"
+    for i, j, v in each:
+        yield f"%positive{i}.{j} = fadd {v.form} %total{i}.{j}, zeroinitializer"
     yield "br i1 %adds, label %add, label %write\nadd:"
     for i, j, v in each:
         yield v.load(f"old{i}.{j}", f"%into{i}.{j}")
         yield f"%new{i}.{j} = fadd {v.form} %old{i}.{j}, %total{i}.{j}"
     yield "br label %write\nwrite:"
     for i, j, v in each:
-        yield f"%out{i}.{j} = phi {v.form} [ %total{i}.{j}, %end ], [ %new{i}.{j}, %add ]"
+        written = f"[ %total{i}.{j}, %end ], [ %positive{i}.{j}, %zero ], [ %new{i}.{j}, %add ]"
+        yield f"%out{i}.{j} = phi {v.form} {written}"
     for i, j, v in each:
         yield v.store(f"%out{i}.{j}", f"%into{i}.{j}")
     yield "ret void\n}"

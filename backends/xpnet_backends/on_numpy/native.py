@@ -23,7 +23,7 @@ import numpy as np
 from xpnet_backends.on_numpy.compiler import Entry, Function, caller, compiled, pointer
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["Call", "Place", "Program", "Routine", "part", "routine", "run"]
+__all__ = ["Call", "Place", "Program", "Routine", "known", "part", "routine", "run"]
 
 HEAD = object.__basicsize__
 """Bytes of an object before its own fields."""
@@ -146,6 +146,11 @@ def routine(key: Any, make: Callable[[], Function]) -> Routine:
     It does the *me*-th of so many parts, here all of it, and returns whether what it was given is unusable.
     """
     return part(key, lambda: Entry(make()))
+
+
+def known(key: Any) -> Routine | None:
+    """Return the routine of this key, if there is one."""
+    return _routines.get(key)
 
 
 def part(key: Any, make: Callable[[], Entry]) -> Routine:

@@ -5,46 +5,70 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["drawn", "ends", "found", "fused", "in_order"]
+__all__ = ["Order", "drawn", "ends", "found", "fused", "in_order"]
 
 BLOCK = 448
 """Terms whose sum is taken by itself on processors with AVX-512 (``SGEMM_DEFAULT_Q`` in OpenBLAS's ``param.h``)."""
 
-ORDERS = ((BLOCK, 1), (BLOCK, 16), (1 << 40, 1))
-"""The orders by blocks and units: of several threads; of one; and of small products, in one sum."""
+
+class Order(NamedTuple):
+    """How terms are added: each sum of so many by itself, halves in whole units, and from zero or to a zero.
+
+    What is added to a zero is never -0.0, as a sum of negative products too small for float32 is.
+    """
+
+    block: int
+    unit: int
+    to_zero: bool
+
+
+ORDERS = (Order(BLOCK, 1, True), Order(BLOCK, 16, True), Order(1 << 40, 1, False), Order(1 << 40, 1, True))
+"""The orders of several threads; of one; and of small products, in one sum."""
 
 SMALLEST = 1 << 22
 """Multiplications of what is tried in the place of a larger product: of fewer, the order may be another."""
 
+LONGEST = 1 << 14
+"""Terms of a sum by itself up to which an order is tried: each takes some us."""
+
+UNIT = 256
+"""Rows, or columns, whose number's rest a smaller product keeps."""
+
+TINY = np.float32(1e-30)
+"""What the first row and column are multiplied by: their products are too small for float32."""
+
 
 @lru_cache(maxsize=256)
-def found(rows: int, terms: int, columns: int, a_turned: bool, b_turned: bool, threads: int) -> tuple[int, int] | None:
+def found(rows: int, terms: int, columns: int, a_turned: bool, b_turned: bool, threads: int) -> Order | None:
     """Return the order in which NumPy adds in a product of this form, by so many threads; None where none is known.
 
-    Some rows and columns are computed, among them those at an end, for which OpenBLAS may have other routines.
+    Some rows and columns are computed, among them those at an end, for which OpenBLAS may have other routines. A large
+    product is tried by a smaller one that is divided alike.
     """
-    form = rows, terms, columns
-    less = _divided_alike(rows, 256), _divided_alike(terms, BLOCK), _divided_alike(columns, 256)
-    rows, terms, columns = less if prod(less) >= SMALLEST else form
+    rows, terms, columns = _smaller(rows, terms, columns)
     a, b = drawn(rows, terms, turned=a_turned), drawn(terms, columns, turned=b_turned)
+    a[0], b[:, 0] = np.abs(a[0]) * TINY, -np.abs(b[:, 0]) * TINY
     i, j = _some(rows), _some(columns)
-    numpys = np.dot(a, b)[np.ix_(i, j)]
+    numpys = np.dot(a, b)[np.ix_(i, j)].view(np.uint32)
     for order in ORDERS:
-        if np.array_equal(numpys, in_order(a[i], b[:, j], ends(terms, *order))):
+        if min(terms, order.block) > LONGEST:
+            continue
+        if np.array_equal(numpys, in_order(a[i], b[:, j], order).view(np.uint32)):
             return order
     return None
 
 
-def ends(terms: int, block: int, unit: int) -> list[int]:
+def ends(terms: int, order: Order) -> list[int]:
     """Return where sums are taken by themselves: blocks, and halves, in whole units, of what is less than two.
 
-    >>> ends(1000, 448, 1), ends(1000, 448, 16), ends(300, 448, 1)
+    >>> ends(1000, Order(448, 1, True)), ends(1000, Order(448, 16, True)), ends(300, Order(448, 1, True))
     ([0, 448, 724, 1000], [0, 448, 736, 1000], [0, 300])
     """
+    block, unit, _ = order
     found = [0]
     while (left := terms - found[-1]) > 0:
         half = -(-left // 2) if unit == 1 else -(-(left // 2) // unit) * unit
@@ -52,17 +76,21 @@ def ends(terms: int, block: int, unit: int) -> list[int]:
     return found
 
 
-def in_order(a: Any, b: Any, ends: list[int]) -> Any:
-    """Return ``a @ b`` of float32, with sums taken by themselves between those ends."""
-    longest = max(end - begin for begin, end in pairwise(ends))
-    x = np.zeros((len(ends) - 1, longest, len(a), 1), dtype=np.float32)
-    y = np.zeros((len(ends) - 1, longest, 1, b.shape[1]), dtype=np.float32)
-    for part, (begin, end) in enumerate(pairwise(ends)):
-        x[part, : end - begin, :, 0], y[part, : end - begin, 0] = a[:, begin:end].T, b[begin:end]
-    total = np.zeros((len(ends) - 1, len(a), b.shape[1]), dtype=np.float32)
+def in_order(a: Any, b: Any, order: Order) -> Any:
+    """Return ``a @ b`` of float32, added up in an order; its sums side by side."""
+    each = list(pairwise(ends(a.shape[1], order)))
+    longest = max(end - begin for begin, end in each)
+    x = np.zeros((longest, len(each), len(a), 1), dtype=np.float32)
+    y = np.zeros((longest, len(each), 1, b.shape[1]), dtype=np.float32)
+    for part, (begin, end) in enumerate(each):
+        x[: end - begin, part, :, 0], y[: end - begin, part, 0] = a[:, begin:end].T, b[begin:end]
+    sums = np.zeros((len(each), len(a), b.shape[1]), dtype=np.float32)
     for k in range(longest):
-        total = fused(x[:, k], y[:, k], total)
-    return np.add.reduce(total, axis=0)
+        sums = fused(x[k], y[k], sums)
+    total = sums[0] + np.float32(0) if order.to_zero else sums[0]
+    for part in sums[1:]:
+        total = total + part
+    return total
 
 
 def fused(x: Any, y: Any, total: Any) -> Any:
@@ -80,11 +108,17 @@ def drawn(*shape: int, turned: bool = False) -> Any:
     return numbers.T if turned else numbers
 
 
-def _divided_alike(count: int, unit: int) -> int:
-    """Return a number, smaller if that can be, that leaves as much over when it is divided by units."""
-    return min(count, 3 * unit + count % unit)
+def _smaller(*form: int) -> list[int]:
+    """Return numbers, smaller where that can be, that leave as much over when they are divided by units."""
+    found = list(form)
+    for axis in sorted(range(3), key=lambda axis: -form[axis]):
+        unit = BLOCK if axis == 1 else UNIT
+        others = prod(found) // found[axis]
+        least = max(3 * unit, -(-SMALLEST // others) // unit * unit + unit)
+        found[axis] = min(found[axis], least + found[axis] % unit)
+    return found
 
 
 def _some(count: int) -> Any:
     """Return indices: the first, two in the middle, the last."""
-    return np.unique([*range(min(count, 3)), count // 2 - 1, count // 2, *range(max(0, count - 17), count)])
+    return np.unique([0, count // 3, count // 2, *range(max(0, count - 17), count)])

@@ -23,11 +23,12 @@ HIGH, TILE, ROW, COPY = range(4)
 
 A, A_TURNED, A_STEP, B, B_TURNED, B_STEP, INTO, ROWS, COLUMNS, BY_COLUMNS, MEMORY, SIZE, WHOLE = range(13)
 LAST = WHOLE + 1 + COPY
-SUMS = LAST + 1 + COPY
+FIRST = LAST + 1 + COPY
+SUMS = FIRST + 1
 """A call's words: of two matrices the address, whether it is turned and its step in memory; the product's address and
 form; whether threads have columns; memory for a panel of each thread, and its bytes; from :data:`WHOLE` and from
-:data:`LAST` on, for whole panels and for the last one, a kind's words; how many sums are taken by themselves, and
-their ends, from the first's begin on."""
+:data:`LAST` on, for whole panels and for the last one, a kind's words; 0 where the first sums are added to zeros, else
+-1; how many sums are taken by themselves, and their ends, from the first's begin on."""
 
 
 def computing(rows: int, columns: int, turned: bool) -> Routine:
@@ -57,16 +58,16 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
     a_step, b_step, b_turned = words[A_STEP], words[B_STEP], words[B_TURNED]
     a_along, a_down = a_step if words[A_TURNED] else 1, 1 if words[A_TURNED] else a_step
     b_along, b_down = b_step if b_turned else 1, 1 if b_turned else b_step
-    panels, unit = (columns + WIDE - 1) // WIDE, words[WHOLE + HIGH if columns >= WIDE else LAST + HIGH]
-    top, bottom, left, right = 0, rows, 0, panels
+    number, unit = (columns + WIDE - 1) // WIDE, words[WHOLE + HIGH if columns >= WIDE else LAST + HIGH]
+    top, bottom, left, right = 0, rows, 0, number
     if words[BY_COLUMNS]:
-        left, right = panels * me // members, panels * (me + 1) // members
+        left, right = number * me // members, number * (me + 1) // members
     else:
         top = rows // unit * me // members * unit
         bottom = bottom if me + 1 == members else rows // unit * (me + 1) // members * unit
     for s in range(words[SUMS]):
         k, terms = words[SUMS + 1 + s], words[SUMS + 2 + s] - words[SUMS + 1 + s]
-        a = words[A] + PLACE * k * a_along
+        a, nth = words[A] + PLACE * k * a_along, words[FIRST] if s == 0 else s
         for j in range(left * WIDE, right * WIDE, WIDE):
             is_whole = j + WIDE <= columns
             kind = _at(address + HEAD + 8 * (WHOLE if is_whole else LAST))
@@ -83,11 +84,11 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
             for i in range(top, rest, high):
                 asked, step = ahead if i < until else memory, b_step if i < until else 0
                 x, y = a + PLACE * i * a_down, into + PLACE * i * columns
-                _tile(kind[TILE], x, a_step, memory, terms, y, columns, count, s, asked, step)
+                _tile(kind[TILE], x, a_step, memory, terms, y, columns, count, nth, asked, step)
                 ahead += further
             for i in range(rest, bottom):
                 x, y = a + PLACE * i * a_down, into + PLACE * i * columns
-                _tile(kind[ROW], x, a_step, memory, terms, y, columns, count, s, memory, 0)
+                _tile(kind[ROW], x, a_step, memory, terms, y, columns, count, nth, memory, 0)
     return 0
 
 

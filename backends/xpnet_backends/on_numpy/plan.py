@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.memory import new_array
 from xpnet_backends.on_numpy.structures import building, leaves, same_as
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
@@ -57,6 +58,8 @@ class Plan:
     ----------
     wait : Wait or None
         What the plan shares with all that need the same kernels, while it does without.
+    threads : int or None
+        Of how many threads its products are, to the bits; None where that does not matter.
     problem : str
         Why it goes on without kernels, if that is for good.
     """
@@ -80,9 +83,12 @@ class Plan:
         self.wait: Wait | None = None
         self._pace = 1
         self.problem = ""
+        self.threads: int | None = None
         try:
             writer = Writer(*given, fuse="now" if compile_now else "known")
             self.source = writer.write(inputs[len(owned) :])
+            if writer.wanted:
+                self.wait = _waits.setdefault(frozenset(writer.wanted), Wait())
         except Exception as error:  # the numbers are the same without kernels
             if compile_now:
                 raise
@@ -92,6 +98,7 @@ class Plan:
                 self.problem = repr(error)
             writer = Writer(*given, fuse="never")
             self.source = writer.write(inputs[len(owned) :])
+        self.threads = writer.threads
         scope = writer.names.values
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
@@ -103,6 +110,11 @@ class Plan:
         self._parts = [(same_as(part), leaves(part)) for part in self.parts(given_back)]
         self.finish: Callable[[tuple[Any, ...]], Any] = building(rest, given_back)
         self.hand_out = building(None, given_back)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its products are those of another number of threads than there are now."""
+        return self.threads is not None and self.threads != team.size()
 
     def parts(self, first: Any) -> tuple[Any, ...]:
         """Return the parts of a donated argument that may each be known."""
@@ -147,6 +159,8 @@ class Plan:
                 self.run(*fixed, piece[failed - 1, ...])  # which raises
             rows = rows[len(piece) :]
             end = perf_counter()
+            if self.wait is not None:
+                self.wait.seconds += end - begin
             if end - begin < SHORT and len(piece) == self._pace:
                 self._pace *= 2
             elif end - begin > 2 * SHORT:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blas, blocks, exponential, gathering, loops, products, team
+from xpnet_backends.on_numpy import blas, blocks, exponential, gathering, gemm, loops, products, team
 from xpnet_backends.on_numpy.compiler.llvm import available
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, parts, root, successors
@@ -14,7 +14,7 @@ from xpnet_backends.on_numpy.kernels import Source, call
 from xpnet_backends.on_numpy.lines import Lines
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
 from xpnet_backends.on_numpy.naming import Names
-from xpnet_backends.on_numpy.native import Place
+from xpnet_backends.on_numpy.native import Place, Routine
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
 
 __all__ = ["KernelsMissing", "Writer"]
@@ -38,7 +38,8 @@ class Writer:
     """Writes the function line by line, and collects in ``names`` the arrays and functions that it names.
 
     *fuse* says whether kernels are used "never", "known" ones alone (else :class:`KernelsMissing` is raised), or
-    compiled "now".
+    compiled "now". Where they are not, what would be faster if more were compiled is *wanted*, and done without. The
+    numbers are those of a number of *threads*, if it is not None.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class Writer:
         self.compile_now = fuse == "now"
         self.fuses = fuse != "never" and available()
         self.missing: set[Any] = set()
+        self.threads: int | None = None
+        self.wanted: set[Routine] | None = None if self.compile_now else set()
         self.groups: dict[int, Group] = {}
         self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.suits(node)}
         if self.fuses:
@@ -116,6 +119,8 @@ class Writer:
         self._write_back()
         if not self.compile_now and (missing := self.missing | self.lines.missing()):
             raise KernelsMissing(frozenset(missing))
+        if any(map(gemm.is_one, self.lines.calls)):
+            self.threads = team.size()
         return self.lines.source("".join([f"{result}, " for result in results]).rstrip())
 
     def _place(self, arg: Any, name: str) -> Place | None:
@@ -188,7 +193,7 @@ class Writer:
         out = f"out={into}" if function in (np.maximum, np.minimum) else into
         text = f"{self.names.constant(function)}({', '.join([*names, out])})"
         if function is np.dot:
-            self.lines.add(text, blas.call(given[0], given[1], written))
+            self.lines.add(text, blas.call(given[0], given[1], written, self.wanted))
             return
         self.lines.add(text, *loops.calls(function, given, written))
 
@@ -210,7 +215,7 @@ class Writer:
         if a is None or b is None or written is None:
             self.lines.add(text)
         elif node.function is blocks.product:
-            self.lines.add(text, *blas.in_blocks(a, b, written))
+            self.lines.add(text, *blas.in_blocks(a, b, written, self.wanted))
         elif products.turns(a.form, b.form):
             turned = self.pool.take(node.value.T)
             self.lines.add(text, *blas.turned(a, b, written, Place.of(turned)))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from pools import used
-from xpnet_backends.on_numpy import blas, blocks, compiling, gemm, native, openblas, order, plan, team
+from xpnet_backends.on_numpy import blas, blocks, compiling, gemm, native, openblas, order, plan, products, team
 from xpnet_backends.on_numpy.compiling import Compiled
 from xpnet_backends.on_numpy.native import Place, Program
 
@@ -19,6 +19,8 @@ pytest.importorskip("llvmlite")
 needs_core = pytest.mark.skipif(
     openblas.core() != gemm.CORE, reason=f"OpenBLAS adds in another order here: that of {gemm.CORE} is known"
 )
+
+needs_openblas = pytest.mark.skipif(products.available(), reason="MKL multiplies here")
 
 
 @pytest.fixture(params=[1, 2, 3, 4])
@@ -217,6 +219,7 @@ def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeyp
 
 
 @needs_core
+@needs_openblas
 def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
     monkeypatch.undo()
@@ -254,10 +257,17 @@ def test_other_products_are_left_to_one_call(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("core", "intel", "measured"),
-    [("SkylakeX", False, True), ("SkylakeX", True, False), ("Haswell", False, False), ("", False, False)],
+    ("core", "intel", "mkl", "measured"),
+    [
+        ("SkylakeX", False, False, True),
+        ("SkylakeX", True, False, False),
+        ("SkylakeX", False, True, False),
+        ("Haswell", False, False, False),
+        ("", False, False, False),
+    ],
 )
-def test_processors_that_were_not_measured_are_left_alone(monkeypatch, core, intel, measured):
+def test_where_it_was_not_measured_it_is_left_alone(monkeypatch, core, intel, mkl, measured):
+    monkeypatch.setattr(products, "available", lambda: mkl)
     monkeypatch.setattr(openblas, "core", lambda: core)
     monkeypatch.setattr(gemm, "is_intel", lambda: intel)
     assert gemm._is_measured.__wrapped__() is measured
@@ -297,6 +307,7 @@ def test_a_large_product_is_tried_by_a_smaller_one(form):
 
 
 @needs_core
+@needs_openblas
 def test_a_networks_steps_keep_their_bits(threads, monkeypatch):
     """The first steps are NumPy's own products, the later ones are compiled."""
     generator = np.random.default_rng(0)

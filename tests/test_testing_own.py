@@ -243,7 +243,7 @@ class UpdateAlone:
         (Counts(), CheckError, "Counts.init must give an array for state['count']; got 0 of type int: make it one"),
         (CountsOn(), CheckError, "CountsOn.update must give an array for state['count']; got 1 of type int"),
         (NoState(), CheckError, "NoState.init must give state as a mapping of arrays by name, maybe empty; got None"),
-        (optimizers.SGD(lambda step: 0.1), CheckError, "SGD raises TypeError: "),
+        (optimizers.SGD(lambda step, xp: None + step), CheckError, "SGD raises TypeError: "),
         (UpdateAlone(), xpnet.ConfigurationError, "which lacks init; docs/own_optimizer.md"),
         (optimizers.Adam, xpnet.ConfigurationError, "got the class Adam: write Adam()"),
         (xpnet.L2(), xpnet.ConfigurationError, "is no optimizer by itself; use chain("),

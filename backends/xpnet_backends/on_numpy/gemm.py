@@ -17,7 +17,7 @@ import numpy as np
 
 from xpnet_backends.aligned import aligned_empty
 from xpnet_backends.machine import is_intel
-from xpnet_backends.on_numpy import openblas, order, panels, team
+from xpnet_backends.on_numpy import openblas, order, panels, products, team
 from xpnet_backends.on_numpy.native import Call, Place, Routine, known
 
 __all__ = ["call", "is_one"]
@@ -101,5 +101,5 @@ def _kind(rows: int, wide: int, a_turned: bool, b_turned: bool) -> list[Any]:
 
 @cache
 def _is_measured() -> bool:
-    """Say whether this was measured on such a processor: one with AVX-512, not made by Intel."""
-    return openblas.core() == CORE and not is_intel()
+    """Say whether this was measured here: on a processor with AVX-512 not made by Intel, and beside OpenBLAS alone."""
+    return openblas.core() == CORE and not is_intel() and not products.available()

@@ -221,8 +221,7 @@ def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeyp
 @needs_core
 @needs_openblas
 def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    monkeypatch.undo()
+    monkeypatch.undo()  # so that the number of threads is asked for again
     monkeypatch.setattr(gemm, "_is_measured", lambda: True)
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
     set_threads = openblas.exported(openblas._library(), "scipy_openblas_set_num_threads")

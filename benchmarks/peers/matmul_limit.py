@@ -47,5 +47,5 @@ def _product(a: np.ndarray, b: np.ndarray) -> Call:
     places = (Place.of(a), Place.of(b), Place.of(into))
     made = blas.mkl(*places) if products.available() and products.suits(a, b) else blas.call(*places)
     if made is None:
-        raise NotImplementedError("the products of NumPy here are not known as C functions")
+        raise RuntimeError("NumPy multiplies here by a library whose C functions are not known")
     return made

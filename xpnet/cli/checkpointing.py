@@ -9,9 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +59,7 @@ class Checkpoints:
         told = {name: getattr(options, name) for name in COMPARED}
         self._record: dict[str, Any] = json.loads(json.dumps({**told, "data": _digest(data)}))
         if self.newest():
-            self._compare()
+            self._compare(self.folder / RECORD)
 
     def arguments(self) -> dict[str, Any]:
         """Return what ``fit`` is told."""
@@ -83,8 +80,7 @@ class Checkpoints:
         newest = self.newest()
         return f"; the same command goes on from {newest}" if newest else f"; nothing was kept in {self.folder} yet"
 
-    def _compare(self) -> None:
-        path = Path(self.folder or "", RECORD)
+    def _compare(self, path: Path) -> None:
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
             changed = [name for name, value in self._record.items() if there[name] != value]
@@ -135,12 +131,3 @@ def _digest(data: tuple[Any, ...]) -> str:
 
 def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-@contextmanager
-def told_warnings() -> Iterator[None]:
-    """Say warnings as notes, without the line of code that they come from."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        warnings.showwarning = lambda message, *place: note(str(message))
-        yield

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, count
@@ -17,12 +18,21 @@ from typing import IO, Any
 from xpnet.durable import replace_file
 from xpnet.errors import DataError
 
-__all__ = ["note", "open_output", "print_json", "refuse_overwriting", "reserved", "write_csv"]
+__all__ = ["note", "open_output", "print_json", "refuse_overwriting", "reserved", "told_warnings", "write_csv"]
 
 
 def note(text: str) -> None:
     """Say something beside the result."""
     print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Say warnings as notes, without the line of code that they come from."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda message, *place: note(str(message))
+        yield
 
 
 def print_json(content: Mapping[str, Any], stream: IO[str] | None = None) -> None:

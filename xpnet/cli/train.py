@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.cli.checkpointing import Checkpoints, told_warnings
 from xpnet.cli.columns import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
 from xpnet.cli.inputs import Features
 from xpnet.cli.models import Model, check_size, save_model
 from xpnet.cli.options import add_backend, add_reading, open_table
-from xpnet.cli.output import note, print_json, refuse_overwriting, reserved
+from xpnet.cli.output import note, print_json, refuse_overwriting, reserved, told_warnings
 from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.parts import Parts, deal
 from xpnet.cli.preparation import Preparation, learn_inputs
@@ -206,6 +205,7 @@ def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argp
         Ctrl-C; it says after how many epochs, and where the training can go on from.
     """
     from xpnet.callbacks import Callback, EarlyStopping, TerminateOnNaN
+    from xpnet.cli.checkpointing import Checkpoints
 
     checkpoints = Checkpoints(options, x, y)
     callbacks: list[Callback] = [TerminateOnNaN(), *checkpoints.callbacks()]

@@ -1,4 +1,4 @@
-"""Products of matrices of float32 on all threads, to the bits of NumPy's, in half to all of the time.
+"""Products of matrices of float32 on all threads, to the bits of NumPy's, most in half to all of the time.
 
 The columns of the second matrix are taken in panels, each copied to where it is read in order; the product is computed
 in tiles, whose sums stay in registers (:mod:`panels`). The method is that of Goto and van de Geijn (2008), but that the

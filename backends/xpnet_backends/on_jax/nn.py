@@ -54,14 +54,8 @@ def argmax(xp: Any, scores: Any) -> Any:
     return place
 
 
-def bias_gradient(xp: Any, slopes: Any) -> Any:
-    """Return the sums of the columns as a product, which XLA runs in parallel."""
-    return xp.matmul(xp.ones(slopes.shape[0], dtype=slopes.dtype), slopes)
-
-
 NN: dict[str, Callable[..., Any]] = {
     "argmax": argmax,
-    "bias_gradient": bias_gradient,
     "rows": rows,
     "softmax_cross_entropy": softmax_cross_entropy,
 }

@@ -16,6 +16,9 @@ __all__ = ["call", "suits"]
 BYTE = 0.1
 """ns that a byte of long rows takes."""
 
+PAIR = 2
+"""4-byte units of a label, or of a point in a plane, for which a loop of their own takes longer than what it does."""
+
 SOURCE, ORDER, INTO, COUNT, UNITS, ROWS = range(6)
 """A call's words: three addresses, rows to gather, 4-byte units of a row, rows there are."""
 
@@ -53,6 +56,10 @@ def _gathering() -> Function:
                 row += rows
             if row < 0 or row >= rows:
                 failed = 1
+            elif units == 1:
+                into[i] = source[row]
+            elif units == PAIR:
+                into[i * PAIR], into[i * PAIR + 1] = source[row * PAIR], source[row * PAIR + 1]
             else:
                 for j in range(units):
                     into[i * units + j] = source[row * units + j]

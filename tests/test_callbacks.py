@@ -78,6 +78,18 @@ def test_hooks_are_called_in_keras_order(backend: xpnet.Backend) -> None:
     assert diary.lines == ["train begin", ("epoch begin", 2), ("epoch end", 2, RESULTS), ("train end", RESULTS)]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("on_epoch_ends", "on_epoch_end"), ("on_batch_end", "on_train_batch_end"), ("on_epoch", "")]
+)
+def test_a_hook_that_would_never_be_called_is_refused(name: str, meant: str) -> None:
+    net = make(xpnet.open_backend("numpy"))
+    callback = type("Mine", (Callback,), {name: lambda self, epoch, logs: None, "on_duty": 3})()
+    hint = f"; did you mean '{meant}'" if meant else ""
+    with pytest.raises(ConfigurationError, match=f"hook of Mine, which would never be called: '{name}'{hint}"):
+        net.fit(X, Y, callbacks=[callback], verbose=0)
+    assert not net.built
+
+
 def batches(size: int) -> list[tuple[Any, Any]]:
     return [(X[start : start + size], Y[start : start + size]) for start in range(0, len(X), size)]
 

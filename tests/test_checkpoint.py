@@ -456,7 +456,13 @@ def test_notes_come_back_without_the_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("notes", "fragment"),
-    [("text", "map text to text"), ({"a": 1}, "map text to text"), ({1: "a"}, "map text"), ({"xpnet": ""}, "named")],
+    [
+        ("text", "map text to text"),
+        ({"a": 1}, "map text to text"),
+        ({1: "a"}, "map text"),
+        ({"xpnet": ""}, "named"),
+        ({"checksum": ""}, "named"),
+    ],
 )
 def test_notes_are_texts(notes: Any, fragment: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"notes .*{fragment}"):
@@ -521,9 +527,22 @@ def test_a_file_cut_anywhere_is_refused(content: bytes, tmp_path: Path) -> None:
             load_bytes(content[:length], tmp_path)
 
 
+def test_a_number_that_has_changed_on_a_disk_is_not_taken_for_a_weight(content: bytes, tmp_path: Path) -> None:
+    data = 8 + int.from_bytes(content[:8], "little")
+    for position in [*range(data, len(content), 97), len(content) - 1]:
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        with pytest.raises(CheckpointError, match="bytes are not those that were written"):
+            load_bytes(bytes(damaged), tmp_path)
+    assert content.count(b'\\"epochs\\":1') == 1
+    with pytest.raises(CheckpointError, match="take the text 'checksum' out"):
+        load_bytes(content.replace(b'\\"epochs\\":1', b'\\"epochs\\":3'), tmp_path)
+
+
 @settings(max_examples=60, suppress_health_check=ALSO_WITH_FIXTURES)
 @given(data=st.data())
 def test_flipped_bytes_give_a_network_or_an_error(data: st.DataObject, content: bytes, tmp_path: Path) -> None:
+    content = assemble(*parts(content))  # without a checksum
     header = 8 + int.from_bytes(content[:8], "little")
     damaged = bytearray(content)
     for position in data.draw(st.lists(st.integers(0, header + 64), min_size=1, max_size=4)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import xpnet
+from xpnet import BackendError
 from xpnet.initializers import Constant, Normal, Ones, Zeros
 from xpnet.parameters import Layout, Param, flatten, unflatten
 
@@ -80,6 +82,14 @@ def test_first_values_come_from_streams_of_the_names(layout):
     alone = Layout({"9": {"bias": Param((4,), Zeros())}, "0": {"weight": Param((2, 3), Normal(1.0))}}).initialize(3)
     assert np.array_equal(alone[4:], flat[:6])
     assert not np.array_equal(layout.initialize(4)[:6], flat[:6])
+
+
+@pytest.mark.parametrize("units", [3_000_000, 10**12, 10**18])
+def test_parameters_beyond_memory_are_refused_by_name(units):
+    net = xpnet.Network([xpnet.Dense(4), xpnet.Dense(units), xpnet.Dense(units)])
+    with pytest.raises(BackendError, match=r"no memory for [\d,]+ parameters of 8 bytes, .* are in 2\.weight \("):
+        net.build(3)
+    assert not net.built
 
 
 def test_flatten_and_unflatten_undo_each_other():

@@ -78,6 +78,23 @@ def test_the_library_reads_what_we_write_and_we_what_it_writes(tmp_path: Path) -
         assert bits_of(by_library[name]) == bits_of(by_us[name]) == bits_of(array)
 
 
+def test_a_checksum_is_of_what_a_file_holds_whoever_has_written_it_last(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(3, dtype=np.int8)}
+    write_file(tmp_path / "file", arrays, {"x": "1"})
+    content = (tmp_path / "file").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    (tmp_path / "again").write_bytes(library_save(library_load(content), metadata=header["__metadata__"]))
+    assert (tmp_path / "again").read_bytes() != content
+    assert read_file(tmp_path / "again")[0] == read_texts(tmp_path / "again") == {"x": "1"}
+    for changed, texts in ({"a": arrays["a"] + 1, "b": arrays["b"]}, header["__metadata__"]), (arrays, {"x": "2"}):
+        texts = {**texts, "checksum": header["__metadata__"]["checksum"]}
+        (tmp_path / "changed").write_bytes(library_save(changed, metadata=texts))
+        with pytest.raises(CheckpointError, match="changed is not an xpnet file, or it is damaged: its bytes are not"):
+            read_file(tmp_path / "changed")
+        (tmp_path / "changed").write_bytes(library_save(changed, metadata={"x": "2"}))
+        read_file(tmp_path / "changed")
+
+
 def test_one_content_has_one_hash(tmp_path: Path) -> None:
     arrays = {name: random_array(RNG, kind) for name, kind in zip("cab", ["F32", "I8", "F64"], strict=True)}
     write_file(tmp_path / "a", arrays, {"x": "1", "a": "2"})

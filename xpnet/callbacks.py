@@ -91,8 +91,17 @@ class Callback:
         """Validation is over; *logs* are its results."""
 
 
+HOOKS = frozenset(name for name in vars(Callback) if name.startswith("on_"))
+
+
 class CallbackList:
-    """Calls each hook of several callbacks in their order."""
+    """Calls each hook of several callbacks in their order.
+
+    Raises
+    ------
+    ConfigurationError
+        One is no callback, or has a method that is named like a hook and would never be called.
+    """
 
     def __init__(self, callbacks: Sequence[Callback], network: Network) -> None:
         for callback in callbacks:
@@ -101,6 +110,9 @@ class CallbackList:
                     f"callbacks must be objects of subclasses of xpnet.Callback; got {callback!r}"
                     + (": write it with ()" if isinstance(callback, type) else "")
                 )
+            for name in dir(type(callback)):
+                if name.startswith("on_") and name not in HOOKS and callable(getattr(type(callback), name)):
+                    raise unknown_name(f"hook of {type(callback).__name__}, which would never be called:", name, HOOKS)
         self.callbacks, self.network = list(callbacks), network
         for callback in self.callbacks:
             callback.set_network(network)

@@ -21,7 +21,7 @@ from xpnet.assembly import SCHEMA, put_together, records, take_apart
 from xpnet.backend import Backend, open_backend
 from xpnet.checks import check_path
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, XpnetError
-from xpnet.safefile import Arrays, read_file, read_texts, write_file
+from xpnet.safefile import CHECKSUM, Arrays, read_file, read_texts, write_file
 from xpnet.strict_json import read_json, write_json
 
 if TYPE_CHECKING:
@@ -254,8 +254,9 @@ def _notes(notes: Any) -> dict[str, str]:
         return {}
     if not isinstance(notes, Mapping) or not all(isinstance(part, str) for item in notes.items() for part in item):
         raise ConfigurationError(f"notes must map text to text; got {notes!r}")
-    if ENTRY in notes:
-        raise ConfigurationError(f"notes cannot be named {ENTRY!r}: that entry describes the network")
+    for name, what in ((ENTRY, "describes the network"), (CHECKSUM, "is the file's checksum")):
+        if name in notes:
+            raise ConfigurationError(f"notes cannot be named {name!r}: that entry {what}")
     return dict(notes)
 
 

@@ -37,7 +37,7 @@ class ArgumentError(XpnetError, TypeError):
 
 
 class BackendError(XpnetError, RuntimeError):
-    """An array library, a device or a GPU that was asked for cannot be had."""
+    """An array library, a device, a GPU or the memory that was asked for cannot be had."""
 
 
 class ConfigurationError(XpnetError, ValueError):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from xpnet.errors import BackendError
 from xpnet.initializers import GlorotUniform
 from xpnet.random import host_stream
 from xpnet.records import record
@@ -89,10 +90,23 @@ class Layout:
         )
 
     def initialize(self, seed: int) -> np.ndarray[Any, Any]:
-        """Draw the first values on the host in float64, each parameter from a stream of its own name."""
+        """Draw the first values on the host in float64, each parameter from a stream of its own name.
+
+        Raises
+        ------
+        BackendError
+            The host has no memory for them.
+        """
         import numpy as np
 
-        flat = np.empty(self.size, dtype=np.float64)
+        try:
+            flat = np.empty(self.size, dtype=np.float64)
+        except (MemoryError, ValueError) as error:  # beyond memory, and beyond what an array can have
+            most = max(self.slots, key=lambda slot: prod(slot.shape))
+            raise BackendError(
+                f"there is no memory for {self.size:,} parameters of 8 bytes, which are drawn on the host; "
+                f"{prod(most.shape):,} of them are in {most.name} {most.shape}: make the network smaller"
+            ) from error
         for slot in self.slots:
             recipe = slot.param.initializer or GlorotUniform()
             stream = host_stream(seed, "weights", slot.name)

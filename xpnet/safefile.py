@@ -3,7 +3,8 @@
 A file is the length of its header (8 bytes), the header (JSON: for each array its dtype, shape and place, and a mapping
 of text to text), and the arrays' bytes. Every limit is checked before the work that it limits: the header's length
 before the header is read, the number of arrays before it is parsed, the places against the file's length before memory
-is reserved. Written are contiguous little-endian copies in one order, so the same arrays give the same bytes.
+is reserved. Written are contiguous little-endian copies in one order, so the same arrays give the same bytes; and among
+the texts a checksum of all that a file holds, so that a number that a disk has changed is not taken for a weight.
 
 The format: https://github.com/huggingface/safetensors#format. That library reads these files, and these functions
 read its; it is not used here, because it does not bound what it parses and does not always write the same bytes.
@@ -14,7 +15,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from math import prod
@@ -27,7 +29,7 @@ from xpnet.durable import replace_file
 from xpnet.errors import CheckpointError
 from xpnet.strict_json import read_json
 
-__all__ = ["Arrays", "read_file", "read_texts", "write_file"]
+__all__ = ["CHECKSUM", "Arrays", "read_file", "read_texts", "write_file"]
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 Header = dict[str, Any]
@@ -39,6 +41,9 @@ MAX_ARRAYS = 10_000
 MAX_AXES = 32
 
 TEXTS = "__metadata__"
+
+CHECKSUM = "checksum"
+"""The text that holds it; files without one are read as they are."""
 
 TYPES = {
     name: np.dtype(kind)
@@ -86,15 +91,25 @@ def _parts(arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str])
         stop = start + array.nbytes
         header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [start, stop]}
         start = stop
+    data = [copies[name].reshape(-1).view(np.uint8).data for name in order]
     try:
+        header[TEXTS] = dict(sorted({**header[TEXTS], CHECKSUM: _checksum(header, data)}.items()))
         encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         encoded += b" " * (-len(encoded) % 8)  # so that each element lies at a multiple of its size
         _check_header_size(len(encoded))
         _places(_parsed(encoded), start)
     except ValueError as error:
         raise CheckpointError(f"this cannot be saved, for no file with it would be read: {error}") from error
-    data = (copies[name].reshape(-1).view(np.uint8).data for name in order)
     return [len(encoded).to_bytes(8, "little"), encoded, *data]
+
+
+def _checksum(header: Header, data: Iterable[memoryview]) -> str:
+    """Return the CRC-32 of a header without its checksum, in one order whoever has written it, and of the data."""
+    texts = {name: text for name, text in header.get(TEXTS, {}).items() if name != CHECKSUM}
+    found = zlib.crc32(json.dumps({**header, TEXTS: texts}, sort_keys=True).encode())
+    for part in data:
+        found = zlib.crc32(part, found)
+    return f"crc32:{found:08x}"
 
 
 def _contiguous(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -116,16 +131,25 @@ def read_file(path: Path) -> tuple[dict[str, str], Arrays]:
         data = np.empty(size, dtype=np.uint8)
         if file.readinto(data.data) != size:
             raise ValueError("it is cut short")
+        texts = header.get(TEXTS, {})
+        if texts.get(CHECKSUM) not in (None, _checksum(header, [data.data])):
+            raise ValueError(
+                f"its bytes are not those that were written, as their {CHECKSUM} is another; if they were changed on "
+                f"purpose, take the text {CHECKSUM!r} out of its {TEXTS}"
+            )
         arrays = {name: _array(data, place) for name, place in places.items()}
-        return header.get(TEXTS, {}), arrays
+        return _without_checksum(texts), arrays
 
 
 def read_texts(path: Path) -> dict[str, str]:
     """Return the texts of a file without reading its arrays; the whole header is checked all the same."""
     with _opened(path) as (_, header, size):
         _places(header, size)
-        texts: dict[str, str] = header.get(TEXTS, {})
-        return texts
+        return _without_checksum(header.get(TEXTS, {}))
+
+
+def _without_checksum(texts: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if name != CHECKSUM}
 
 
 @contextmanager

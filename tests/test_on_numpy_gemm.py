@@ -3,12 +3,26 @@
 import array
 import ctypes
 import mmap
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from pools import used
-from xpnet_backends.on_numpy import blas, blocks, compiling, gemm, native, openblas, order, plan, products, team
+from xpnet_backends.on_numpy import (
+    blas,
+    blocks,
+    compiling,
+    gemm,
+    microkernel,
+    native,
+    openblas,
+    order,
+    panels,
+    plan,
+    products,
+    team,
+)
 from xpnet_backends.on_numpy.compiling import Compiled
 from xpnet_backends.on_numpy.native import Place, Program
 
@@ -270,6 +284,25 @@ def test_where_it_was_not_measured_it_is_left_alone(monkeypatch, core, intel, mk
     monkeypatch.setattr(openblas, "core", lambda: core)
     monkeypatch.setattr(gemm, "is_intel", lambda: intel)
     assert gemm._is_measured.__wrapped__() is measured
+
+
+@needs_core
+def test_tiles_that_llvm_does_not_read_keep_no_kernel_from_being_compiled(threads, monkeypatch):
+    monkeypatch.setattr(native, "_routines", {})
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(gemm, "_is_read", gemm._is_read.__wrapped__)
+    assert gemm._is_read()
+    tile = microkernel.tile(1, microkernel.HALF, False)
+    other = replace(tile, declared=(*tile.declared, "declare void @llvm.fma.v8f32(i64)"))
+    monkeypatch.setattr(panels, "tile", lambda *given: other)
+    monkeypatch.setattr(native, "_routines", {})
+    compiled = Compiled(lambda x, w: np.maximum(np.matmul(x, w) + 1.0, 0.0) * 2.0)
+    a, b = matrix(300, 200), matrix(200, 90)
+    for _ in range(4):
+        same_bits(compiled(a, b), np.maximum(np.matmul(a, b) + 1.0, 0.0) * 2.0)
+    (made,) = compiled._local.plans.values()
+    assert "kernel(" in made.source
+    assert (made.wait, made.threads, made.problem) == (None, None, "")
 
 
 def test_an_order_is_one_of_numpys_or_none(monkeypatch):

@@ -4,7 +4,7 @@ The columns of the second matrix are taken in panels, each copied to where it is
 in tiles, whose sums stay in registers (:mod:`panels`). The method is that of Goto and van de Geijn (2008), but that the
 first matrix is read where it lies. Each thread has rows or columns of its own. OpenBLAS's order of additions is kept:
 it is seen by trying, for each shape, large ones by a smaller one that is divided alike (:mod:`order`), and NumPy's
-routine is called where another is found.
+routine is called where another is found, or where LLVM does not read the tiles' text.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from xpnet_backends.aligned import aligned_empty
 from xpnet_backends.machine import is_intel
 from xpnet_backends.on_numpy import openblas, order, panels, products, team
+from xpnet_backends.on_numpy.compiler import readable
 from xpnet_backends.on_numpy.native import Call, Place, Routine, known
 
 __all__ = ["call", "is_one"]
@@ -71,6 +72,8 @@ def call(a: Place, b: Place, into: Place, wanted: set[Routine] | None = None, bl
     if wanted is not None and missing:
         wanted |= missing
         return None
+    if not _is_read():
+        return None
     found = order.found(block or rows, terms, columns, a_turned, b_turned, members)
     if found is None:
         return None
@@ -97,6 +100,12 @@ def _kind(rows: int, wide: int, a_turned: bool, b_turned: bool) -> list[Any]:
     high = min(HIGH[vectors], key=lambda high: rows // high * max(4, high * vectors) + rows % high * max(4, vectors))
     tile, row = (panels.computing(count, wide, a_turned) for count in (high, 1))
     return [high, tile, row, panels.copying(wide, b_turned)]
+
+
+@cache
+def _is_read() -> bool:
+    """Say whether this release of LLVM reads the text of a tile: its masked loads and stores may change their form."""
+    return readable(panels.computing(1, panels.HALF, False).make(), panels.copying(panels.HALF, False).make())
 
 
 @cache

@@ -26,6 +26,7 @@ LLVM's part of the work, which is the same, is nearly all of what is left.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from xpnet_backends.on_numpy.compiler import llvm
@@ -56,6 +57,7 @@ __all__ = [
     "float_of",
     "fma",
     "pointer",
+    "readable",
     "sqrt",
 ]
 
@@ -78,10 +80,21 @@ def compiled(*entries: Entry) -> list[int]:
     NotCompilable
         A function is not in the language.
     """
+    text, symbols = _text(entries)
+    return llvm.load(text, symbols)
+
+
+def readable(*entries: Entry) -> bool:
+    """Say whether this release of LLVM reads what these functions become; not each reads every :class:`Assembly`."""
+    return llvm.takes(_text(entries)[0])
+
+
+def _text(entries: Iterable[Entry]) -> tuple[str, list[str]]:
+    """Return LLVM's text of functions, and their names there."""
     module = Module()
     bodies = [module.function(entry.function, tuple(CODES[kind] for kind in entry.kinds)) for entry in entries]
     for body in bodies:
         if body.result not in (None, "int64"):
             raise NotCompilable(f"{body.symbol} returns {body.result}, where an int64 is returned")
     symbols = [body.symbol for body in bodies]
-    return llvm.load(module.text(symbols), symbols)
+    return module.text(symbols), symbols

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["available", "load"]
+__all__ = ["available", "load", "takes"]
 
 _problems: list[str] = []
 """Why LLVM cannot be used here, once that has shown: llvmlite is too old, or no memory may hold new machine code."""
@@ -44,6 +44,17 @@ def load(text: str, names: list[str]) -> list[int]:
     except Exception as error:
         _problems.append(repr(error))  # so that nobody tries again
         raise
+
+
+def takes(text: str) -> bool:
+    """Say whether this release of LLVM reads a text; nothing is compiled, and nothing follows from a no."""
+    from llvmlite import binding
+
+    try:
+        binding.parse_assembly(text).verify()
+    except RuntimeError:
+        return False
+    return True
 
 
 @cache

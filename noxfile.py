@@ -1,4 +1,4 @@
-"""Every check of the project, behind one command: ``nox``. ``nox -l`` lists them, ``nox -s NAME`` runs one.
+"""Every check of the project: ``nox`` runs those of continuous integration, ``nox -s NAME`` runs one, ``nox -l`` lists.
 
 Sessions install with pip, which reads its own settings. ``XPNET_TORCH`` and ``XPNET_CUPY`` override what the
 torch and CuPy sessions install.
@@ -33,7 +33,7 @@ LIBRARIES = {
 # Tests that set one library beside another, and so need several at once.
 TOGETHER = (
     *("tests/test_assembly.py", "tests/test_checkpoint.py", "tests/test_network.py", "tests/test_torch_parity.py"),
-    *("tests/test_sklearn_arrays.py", "tests/test_sklearn_checks.py"),
+    *("tests/test_sklearn_arrays.py", "tests/test_sklearn_checks.py", "tests/test_sklearn_ecosystem.py"),
 )
 # Tests with a session of their own.
 ELSEWHERE = ("--ignore=tests/test_examples.py", "--ignore=tests/test_readme.py")
@@ -82,7 +82,7 @@ def tests(session: nox.Session, library: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """The tests that compare array libraries, with all of them installed, and the page for those who come from one."""
-    install(session, "-e.[strict,jax,fast,sklearn]", *LIBRARIES["torch"], "keras>=3.10")
+    install(session, "-e.[strict,jax,fast,sklearn]", *LIBRARIES["torch"], "keras>=3.10", "dask[array]")
     pytest(session, *TOGETHER)
     session.run("pytest", "tests/test_readme.py", "-k", "coming_from", env=ONE_THREAD)
 
@@ -122,7 +122,7 @@ def onnx(session: nox.Session) -> None:
     """ONNX files, the shell's too, run in onnxruntime, and the page about them."""
     install(session, "-e.[onnx]", "onnxruntime")
     pytest(session, "tests/test_onnx.py", "--backend", "numpy")
-    pytest(session, "tests/test_cli_export.py")
+    pytest(session, "tests/test_cli_export.py", "tests/test_cli_output.py")
     session.run("pytest", "tests/test_readme.py", "-k", "onnx")
 
 

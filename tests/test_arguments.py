@@ -172,3 +172,18 @@ def test_bias_is_true_or_false(bias: Any) -> None:
         Dense(4, bias)
     assert Dense(4, np.False_) == Dense(4, bias=False)
     assert type(Dense(4, np.False_).bias) is bool
+
+
+WITHOUT = {"Backend", "BackendInfo", "Callback", "History", "Param", "TerminateOnNaN", "available_backends"}
+"""Public names that take anything, nothing, or are made by xpnet alone."""
+
+
+def is_called(name: str) -> bool:
+    public = getattr(xpnet, name)
+    return callable(public) and not (isinstance(public, type) and issubclass(public, BaseException))
+
+
+@pytest.mark.parametrize("name", sorted(filter(is_called, set(xpnet.__all__) - WITHOUT)))
+def test_an_argument_that_is_not_there_is_explained_by_everything_public(name: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"^{name} has no argument 'unheard_of'"):
+        getattr(xpnet, name)(unheard_of=1)

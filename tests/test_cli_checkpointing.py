@@ -106,14 +106,14 @@ def test_other_data_is_refused(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        (("--hidden", "8,4"), "--hidden 16, and not 8,4"),
-        (("--seed", "3"), "--seed 0, and not 3"),
-        (("--batch-size", "16"), "--batch-size 32, and not 16"),
-        (("--dtype", "float64"), "--dtype float32, and not float64"),
-        (("--balanced",), "--balanced False, and not True"),
-        (("--patience", "3"), "--patience 10, and not 3"),
-        (("--test", "0.3"), "--test 0.2, and not 0.3"),
-        (("--categorical", "size"), "--categorical , and not size"),
+        (("--hidden", "8,4"), "--hidden 16, and not --hidden 8,4"),
+        (("--seed", "3"), "--seed 0, and not --seed 3"),
+        (("--batch-size", "16"), "--batch-size 32, and not --batch-size 16"),
+        (("--dtype", "float64"), "--dtype float32, and not --dtype float64"),
+        (("--balanced",), "no --balanced, and not --balanced"),
+        (("--patience", "3"), "--patience 10, and not --patience 3"),
+        (("--test", "0.3"), "--test 0.2, and not --test 0.3"),
+        (("--categorical", "size"), "no --categorical, and not --categorical size"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

@@ -117,3 +117,17 @@ def test_a_first_line_of_numbers_is_told(shell: Shell) -> None:
     done = shell("train", "data.csv", "--target", "column3", "--no-header", *QUICK, "--force")
     assert done.status == 0
     assert "--no-header" not in done.err
+
+
+def test_a_column_of_one_value_in_the_rows_that_are_trained_on_is_left_out(shell: Shell) -> None:
+    """Its feature would be untrained, and meet other values in the test rows, or later."""
+    rows = [{"size": f"{i - 30}", "spike": "0", "gap": "" if i % 3 else "7", "y": "ab"[i > 30]} for i in range(ROWS)]
+    for i in range(ROWS):
+        rows[i]["spike"] = "50000"
+        write(Path("spike.csv"), rows)
+        done = shell("train", "spike.csv", "--target", "y", "--json", "--force", *QUICK)
+        rows[i]["spike"] = "0"
+        if "spike" in done.json()["left_out"]:
+            break
+    assert done.json()["left_out"] == {"spike": "it holds one value, 0, in all rows that are trained on"}
+    assert done.json()["columns"]["numbers"] == ["size", "gap"]

@@ -140,9 +140,20 @@ def test_parquet_gives_what_csv_gives(
     answers = capsys.readouterr().out
     assert main(["predict", "d.safetensors", "d.csv"]) == 0
     assert capsys.readouterr().out == answers
-    parquet.write_table(pa.table({"when": pa.array([1, 2], pa.timestamp("s"))}), "dates.parquet")
-    with pytest.raises(xpnet.DataError, match=r"'when' of dates\.parquet holds timestamp"):
-        read_table("dates.parquet")
+    dated = table.append_column("when", pa.array(range(90), pa.timestamp("s"))).append_column("many", [[[1]] * 90])
+    parquet.write_table(dated, "dates.parquet")
+    assert main(["predict", "d.safetensors", "dates.parquet"]) == 0
+    assert capsys.readouterr().out == answers
+    assert main(["train", "dates.parquet", "--target", "kind", "--drop", "many", "--epochs", "2", "--json"]) == 0
+    done = capsys.readouterr()
+    assert json.loads(done.out)["left_out"] == {"when": "it holds timestamp[ms], neither numbers nor text"}
+    assert json.loads(done.out)["columns"] == found[0]["columns"] | {"dropped": ["many"]}
+    for arguments in (["--target", "when"], ["--target", "kind", "--categorical", "when"]):
+        assert main(["train", "dates.parquet", *arguments, "--epochs", "2", "--force"]) == 1
+        assert "column 'when' of dates.parquet cannot be used: it holds timestamp[ms]" in capsys.readouterr().err
+    parquet.write_table(table.set_column(0, "size", pa.array(range(90), pa.timestamp("s"))), "dated_size.parquet")
+    assert main(["predict", "d.safetensors", "dated_size.parquet"]) == 1
+    assert "column 'size' of dated_size.parquet cannot be used: it holds timestamp[ms]" in capsys.readouterr().err
     index = pa.array([1, 2], pa.timestamp("ms"))
     parquet.write_table(pa.table({"a": [1, 2], "__index_level_0__": index}), "indexed.parquet")
     found = read_table("indexed.parquet")

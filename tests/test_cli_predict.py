@@ -138,6 +138,7 @@ def test_predict_writes_files_and_json(shell: Shell) -> None:
     assert Path("answers.csv").read_text() == expected
     fails(shell("predict", "shop.safetensors", "shop.csv", "--out", "answers.csv"), "answers.csv exists", "--force")
     assert shell("predict", "shop.safetensors", "shop.csv", "--out", "answers.csv", "--force").status == 0
+    assert shell("predict", "shop.safetensors", "shop.csv", "--out", "-").out == expected
     answers = shell("predict", "shop.safetensors", "shop.csv", "--json").json()
     assert answers["grade"] == [row["grade"] for row in csv.DictReader(io.StringIO(expected))]
     fails(shell("predict", "shop.safetensors", "shop.csv", "--out", "missing/answers.csv"), "no folder missing")

@@ -43,6 +43,30 @@ def assert_close(net: Network, other: Network, tolerance: float = 1e-12) -> None
 # History
 
 
+def test_weights_weigh_the_metrics_of_training_and_not_of_validation(backend: xpnet.Backend) -> None:
+    still = make(backend, optimizer=xpnet.SGD(1e-300), inputs=3)
+    right = backend.to_numpy(still.classify(X)) == Y
+    weights = np.array([1.0, 5.0, 2.0])[Y]
+    for found in (
+        still.fit(X, Y, class_weight=[1.0, 5.0, 2.0], validation_data=(X, Y), verbose=0),
+        still.fit(X, Y, sample_weight=weights, validation_data=(X, Y), verbose=0),
+    ):
+        assert found["accuracy"][0] == pytest.approx(np.average(right, weights=weights))
+        assert found["val_accuracy"][0] == pytest.approx(right.mean())
+    found = still.fit(X, Y, validation_data=(X, Y, weights), verbose=0)
+    assert found["val_accuracy"][0] == pytest.approx(np.average(right, weights=weights))
+
+
+def test_a_bad_batch_of_an_iterable_is_named(backend: xpnet.Backend) -> None:
+    net = make(backend, inputs=3)
+    bad = [(X[:8], Y[:8]), (X[8:16], Y[8:16]), (X[16:, :2], Y[16:])]
+    for act in (lambda: net.fit(bad, verbose=0), lambda: net.evaluate(bad)):
+        with pytest.raises(xpnet.ShapeError, match=r"x must have shape \(N, 3\)") as caught:
+            act()
+        assert "It is batch 2, counted from 0" in caught.value.__notes__[0]
+    assert (net.steps, net.epochs) == (2, 0)
+
+
 def test_history_has_an_entry_an_epoch_and_the_network_keeps_all(backend: xpnet.Backend) -> None:
     net = make(backend)
     first = net.fit(X, Y, epochs=2, batch_size=8, validation_split=0.2, verbose=0)

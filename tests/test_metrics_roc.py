@@ -65,3 +65,10 @@ def test_roc_auc_of_several_classes_agrees_with_sklearn(sk: Any) -> None:
 def test_roc_auc_refuses(true: Any, score: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         roc_auc(true, score)
+
+
+def test_one_column_of_scores_is_the_positive_classs() -> None:
+    true, score = [0, 0, 1, 1], np.array([0.1, 0.4, 0.4, 0.8])
+    assert roc_auc(true, score[:, None]) == roc_auc(true, score) == 0.875
+    with pytest.raises(DataError, match=r"y_true must lie in 0\.\.1 for a score of one column"):
+        roc_auc([0, 1, 2, 1], score[:, None])

@@ -244,3 +244,9 @@ def test_an_epoch_reports_them(backend: xpnet.Backend) -> None:
         "top_2_accuracy": metrics.top_k_accuracy(TRUE, backend.to_numpy(net.forward(SCORES)), 2, sample_weight=WEIGHTS),
     }
     assert {name: value for name, value in found.items() if name != "loss"} == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["precision", "f1", xpnet.TopKAccuracy(2)], ids=str)
+def test_metrics_of_one_class_refuse_several_answers(metric: Any) -> None:
+    with pytest.raises(xpnet.ConfigurationError, match="needs one class for each example, not 4 answers"):
+        xpnet.Network([xpnet.Dense(4)], loss="binary_cross_entropy", metrics=[metric], inputs=3)

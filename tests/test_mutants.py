@@ -42,7 +42,6 @@ def sgd(gradients, params, rates):
 
 
 LABELS, REAL = [0, 2, 1, 1], np.arange(12.0).reshape(4, 3) / 7
-RULES = "xpnet/optimizers/rules.py"
 NN, NORM, SMOOTH = "xpnet/nn.py", "xpnet/layers/normalization.py", "xpnet/layers/activations.py"
 PLANTED = [
     (SMOOTH, "dy * y * (1.0 - y)  ->  dy * y / (1.0 - y)", layer(Sigmoid())),  # another operator

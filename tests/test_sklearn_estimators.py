@@ -15,8 +15,8 @@ from sklearn.preprocessing import scale
 
 import xpnet
 from xpnet import Adam, BinaryCrossEntropy, Dense, Dropout, Poisson, Quantile, Residual
+from xpnet.optimizers.as_scikit_learn import BatchPenalty, EpsilonHatAdam, VelocitySGD
 from xpnet.sklearn import MLPClassifier, MLPRegressor, XPClassifier, XPRegressor
-from xpnet.sklearn.solvers import BatchPenalty, EpsilonHatAdam, VelocitySGD
 from xpnet.testing import check_optimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -428,3 +428,49 @@ def test_layers_with_too_few_outputs_are_told_how_many():
     """Before the loss complains of one output, for which it has advice that three classes cannot follow."""
     with pytest.raises(xpnet.ConfigurationError, match=r"outputs of shape \(3,\) .*; they give \(1,\): .*Dense\(3\)"):
         XPClassifier([Dense(1)]).fit(np.ones((3, 2)), [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [MLPClassifier(max_iter=2), MLPClassifier(max_iter=2, solver="sgd"), MLPClassifier(max_iter=2, solver="lbfgs")],
+    ids=lambda model: model.solver,
+)
+def test_a_perceptrons_network_is_saved_and_read_where_scikit_learn_is_not(model, tmp_path):
+    path = tmp_path / "net.safetensors"
+    network = model.fit(X, Y).network_
+    network.save(path)
+    again = xpnet.load(path)
+    np.testing.assert_array_equal(again.predict(X), network.predict(X))
+    assert again.optimizer == network.optimizer
+    program = f"import sys; sys.modules['sklearn'] = None; import xpnet; print(xpnet.load({str(path)!r}).steps)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == network.steps
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "message"),
+    [
+        (MLPClassifier(), {"X_val": X[:20]}, "y_val is missing beside X_val"),
+        (MLPClassifier(), {"y_val": Y[:20]}, "X_val is missing beside y_val"),
+        (MLPClassifier(callbacks=xpnet.EarlyStopping("loss")), {}, r"write callbacks=\[<xpnet.*EarlyStopping"),
+        (XPClassifier(validation_fraction=2), {}, "validation_fraction must be .*; got 2"),
+    ],
+)
+def test_what_is_wrong_is_called_by_the_estimators_own_names(model, given, message):
+    with pytest.raises(xpnet.ConfigurationError, match=message):
+        model.fit(X, Y, **given)
+
+
+def test_a_warm_start_does_not_go_on_with_another_network_than_is_asked_for():
+    model = XPClassifier([Dense(8), "relu", Dense(3)], epochs=1, warm_start=True).fit(X, Y)
+    model.set_params(optimizer="sgd").fit(X, Y)
+    for changed in ({"layers": [Dense(4), "relu", Dense(3)]}, {"layers": None}, {"loss": "hinge"}):
+        there = {name: getattr(model, name) for name in changed}
+        with pytest.raises(xpnet.ConfigurationError, match=f"{next(iter(changed))} has been changed since"):
+            model.set_params(**changed).fit(X, Y)
+        with pytest.raises(xpnet.ConfigurationError, match="has been changed since"):
+            model.partial_fit(X, Y)
+        model.set_params(**there)
+    assert model.fit(X, Y).n_iter_ == 3
+    model.set_params(warm_start=False, loss="hinge").fit(X, Y)
+    assert model.n_iter_ == 1

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import Adam, BatchNorm, Dense, Dropout, ReLU, Residual, Tanh
+from xpnet import Adam, BatchNorm, Dense, Dropout, GlorotUniform, Param, ReLU, Residual, ShapeError, Tanh, Zeros
+from xpnet.layers.base import Built
+from xpnet.targets import real_rows
 from xpnet.testing import numeric_gradient
 from xpnet.training import _added
 from xpnet.weights import read_arrays
@@ -257,3 +259,83 @@ def test_the_seeds_order_of_validation_is_drawn_and_not_the_tail(backend):
         held[seed] = net.fit(X, y, validation_split=0.1, verbose=0)["val_loss"][0]
     assert held[0] != held[1]
     assert max(held.values()) < 9e5
+
+
+class Slip:
+    """A dense layer of a learner's own, which gives its gradients as it is told to."""
+
+    def __init__(self, gradients, units=3):
+        self.gradients, self.units = gradients, units
+
+    def build(self, in_shape):
+        weight = Param((in_shape[0], 3), GlorotUniform())
+        return Built((3,), {"w": weight, "b": Param((3,), Zeros())})
+
+    def forward(self, params, x, context):
+        return (x @ params["w"] + params["b"])[:, : self.units], x
+
+    def backward(self, params, x, dy, context):
+        dx = dy @ context.xp.matrix_transpose(params["w"])
+        return dx, self.gradients(context.xp.matrix_transpose(x) @ dy, context.xp.sum(dy, axis=0))
+
+
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+@pytest.mark.parametrize(
+    ("gradients", "message"),
+    [
+        (
+            lambda w, b: {"w": w.T, "b": b},
+            r"the gradient of 0\.w must have its parameter's shape \(4, 3\); got \(3, 4\)",
+        ),
+        (lambda w, b: {"w": w}, r"the gradient of 0\.b must have its parameter's shape \(3,\); got none"),
+        (lambda w, b: {"w": w, "b": b, "c": b}, r"there is a gradient of 0\.c, which is no parameter"),
+        (lambda w, b: {"w": w, "b": 1.0}, r"the gradient of 0\.b must have .* got \('\?',\)"),
+    ],
+)
+def test_gradients_that_do_not_fit_their_parameters_are_refused(gradients, message, backend):
+    net = xpnet.Network([Slip(gradients)], backend=backend, inputs=4)
+    before = net.get_weights()
+    for train in (net.train_step, net.gradients, lambda x, y: net.fit(x, y, verbose=0)):
+        for _ in range(3):  # run, recorded, replayed
+            with pytest.raises(ShapeError, match=message):
+                train(X, LABELS)
+    assert all((value == before[name]).all() for name, value in net.get_weights().items())
+
+
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+def test_scores_of_another_shape_than_was_built_are_refused(backend):
+    net = xpnet.Network([Slip(lambda w, b: {"w": w, "b": b}, units=2)], backend=backend, inputs=4)
+    for act in (net.predict, lambda x: net.fit(x, LABELS, verbose=0)):
+        with pytest.raises(ShapeError, match=r"the network gives \(\d+, 2\), and was built for \(N, 3\)"):
+            act(X)
+
+
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+@pytest.mark.parametrize(
+    ("returns", "message"),
+    [
+        (lambda e, xp: (e * e, e), r"losses of shape \(40,\), for 40 examples; got \(40, 1\)"),
+        (lambda e, xp: (xp.sum(e * e), e), r"losses of shape \(40,\), for 40 examples; got \(\)"),
+        (lambda e, xp: ((e * e)[:, 0], e[:, 0]), r"slopes of shape \(40, 1\), for 40 examples; got \(40,\)"),
+    ],
+)
+def test_a_loss_of_other_shapes_is_refused(returns, message, backend):
+    class Mine:
+        reduction, metrics = "mean", ()
+
+        def __call__(self, scores, targets, xp):
+            return returns(scores - targets, xp)
+
+        def check(self, out_shape):
+            pass
+
+        def targets(self, y, out_shape):
+            return real_rows(y, out_shape)
+
+        def link(self, scores, xp):
+            return scores
+
+    net = xpnet.Network([Dense(1)], loss=Mine(), backend=backend, inputs=4)
+    for act in (net.train_step, net.evaluate, lambda x, y: net.fit(x, y, batch_size=40, verbose=0)):
+        with pytest.raises(ShapeError, match=f"the loss Mine must return {message}"):
+            act(X, X[:, :1])

@@ -62,7 +62,9 @@ def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     try:
         form.bind(*args, **kwargs)
     except TypeError as error:
-        owner = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+        owner = function.__qualname__.rpartition("<locals>.")[2]
+        if owner.endswith(".__init__"):  # which may be that of a base class
+            owner = type(args[0]).__name__
         kinds = {name: argument.kind.name for name, argument in form.parameters.items() if name != "self"}
         known = [name for name, kind in kinds.items() if not kind.startswith("VAR")]
         unknown = next((name for name in kwargs if name not in known), None)

@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from xpnet.arguments import explains_arguments
 from xpnet.errors import BackendError, ConfigurationError, XpnetError, unknown_name
 from xpnet.records import record
 
@@ -190,6 +191,7 @@ class BackendInfo:
         return not self.problem
 
 
+@explains_arguments
 def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype: object = None) -> Backend:
     """Open an array library for computing.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from xpnet.errors import DataError
+from xpnet.errors import DataError, XpnetError
 from xpnet.training import Batch, taken
 
 if TYPE_CHECKING:
@@ -244,12 +244,20 @@ class Stream:
             _check_batch(item)
             empty = False
             if number >= start:
-                yield self.place(*item)
+                yield self._place(number, item)
         if empty:
             raise DataError(
                 f"the iterable of batches gave none in pass {self.epochs}; a generator is used up after one: pass a "
                 "list, an object whose __iter__ starts anew, or a function that returns a fresh generator"
             )
+
+    def _place(self, number: int, item: Any) -> Batch:
+        """Move one batch to the device; an error says which it was."""
+        try:
+            return self.place(*item)
+        except XpnetError as error:
+            error.add_note(f"It is batch {number}, counted from 0, of the iterable's pass {self.epochs}.")
+            raise
 
 
 def piece_length(steps: int, longest: int | None, seconds: float) -> int:

@@ -328,6 +328,7 @@ class ReduceLROnPlateau(Callback):
 class LearningRateScheduler(Callback):
     """Set the learning rate before each epoch to ``schedule(epoch, current_rate)``."""
 
+    @explains_arguments
     def __init__(self, schedule: Callable[[int, float], float]) -> None:
         if not callable(schedule):
             raise ConfigurationError(f"LearningRateScheduler takes a function (epoch, rate) -> rate; got {schedule!r}")

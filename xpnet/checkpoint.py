@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import initializers, layers, losses, metrics, optimizers, schedules
+from xpnet.arguments import explains_arguments
 from xpnet.assembly import SCHEMA, put_together, records, take_apart
 from xpnet.backend import Backend, open_backend
 from xpnet.checks import check_path
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, XpnetError
+from xpnet.optimizers import as_scikit_learn
 from xpnet.safefile import CHECKSUM, Arrays, read_file, read_texts, write_file
 from xpnet.strict_json import read_json, write_json
 
@@ -39,7 +41,7 @@ HISTORY = "history."
 
 KNOWN: dict[str, type] = {
     name: getattr(module, name)
-    for module in (layers, losses, optimizers, schedules, initializers, metrics)
+    for module in (layers, losses, optimizers, as_scikit_learn, schedules, initializers, metrics)
     for name in module.__all__
     if dataclasses.is_dataclass(getattr(module, name))
 }
@@ -137,6 +139,7 @@ def read_parts(path: str | Path) -> tuple[dict[str, Any], dict[str, str], Arrays
     return description, notes, arrays, {name.removeprefix(EXTRA): array for name, array in extra.items()}
 
 
+@explains_arguments
 def load(
     path: str | Path,
     *,

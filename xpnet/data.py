@@ -38,6 +38,7 @@ _MOST_INFERRED = 10_000_000
 # --- one-hot -----------------------------------------------------------------------------------------
 
 
+@explains_arguments
 def one_hot(labels: Any, classes: int | None = None, *, dtype: Any = "float32") -> Array:
     """Return a 1 in the column of each label and 0 elsewhere: ``y[..., c] = 1 if labels[...] == c else 0``.
 
@@ -77,6 +78,7 @@ def one_hot(labels: Any, classes: int | None = None, *, dtype: Any = "float32") 
     return xp.astype(array[..., None] == columns, _dtype_of(xp, dtype))
 
 
+@explains_arguments
 def from_one_hot(encoded: Any) -> Array:
     """Return the class of each row of one-hot labels: ``argmax(encoded, axis=-1)``, the inverse of `one_hot`.
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import to_host
 from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, ShapeError
@@ -20,6 +21,7 @@ __all__ = ["clouds", "digits_11x11", "mnist", "read_idx", "spiral"]
 Points: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 
+@explains_arguments
 def digits_11x11(images: Any) -> npt.NDArray[np.float64]:
     """Shrink 28 x 28 digits to 121 raw pixels: ``images[:, ::2, ::2][:, 1:-2, 1:-2]``, flattened row by row.
 
@@ -46,6 +48,7 @@ def digits_11x11(images: Any) -> npt.NDArray[np.float64]:
     return host[:, ::2, ::2][:, 1:-2, 1:-2].reshape(len(host), 121).astype(np.float64)
 
 
+@explains_arguments
 def spiral(points: int = 100, arms: int = 3, *, noise: float = 0.2, seed: int = 0) -> Points:
     """Return a spiral of interleaved arms: arm c holds ``(r sin 2.5a, r cos 2.5a)``.
 
@@ -78,6 +81,7 @@ def spiral(points: int = 100, arms: int = 3, *, noise: float = 0.2, seed: int = 
     return x.reshape(-1, 2), np.repeat(np.arange(arms, dtype=np.int64), points)
 
 
+@explains_arguments
 def clouds(
     points: int = 500,
     *,

@@ -1,4 +1,4 @@
-"""Every exception that xpnet raises on purpose, one type per cause.
+"""Every exception that xpnet raises on purpose, one type per cause; but for attributes and keys that are not there.
 
 Each is an :class:`XpnetError` and also the built-in type that a caller would expect, so
 ``except ValueError`` keeps working in code that never heard of xpnet. A message says which argument was

@@ -226,7 +226,7 @@ class Guard:
             network.recount()
             step = network.steps
             found = explain(network, batch)
-        where = f"step {step} (epoch {epoch}, batch {number}): {found}"
+        where = f"step {step} (epoch {epoch}, batch {number}, counted from 0): {found}"
         if self.policy == "skip" and self._skipped < HALVINGS:
             self._skipped += 1
             network.set_scale(network.scale / 2)

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.arguments import explains_arguments
 from xpnet.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
 MOST_AXES = 64
 
 
+@explains_arguments
 def read_idx(path: StrPath, *, limit: int = 2**30) -> npt.NDArray[Any]:
     """Return the array of an IDX file, plain or compressed with gzip (told by its content, not its name).
 

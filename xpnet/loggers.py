@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs, check_folder
 from xpnet.errors import ConfigurationError
 
@@ -22,6 +23,7 @@ class _Logger(Callback):
     in another process finds there what it has written.
     """
 
+    @explains_arguments
     def __init__(self, path: str | Path, *, append: bool = False) -> None:
         self.path, self.append = Path(path), append
         self._start: int | None = None

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.arguments import explains_arguments
 from xpnet.errors import DatasetError
 from xpnet.idx import CHUNK, Readable, StrPath, open_idx, read_array, reading, unpacked
 
@@ -65,6 +66,7 @@ PATIENCE = 180.0  # seconds for one file from one mirror: 10 MB at 60 kB/s
 LARGEST_DOWNLOAD = 16 * 2**20  # bytes; the largest of the four has 9.6 million
 
 
+@explains_arguments
 def mnist(path: StrPath | None = None, *, download: bool = True) -> tuple[Images, Images, Images, Images]:
     r"""Return the MNIST digits: ``x_train, y_train, x_test, y_test``.
 

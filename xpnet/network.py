@@ -249,7 +249,9 @@ class Network:
         sample_weight : array (N,)
             Weight of each example in the loss; 2 counts as the example twice.
         class_weight : mapping, sequence or "balanced"
-            Weight of each class; "balanced" makes every class count alike.
+            Weight of each class; "balanced" makes every class count alike. Weights of examples and classes weigh
+            the metrics of training, too, as they weigh its loss; those of validation are weighed by
+            ``validation_data=(x, y, sample_weight)`` alone.
         callbacks : sequence of Callback or str
             See :mod:`xpnet.callbacks`.
         verbose : int or str

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from xpnet.errors import BackendError
+from xpnet.errors import BackendError, ShapeError
 from xpnet.initializers import GlorotUniform
 from xpnet.random import host_stream
 from xpnet.records import record
@@ -73,6 +73,7 @@ class Layout:
         self.slots = tuple(slots.values())
         self.size = start
         self._tree = unflatten(slots)
+        self._shapes = {slot.name: slot.shape for slot in self.slots}
 
     def views(self, flat: Array, xp: Any) -> Tree:
         """Return the parameters inside *flat*, shaped and named; no copy where the library has views."""
@@ -82,6 +83,22 @@ class Layout:
         """Return a new flat vector that holds the arrays of *tree*."""
         leaves = dict(flatten(tree))
         return xp.concat([xp.reshape(leaves[slot.name], (-1,)) for slot in self.slots])
+
+    def check_gradients(self, tree: Tree) -> None:
+        """Raise ShapeError where a gradient is missing, has another shape than its parameter, or belongs to none."""
+        leaves = dict(flatten(tree))
+        if {name: tuple(getattr(leaf, "shape", "?")) for name, leaf in leaves.items()} == self._shapes:
+            return
+        for name, shape in self._shapes.items():
+            given = tuple(getattr(leaves[name], "shape", "?")) if name in leaves else None
+            if given != shape:
+                got = "none" if given is None else f"{given}"
+                problem = f"the gradient of {name} must have its parameter's shape {shape}; got {got}"
+                break
+        else:
+            extra = next(name for name in leaves if name not in self._shapes)
+            problem = f"there is a gradient of {extra}, which is no parameter"
+        raise ShapeError(f"{problem}. A layer's backward returns (dx, gradients), gradients by the names of its build")
 
     def decay_mask(self, dtype: Any, xp: Any) -> Array:
         """Return a vector with 1 where penalties and decay act (weights) and 0 elsewhere (biases, norms)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arguments import explain_records
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
 from xpnet.records import record
@@ -308,3 +309,6 @@ def _blocks(array: Array, xp: Any, dtype: Any) -> Iterator[Array]:
 
 def _numbers(array: Array) -> tuple[float, ...]:
     return tuple(to_host(array).astype(np.float64).reshape(-1).tolist())
+
+
+explain_records(globals(), __all__)

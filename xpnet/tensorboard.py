@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs
 from xpnet.checks import check_integer
 from xpnet.errors import ConfigurationError
@@ -41,6 +42,7 @@ class TensorBoard(Callback):
         An argument is unusable, or the folder cannot be written.
     """
 
+    @explains_arguments
     def __init__(self, log_dir: str | Path, *, histograms_every: int = 0, gradient_data: Any = None) -> None:
         if not isinstance(log_dir, str | Path):
             raise ConfigurationError(f"TensorBoard.log_dir must be the path of a folder; got {log_dir!r}")

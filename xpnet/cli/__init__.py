@@ -26,7 +26,8 @@ examples:
   xpnet predict iris.safetensors new.csv > answers.csv
   xpnet COMMAND --help
 
-exit status: 0 done; 1 data or model do not allow it (one line says why); 2 wrong arguments; 130 Ctrl-C"""
+exit status: 0 done; 1 data or model do not allow it (one line says why); 2 wrong arguments; 130 Ctrl-C;
+141 nobody reads the output any more"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -91,7 +91,7 @@ class Checkpoints:
             ) from None
         if changed:
             name = changed[0]
-            option = f"--{name.replace('_', '-')} {_shown(there[name])}, and not {_shown(self._record[name])}"
+            option = f"{_written(name, there[name])}, and not {_written(name, self._record[name])}"
             raise DataError(
                 f"--checkpoint {self.folder} holds a training that was begun with "
                 f"{'other data' if name == 'data' else option}; give what it was begun with, or name another folder"
@@ -129,5 +129,11 @@ def _digest(data: tuple[Any, ...]) -> str:
     return found.hexdigest()
 
 
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _written(name: str, value: Any) -> str:
+    """Return an option as it is written, or that it is not."""
+    option = f"--{name.replace('_', '-')}"
+    if value is True:
+        return option
+    if value is None or value is False or value == []:
+        return f"no {option}"
+    return f"{option} {','.join(map(str, value)) if isinstance(value, list) else value}"

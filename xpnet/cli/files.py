@@ -149,8 +149,8 @@ def _read_parquet(path: str) -> Table:
         elif name == "__index_level_0__":
             left_out[name] = f"it is the index of a data frame, and holds {kind}, neither numbers nor text"
         else:
-            raise DataError(f"column {name!r} of {path} holds {kind}, neither numbers nor text; convert or remove it")
-    if not columns or not table.num_rows:
+            left_out[name] = f"it holds {kind}, neither numbers nor text"
+    if not table.num_rows:
         raise DataError(f"{path} has no rows of data")
     return Table(path, columns, left_out=left_out)
 

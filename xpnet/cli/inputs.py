@@ -190,7 +190,10 @@ def learn_input(table: Table, name: str, rows: Features, categorical: bool = Fal
         return "it holds no values"
     if (everything == everything[0]).all():
         return f"it holds one value, {everything[0]:.15g}"
-    (mean,), (deviation,) = _statistics(values[~gaps])
+    known = values[~gaps]
+    if len(known) == len(values) and (known == known[0]).all():
+        return f"it holds one value, {known[0]:.15g}, in all rows that are trained on"
+    (mean,), (deviation,) = _statistics(known)
     return Number(name, mean, deviation, bool(gaps.any()))
 
 

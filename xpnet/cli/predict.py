@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
         help="CSV (- is standard input), Parquet, NPZ, NPY or IDX; columns go by name, in any order",
     )
     parser.add_argument("--probabilities", action="store_true", help="add a column for each class")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: standard output)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (default, and -: standard output)")
     parser.add_argument("--force", action="store_true", help="replace the file if there is one")
     parser.add_argument("--json", action="store_true", help="write one JSON object instead of CSV")
     add_backend(parser)
@@ -41,6 +41,8 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict and write."""
+    if options.out == Path("-"):
+        options.out = None
     if options.out is not None:
         refuse_overwriting(options.out, options.force)
     model = load_model(options.model, backend=options.backend, device=options.device)

@@ -71,6 +71,9 @@ class Preparation:
         """
         table = self._matched(table)
         lacking = [part.name for part in self.inputs if part.name not in table.columns]
+        for name in lacking:
+            if name in table.left_out:
+                table.column(name)  # which says why it cannot be used
         if lacking:
             taken = {self.target.name, *(part.name for part in self.inputs)}
             others = [name for name in table.columns if name not in taken]
@@ -155,12 +158,13 @@ def learn_inputs(
         A column that is named is not there, none is left, or numbers are infinite.
     """
     for name in (*drop, *categorical):
-        table.column(name)
+        if name not in drop or name not in table.left_out:
+            table.column(name)
     names = [name for name in table.columns if name != target and name not in drop]
     require_read(table, [name for name in names if name not in categorical])
     expected = len(table.column(target))
     inputs: list[Input] = []
-    left_out = dict(table.left_out)
+    left_out = {name: reason for name, reason in table.left_out.items() if name not in drop}
     for name in names:
         length = len(table.columns[name])
         found: Input | str = f"it has {plural(length, 'row')}, the target {expected}"

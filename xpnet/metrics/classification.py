@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, overlo
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.arguments import explains_arguments
 from xpnet.checks import check_integer
 from xpnet.errors import DataError, unknown_name
 from xpnet.metrics.inputs import (
@@ -48,6 +49,7 @@ class PrecisionRecallF1(NamedTuple, Generic[T]):
     f1: T
 
 
+@explains_arguments
 def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Return the share of right predictions: ``sum(w * (y_true == y_pred)) / sum(w)``.
 
@@ -71,6 +73,7 @@ def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     return float(np.average(true == predicted, weights=sample_weights(sample_weight, len(true))))
 
 
+@explains_arguments
 def top_k_accuracy(y_true: Any, scores: Any, k: int, *, sample_weight: Any = None) -> float:
     """Return the share of samples whose true class is among the *k* highest scores.
 
@@ -108,6 +111,7 @@ def top_k_accuracy(y_true: Any, scores: Any, k: int, *, sample_weight: Any = Non
     return float(np.average(rank < k, weights=sample_weights(sample_weight, len(true))))
 
 
+@explains_arguments
 def confusion_matrix(
     y_true: Any, y_pred: Any, classes: int | None = None, *, sample_weight: Any = None
 ) -> npt.NDArray[Any]:
@@ -159,6 +163,7 @@ def precision_recall_f1(
 ) -> PrecisionRecallF1[float]: ...
 
 
+@explains_arguments
 def precision_recall_f1(
     y_true: Any, y_pred: Any, average: Average | None = None, *, sample_weight: Any = None
 ) -> PrecisionRecallF1[Any]:
@@ -201,6 +206,7 @@ def precision_recall_f1(
     return _figures(counts) if average is None else averaged_figures(counts, average)
 
 
+@explains_arguments
 def classification_report(
     y_true: Any,
     y_pred: Any,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import to_host
 from xpnet.errors import DataError, ShapeError
 from xpnet.metrics.inputs import Reals, require_filled, sample_weights
@@ -17,6 +18,7 @@ from xpnet.metrics.inputs import Reals, require_filled, sample_weights
 __all__ = ["mean_absolute_error", "mean_squared_error", "r2"]
 
 
+@explains_arguments
 def mean_squared_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Return ``mean((y_true - y_pred)**2)``, over samples (weighted) and outputs (evenly).
 
@@ -41,6 +43,7 @@ def mean_squared_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -
     return float(np.mean(np.average((true - predicted) ** 2, axis=0, weights=weights)))
 
 
+@explains_arguments
 def mean_absolute_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Return ``mean(|y_true - y_pred|)``, over samples (weighted) and outputs (evenly).
 
@@ -61,6 +64,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) 
     return float(np.mean(np.average(np.abs(true - predicted), axis=0, weights=weights)))
 
 
+@explains_arguments
 def r2(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Return the share of the variance explained: ``1 - sum((y - p)**2) / sum((y - mean(y))**2)``.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import to_host
 from xpnet.errors import DataError
 from xpnet.metrics.inputs import Reals, class_labels, require_range, sample_weights, score_table
@@ -14,6 +15,7 @@ from xpnet.metrics.inputs import Reals, class_labels, require_range, sample_weig
 __all__ = ["roc_auc"]
 
 
+@explains_arguments
 def roc_auc(y_true: Any, score: Any, *, sample_weight: Any = None) -> float:
     """Return the area under the ROC curve: ``P(score of a positive > of a negative) + P(equal) / 2``.
 
@@ -21,8 +23,8 @@ def roc_auc(y_true: Any, score: Any, *, sample_weight: Any = None) -> float:
     (one-vs-rest, macro). Only the order of scores counts within a class; probabilities, rather than
     logits, make the rows of several classes comparable.
 
-    Shapes: score (n,) with y_true (n,) in {0, 1}, 1 being the positive class, or score (n, classes) with
-    y_true in 0..classes-1. The result is in 0..1; 0.5 is guessing.
+    Shapes: score (n,) or (n, 1), as of a network with one output, with y_true (n,) in {0, 1}, 1 being the positive
+    class, or score (n, classes) with y_true in 0..classes-1. The result is in 0..1; 0.5 is guessing.
 
     Raises
     ------
@@ -45,8 +47,8 @@ def roc_auc(y_true: Any, score: Any, *, sample_weight: Any = None) -> float:
     true = class_labels(y_true, "y_true")
     weights = sample_weights(sample_weight, len(true))
     host = to_host(score, "score", real=True)
-    if host.ndim != 2:
-        scores = score_table(score, len(true), name="score", axes=1)
+    if host.ndim != 2 or host.shape[1] == 1:
+        scores = score_table(host.reshape(-1) if host.ndim == 2 else score, len(true), name="score", axes=1)
         require_range(true, "y_true", 2, "a score of one column; give (n, classes) scores for more classes")
         return _binary_auc(true == 1, scores, weights, "1")
     table = score_table(score, len(true), name="score")

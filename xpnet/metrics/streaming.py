@@ -100,8 +100,8 @@ class TopKAccuracy:
         return f"top_{self.k}_accuracy"
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
-        """Need classes, more than k of them."""
-        _need_classes(self.name, loss)
+        """Need one class for each example, of more than k."""
+        _need_one_class(self.name, loss, out_shape)
         if len(out_shape) != 1 or out_shape[0] <= self.k:
             raise ConfigurationError(
                 f"metric {self.name!r} needs more than {self.k} classes; the network gives {out_shape}"
@@ -139,11 +139,7 @@ class _FromConfusion:
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
         """Need one class for each example."""
-        _need_classes(self.name, loss)
-        if isinstance(loss, BinaryCrossEntropy) and prod(out_shape) > 1:
-            raise ConfigurationError(
-                f"metric {self.name!r} needs one class for each example, not {prod(out_shape)} answers"
-            )
+        _need_one_class(self.name, loss, out_shape)
 
     def shape(self, out_shape: Shape) -> Shape:
         """Return (classes, classes)."""
@@ -309,6 +305,12 @@ def _ratio(part: float, whole: float) -> float:
 def _need_classes(metric: str, loss: Loss) -> None:
     if not hasattr(loss, "classify"):
         raise ConfigurationError(f"metric {metric!r} needs a loss for classes; got {loss}. For real targets use 'mae'")
+
+
+def _need_one_class(metric: str, loss: Loss, out_shape: Shape) -> None:
+    _need_classes(metric, loss)
+    if isinstance(loss, BinaryCrossEntropy) and prod(out_shape) > 1:
+        raise ConfigurationError(f"metric {metric!r} needs one class for each example, not {prod(out_shape)} answers")
 
 
 def _need_real_targets(metric: str, loss: Loss) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from xpnet.arguments import explains_arguments
 from xpnet.errors import ConfigurationError
 from xpnet.records import record
 from xpnet.registry import returned
@@ -56,6 +57,7 @@ class Chain:
         return gradient, params, new
 
 
+@explains_arguments
 def chain(*links: Link) -> Chain:
     """Compose an optimizer with penalties, clipping, decay, constraints and averages, in their order.
 

@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
+from xpnet.callbacks import Callback
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.layers import BatchNorm, Dense, Dropout
 from xpnet.network import Network
@@ -57,7 +58,7 @@ class Perceptron(NetworkEstimator):
         if incremental and self.early_stopping:
             raise ConfigurationError("partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "network_") or not (self.warm_start or incremental)
-        if isinstance(self.callbacks, str):
+        if isinstance(self.callbacks, str | Callback):
             raise ConfigurationError(f"callbacks must be a list; write callbacks=[{self.callbacks!r}]")
         self._hidden_sizes()
         with self._kept_on_error():
@@ -263,6 +264,8 @@ class Perceptron(NetworkEstimator):
             if y is not None or sample_weight is not None:
                 raise ConfigurationError("X_val is missing beside y_val and sample_weight_val")
             return None
+        if y is None:
+            raise ConfigurationError("y_val is missing beside X_val")
         X = take_features(self, X, reset=False)
         rows = int(X.shape[0])
         return X, self._encode(y, rows, fresh=False)[1], take_weights(sample_weight, rows)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.utils import check_random_state
 
+from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError
 from xpnet.layers import Dense, Sequential
 from xpnet.network import Network
+from xpnet.records import is_plain
 from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts
 from xpnet.sklearn.inputs import open_for, take_features
 from xpnet.sklearn.objective import class_loss, outputs_for, real_loss
@@ -31,9 +33,11 @@ class _Wrapper(NetworkEstimator):
             rows = int(X.shape[0])
             labels, targets = self._encode(y, rows, fresh=fresh and not declared)
             weights = self._weights(sample_weight, labels, rows)
+            fraction = check_real("validation_fraction", self.validation_fraction, least=0, below=1)
             if fresh:
                 self.network_ = self._network(X, targets)
             else:
+                self._refuse_changes(targets)
                 self._go_on(self.optimizer)
             self.network_.fit(
                 X,
@@ -41,7 +45,7 @@ class _Wrapper(NetworkEstimator):
                 epochs=epochs,
                 batch_size=self.batch_size,
                 shuffle=self.shuffle,
-                validation_split=self.validation_fraction,
+                validation_split=fraction,
                 sample_weight=weights,
                 callbacks=self.callbacks or (),
                 verbose=self.verbose,
@@ -49,12 +53,30 @@ class _Wrapper(NetworkEstimator):
             self.history_ = self.network_.history
             self.n_iter_ = self.network_.epochs
 
+    def _refuse_changes(self, targets: Host) -> None:
+        """Raise ConfigurationError where the network that is trained on is not the one that is asked for now.
+
+        Records of xpnet's own are compared, as others need not be equal to their copies.
+        """
+        loss, outputs = self._loss_and_outputs(targets)
+        network = self.network_
+        model = self._model(network.in_shape[0], outputs)  # type: ignore[index]
+        for name, there, asked in (("layers", network.model, model), ("loss", network.loss, loss)):
+            if is_plain((there, asked)) and there != asked:
+                raise ConfigurationError(
+                    f"{name} has been changed since the network was made, which training goes on with: it has {there}; "
+                    f"got {asked}. Set {name} back, or fit anew with warm_start=False"
+                )
+
+    def _model(self, inputs: int, outputs: int) -> Sequential:
+        layers: Any = [Dense(100), "relu", Dense(outputs)] if self.layers is None else self.layers
+        given = layers(inputs, outputs) if callable(layers) else layers
+        return given if isinstance(given, Sequential) else Sequential(given)
+
     def _network(self, X: Array, targets: Host) -> Network:
         loss, outputs = self._loss_and_outputs(targets)
         inputs = int(X.shape[1])
-        layers: Any = [Dense(100), "relu", Dense(outputs)] if self.layers is None else self.layers
-        given = layers(inputs, outputs) if callable(layers) else layers
-        model = given if isinstance(given, Sequential) else Sequential(given)
+        model = self._model(inputs, outputs)
         if (found := model.build((inputs,)).out_shape) != (outputs,):
             raise ConfigurationError(
                 f"layers must give outputs of shape ({outputs},) for this y and {loss}; they give {found}: "

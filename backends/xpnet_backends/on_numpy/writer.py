@@ -234,7 +234,7 @@ class Writer:
             names.append(name)
         claimed: set[int] = set()
         for k, (node, found) in enumerate(source.writes):
-            into, over = self._group_destination(node, group, source, end, claimed)
+            into, over = self._group_destination(node, source, end, claimed)
             if over is None:
                 places.append((found, Place.of(_formed(into, found, source))))
                 names.append(self.names.of(node))
@@ -268,9 +268,7 @@ class Writer:
         self.lines.add(f"copyto({into}, {name})", loops.copy(place, Place.of(buffer)))
         return Place.of(_formed(buffer, found, source)), into
 
-    def _group_destination(
-        self, node: Node, group: Group, source: Source, end: int, claimed: set[int]
-    ) -> tuple[Host, int | None]:
+    def _group_destination(self, node: Node, source: Source, end: int, claimed: set[int]) -> tuple[Host, int | None]:
         """Choose where a group's result is written, and say over which of its operands.
 
         That is an operand that ends in the group, and that no pass over a row reads after the result is written.

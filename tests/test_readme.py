@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 import xpnet
+from xpnet import callbacks, initializers, losses, metrics, optimizers
+from xpnet.layers.names import NAMES as layer_names
 
 ROOT = Path(__file__).parent.parent
 BUILT = {"api", "gallery", "generated"}  # what building the site leaves in docs/
@@ -165,3 +167,17 @@ def test_the_readme_names_every_backend_and_extra() -> None:
         assert extra.removesuffix("-ctk") in page
     assert project["version"] == xpnet.__version__
     assert f"## [{xpnet.__version__}]" in text("CHANGELOG.md")
+
+
+def test_the_guide_has_every_name_that_may_be_given_as_text() -> None:
+    kinds = {
+        "layers": layer_names,
+        "first weights": initializers.NAMES,
+        "losses": losses.NAMES,
+        "optimizers": optimizers.NAMES,
+        "metrics": metrics.NAMES,
+        "callbacks": callbacks.NAMES,
+    }
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    for kind, names in kinds.items():
+        assert f"| {kind} | {', '.join(f'`{name}`' for name in names)} |" in guide

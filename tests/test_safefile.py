@@ -82,9 +82,9 @@ def test_a_checksum_is_of_what_a_file_holds_whoever_has_written_it_last(tmp_path
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(3, dtype=np.int8)}
     write_file(tmp_path / "file", arrays, {"x": "1"})
     content = (tmp_path / "file").read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    (tmp_path / "again").write_bytes(library_save(library_load(content), metadata=header["__metadata__"]))
-    assert (tmp_path / "again").read_bytes() != content
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    (tmp_path / "again").write_bytes(assemble(dict(reversed(header.items())), content[8 + size :]))
     assert read_file(tmp_path / "again")[0] == read_texts(tmp_path / "again") == {"x": "1"}
     for changed, texts in ({"a": arrays["a"] + 1, "b": arrays["b"]}, header["__metadata__"]), (arrays, {"x": "2"}):
         texts = {**texts, "checksum": header["__metadata__"]["checksum"]}

@@ -6,6 +6,7 @@ import csv
 import json
 import signal
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +80,52 @@ def test_hooks_are_called_in_keras_order(backend: xpnet.Backend) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("on_epoch_ends", "on_epoch_end"), ("on_batch_end", "on_train_batch_end"), ("on_epoch", "")]
+    ("name", "meant"),
+    [("on_epoch_ends", "on_epoch_end"), ("on_batch_end", "on_train_batch_end")],
 )
-def test_a_hook_that_would_never_be_called_is_refused(name: str, meant: str) -> None:
+def test_a_method_that_is_nearly_a_hook_is_warned_of(name: str, meant: str) -> None:
     net = make(xpnet.open_backend("numpy"))
-    callback = type("Mine", (Callback,), {name: lambda self, epoch, logs: None, "on_duty": 3})()
-    hint = f"; did you mean '{meant}'" if meant else ""
-    with pytest.raises(ConfigurationError, match=f"hook of Mine, which would never be called: '{name}'{hint}"):
+    callback = type("Mine", (Callback,), {name: lambda self, *given: 1 / 0})()
+    with pytest.warns(UserWarning, match=f"Mine.{name} is never called; did you mean 'on_"):
         net.fit(X, Y, callbacks=[callback], verbose=0)
-    assert not net.built
+
+
+def test_a_callbacks_own_methods_and_attributes_are_its_own() -> None:
+    class Improving(xpnet.EarlyStopping):
+        on_done, on_exception = print, ValueError
+
+        class on_event:
+            pass
+
+        @property
+        def on_epoch_ended(self) -> None:
+            raise RuntimeError("looked at")
+
+        def on_improvement(self) -> None:
+            raise RuntimeError("called")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(xpnet.open_backend("numpy")).fit(X, Y, callbacks=[Improving("loss")], verbose=0)
+
+
+def test_hooks_of_an_object_are_hooks_as_those_of_its_class(backend: xpnet.Backend) -> None:
+    class Given(Callback):
+        def __init__(self, **hooks: Any) -> None:
+            vars(self).update(hooks)
+
+    seen: list[Any] = []
+    net = make(backend, inputs=3)
+
+    def look(epoch: int, logs: dict[str, float]) -> None:
+        seen.append((epoch, net.epochs, net.steps))
+        net.stop_training = epoch == 1
+
+    net.fit(X, Y, epochs=6, batch_size=8, callbacks=[Given(on_epoch_end=look)], verbose=0)
+    assert seen == [(0, 1, 3), (1, 2, 6)]
+    assert net.epochs == 2
+    net.fit(X, Y, batch_size=8, callbacks=[Given(on_train_batch_end=lambda batch, logs: seen.append(batch))], verbose=0)
+    assert seen[2:] == [0, 1, 2]
 
 
 def batches(size: int) -> list[tuple[Any, Any]]:

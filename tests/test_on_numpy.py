@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from xpnet_backends.on_numpy import compiling
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 from xpnet_backends.on_numpy.tracing import Traced
 
@@ -542,3 +543,65 @@ def test_a_kind_of_array_that_calculates_in_its_own_way_is_left_to_it():
         found = compiled(np.ma.masked_array(np.arange(4.0), mask=[0, 1, 0, 1]))
         assert found.mask.tolist() == [False, True, False, True]
         assert isinstance(compiled(np.arange(4.0)), np.ndarray)
+
+
+def replayed(function, *arguments):
+    """Return what the plain function gives, and the first calls of the compiled one, the last with kernels."""
+    compiled = Compiled(function)
+    return function(*arguments), [compiled(*arguments) for _ in range(5)]
+
+
+def assert_same(plain, others):
+    for other in others:
+        assert np.asarray(other).dtype == np.asarray(plain).dtype
+        np.testing.assert_array_equal(other, plain)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["log1p", "expm1", "exp", "log", "sinh", "cbrt", "tan"])
+def test_arrays_that_are_gone_through_backwards_are_as_in_the_plain_function(name, dtype, monkeypatch):
+    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    function = getattr(np, name)
+    x = np.random.default_rng(0).uniform(0.1, 2.0, (300, 64)).astype(dtype)
+    assert_same(*replayed(lambda x: function(np.flip(x * x, axis=-1)) + 1.0, x))
+    assert_same(*replayed(lambda x: function(np.flip(x * x)) + 1.0, x))
+    assert_same(*replayed(lambda x, y: function(x) + y, x[::-1], x))
+
+
+def test_a_number_that_is_added_to_keeps_its_other_names():
+    x = np.arange(3, dtype=np.float32)
+
+    def kept(x):
+        total = np.sum(x)
+        before = total
+        total += 1
+        return before, total
+
+    plain, others = replayed(kept, x)
+    assert all((before, total) == plain for before, total in others)
+
+    def widened(x):
+        total = np.sum(x)
+        total += np.sum(x > 0)
+        return total
+
+    assert_same(*replayed(widened, x))
+
+
+def test_products_that_numpy_copies_for_are_the_plain_functions():
+    stream = np.random.default_rng(0)
+
+    def between(array):
+        return np.frombuffer(b"\0" + array.tobytes(), array.dtype, offset=1).reshape(array.shape)
+
+    for rows, terms, columns in [(40, 40, 17), (57, 33, 19), (200, 30, 100)]:
+        a, b = stream.normal(size=(terms, rows)), stream.normal(size=(terms, columns))
+        assert_same(*replayed(lambda a, b: np.matmul(a.T, b), a > 0, b))
+        assert_same(*replayed(lambda a, b: np.matmul(a.T, b), between(a.astype("f4")), between(b.astype("f4"))))
+    assert xpnet.open_backend("numpy").asarray(between(b)).flags.aligned
+
+
+def test_a_number_that_a_function_takes_in_another_type_stays_one():
+    x = np.random.default_rng(0).uniform(0.5, 2.0, 50).astype(np.float32)
+    assert_same(*replayed(lambda x: np.ldexp(x, -2) * 2.0, x))
+    assert_same(*replayed(lambda x: np.float_power(x, 0.7) * 2.0, x))

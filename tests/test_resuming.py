@@ -295,10 +295,18 @@ def test_a_state_that_no_file_holds_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"Odd.state\(\) must return"):
         fit(make(), tmp_path, callbacks=[Odd()])
+    for state, why in (({"hash": 10**85}, "86 characters"), ([[]], "nested too deeply")):
+        for _ in range(70 if why.startswith("nested") else 0):
+            state = [state]
+        Odd.state = lambda self, state=state: {"odd": state}  # type: ignore[method-assign]
+        with pytest.raises(ConfigurationError, match=f"state cannot be saved, for no file .*: .*{why}"):
+            fit(make(), tmp_path, callbacks=[Odd()])
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_what_a_callback_remembers_comes_back_as_it_was(tmp_path: Path) -> None:
     state = {"a": [1, 2.5, None, "text", True], "b": {"array": 1}, "inf": float("-inf"), "c": {"x": {"y": np.eye(2)}}}
+    state["c.x.y"] = np.ones(3)
     seen: list[Any] = []
 
     class Keeps(xpnet.Callback):
@@ -312,6 +320,8 @@ def test_what_a_callback_remembers_comes_back_as_it_was(tmp_path: Path) -> None:
         fit(make(), tmp_path, epochs=epochs, callbacks=[Keeps()])
     (found,) = seen
     np.testing.assert_array_equal(found["c"]["x"].pop("y"), np.eye(2))
+    np.testing.assert_array_equal(found.pop("c.x.y"), np.ones(3))
+    del state["c.x.y"]
     assert found == {**state, "c": {"x": {}}}
 
 

@@ -84,7 +84,9 @@ def test_a_checksum_is_of_what_a_file_holds_whoever_has_written_it_last(tmp_path
     content = (tmp_path / "file").read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
-    (tmp_path / "again").write_bytes(assemble(dict(reversed(header.items())), content[8 + size :]))
+    header["b"]["data_offsets"], header["a"]["data_offsets"] = [0, 3], [3, 51]
+    data = content[8 + size :]
+    (tmp_path / "again").write_bytes(assemble(dict(reversed(header.items())), data[48:] + data[:48]))
     assert read_file(tmp_path / "again")[0] == read_texts(tmp_path / "again") == {"x": "1"}
     for changed, texts in ({"a": arrays["a"] + 1, "b": arrays["b"]}, header["__metadata__"]), (arrays, {"x": "2"}):
         texts = {**texts, "checksum": header["__metadata__"]["checksum"]}
@@ -93,6 +95,12 @@ def test_a_checksum_is_of_what_a_file_holds_whoever_has_written_it_last(tmp_path
             read_file(tmp_path / "changed")
         (tmp_path / "changed").write_bytes(library_save(changed, metadata={"x": "2"}))
         read_file(tmp_path / "changed")
+
+
+def test_a_note_of_a_checksum_is_no_checksum(tmp_path: Path) -> None:
+    content = library_save({"a": np.ones(2)}, metadata={"checksum": "sha256 of the data: 12ab"})
+    (tmp_path / "file").write_bytes(content)
+    assert read_file(tmp_path / "file")[0] == read_texts(tmp_path / "file") == {"checksum": "sha256 of the data: 12ab"}
 
 
 def test_one_content_has_one_hash(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ neither of the batch hooks costs nothing within an epoch: the steps then run in 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from xpnet.arguments import explains_arguments
@@ -93,14 +95,17 @@ class Callback:
 
 HOOKS = frozenset(name for name in vars(Callback) if name.startswith("on_"))
 
+NEAR = 0.75
+"""How like a hook's a name has to be for a slip of the pen, by ``difflib``'s measure: "on_epoch_ends" is at 0.96."""
+
 
 class CallbackList:
-    """Calls each hook of several callbacks in their order.
+    """Calls each hook of several callbacks in their order; a method whose name is nearly a hook's is warned of.
 
     Raises
     ------
     ConfigurationError
-        One is no callback, or has a method that is named like a hook and would never be called.
+        One is no callback.
     """
 
     def __init__(self, callbacks: Sequence[Callback], network: Network) -> None:
@@ -110,9 +115,7 @@ class CallbackList:
                     f"callbacks must be objects of subclasses of xpnet.Callback; got {callback!r}"
                     + (": write it with ()" if isinstance(callback, type) else "")
                 )
-            for name in dir(type(callback)):
-                if name.startswith("on_") and name not in HOOKS and callable(getattr(type(callback), name)):
-                    raise unknown_name(f"hook of {type(callback).__name__}, which would never be called:", name, HOOKS)
+            _warn_of_misspelt(callback)
         self.callbacks, self.network = list(callbacks), network
         for callback in self.callbacks:
             callback.set_network(network)
@@ -128,7 +131,8 @@ class CallbackList:
         return self.watch_batches or self._have("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
 
     def _have(self, *hooks: str) -> bool:
-        return any(getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in hooks)
+        methods = [(getattr(callback, hook), getattr(Callback, hook)) for callback in self.callbacks for hook in hooks]
+        return any(getattr(method, "__func__", method) is not inherited for method, inherited in methods)
 
     def check(self, results: Sequence[str]) -> None:
         """Refuse, before training, what needs a result that no epoch will have; a callback of yours may add one."""
@@ -198,6 +202,22 @@ class _Watcher:
             return True
         self.since += 1
         return False
+
+
+def _warn_of_misspelt(callback: Callback) -> None:
+    """Warn of methods that are not called, and that somebody may have meant for a hook.
+
+    Others may be a callback's own, or those of another library that it serves, too.
+    """
+    kind = type(callback)
+    methods = {
+        name: value for cls in kind.__mro__ for name, value in vars(cls).items() if isinstance(value, FunctionType)
+    }
+    for name in sorted(name for name in methods.keys() - HOOKS if name.startswith("on_")):
+        from difflib import get_close_matches
+
+        if near := get_close_matches(name, HOOKS, n=1, cutoff=NEAR):
+            warnings.warn(f"{kind.__name__}.{name} is never called; did you mean {near[0]!r}?", UserWarning, 6)
 
 
 class EarlyStopping(Callback):
@@ -417,7 +437,7 @@ class ModelCheckpoint(Callback):
     def _fill_in(self, epoch: int, logs: Logs) -> str:
         try:
             return self.path.format(epoch=epoch, **logs)
-        except (LookupError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"ModelCheckpoint.path={self.path!r} cannot be filled in from epoch, {', '.join(logs)} ({error!r})"
             ) from error

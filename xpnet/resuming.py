@@ -236,7 +236,14 @@ class Run:
             ],
         }
         path = self.folder / f"step-{network.steps:010d}.safetensors"
-        save(network, path, notes={NOTE: write_json(note)}, extra=extra)
+        try:
+            text = write_json(note)
+            read_json(text)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"a callback's state cannot be saved, for no file with it would be read: {error}"
+            ) from error
+        save(network, path, notes={NOTE: text}, extra=extra)
         self.latest, self._mark = path, (network.steps, network.epochs, time.monotonic())
         older = sorted((file for file in self._files if file.name < path.name), reverse=True)
         # Files that are newer than what was just written are those that could not be read at the start.
@@ -360,6 +367,8 @@ def _shown(value: Any) -> str:
 def _split(value: Any, name: str, extra: Arrays, owner: str) -> Any:
     """Return a callback's state as JSON: arrays go to *extra* under their path, which is left in their place."""
     if isinstance(value, np.ndarray):
+        while name in extra:  # as "a" in "b" beside "b.a"
+            name += "'"
         extra[name] = value
         return {"array": name}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):

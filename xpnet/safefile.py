@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from math import prod
@@ -93,7 +94,7 @@ def _parts(arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str])
         start = stop
     data = [copies[name].reshape(-1).view(np.uint8).data for name in order]
     try:
-        header[TEXTS] = dict(sorted({**header[TEXTS], CHECKSUM: _checksum(header, data)}.items()))
+        header[TEXTS] = dict(sorted({**header[TEXTS], CHECKSUM: _checksum(header, copies)}.items()))
         encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         encoded += b" " * (-len(encoded) % 8)  # so that each element lies at a multiple of its size
         _check_header_size(len(encoded))
@@ -103,13 +104,19 @@ def _parts(arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str])
     return [len(encoded).to_bytes(8, "little"), encoded, *data]
 
 
-def _checksum(header: Header, data: Iterable[memoryview]) -> str:
-    """Return the CRC-32 of a header without its checksum, in one order whoever has written it, and of the data."""
+def _checksum(header: Header, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Return the CRC-32 of texts and arrays by name, wherever they stand in the file: others write them elsewhere."""
     texts = {name: text for name, text in header.get(TEXTS, {}).items() if name != CHECKSUM}
-    found = zlib.crc32(json.dumps({**header, TEXTS: texts}, sort_keys=True).encode())
-    for part in data:
-        found = zlib.crc32(part, found)
+    kinds = {name: [header[name]["dtype"], header[name]["shape"]] for name in arrays}
+    found = zlib.crc32(json.dumps([texts, kinds], sort_keys=True).encode())
+    for name in sorted(arrays):
+        found = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, found)
     return f"crc32:{found:08x}"
+
+
+def _is_checksum(text: str | None) -> bool:
+    """Say whether a text is a checksum, and not a note of the same name, as older files may have."""
+    return text is not None and re.fullmatch("crc32:[0-9a-f]{8}", text) is not None
 
 
 def _contiguous(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -131,13 +138,13 @@ def read_file(path: Path) -> tuple[dict[str, str], Arrays]:
         data = np.empty(size, dtype=np.uint8)
         if file.readinto(data.data) != size:
             raise ValueError("it is cut short")
+        arrays = {name: _array(data, place) for name, place in places.items()}
         texts = header.get(TEXTS, {})
-        if texts.get(CHECKSUM) not in (None, _checksum(header, [data.data])):
+        if _is_checksum(texts.get(CHECKSUM)) and texts[CHECKSUM] != _checksum(header, arrays):
             raise ValueError(
                 f"its bytes are not those that were written, as their {CHECKSUM} is another; if they were changed on "
                 f"purpose, take the text {CHECKSUM!r} out of its {TEXTS}"
             )
-        arrays = {name: _array(data, place) for name, place in places.items()}
         return _without_checksum(texts), arrays
 
 
@@ -149,7 +156,7 @@ def read_texts(path: Path) -> dict[str, str]:
 
 
 def _without_checksum(texts: dict[str, str]) -> dict[str, str]:
-    return {name: text for name, text in texts.items() if name != CHECKSUM}
+    return {name: text for name, text in texts.items() if name != CHECKSUM or not _is_checksum(text)}
 
 
 @contextmanager

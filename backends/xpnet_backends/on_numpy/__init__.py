@@ -49,11 +49,13 @@ class _Namespace:
 def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """Take host values in C's order, and another library's array through DLPack.
 
-    BLAS adds the terms of a product in another order where a matrix lies in Fortran's order or in strides.
+    BLAS adds the terms of a product in another order where a matrix lies in Fortran's order, in strides, or between
+    the places that its type asks for.
     """
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
         values = np.from_dlpack(values)
-    return np.asarray(values, dtype=dtype, order="C")
+    array = np.asarray(values, dtype=dtype, order="C")
+    return array if array.flags.aligned else array.copy()
 
 
 def version() -> str:

@@ -128,6 +128,8 @@ def _call(loop: tuple[int, int], given: Sequence[Place], into: Place) -> Call | 
     if found is None:
         return None
     (rows, outer), (length, inner) = found
+    if min(*outer, *inner) < 0:
+        return None  # NumPy may turn such an axis round, and its loops round otherwise where steps are not in order
     padded = [0] * (3 - len(places))
     words = [*loop, length, *inner, *padded, rows, *outer, *padded, *places, *padded, 0, 0, 0]
     return Call(native.routine("loop", _looping), words)

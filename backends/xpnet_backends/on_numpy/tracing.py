@@ -53,11 +53,14 @@ def nodes_in(tree: Any) -> list[Node]:
 
 
 class Tape:
-    """What is recorded: the nodes in order, and which of them no longer hold as their memory was written to."""
+    """What is recorded: the nodes in order, which of them no longer hold as their memory was written to, and which are
+    numbers to NumPy and no arrays, so that nothing is done in place with them.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.overwritten: set[int] = set()
+        self.numbers: set[int] = set()
 
 
 class Traced(NDArrayOperatorsMixin):
@@ -154,8 +157,9 @@ class Traced(NDArrayOperatorsMixin):
         own = isinstance(written, Traced) and written is inputs[0] and written.node.kind != "view"
         if written is not None and not own:
             raise NotTraceable(f"{ufunc.__name__} writes into memory that other names may share")
+        _require_types(ufunc, inputs)
         result = self._apply("ufunc", ufunc, inputs, {})
-        if written is None:
+        if written is None or id(written.node) in self.tape.numbers:
             return result
         if result.shape != written.shape or not np.can_cast(result.dtype, written.dtype, "same_kind"):
             raise NotTraceable("an operation in place would change the array's form")
@@ -182,13 +186,17 @@ class Traced(NDArrayOperatorsMixin):
             raise NotTraceable(f"{function} gives no array, or several")
         if not isinstance(value, np.ndarray | np.generic):
             return value
+        is_number = isinstance(value, np.generic)
         value = np.asarray(value)
         if kind == "call":
             shared = [item for item in _traced((arguments, options)) if np.may_share_memory(value, item.node.value)]
             if any(item is not arguments[0] for item in shared):
                 raise NotTraceable(f"{function} gives a view of another than its first argument")
             kind = "view" if shared else "call"
-        return self._note(kind, function, arguments, options, value)
+        noted = self._note(kind, function, arguments, options, value)
+        if is_number:
+            self.tape.numbers.add(id(noted.node))
+        return noted
 
     def _note(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
         # A plan's buffers are in row-major order: what is a view here would be a copy there, and sums and products of
@@ -229,6 +237,18 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: map_leaves(function, item) for name, item in tree.items()}
     return tree
+
+
+def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
+    """Raise NotTraceable where a ufunc takes a number in another type than the arrays have, in which plans hold it."""
+    given = [item.dtype if isinstance(item, Traced) else type(item) for item in inputs]
+    types = {kind for kind in given if isinstance(kind, np.dtype)}
+    if len(types) != 1 or not {int, float} & set(given):
+        return
+    (kind,) = types
+    for number, wanted in zip(inputs, ufunc.resolve_dtypes((*given, None)), strict=False):
+        if type(number) in (int, float) and kind.kind == "f" and wanted != kind:
+            raise NotTraceable(f"{ufunc.__name__} takes {number!r} as {wanted}, beside arrays of {kind}")
 
 
 def _values(tree: Any) -> Any:

@@ -177,8 +177,11 @@ class Writer:
 
     def _write_ufunc(self, node: Node) -> None:
         function = node.function
-        # Of a matrix in strides, the two functions add the terms in different orders.
-        if function is np.matmul and all(part.value.ndim == 2 and part.value.flags.forc for part in node.operands):
+        # Of a matrix in strides, or one that is copied first, the two functions add the terms in different orders.
+        forms = [(part.value.ndim, part.value.dtype) for part in node.operands]
+        alike = forms == [(2, node.value.dtype)] * 2
+        flags = [part.value.flags for part in node.operands]
+        if function is np.matmul and alike and all(form.forc and form.aligned for form in flags):
             # And of two numbers, -0.0 is the one's product and 0.0 the other's.
             function = np.matmul if all(part.value.size == 1 for part in node.operands) else np.dot
         dtypes = {operand.value.dtype for operand in node.operands}

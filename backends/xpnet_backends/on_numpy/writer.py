@@ -178,27 +178,26 @@ class Writer:
     def _write_ufunc(self, node: Node) -> None:
         function = node.function
         # Of a matrix in strides, or one that is copied first, the two functions add the terms in different orders.
-        forms = [(part.value.ndim, part.value.dtype) for part in node.operands]
-        alike = forms == [(2, node.value.dtype)] * 2
-        flags = [part.value.flags for part in node.operands]
-        if function is np.matmul and alike and all(form.forc and form.aligned for form in flags):
+        given = [arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args]
+        alike = all(part.ndim == 2 and part.dtype == node.value.dtype for part in given)
+        if function is np.matmul and alike and all(part.flags.forc and part.flags.aligned for part in given):
             # And of two numbers, -0.0 is the one's product and 0.0 the other's.
-            function = np.matmul if all(part.value.size == 1 for part in node.operands) else np.dot
+            function = np.matmul if all(part.size == 1 for part in given) else np.dot
         dtypes = {operand.value.dtype for operand in node.operands}
         names = [self.names.operand(arg, dtypes) for arg in node.args]
         if id(node) in self.fresh:
             self.names.place(node, Store(f"v{self.position[id(node)]}", None))
             self.lines.add(f"{self.names.of(node)} = {self.names.constant(function)}({', '.join(names)})")
             return
-        given = [self._place(arg, name) for arg, name in zip(node.args, names, strict=True)]
+        places = [self._place(arg, name) for arg, name in zip(node.args, names, strict=True)]
         into = self._destination(node, in_place=node.function is not np.matmul)
         written = self._place(node, into)
         out = f"out={into}" if function in (np.maximum, np.minimum) else into
         text = f"{self.names.constant(function)}({', '.join([*names, out])})"
         if function is np.dot:
-            self.lines.add(text, blas.call(given[0], given[1], written, self.wanted))
+            self.lines.add(text, blas.call(places[0], places[1], written, self.wanted))
             return
-        self.lines.add(text, *loops.calls(function, given, written))
+        self.lines.add(text, *loops.calls(function, places, written))
 
     def _write_product(self, node: Node) -> None:
         """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks."""

@@ -14,7 +14,8 @@ from sklearn.datasets import load_wine, make_regression
 from sklearn.preprocessing import scale
 
 import xpnet
-from xpnet import Adam, BinaryCrossEntropy, Dense, Dropout, Poisson, Quantile, Residual
+from xpnet import Adam, BinaryCrossEntropy, Dense, Dropout, GlorotUniform, Param, Poisson, Quantile, Residual
+from xpnet.layers.base import Built
 from xpnet.optimizers.as_scikit_learn import BatchPenalty, EpsilonHatAdam, VelocitySGD
 from xpnet.sklearn import MLPClassifier, MLPRegressor, XPClassifier, XPRegressor
 from xpnet.testing import check_optimizer
@@ -459,6 +460,23 @@ def test_a_perceptrons_network_is_saved_and_read_where_scikit_learn_is_not(model
 def test_what_is_wrong_is_called_by_the_estimators_own_names(model, given, message):
     with pytest.raises(xpnet.ConfigurationError, match=message):
         model.fit(X, Y, **given)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+def test_a_layer_whose_gradient_has_another_shape_is_refused_by_each_solver(solver):
+    class Turned:
+        def build(self, in_shape):
+            return Built((4,), {"w": Param((in_shape[0], 4), GlorotUniform())})
+
+        def forward(self, params, x, context):
+            return x @ params["w"], x
+
+        def backward(self, params, x, dy, context):
+            return dy @ params["w"].T, {"w": dy.T @ x}
+
+    with pytest.raises(xpnet.ShapeError, match=r"the gradient of 0\.w must have .* \(13, 4\); got \(4, 13\)"):
+        MLPClassifier(layers=[Turned()], solver=solver).fit(X, Y)
 
 
 def test_a_warm_start_does_not_go_on_with_another_network_than_is_asked_for():

@@ -99,6 +99,20 @@ NEAR = 0.75
 """How like a hook's a name has to be for a slip of the pen, by ``difflib``'s measure: "on_epoch_ends" is at 0.96."""
 
 
+def _warn_of_misspelt(callback: Callback) -> None:
+    """Warn of methods that are not called, and that somebody may have meant for a hook.
+
+    Others may be a callback's own, or those of another library that it serves, too.
+    """
+    kind = type(callback)
+    methods = {name for cls in kind.__mro__ for name, value in vars(cls).items() if isinstance(value, FunctionType)}
+    for name in sorted(name for name in methods - HOOKS if name.startswith("on_")):
+        from difflib import get_close_matches
+
+        if near := get_close_matches(name, HOOKS, n=1, cutoff=NEAR):
+            warnings.warn(f"{kind.__name__}.{name} is never called; did you mean {near[0]!r}?", UserWarning, 6)
+
+
 class CallbackList:
     """Calls each hook of several callbacks in their order; a method whose name is nearly a hook's is warned of.
 
@@ -202,22 +216,6 @@ class _Watcher:
             return True
         self.since += 1
         return False
-
-
-def _warn_of_misspelt(callback: Callback) -> None:
-    """Warn of methods that are not called, and that somebody may have meant for a hook.
-
-    Others may be a callback's own, or those of another library that it serves, too.
-    """
-    kind = type(callback)
-    methods = {
-        name: value for cls in kind.__mro__ for name, value in vars(cls).items() if isinstance(value, FunctionType)
-    }
-    for name in sorted(name for name in methods.keys() - HOOKS if name.startswith("on_")):
-        from difflib import get_close_matches
-
-        if near := get_close_matches(name, HOOKS, n=1, cutoff=NEAR):
-            warnings.warn(f"{kind.__name__}.{name} is never called; did you mean {near[0]!r}?", UserWarning, 6)
 
 
 class EarlyStopping(Callback):

@@ -88,7 +88,6 @@ def save(
     arrays |= {EXTRA + name: array for name, array in (extra or {}).items()}
     try:
         texts[ENTRY] = write_json(description)
-        read_json(texts[ENTRY])
     except ValueError as error:
         raise CheckpointError(f"the network cannot be saved: {error}") from error
     write_file(place, arrays, texts)

@@ -80,15 +80,21 @@ class Layout:
         return _map(self._tree, lambda slot: xp.reshape(flat[slot.start : slot.stop], slot.shape))
 
     def pack(self, tree: Tree, xp: Any) -> Array:
-        """Return a new flat vector that holds the arrays of *tree*."""
-        leaves = dict(flatten(tree))
+        """Return a new flat vector that holds the gradients of *tree*; raises what :meth:`gradients` raises."""
+        leaves = self.gradients(tree)
         return xp.concat([xp.reshape(leaves[slot.name], (-1,)) for slot in self.slots])
 
-    def check_gradients(self, tree: Tree) -> None:
-        """Raise ShapeError where a gradient is missing, has another shape than its parameter, or belongs to none."""
+    def gradients(self, tree: Tree) -> dict[str, Array]:
+        """Return the gradients of *tree* by their parameters' names.
+
+        Raises
+        ------
+        ShapeError
+            One is missing, has another shape than its parameter, or belongs to none.
+        """
         leaves = dict(flatten(tree))
         if {name: tuple(getattr(leaf, "shape", "?")) for name, leaf in leaves.items()} == self._shapes:
-            return
+            return leaves
         for name, shape in self._shapes.items():
             given = tuple(getattr(leaves[name], "shape", "?")) if name in leaves else None
             if given != shape:

@@ -238,7 +238,6 @@ class Run:
         path = self.folder / f"step-{network.steps:010d}.safetensors"
         try:
             text = write_json(note)
-            read_json(text)
         except ValueError as error:
             raise ConfigurationError(
                 f"a callback's state cannot be saved, for no file with it would be read: {error}"

@@ -92,7 +92,6 @@ def _parts(arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str])
         stop = start + array.nbytes
         header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [start, stop]}
         start = stop
-    data = [copies[name].reshape(-1).view(np.uint8).data for name in order]
     try:
         header[TEXTS] = dict(sorted({**header[TEXTS], CHECKSUM: _checksum(header, copies)}.items()))
         encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -101,7 +100,11 @@ def _parts(arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str])
         _places(_parsed(encoded), start)
     except ValueError as error:
         raise CheckpointError(f"this cannot be saved, for no file with it would be read: {error}") from error
-    return [len(encoded).to_bytes(8, "little"), encoded, *data]
+    return [len(encoded).to_bytes(8, "little"), encoded, *(_bytes(copies[name]) for name in order)]
+
+
+def _bytes(array: np.ndarray[Any, Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _checksum(header: Header, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
@@ -110,7 +113,7 @@ def _checksum(header: Header, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str
     kinds = {name: [header[name]["dtype"], header[name]["shape"]] for name in arrays}
     found = zlib.crc32(json.dumps([texts, kinds], sort_keys=True).encode())
     for name in sorted(arrays):
-        found = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, found)
+        found = zlib.crc32(_bytes(arrays[name]), found)
     return f"crc32:{found:08x}"
 
 

@@ -32,8 +32,10 @@ def read_json(text: str) -> Any:
 
 
 def write_json(value: Any) -> str:
-    """Return the one text for *value*: names in order, no spaces. Raises ValueError for what is no JSON."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    """Return the one text for *value*: names in order, no spaces. Raises ValueError for what could not be read."""
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    read_json(text)
+    return text
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -106,13 +106,12 @@ class Program:
         xp = self.xp
         params = self.layout.views(state.params, xp)
         context = Context(xp, training=True, key=self._key(state), state=state.layers)
-        scores, residuals = self._forward(params, batch.x, context)
-        losses, slopes = self._losses(scores, batch.y)
+        scores, residuals = self.forward(params, batch.x, context)
+        losses, slopes = self.losses(scores, batch.y)
         sums = self._sums(scores, losses, batch)
         slopes = slopes * self._share(slopes, batch.weights, sums["loss"])
         backward = context._replace(key=None, input_gradient=False)
         _, gradients = self.model.backward(params, residuals, slopes, backward)
-        self.layout.check_gradients(gradients)
         gradient = self.layout.pack(gradients, xp)
         done = xp.astype(state.step, self.dtype)
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale  # type: ignore[attr-defined]
@@ -142,14 +141,36 @@ class Program:
     def measure(self, sums: Sums, model: tuple[Array, Tree], batch: Batch) -> Sums:
         """Add one batch's loss and metrics to the running sums, without training."""
         scores = self.scores(model, batch.x)
-        losses, _ = self._losses(scores, batch.y)
+        losses, _ = self.losses(scores, batch.y)
         return _added(sums, self._sums(scores, losses, batch), self.xp)
+
+    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
+        """Return the scores, held to the shape that the layers have been built for, and the residuals."""
+        scores, residuals = self.model.forward(params, x, context)
+        if tuple(scores.shape[1:]) != self.out_shape:
+            built = ", ".join(map(str, ("N", *self.out_shape)))
+            raise ShapeError(
+                f"the network gives {tuple(scores.shape)}, and was built for ({built}): a layer's forward gives "
+                "another shape than its build"
+            )
+        return scores, residuals
+
+    def losses(self, scores: Array, targets: Array) -> tuple[Array, Array]:
+        """Return the examples' losses and their slopes, both held to the shapes that they must have."""
+        losses, slopes = returned("loss", self.loss, "__call__", self.loss(scores, targets, self.xp))
+        for what, array, shape in (("losses", losses, scores.shape[:1]), ("slopes", slopes, scores.shape)):
+            if tuple(array.shape) != tuple(shape):
+                raise ShapeError(
+                    f"the loss {type(self.loss).__name__} must return {what} of shape {tuple(shape)}, for "
+                    f"{scores.shape[0]} examples; got {tuple(array.shape)}"
+                )
+        return losses, slopes
 
     def scores(self, model: tuple[Array, Tree], x: Array) -> Array:
         """Return the last layer's output, as outside training."""
         params, layers = model
         context = Context(self.xp, state=layers)
-        return self._forward(self.layout.views(params, self.xp), x, context)[0]
+        return self.forward(self.layout.views(params, self.xp), x, context)[0]
 
     def predictions(self, model: tuple[Array, Tree], x: Array) -> Array:
         """Return the loss's link of the scores."""
@@ -165,12 +186,12 @@ class Program:
         found: dict[str, Array] = {}
         params = self.layout.views(state.params, xp)
         context = Context(xp, training=True, key=self._key(state), state=state.layers, record=found.__setitem__)
-        scores, residuals = self._forward(params, batch.x, context)
-        losses, slopes = self._losses(scores, batch.y)
+        scores, residuals = self.forward(params, batch.x, context)
+        losses, slopes = self.losses(scores, batch.y)
         sums = weighted_sum(losses, batch.weights, xp)
         slopes = slopes * self._share(slopes, batch.weights, sums)
         dx, gradients = self.model.backward(params, residuals, slopes, context._replace(key=None))
-        self.layout.check_gradients(gradients)
+        gradients = self.layout.gradients(gradients)
         found["input.gradient"] = dx
         found["losses"] = losses
         found["loss"] = self._reduced(sums)
@@ -211,27 +232,6 @@ class Program:
 
     def _key(self, state: State) -> Any:
         return make_key(state.words, state.step, self.xp) if self.model.random else None
-
-    def _losses(self, scores: Array, targets: Array) -> tuple[Array, Array]:
-        losses, slopes = returned("loss", self.loss, "__call__", self.loss(scores, targets, self.xp))
-        for what, array, shape in (("losses", losses, scores.shape[:1]), ("slopes", slopes, scores.shape)):
-            if tuple(array.shape) != tuple(shape):
-                raise ShapeError(
-                    f"the loss {type(self.loss).__name__} must return {what} of shape {tuple(shape)}, for "
-                    f"{scores.shape[0]} examples; got {tuple(array.shape)}"
-                )
-        return losses, slopes
-
-    def _forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
-        """Return the scores, held to the shape that the layers have been built for, and the residuals."""
-        scores, residuals = self.model.forward(params, x, context)
-        if tuple(scores.shape[1:]) != self.out_shape:
-            built = ", ".join(map(str, ("N", *self.out_shape)))
-            raise ShapeError(
-                f"the network gives {tuple(scores.shape)}, and was built for ({built}): a layer's forward gives "
-                "another shape than its build"
-            )
-        return scores, residuals
 
     def _sums(self, scores: Array, losses: Array, batch: Batch) -> dict[str, Array]:
         sums = {"loss": weighted_sum(losses, batch.weights, self.xp)}

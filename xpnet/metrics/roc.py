@@ -47,8 +47,10 @@ def roc_auc(y_true: Any, score: Any, *, sample_weight: Any = None) -> float:
     true = class_labels(y_true, "y_true")
     weights = sample_weights(sample_weight, len(true))
     host = to_host(score, "score", real=True)
-    if host.ndim != 2 or host.shape[1] == 1:
-        scores = score_table(host.reshape(-1) if host.ndim == 2 else score, len(true), name="score", axes=1)
+    if host.ndim == 2 and host.shape[1] == 1:
+        score = host = host[:, 0]
+    if host.ndim != 2:
+        scores = score_table(score, len(true), name="score", axes=1)
         require_range(true, "y_true", 2, "a score of one column; give (n, classes) scores for more classes")
         return _binary_auc(true == 1, scores, weights, "1")
     table = score_table(score, len(true), name="score")

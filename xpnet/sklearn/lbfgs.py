@@ -77,8 +77,8 @@ def _loss_and_gradient(program: Program, params: Array, batch: Batch, scale: flo
     """Return the scaled mean loss over a batch, and its gradient, as one vector."""
     xp, layout = program.xp, program.layout
     context, views = Context(xp, training=True), layout.views(params, xp)
-    scores, residuals = program.model.forward(views, batch.x, context)
-    losses, slopes = program.loss(scores, batch.y, xp)
+    scores, residuals = program.forward(views, batch.x, context)
+    losses, slopes = program.losses(scores, batch.y)
     shares = xp.ones_like(losses) if batch.weights is None else batch.weights
     shares = shares * (scale / xp.sum(shares))
     slopes = slopes * xp.reshape(shares, (-1, *(1 for _ in slopes.shape[1:])))

@@ -15,7 +15,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from xpnet.callbacks import Callback
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.layers import BatchNorm, Dense, Dropout
 from xpnet.network import Network
@@ -58,7 +57,7 @@ class Perceptron(NetworkEstimator):
         if incremental and self.early_stopping:
             raise ConfigurationError("partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "network_") or not (self.warm_start or incremental)
-        if isinstance(self.callbacks, str | Callback):
+        if isinstance(self.callbacks, str) or not isinstance(self.callbacks, Iterable | None):
             raise ConfigurationError(f"callbacks must be a list; write callbacks=[{self.callbacks!r}]")
         self._hidden_sizes()
         with self._kept_on_error():

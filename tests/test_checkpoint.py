@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from safetensors.numpy import load as from_bytes
-from safetensors.numpy import save as to_bytes
+from hypothesis import HealthCheck, given, settings, strategies as st
+from safetensors.numpy import load as from_bytes, save as to_bytes
 
 import xpnet
 from xpnet import (

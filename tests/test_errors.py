@@ -11,8 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import xpnet
 from xpnet import elsewhere, errors

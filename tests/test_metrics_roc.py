@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xpnet.errors import DataError, DtypeError, ShapeError
 from xpnet.metrics import roc_auc

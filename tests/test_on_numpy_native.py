@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from test_on_numpy_kernels import draw, run_random_program
-from xpnet_backends.on_numpy import compiling, fusing, native, openblas
-from xpnet_backends.on_numpy import plan as plan_module
+from xpnet_backends.on_numpy import compiling, fusing, native, openblas, plan as plan_module
 from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet

@@ -58,7 +58,7 @@ def type_checking_imports() -> dict[str, str]:
 
 
 def test_type_checkers_and_python_see_the_same_names() -> None:
-    homes = {name: f"xpnet.{home}" for home, names in xpnet._HOMES.items() for name in names}
+    homes = {name: f"xpnet.{home}" for home, names in xpnet._HOMES.items() for name in names.split()}
     assert type_checking_imports() == homes
     assert xpnet.__all__ == ["__version__", *sorted(homes)]
     assert len(set(xpnet.__all__)) == len(xpnet.__all__)

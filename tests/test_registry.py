@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xpnet import Backend, ConfigurationError, Dense, Network, callbacks, initializers, losses, metrics, optimizers
-from xpnet.layers import Residual, Tanh
-from xpnet.layers import names as layers
+from xpnet.layers import Residual, Tanh, names as layers
 from xpnet.registry import FORMS, resolve
 
 TABLES: dict[str, Any] = {

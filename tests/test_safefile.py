@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load as library_load
-from safetensors.numpy import save as library_save
+from safetensors.numpy import load as library_load, save as library_save
 
 from xpnet import CheckpointError, safefile
 from xpnet.safefile import TYPES, read_file, read_texts, write_file

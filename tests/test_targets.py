@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xpnet import DataError, ShapeError
 from xpnet.targets import binary_rows, class_targets, real_rows, sign_rows

@@ -47,8 +47,7 @@ class RichProgress(Progress):
     def on_train_begin(self, logs: Logs) -> None:
         """Open the bar."""
         super().on_train_begin(logs)
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
         self._bars: Any = Bars(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True

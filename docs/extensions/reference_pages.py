@@ -106,7 +106,7 @@ def subject_pages() -> Iterator[tuple[str, str]]:
 
 def ordered(home: str) -> list[str]:
     """Return a module's public names in the order of its source, which is that of its thought."""
-    names = xpnet._HOMES[home]
+    names = xpnet._HOMES[home].split()
 
     def place(name: str) -> tuple[str, int]:
         value = getattr(xpnet, name)

@@ -213,7 +213,7 @@ def test_mnist_says_when_the_cache_cannot_be_written(small: Path, monkeypatch: p
     small.parent.mkdir(parents=True)
     small.write_bytes(b"in the way")
     monkeypatch.setattr(urllib.request, "urlopen", Mirror())
-    with pytest.raises(DatasetError, match=r"cannot be written.*XDG_CACHE_HOME"):
+    with pytest.raises(DatasetError, match=r"cannot be kept.*XDG_CACHE_HOME"):
         mnist()
 
 

@@ -180,6 +180,9 @@ def test_scaler_refuses_statistics_that_do_not_fit() -> None:
         StandardScaler((1.0,), (np.inf,), (1,))
     with pytest.raises(ConfigurationError, match="low must be below high"):
         MinMaxScaler(1.0, 1.0)
+    with pytest.raises(ConfigurationError, match=r"MinMaxScaler.low must be a finite number; got '0'"):
+        MinMaxScaler("0", 1.0)  # type: ignore[arg-type]
+    assert type(MinMaxScaler(np.float64(0.0), np.float64(1.0)).high) is float
 
 
 def test_scaler_leaves_nan_and_does_not_clip() -> None:

@@ -2,8 +2,8 @@
 
 on_train_begin, then for each epoch on_epoch_begin, (on_train_batch_begin, on_train_batch_end) for each batch,
 (on_test_begin, on_test_end) around validation, on_epoch_end; at last on_train_end, or on_train_interrupted where an
-exception ends training. A callback that has
-neither of the batch hooks costs nothing within an epoch: the steps then run in one piece.
+exception ends training. A callback that has neither of the batch hooks costs nothing within an epoch: the steps then
+run in one piece.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from xpnet.arguments import explains_arguments
 from xpnet.checks import check_integer, check_real, check_takes
 from xpnet.errors import ConfigurationError, unknown_name
+from xpnet.registry import resolve
 
 if TYPE_CHECKING:
     from xpnet.network import Network
@@ -31,6 +32,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
     "check_folder",
+    "resolve_callbacks",
 ]
 
 Logs = dict[str, float]
@@ -153,7 +155,7 @@ class CallbackList:
         for callback in self.callbacks:
             if type(callback).__module__.partition(".")[0] != "xpnet":
                 return
-            if isinstance(callback, EarlyStopping | ReduceLROnPlateau | ModelCheckpoint):
+            if isinstance(callback, _Monitor):
                 callback.check(results)
 
     def call(self, hook: str, *arguments: Any) -> None:
@@ -176,30 +178,21 @@ class CallbackList:
             revise(logs)
 
 
-class _Watcher:
-    """Remembers the best value of one result and how many epochs ago it was."""
+class _Monitor(Callback):
+    """Base of the callbacks that watch one result: its best value so far, and how many epochs ago it was."""
 
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         if not isinstance(monitor, str):
             raise ConfigurationError(f"monitor must be the name of a result, such as 'val_loss'; got {monitor!r}")
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
-        min_delta = check_real("min_delta", min_delta, least=0)
         rising = mode == "max" or (mode == "auto" and any(monitor.endswith(name) for name in RISING))
-        self.monitor, self.sign, self.min_delta = monitor, (1.0 if rising else -1.0), min_delta
-        self.reset()
-
-    def reset(self) -> None:
-        self.best, self.since = -math.inf, 0
-
-    def state(self) -> dict[str, Any]:
-        return {"best": self.best, "since": self.since}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.best, self.since = state["best"], state["since"]
+        self.monitor, self._sign = monitor, (1.0 if rising else -1.0)
+        self.min_delta = check_real("min_delta", min_delta, least=0)
+        self._best, self._since = -math.inf, 0
 
     def check(self, results: Iterable[str]) -> None:
-        """Raise ConfigurationError unless the result is among these."""
+        """Raise ConfigurationError where the monitored result is not among *results*."""
         if self.monitor not in results:
             raise ConfigurationError(
                 f"monitor={self.monitor!r} is not among the epoch's results ({', '.join(results)}); "
@@ -207,18 +200,30 @@ class _Watcher:
                 "validation_fraction, MLPClassifier and MLPRegressor early_stopping=True), or monitor one of these"
             )
 
-    def improved(self, logs: Logs) -> bool:
+    def on_train_begin(self, logs: Logs) -> None:
+        """Forget earlier training."""
+        self._best, self._since = -math.inf, 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value so far and how long ago it was."""
+        return {"best": self._best, "since": self._since}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self._best, self._since = state["best"], state["since"]
+
+    def _improved(self, logs: Logs) -> bool:
         """Take the epoch's value in and say whether it is the best so far."""
         self.check(logs)
-        value = self.sign * logs[self.monitor]
-        if value > self.best + self.min_delta or (math.isfinite(value) and self.best == -math.inf):
-            self.best, self.since = value, 0
+        value = self._sign * logs[self.monitor]
+        if value > self._best + self.min_delta or (math.isfinite(value) and self._best == -math.inf):
+            self._best, self._since = value, 0
             return True
-        self.since += 1
+        self._since += 1
         return False
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(_Monitor):
     """Stop when a result has not improved for ``patience`` epochs, and put the best weights back.
 
     Parameters
@@ -245,39 +250,35 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best_weights: bool = True,
     ) -> None:
-        patience = check_integer("EarlyStopping.patience", patience, least=0)
-        self.patience, self.restore_best_weights = patience, restore_best_weights
-        self._watcher = _Watcher(monitor, mode, min_delta)
+        super().__init__(monitor, mode, min_delta)
+        self.patience = check_integer("EarlyStopping.patience", patience, least=0)
+        self.restore_best_weights = restore_best_weights
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._best_weights: dict[str, Any] | None = None
 
-    def check(self, results: Iterable[str]) -> None:
-        """Raise ConfigurationError where the monitored result is not among *results*."""
-        self._watcher.check(results)
-
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training."""
-        self._watcher.reset()
+        super().on_train_begin(logs)
         self.best_epoch = self.stopped_epoch = self._best_weights = None
 
     def state(self) -> dict[str, Any]:
         """Return the best value, epoch and weights so far, and how long ago they were."""
         epochs = {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch}
-        return {**self._watcher.state(), **epochs, "best_weights": self._best_weights}
+        return {**super().state(), **epochs, "best_weights": self._best_weights}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take them back."""
-        self._watcher.restore(state)
+        super().restore(state)
         self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
         self._best_weights = state["best_weights"]
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Keep the best weights, or stop."""
-        if self._watcher.improved(logs):
+        if self._improved(logs):
             self.best_epoch = epoch
             self._best_weights = self.network.get_weights() if self.restore_best_weights else None
-        elif self._watcher.since >= self.patience:
+        elif self._since >= self.patience:
             self.stopped_epoch = epoch
             self.network.stop_training = True
 
@@ -287,7 +288,7 @@ class EarlyStopping(Callback):
             self.network.set_weights(self._best_weights)
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(_Monitor):
     """Multiply the learning rate by ``factor`` when a result has not improved for ``patience`` epochs.
 
     Parameters
@@ -313,31 +314,15 @@ class ReduceLROnPlateau(Callback):
         mode: str = "auto",
         min_learning_rate: float = 0.0,
     ) -> None:
+        super().__init__(monitor, mode, min_delta)
         self.factor = check_real("ReduceLROnPlateau.factor", factor, above=0, below=1)
         self.patience = check_integer("ReduceLROnPlateau.patience", patience, least=0)
         self.min_learning_rate = check_real("ReduceLROnPlateau.min_learning_rate", min_learning_rate, least=0)
-        self._watcher = _Watcher(monitor, mode, min_delta)
-
-    def check(self, results: Iterable[str]) -> None:
-        """Raise ConfigurationError where the monitored result is not among *results*."""
-        self._watcher.check(results)
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Forget earlier training."""
-        self._watcher.reset()
-
-    def state(self) -> dict[str, Any]:
-        """Return the best value so far and how long ago it was."""
-        return self._watcher.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take them back."""
-        self._watcher.restore(state)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Reduce the rate where nothing has improved."""
-        if not self._watcher.improved(logs) and self._watcher.since >= self.patience:
-            self._watcher.since = 0
+        if not self._improved(logs) and self._since >= self.patience:
+            self._since = 0
             rate = self.network.learning_rate
             if rate > self.min_learning_rate:
                 self.network.learning_rate = max(rate * self.factor, self.min_learning_rate)
@@ -375,7 +360,7 @@ class TerminateOnNaN(Callback):
             self.network.stop_training = True
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(_Monitor):
     """Save the network after epochs, or only after the best so far.
 
     Parameters
@@ -400,35 +385,27 @@ class ModelCheckpoint(Callback):
         mode: str = "auto",
         every: int = 1,
     ) -> None:
+        super().__init__(monitor, mode, 0.0)
         self.path, self.save_best_only = str(path), save_best_only
         self.every = check_integer("ModelCheckpoint.every", every)
-        self._watcher = _Watcher(monitor, mode, 0.0)
 
     def check(self, results: Iterable[str]) -> None:
         """Raise ConfigurationError where *results* lack what the path or ``save_best_only`` asks for."""
         if self.save_best_only:
-            self._watcher.check(results)
+            super().check(results)
         self._fill_in(0, dict.fromkeys(results, 0.0))
 
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training, and see to it that the network can be saved and that the file will have a folder."""
         from xpnet.checkpoint import configs
 
-        self._watcher.reset()
+        super().on_train_begin(logs)
         configs(self.network)
         check_folder("ModelCheckpoint.path", Path(self.path))
 
-    def state(self) -> dict[str, Any]:
-        """Return the best value so far and how long ago it was."""
-        return self._watcher.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take them back."""
-        self._watcher.restore(state)
-
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Save where it is time."""
-        wanted = self._watcher.improved(logs) if self.save_best_only else (epoch + 1) % self.every == 0
+        wanted = self._improved(logs) if self.save_best_only else (epoch + 1) % self.every == 0
         if wanted:
             self.network.save(self._fill_in(epoch, logs))
 
@@ -446,6 +423,13 @@ NAMES: dict[str, type[Callback]] = {
     "reduce_lr_on_plateau": ReduceLROnPlateau,
     "terminate_on_nan": TerminateOnNaN,
 }
+
+
+def resolve_callbacks(given: Any) -> list[Callback]:
+    """Return the callbacks that are meant, names of :data:`NAMES` among them; raises ConfigurationError."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"callbacks must be a list; write callbacks=[{given!r}]")
+    return [resolve("callback", item, NAMES) for item in given]
 
 
 def check_folder(name: str, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -11,8 +10,8 @@ import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import to_host
-from xpnet.checks import check_integer, seeded_generator
-from xpnet.errors import ConfigurationError, DataError, ShapeError
+from xpnet.checks import check_integer, check_real, seeded_generator
+from xpnet.errors import DataError, ShapeError
 from xpnet.idx import read_idx
 from xpnet.mnist_files import mnist
 
@@ -72,7 +71,7 @@ def spiral(points: int = 100, arms: int = 3, *, noise: float = 0.2, seed: int = 
     ((300, 2), (300,), [100, 100, 100])
     """
     points, arms = check_integer("points", points), check_integer("arms", arms)
-    noise = _spread("noise", noise)
+    noise = check_real("noise", noise, least=0)
     generator = seeded_generator(seed)
     radius = np.linspace(0.0, 1.0, points)
     start = 4.0 * np.arange(arms)[:, None]
@@ -112,7 +111,7 @@ def clouds(
     >>> x.shape, np.bincount(y).tolist()
     ((1500, 2), [500, 500, 500])
     """
-    points, deviation = check_integer("points", points), _spread("deviation", deviation)
+    points, deviation = check_integer("points", points), check_real("deviation", deviation, least=0)
     middle = to_host(centers, "centers", real=True)
     if middle.ndim != 2:
         raise ShapeError(f"centers must be a table (classes, features), got shape {middle.shape}.")
@@ -122,9 +121,3 @@ def clouds(
     noise = seeded_generator(seed).standard_normal((classes, points, features))
     x = middle[:, None, :] + deviation * noise
     return x.reshape(-1, features), np.repeat(np.arange(classes, dtype=np.int64), points)
-
-
-def _spread(name: str, value: Any) -> float:
-    if isinstance(value, (int, float, np.number)) and 0 <= value < math.inf:
-        return float(value)
-    raise ConfigurationError(f"{name} must be a finite number that is not negative, got {value!r}.")

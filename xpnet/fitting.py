@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet import callbacks as known_callbacks
 from xpnet.batches import Before, Source
-from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN
+from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_integer
 from xpnet.epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
@@ -18,7 +17,6 @@ from xpnet.guarding import Guard
 from xpnet.intake import Intake
 from xpnet.progress import choose_progress
 from xpnet.random import host_stream
-from xpnet.registry import resolve
 from xpnet.training import Batch
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ def fit(
             f"shuffle must be True (new batches every epoch), False or a function (epoch, rows); got {shuffle!r}"
         )
     progress = choose_progress(epochs, verbose)
-    given = _resolve_callbacks(callbacks)
+    given = resolve_callbacks(callbacks)
     intake = Intake(network, class_weight)
     source, validation = _sources(intake, x, y, sample_weight, validation_split, validation_data)
     size = _batch_size(batch_size, source)
@@ -222,12 +220,6 @@ def _before_batch(hooks: CallbackList) -> Before:
         return carry if carry[0] is network.state else (network.state, carry[1])
 
     return before
-
-
-def _resolve_callbacks(callbacks: Any) -> list[Callback]:
-    if isinstance(callbacks, str) or not isinstance(callbacks, Iterable):
-        raise ConfigurationError(f"callbacks must be a list; write callbacks=[{callbacks!r}]")
-    return [resolve("callback", item, known_callbacks.NAMES) for item in callbacks]
 
 
 def _result_names(network: Network, validation: bool) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
+from xpnet.durable import replace_file
 from xpnet.errors import DatasetError
 from xpnet.idx import CHUNK, Readable, StrPath, open_idx, read_array, reading, unpacked
 
@@ -192,7 +194,7 @@ def _download_mnist() -> list[str]:
         if place is None:
             content = _fetch(file)
             place = os.path.join(folder, f"{file.name}.gz")
-            _write_atomically(place, content)
+            _keep(place, content)
         places.append(place)
     return places
 
@@ -237,23 +239,14 @@ def _fetch_url(url: str) -> bytearray:
     return content
 
 
-def _write_atomically(place: str, content: bytearray) -> None:
-    """Write a file that is there as a whole or not at all, even with two processes at it."""
-    import tempfile
-
+def _keep(place: str, content: bytearray) -> None:
+    """Write a file into the cache, as a whole or not at all, even with two processes at it."""
+    path = Path(place)
     try:
-        folder, name = os.path.split(place)
-        os.makedirs(folder, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.replace(temporary, place)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, [memoryview(content)], DatasetError)
+    except (OSError, DatasetError) as error:
         raise DatasetError(
-            f"{place}: cannot be written ({error}); make that folder writable, set XDG_CACHE_HOME (on "
+            f"{place} cannot be kept ({error}); make that folder writable, set XDG_CACHE_HOME (on "
             "Windows LOCALAPPDATA) to one that is, or put the files in a folder and set XPNET_DATA to it."
         ) from error

@@ -14,6 +14,7 @@ import numpy as np
 
 from xpnet.arguments import explain_records
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
+from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
 from xpnet.records import record
 
@@ -152,8 +153,9 @@ class MinMaxScaler:
     shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ConfigurationError(f"low must be below high, both finite; got low={self.low}, high={self.high}.")
+        hold_reals(self, "low", "high")
+        if self.low >= self.high:
+            raise ConfigurationError(f"low must be below high; got low={self.low}, high={self.high}.")
         _freeze_statistics(self, "minimum", "maximum")
 
     def fit(self, x: Any) -> MinMaxScaler:

@@ -56,6 +56,16 @@ class Batch(NamedTuple):
     weights: Array | None  # (N,)
 
 
+class Differentiated(NamedTuple):
+    """What one way forward and back has found."""
+
+    losses: Array  # (N,)
+    sums: dict[str, Array]  # of the loss and each metric, by name
+    residuals: Any  # what each layer kept
+    dx: Array | None  # (N, *in_shape), the gradient of the reduced loss, where the context asks for it
+    gradients: Tree  # of the reduced loss, by parameter
+
+
 class Program:
     """The pure functions of a network: its layers, loss, metrics and optimizer over one namespace.
 
@@ -104,29 +114,23 @@ class Program:
     def step(self, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
         """Train on one batch, forward, loss, backward, update, and return what it adds to the sums, by name."""
         xp = self.xp
-        params = self.layout.views(state.params, xp)
-        context = Context(xp, training=True, key=self._key(state), state=state.layers)
-        scores, residuals = self.forward(params, batch.x, context)
-        losses, slopes = self.losses(scores, batch.y)
-        sums = self._sums(scores, losses, batch)
-        slopes = slopes * self._share(slopes, batch.weights, sums["loss"])
-        backward = context._replace(key=None, input_gradient=False)
-        _, gradients = self.model.backward(params, residuals, slopes, backward)
-        gradient = self.layout.pack(gradients, xp)
+        context = Context(xp, training=True, key=self._key(state), state=state.layers, input_gradient=False)
+        found = self.differentiate(state.params, batch, context)
+        gradient = self.layout.pack(found.gradients, xp)
         done = xp.astype(state.step, self.dtype)
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale  # type: ignore[attr-defined]
-        now = Now(rate, done + 1.0, self.layout, xp, sums["loss"][1])
+        now = Now(rate, done + 1.0, self.layout, xp, found.sums["loss"][1])
         updated = self.optimizer.update(gradient, state.params, state.optimizer, now)
         _, new_params, optimizer = returned("optimizer", self.optimizer, "update", updated)
-        layers = self.model.advance(state.layers, residuals)
+        layers = self.model.advance(state.layers, found.residuals)
         step = state.step
         step += 1
-        return State(new_params, optimizer, layers, step, state.scale, state.words), sums
+        return State(new_params, optimizer, layers, step, state.scale, state.words), found.sums
 
     def step_loss(self, state: State, batch: Batch) -> tuple[State, Array]:
         """Train on one batch and return its reduced loss, 0-d."""
         state, sums = self.step(state, batch)
-        return state, self._reduced(sums["loss"])
+        return state, self.reduced(sums["loss"])
 
     def advance(self, carry: tuple[State, Sums], batch: Batch) -> tuple[State, Sums]:
         """Train on one batch and add its sums to the running ones."""
@@ -143,6 +147,16 @@ class Program:
         scores = self.scores(model, batch.x)
         losses, _ = self.losses(scores, batch.y)
         return _added(sums, self._sums(scores, losses, batch), self.xp)
+
+    def differentiate(self, params: Array, batch: Batch, context: Context) -> Differentiated:
+        """Go forward, take the losses, and go backward from the slopes of the reduced loss."""
+        views = self.layout.views(params, self.xp)
+        scores, residuals = self.forward(views, batch.x, context)
+        losses, slopes = self.losses(scores, batch.y)
+        sums = self._sums(scores, losses, batch)
+        slopes = slopes * self._share(slopes, batch.weights, sums["loss"])
+        dx, gradients = self.model.backward(views, residuals, slopes, context._replace(key=None))
+        return Differentiated(losses, sums, residuals, dx, gradients)
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
         """Return the scores, held to the shape that the layers have been built for, and the residuals."""
@@ -182,20 +196,17 @@ class Program:
 
     def trace(self, state: State, batch: Batch) -> tuple[Mapping[str, Array], Tree]:
         """Return everything a training step computes by name, and the parameters' gradients."""
-        xp = self.xp
-        found: dict[str, Array] = {}
-        params = self.layout.views(state.params, xp)
-        context = Context(xp, training=True, key=self._key(state), state=state.layers, record=found.__setitem__)
-        scores, residuals = self.forward(params, batch.x, context)
-        losses, slopes = self.losses(scores, batch.y)
-        sums = weighted_sum(losses, batch.weights, xp)
-        slopes = slopes * self._share(slopes, batch.weights, sums)
-        dx, gradients = self.model.backward(params, residuals, slopes, context._replace(key=None))
-        gradients = self.layout.gradients(gradients)
-        found["input.gradient"] = dx
-        found["losses"] = losses
-        found["loss"] = self._reduced(sums)
-        return found, gradients
+        named: dict[str, Array] = {}
+        context = Context(self.xp, training=True, key=self._key(state), state=state.layers, record=named.__setitem__)
+        found = self.differentiate(state.params, batch, context)
+        named["input.gradient"] = found.dx
+        named["losses"] = found.losses
+        named["loss"] = self.reduced(found.sums["loss"])
+        return named, self.layout.gradients(found.gradients)
+
+    def reduced(self, sums: Array) -> Array:
+        """Return the loss of a batch, 0-d, from (sum of w l, sum of w)."""
+        return sums[0] / sums[1] if self.loss.reduction == "mean" else sums[0]
 
     def zero_sums(self) -> Sums:
         """Return what an epoch's sums start from."""
@@ -238,9 +249,6 @@ class Program:
         for metric in self.metrics:
             sums[metric.name] = metric.sums(scores, batch.y, batch.weights, self.loss, self.xp)
         return sums
-
-    def _reduced(self, sums: Array) -> Array:
-        return sums[0] / sums[1] if self.loss.reduction == "mean" else sums[0]
 
     def _share(self, slopes: Array, weights: Array | None, sums: Array) -> Array | float:
         """Return each example's share in the reduced loss: w / sum(w), or w itself."""

@@ -30,9 +30,6 @@ __all__ = [
     "Tanh",
 ]
 
-# What every activation returns as its parameters' gradients.
-NOTHING: Tree = {}
-
 
 @record
 class Identity(Elementwise):
@@ -46,7 +43,7 @@ class Identity(Elementwise):
 
     def backward(self, params: Tree, residuals: None, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy."""
-        return dy, NOTHING
+        return dy, {}
 
 
 @record
@@ -62,7 +59,7 @@ class Sigmoid(Elementwise):
 
     def backward(self, params: Tree, y: Array, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy y (1 - y)."""
-        return dy * y * (1.0 - y), NOTHING
+        return dy * y * (1.0 - y), {}
 
 
 @record
@@ -78,7 +75,7 @@ class Tanh(Elementwise):
 
     def backward(self, params: Tree, y: Array, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy (1 - y²)."""
-        return dy * (1.0 - y * y), NOTHING
+        return dy * (1.0 - y * y), {}
 
 
 @record
@@ -88,13 +85,13 @@ class ReLU(Elementwise):
     initializer: ClassVar[str] = "he_normal"
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Array]:
-        """Return y; keep y, whose sign is that of x where the slope is 1."""
+        """Return y; keep y: x > 0 exactly where y > 0."""
         y = context.xp.maximum(x, 0.0)
         return y, y
 
     def backward(self, params: Tree, y: Array, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy where y > 0, else 0 (0 at x = 0)."""
-        return dy * context.xp.astype(y > 0.0, dy.dtype), NOTHING
+        return dy * context.xp.astype(y > 0.0, dy.dtype), {}
 
 
 @record
@@ -113,7 +110,7 @@ class LeakyReLU(Elementwise):
 
     def backward(self, params: Tree, x: Array, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy where x > 0, else slope dy."""
-        return context.xp.where(x > 0.0, dy, self.slope * dy), NOTHING
+        return context.xp.where(x > 0.0, dy, self.slope * dy), {}
 
 
 @record
@@ -135,7 +132,7 @@ class ELU(Elementwise):
     def backward(self, params: Tree, residuals: tuple[Array, Array], dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy where x > 0, else dy alpha exp(x)."""
         x, low = residuals
-        return context.xp.where(x > 0.0, dy, dy * (low + self.alpha)), NOTHING
+        return context.xp.where(x > 0.0, dy, dy * (low + self.alpha)), {}
 
 
 @record
@@ -161,7 +158,7 @@ class GELU(Elementwise):
         """Return dx = dy ((1 + t) / 2 + x (1 - t²) u' / 2)."""
         x, t = residuals
         du = _GELU_SCALE * (1.0 + 3.0 * _GELU_CUBE * (x * x))
-        return dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * du), NOTHING
+        return dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * du), {}
 
 
 _GELU_SCALE = sqrt(2 / pi)
@@ -183,7 +180,7 @@ class SiLU(Elementwise):
     def backward(self, params: Tree, residuals: tuple[Array, Array], dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy s (1 + x (1 - s))."""
         x, s = residuals
-        return dy * s * (1.0 + x * (1.0 - s)), NOTHING
+        return dy * s * (1.0 + x * (1.0 - s)), {}
 
 
 @record
@@ -198,7 +195,7 @@ class Softplus(Elementwise):
 
     def backward(self, params: Tree, x: Array, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = dy sigmoid(x)."""
-        return dy * context.xp.nn.sigmoid(x), NOTHING
+        return dy * context.xp.nn.sigmoid(x), {}
 
 
 @record
@@ -217,7 +214,7 @@ class Step(Elementwise):
 
     def backward(self, params: Tree, residuals: None, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = 0."""
-        return context.xp.zeros_like(dy), NOTHING
+        return context.xp.zeros_like(dy), {}
 
 
 @record
@@ -242,4 +239,4 @@ class Softmax:
 
     def backward(self, params: Tree, y: Array, dy: Array, context: Context) -> tuple[Array, Tree]:
         """Return dx = y (dy - sum(dy y))."""
-        return y * (dy - context.xp.sum(dy * y, axis=-1, keepdims=True)), NOTHING
+        return y * (dy - context.xp.sum(dy * y, axis=-1, keepdims=True)), {}

@@ -59,8 +59,8 @@ class Dense:
     def __post_init__(self) -> None:
         hold_integers(self, "units")
         hold_flags(self, "bias", otherwise=". The inputs are counted in the data; an activation is a layer of its own")
-        self._initializer("weight_initializer")
-        self._initializer("bias_initializer")
+        for field in ("weight_initializer", "bias_initializer"):
+            self._initializer(field)  # an unknown name is refused here, not at build
 
     def build(self, in_shape: Shape) -> Built:
         """Declare W and b."""
@@ -77,7 +77,8 @@ class Dense:
     def backward(self, params: Tree, x: Array, dy: Array, context: Context) -> tuple[Array | None, Tree]:
         r"""Return :math:`dx = dy\,W^T`, :math:`dW = x^T dy`, :math:`db = \sum_n dy_n`."""
         dx, dweight, dbias = context.xp.nn.linear_backward(x, params["weight"], dy, context.input_gradient)
-        return dx, {"weight": dweight, "bias": dbias} if self.bias else {"weight": dweight}
+        gradients = {"weight": dweight, "bias": dbias} if self.bias else {"weight": dweight}
+        return dx, gradients
 
     def _initializer(self, field: str) -> Initializer | None:
         recipe = getattr(self, field)

@@ -74,13 +74,7 @@ def minimize_loss(
 
 
 def _loss_and_gradient(program: Program, params: Array, batch: Batch, scale: float) -> tuple[Array, Array]:
-    """Return the scaled mean loss over a batch, and its gradient, as one vector."""
-    xp, layout = program.xp, program.layout
-    context, views = Context(xp, training=True), layout.views(params, xp)
-    scores, residuals = program.forward(views, batch.x, context)
-    losses, slopes = program.losses(scores, batch.y)
-    shares = xp.ones_like(losses) if batch.weights is None else batch.weights
-    shares = shares * (scale / xp.sum(shares))
-    slopes = slopes * xp.reshape(shares, (-1, *(1 for _ in slopes.shape[1:])))
-    _, gradients = program.model.backward(views, residuals, slopes, context._replace(input_gradient=False))
-    return xp.sum(losses * shares), layout.pack(gradients, xp)
+    """Return the scaled reduced loss over a batch, and its gradient, as one vector."""
+    context = Context(program.xp, training=True, input_gradient=False)
+    found = program.differentiate(params, batch, context)
+    return program.reduced(found.sums["loss"]) * scale, program.layout.pack(found.gradients, program.xp) * scale

@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
+from xpnet.callbacks import resolve_callbacks
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.layers import BatchNorm, Dense, Dropout
 from xpnet.network import Network
@@ -28,6 +29,7 @@ from xpnet.sklearn.solvers import make_optimizer
 if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.backend import Array
+    from xpnet.callbacks import Callback
 
 __all__ = ["CONSTRAINTS", "Perceptron", "is_stochastic"]
 
@@ -57,8 +59,7 @@ class Perceptron(NetworkEstimator):
         if incremental and self.early_stopping:
             raise ConfigurationError("partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "network_") or not (self.warm_start or incremental)
-        if isinstance(self.callbacks, str) or not isinstance(self.callbacks, Iterable | None):
-            raise ConfigurationError(f"callbacks must be a list; write callbacks=[{self.callbacks!r}]")
+        self._callbacks()
         self._hidden_sizes()
         with self._kept_on_error():
             X = take_features(self, X, reset=fresh)
@@ -121,6 +122,9 @@ class Perceptron(NetworkEstimator):
             self.validation_scores_: list[float] | None = [] if stopping else None
             self.best_validation_score_ = -np.inf if stopping else None
             self.best_loss_ = None if stopping else np.inf
+
+    def _callbacks(self) -> list[Callback]:
+        return resolve_callbacks(() if self.callbacks is None else self.callbacks)
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -198,7 +202,7 @@ class Perceptron(NetworkEstimator):
                 shuffle=self._order if self.shuffle else False,
                 validation_data=None if validation is None else validation[: 2 if validation[2] is None else 3],
                 sample_weight=weights,
-                callbacks=[rules, *(self.callbacks or [])],
+                callbacks=[rules, *self._callbacks()],
                 verbose=0,
             )
         except KeyboardInterrupt:

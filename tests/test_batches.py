@@ -10,7 +10,7 @@ import pytest
 
 import xpnet
 from xpnet import DataError
-from xpnet.batches import LONG, PIECES, SECONDS, HostRows, Resident, Stream
+from xpnet.batches import LONG, PIECES, SECONDS, Epoch, HostRows, Resident, Stream
 from xpnet.training import Batch
 
 ROWS = 13
@@ -59,7 +59,7 @@ def sources(backend: xpnet.Backend, rows: int = ROWS) -> dict[str, Any]:
 @pytest.mark.parametrize("size", [1, 4, 12])
 def test_an_order_is_cut_into_batches(kind: str, size: int, backend: xpnet.Backend) -> None:
     order = np.random.default_rng(0).permutation(ROWS)
-    steps = list(sources(backend)[kind].train(Recorder(backend), [], order, size, None))
+    steps = list(sources(backend)[kind].train(Recorder(backend), [], Epoch(0, order, size), None))
     assert steps[-1][0] == [order[start : start + size].tolist() for start in range(0, ROWS, size)]
     assert sum(done for _, done in steps) == -(-ROWS // size)
 
@@ -68,7 +68,7 @@ def test_an_order_is_cut_into_batches(kind: str, size: int, backend: xpnet.Backe
 @pytest.mark.parametrize("size", [ROWS, 100])
 def test_a_batch_of_everything_keeps_its_order(kind: str, size: int, backend: xpnet.Backend) -> None:
     order = np.random.default_rng(0).permutation(ROWS)
-    ((carry, done),) = sources(backend)[kind].train(Recorder(backend), [], order, size, None)
+    ((carry, done),) = sources(backend)[kind].train(Recorder(backend), [], Epoch(0, order, size), None)
     assert (carry, done) == ([Y.tolist()], 1)
 
 
@@ -82,7 +82,7 @@ def test_each_step_is_announced_and_yielded_where_somebody_listens(kind: str, ba
         events.append(("before", batch))
         return [*carry, "changed"]
 
-    for carry, done in source.train(Recorder(backend), [], None, 5, before):
+    for carry, done in source.train(Recorder(backend), [], Epoch(0, None, 5), before):
         assert carry[-2] == "changed", "what it returns is gone on with"
         events.append(("after", len(carry) // 2, done))
     expected = [(("before", i), ("after", i + 1, 1)) for i in range(3)]
@@ -94,7 +94,7 @@ def test_epochs_that_take_long_come_in_pieces_and_others_whole(backend: xpnet.Ba
         x = np.zeros((rows, 2))
         source = Resident(place_on(backend)(x, np.zeros(rows, dtype=int)), backend)
         functions = Recorder(backend, a_step)
-        return [done for _, done in source.train(functions, [], None, 1, None, longest=longest)]
+        return [done for _, done in source.train(functions, [], Epoch(0, None, 1, longest=longest), None)]
 
     assert pieces(LONG, 9.0) == [LONG]
     assert pieces(2 * LONG, 9.0) == [2 * LONG // PIECES] * PIECES
@@ -129,7 +129,7 @@ def test_chosen_rows_of_the_large_array_belong_to_the_small_ones(backend: xpnet.
     assert source.rows == 4
     for batch in source.batches(3):
         np.testing.assert_array_equal(backend.to_numpy(batch.x), X[backend.to_numpy(batch.y)])
-    (carry, _), (carry, _) = source.train(Recorder(backend), [], np.array([3, 0, 2, 1]), 2, None)
+    (carry, _), (carry, _) = source.train(Recorder(backend), [], Epoch(0, np.array([3, 0, 2, 1]), 2), None)
     assert carry == [[11, 2], [7, 3]]
 
 
@@ -142,7 +142,7 @@ def test_a_stream_starts_anew_each_epoch(backend: xpnet.Backend) -> None:
 
     source = Stream(fresh, place_on(backend))
     for _ in range(3):
-        assert [carry for carry, _ in source.train(Recorder(backend), [], None, 1, None)] == [[Y.tolist()]]
+        assert [carry for carry, _ in source.train(Recorder(backend), [], Epoch(0, None, 1), None)] == [[Y.tolist()]]
     assert calls == [0, 1, 2]
     assert source.rows is None
 

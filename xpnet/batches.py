@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xpnet.backend import Backend
     from xpnet.training import Program
 
-__all__ = ["HostRows", "Resident", "Source", "Stream", "TrainFunctions"]
+__all__ = ["Epoch", "HostRows", "Resident", "Source", "Stream", "TrainFunctions"]
 
 PIECES = 10
 """Parts into which an epoch is cut at most, so that progress shows, and Ctrl-C is heeded where a part is one call."""
@@ -39,6 +39,16 @@ Carry = Any
 
 Before = Callable[[int, Carry], Carry]
 """Told the number of each batch of an epoch before its step, and the carry; returns the carry to go on with."""
+
+
+class Epoch(NamedTuple):
+    """Which epoch is gone through, and how."""
+
+    number: int
+    order: Host | None  # of the rows; None for their own
+    size: int  # rows of a batch
+    start: int = 0  # the first batch that is trained on: those before it were, in another call
+    longest: int | None = None  # steps between two looks at most, as where a run is to be saved
 
 
 class TrainFunctions:
@@ -64,24 +74,16 @@ class Source(Protocol):
     """How many examples there are, where that is known."""
 
     def train(
-        self,
-        functions: TrainFunctions,
-        carry: Carry,
-        order: Host | None,
-        size: int,
-        before: Before | None,
-        start: int = 0,
-        longest: int | None = None,
+        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
-        """Train for an epoch in this *order* of rows; yield the carry and the number of steps done since.
+        """Train for an epoch; yield the carry and the number of steps done since.
 
-        With *before*, which is asked before each step, every step is yielded, else a piece of the epoch at a time, of
-        *longest* steps at most. The first *start* batches are left out: where an epoch goes on, its pieces end where
-        they would have ended.
+        With *before*, which is asked before each step, every step is yielded, else a piece of the epoch at a time.
+        Where an epoch goes on after its first batches, its pieces end where they would have ended.
         """
 
-    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
-        """Yield, one by one, the batches that :meth:`train` has trained on from batch *start* on."""
+    def again(self, epoch: Epoch) -> Iterator[Batch]:
+        """Yield, one by one, the batches that :meth:`train` trains on."""
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the examples in their own order, on the device."""
@@ -95,17 +97,11 @@ class Resident:
         self.rows: int | None = data.x.shape[0]
 
     def train(
-        self,
-        functions: TrainFunctions,
-        carry: Carry,
-        order: Host | None,
-        size: int,
-        before: Before | None,
-        start: int = 0,
-        longest: int | None = None,
+        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch; a batch of everything is not gathered, as its order does not matter."""
         rows: int = self.data.x.shape[0]
+        _, order, size, start, longest = epoch
         if size >= rows:
             if not start:
                 if before:
@@ -130,12 +126,13 @@ class Resident:
             rest = self.backend.asarray(order[steps * size :].reshape(1, -1))
             yield functions.on_rows(carry, self.data, rest), 1
 
-    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
+    def again(self, epoch: Epoch) -> Iterator[Batch]:
         """Yield the batches once more."""
         rows: int = self.data.x.shape[0]
+        size = epoch.size
         take = self.backend.compile(lambda data, chosen: taken(data, chosen, self.backend.xp))
-        order = np.arange(rows) if order is None else order
-        for first in range(start * size, rows, size):
+        order = np.arange(rows) if epoch.order is None else epoch.order
+        for first in range(epoch.start * size, rows, size):
             yield self.data if size >= rows else take(self.data, self.backend.asarray(order[first : first + size]))
 
     def batches(self, size: int) -> Iterator[Batch]:
@@ -158,32 +155,25 @@ class HostRows:
         self.rows: int | None = len(self.chosen)
 
     def train(
-        self,
-        functions: TrainFunctions,
-        carry: Carry,
-        order: Host | None,
-        size: int,
-        before: Before | None,
-        start: int = 0,
-        longest: int | None = None,
+        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch, a batch at a time; a batch of everything keeps its order, as in :class:`Resident`."""
-        for number, batch in enumerate(self.again(order, size, start), start):
+        for number, batch in enumerate(self.again(epoch), epoch.start):
             if before:
                 carry = before(number, carry)
             carry = functions.on_batch(carry, batch)
             yield carry, 1
 
-    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
+    def again(self, epoch: Epoch) -> Iterator[Batch]:
         """Read the batches once more."""
-        rows = len(self.chosen)
-        order = np.arange(rows) if order is None or size >= rows else order
-        for first in range(start * size, rows, size):
+        rows, size = len(self.chosen), epoch.size
+        order = np.arange(rows) if epoch.order is None or size >= rows else epoch.order
+        for first in range(epoch.start * size, rows, size):
             yield self._take(order[first : first + size])
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield slices."""
-        return self.again(None, size, 0)
+        return self.again(Epoch(0, None, size))
 
     def _take(self, rows: Host) -> Batch:
         x, y, weights = self.data
@@ -204,27 +194,20 @@ class Stream:
                 _check_batch(item)
 
     def train(
-        self,
-        functions: TrainFunctions,
-        carry: Carry,
-        order: Host | None,
-        size: int,
-        before: Before | None,
-        start: int = 0,
-        longest: int | None = None,
+        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
-        """Train on the batches as they come; *order* and *size* are theirs, and the first *start* are gone past."""
+        """Train on the batches as they come, in an order and of a size of their own; those before the start pass by."""
         self._recent.clear()
-        for number, batch in enumerate(self._placed(start), start):
+        for number, batch in enumerate(self._placed(epoch.start), epoch.start):
             if before:
                 carry = before(number, carry)
             self._recent.append((number, batch))
             carry = functions.on_batch(carry, batch)
             yield carry, 1
 
-    def again(self, order: Host | None, size: int, start: int) -> Iterator[Batch]:
-        """Yield the last :data:`RECENT` batches once more, of which *start* must be one."""
-        return (batch for number, batch in self._recent if number >= start)
+    def again(self, epoch: Epoch) -> Iterator[Batch]:
+        """Yield the last :data:`RECENT` batches once more, of which the epoch's first must be one."""
+        return (batch for number, batch in self._recent if number >= epoch.start)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the batches, moved to the device; raises what a pass over them raises."""

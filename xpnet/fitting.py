@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.batches import Before, Source
+from xpnet.batches import Before, Epoch, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_integer
 from xpnet.epochs import EndedEpochs
@@ -94,7 +94,7 @@ def fit(
                 progress.on_epoch_begin(epoch, {})
             order = _order(shuffle, network.seed, epoch, source.rows, size)
             carry, rate = (network.state, sums or network.zero_sums()), network.last_learning_rate
-            for reached, more in guard.train(epoch, source, carry, order, size, before, start, longest):
+            for reached, more in guard.train(source, carry, Epoch(epoch, order, size, start, longest), before):
                 carry = reached
                 network.take_state(carry[0], more)
                 rate = network.last_learning_rate

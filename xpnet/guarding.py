@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,16 +21,12 @@ from xpnet.batches import RECENT, Before, Stream
 from xpnet.errors import NonFiniteError, unknown_name
 
 if TYPE_CHECKING:
-    from xpnet.arrays import Host
-    from xpnet.batches import Carry, Source
+    from xpnet.batches import Carry, Epoch, Source
     from xpnet.network import Network
     from xpnet.resuming import Run
     from xpnet.training import Batch, State
 
 __all__ = ["POLICIES", "Guard"]
-
-Window = tuple[int, "Source", "Host | None", int, int]
-"""An epoch's number, source, order and batch size, and the first of its batches that nobody has looked at."""
 
 POLICIES = ("raise", "skip", "ignore")
 
@@ -46,6 +42,13 @@ SHARE, LONGEST = 0.01, 10.0
 
 HALVINGS = 10
 """Steps in a row that are skipped at most: a rate a thousand times lower does not help either."""
+
+
+class Window(NamedTuple):
+    """Where examples come from, and an epoch from the first batch on that nobody has looked at."""
+
+    source: Source
+    epoch: Epoch
 
 
 class Guard:
@@ -86,28 +89,17 @@ class Guard:
         self._mended: Carry | None = None
         self._skipped = 0
 
-    def train(
-        self,
-        epoch: int,
-        source: Source,
-        carry: Carry,
-        order: Host | None,
-        size: int,
-        before: Before | None,
-        start: int,
-        longest: int | None,
-    ) -> Iterator[tuple[Carry, int]]:
+    def train(self, source: Source, carry: Carry, epoch: Epoch, before: Before | None) -> Iterator[tuple[Carry, int]]:
         """Train as :meth:`~xpnet.batches.Source.train` does, and look where it is time."""
-        network, done = self.network, start
-        place = (epoch, source, order, size)
+        network, done = self.network, epoch.start
         if self._known is network.state and not self.stepwise:
-            self._window.append((*place, done))
+            self._window.append(Window(source, epoch))
         elif self.policy != "ignore":
-            self._remember(network.copied(carry), (*place, done))
+            self._remember(network.copied(carry), Window(source, epoch))
         if before or self.stepwise:
-            before = self._around(before, place)
+            before = self._around(before, source, epoch)
         self._last = carry
-        for reached, more in source.train(network.train_functions, carry, order, size, before, start, longest):
+        for reached, more in source.train(network.train_functions, carry, epoch, before):
             done += more
             self.save = self.run is not None and self.run.due(more)
             if self.policy != "ignore" and (self.stepwise or self.save or self._time(source, done)):
@@ -118,11 +110,11 @@ class Guard:
                     self._skipped = 0
                 else:
                     reached, copy = self._treat(), self._good
-                if self._window[0][0] < epoch:
+                if self._window[0].epoch.number < epoch.number:
                     # A short epoch before, whose sums nobody has asked about: its results will tell, and may send back.
                     self._looked = time.monotonic()
                 else:
-                    self._remember(copy, (*place, done))
+                    self._remember(copy, Window(source, epoch._replace(start=done)))
             self._last, self._known = reached, reached[0]
             yield reached, more
         if self.policy == "ignore" or self.stepwise:
@@ -134,7 +126,7 @@ class Guard:
             self._remember(copy)
         elif self.observed or (not self._asked and self._is_due(SHORT)):
             # The question is put before the loop waits for the epoch's results; the answer is looked at after.
-            self._asked[epoch] = self._ask(self._last)
+            self._asked[epoch.number] = self._ask(self._last)
 
     def end_epoch(self, epoch: int, loss: float) -> None:
         """Look at an epoch that has ended, whose loss the host knows now; the next one may have been trained since.
@@ -181,19 +173,19 @@ class Guard:
         if fine is not None:
             if not bool(self.network.backend.to_numpy(fine)):
                 self._treat()
-            later = [place for place in self._window if place[0] > epoch]
+            later = [window for window in self._window if window.epoch.number > epoch]
             self._remember(copy, *later)
 
     def _inspect(self, carry: Carry) -> tuple[bool, Carry]:
         fine, copy = self._ask(carry)
         return bool(self.network.backend.to_numpy(fine)), copy
 
-    def _remember(self, copy: Carry, *places: Window) -> None:
+    def _remember(self, copy: Carry, *windows: Window) -> None:
         """Hold a carry that was found good, and the epochs that are trained on from there."""
-        self._good, self._looked, self._window = copy, time.monotonic(), list(places)
+        self._good, self._looked, self._window = copy, time.monotonic(), list(windows)
         self._asked.clear()
 
-    def _around(self, before: Before | None, place: tuple[int, Source, Host | None, int]) -> Before:
+    def _around(self, before: Before | None, source: Source, epoch: Epoch) -> Before:
         """Return what is asked before each step: it puts a mended state in place, and sees where a hook makes one."""
         network = self.network
 
@@ -204,7 +196,7 @@ class Guard:
                 # Training again from before this would not meet it, so what was before is looked at now.
                 if not self._is_fine(carry):
                     self._treat()
-                self._remember(network.copied(given), (*place, batch))
+                self._remember(network.copied(given), Window(source, epoch._replace(start=batch)))
             return given
 
         return around
@@ -249,11 +241,11 @@ class Guard:
         None where no step has been done since: the state was bad when training began.
         """
         carry, last = self._good, None
-        for epoch, source, order, size, start in self._window:
-            for number, batch in enumerate(source.again(order, size, start), start):
+        for source, epoch in self._window:
+            for number, batch in enumerate(source.again(epoch), epoch.start):
                 before = self.network.copied(carry)
                 carry = self.network.train_functions.on_batch(carry, batch)
-                last = epoch, number, batch, before
+                last = epoch.number, number, batch, before
                 if not self._is_fine(carry):
                     return last
         # Compiled a step at a time, arithmetic may round differently, and a step at the edge come out finite.

@@ -68,7 +68,7 @@ class EndedEpochs:
         self._ended.append((epoch, sums if self.looked_at else self.network.copied(sums), rate))
 
     def close(self, last: int) -> dict[str, float]:
-        """Wait for the results of the first epoch that has ended, and tell them; *last* is the number of all."""
+        """Wait for the results of the first epoch that has ended, and tell them; training ends with epoch *last*."""
         network, run = self.network, self.run
         epoch, sums, rate = self._ended[0]
         logs = network.results(sums)

@@ -118,7 +118,7 @@ def _checksum(header: Header, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str
 
 
 def _is_checksum(text: str | None) -> bool:
-    """Say whether a text is a checksum, and not a note of the same name, as older files may have."""
+    """Say whether a text is a checksum, and not a user's note of the same name."""
     return text is not None and re.fullmatch("crc32:[0-9a-f]{8}", text) is not None
 
 

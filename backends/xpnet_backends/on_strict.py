@@ -58,6 +58,6 @@ def version() -> str:
 
 def devices() -> list[str]:
     """Name the pretended devices."""
-    import array_api_strict
+    import array_api_strict  # noqa: F401 - that it is there is what is asked
 
-    return [f"{name} (pretended, on the CPU)" for name in DEVICES if array_api_strict]
+    return [f"{name} (pretended, on the CPU)" for name in DEVICES]

@@ -7,6 +7,8 @@
 ``params`` and ``gradients`` are mappings by parameter name; ``residuals`` is whatever backward needs.
 A layer never writes into its arguments. A layer with non-trainable state (running statistics) reads it from
 ``context.state`` and has a fourth method, ``advance(state, residuals) -> state``, called after a training step.
+Two class attributes may say more of a layer: ``random = True``, that it draws bits from ``context.key``, and on an
+activation ``initializer``, the name of what suits the weights of the layer before it, where those are left open.
 Shapes exclude the batch axis, which always comes first.
 """
 

@@ -20,8 +20,7 @@ Both sides of ``and``, ``or``, which give truth values, and of ``x if c else y``
 integers with a sign, and never by 0; ``<<`` is by fewer bits than there are. The index of ``p[i] += x`` is computed
 twice.
 
-numba compiles far more of Python, and took seven times as long for these loops, longer than a small network trains:
-LLVM's part of the work, which is the same, is nearly all of what is left.
+numba compiles far more of Python, and takes seven times as long for such loops, longer than a small network trains.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ def text(results: Results) -> str:
                 if any(ours in results["works"][name]["peers"] for name in names):
                     blocks.append(table(results, names, f"times the time of {title_of(ours, names[0])}", ratio(ours)))
     blocks += [_part(name, part) for name, part in results["parts"].items()]
+    if aside := _set_aside(results):
+        blocks.append("rounds set aside, as a cache line took over twice as long between cores\n" + "\n".join(aside))
     if left_out := _left_out(results):
         blocks.append("left out\n" + "\n".join(left_out))
     if wrong := faults(results):
@@ -38,6 +40,15 @@ def text(results: Results) -> str:
     if results["reach"]:
         blocks.append("aims\n" + "\n".join(aim_line(row) for row in results["reach"]))
     return "\n\n".join(blocks)
+
+
+def _set_aside(results: Results) -> list[str]:
+    """How many rounds, by work and peer."""
+    return [
+        f"  {work}: " + ", ".join(f"{peer} {len(result['set_aside'])}" for peer, result in late.items())
+        for work, found in results["works"].items()
+        if (late := {peer: result for peer, result in found["peers"].items() if result.get("set_aside")})
+    ]
 
 
 def title_of(peer: str, work: str) -> str:
@@ -181,6 +192,8 @@ def _machine(machine: dict[str, Any]) -> str:
         f"Python {machine['python']}; {versions}; revision {machine['revision']}",
         f"{machine['rounds']} rounds of {machine['round_seconds']} s; {machine['seconds']:.0f} s in all",
     ]
+    if machine.get("round_trip"):
+        lines.append(f"a cache line took {machine['round_trip']:.0f} ns from core to core and back at best")
     return "\n".join(lines + (["--quick: these figures mean nothing"] if machine["quick"] else []))
 
 

@@ -8,8 +8,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from benchmarks import core_distance
 from benchmarks.peers import ALL_PEERS
 from benchmarks.processes import Worker, WorkerFailed
 from benchmarks.work import INFERENCE, TRAINING, first_weights, loss_of, make_pool
@@ -20,7 +21,20 @@ PAUSE = 0.1
 ALLOWED = {"fp32": (0.05, 1e-4), "tf32": (0.05, 5e-3), "bf16": (0.1, 5e-2)}
 """By precision: how far the loss's first decrease may be from float64's, as a share, and a probability as it is."""
 
+AGAIN = 2
+"""Times that a round is taken anew at most where the cores were far apart: a stretch of minutes may be longer."""
+
+FAR = 2.0
+"""Times the quickest trip of a cache line from core to core from which a round does not count."""
+
 Log = Callable[[str], None]
+
+
+class Round(NamedTuple):
+    """What a step took, and how long a cache line took between two cores, the longer of before and after it."""
+
+    microseconds: float
+    trip: float | None
 
 
 def measure_work(
@@ -36,6 +50,9 @@ def measure_work(
 ) -> dict[str, Any]:
     """Return microseconds a step by peer, with every round, and why a peer was left out.
 
+    A round during which the machine's cores were far from each other, see :mod:`core_distance`, is set aside, for all
+    peers alike, and taken again. Where that does not help, all rounds count.
+
     With a *device*, which is for peers that have one, all are built at the same time: building is not timed, and where
     it compiles it takes minutes. They are warmed and measured one after the other in any case.
     """
@@ -44,7 +61,7 @@ def measure_work(
     workers: dict[str, Worker] = {}
 
     def build(peer: str) -> None:
-        _guard(workers, left_out, peer, lambda w: results.__setitem__(peer, w.answer() | {"rounds": []}))
+        _guard(workers, left_out, peer, lambda w: results.__setitem__(peer, w.answer()))
 
     def warm(peer: str) -> None:
         _guard(workers, left_out, peer, lambda w: results[peer].update(_told(w, "warm")))
@@ -67,11 +84,14 @@ def measure_work(
                 build(peer)
             for peer in list(workers):
                 warm(peer)
-        for number in range(rounds):
+        probe = core_distance.round_trip if device is None else lambda: None
+        taken: dict[str, list[Round]] = {peer: [] for peer in workers}
+        for number in range(rounds * (1 + AGAIN)):
+            waiting = [peer for peer in workers if len(counted(taken[peer])) < rounds]
             # Every other round runs backwards, so that nobody always follows the same neighbour.
-            for peer in list(workers)[:: -1 if number % 2 else 1]:
+            for peer in waiting[:: -1 if number % 2 else 1]:
                 time.sleep(PAUSE)
-                _guard(workers, left_out, peer, lambda w: results[peer]["rounds"].append(_one_round(w)))  # noqa: B023
+                _guard(workers, left_out, peer, lambda w: taken[peer].append(_one_round(w, probe)))  # noqa: B023
         for peer in list(workers):
             _guard(workers, left_out, peer, lambda w: results[peer].update(_told(w, "end")))  # noqa: B023
     finally:
@@ -81,6 +101,9 @@ def measure_work(
     results = {peer: result for peer, result in results.items() if peer not in left_out}
     reference = after_one_pass(name) if name in TRAINING and results else None
     for peer, result in results.items():
+        count = counted(taken[peer]) or taken[peer]
+        result["rounds"] = [round.microseconds for round in count]
+        result["set_aside"] = [round for round in taken[peer] if round not in count]
         result["median"] = statistics.median(result["rounds"])
         result["spread"] = [min(result["rounds"]), max(result["rounds"])]
         result["wrong"] = fault(name, peer, result, reference, precision)
@@ -106,8 +129,17 @@ def _guard(workers: dict[str, Worker], left_out: dict[str, str], peer: str, acti
         worker.errors.close()
 
 
-def _one_round(worker: Worker) -> float:
-    return float(_told(worker, "go")["microseconds"])
+def _one_round(worker: Worker, probe: Callable[[], float | None]) -> Round:
+    before = probe()
+    microseconds = float(_told(worker, "go")["microseconds"])
+    trips = [trip for trip in (before, probe()) if trip is not None]
+    return Round(microseconds, max(trips, default=None))
+
+
+def counted(rounds: Iterable[Round]) -> list[Round]:
+    """Those rounds before and after which the cores were about as near to each other as they have been at all."""
+    least = core_distance.least()
+    return [round for round in rounds if least is None or round.trip is None or round.trip < FAR * least]
 
 
 def _told(worker: Worker, order: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from xpnet_backends.on_numpy import openblas, products, writer
 pytest.importorskip("resource", reason="peak memory is read where POSIX offers it")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import cpu, report, rounds, startup
+from benchmarks import core_distance, cpu, report, rounds, startup
 from benchmarks.end_to_end import two_moons
 from benchmarks.peers import PEERS, Peer
 from benchmarks.processes import Worker, WorkerFailed, environment
@@ -224,3 +225,40 @@ def test_bad_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         cpu.parse(arguments)
     assert arguments[-1] in capsys.readouterr().err
+
+
+def test_rounds_while_the_cores_are_far_apart_are_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of the first four trips are long: the first round counts in no case, the second's end is long, too."""
+    trips = iter([330.0, 330.0, 60.0, 330.0, *[60.0] * 100])
+    seen: list[float] = []
+
+    def trip() -> float:
+        seen.append(next(trips))
+        return seen[-1]
+
+    monkeypatch.setattr(core_distance, "round_trip", trip)
+    monkeypatch.setattr(core_distance, "least", lambda: min(seen, default=None))
+    found = rounds.measure_work("clouds", ["xpnet"], 2, 0.01, None, lambda text: None)["peers"]["xpnet"]
+    assert len(found["rounds"]) == 2
+    assert [one.trip for one in found["set_aside"]] == [330.0, 330.0]
+    assert found["spread"] == [min(found["rounds"]), max(found["rounds"])]
+    results = {"works": {"clouds": {"peers": {"xpnet": found}}}}
+    assert report._set_aside(results) == ["  clouds: xpnet 2"]
+
+
+def test_all_rounds_count_where_the_cores_stay_far_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_distance, "round_trip", lambda: 330.0)
+    monkeypatch.setattr(core_distance, "least", lambda: 60.0)
+    found = rounds.measure_work("clouds", ["xpnet"], 1, 0.01, None, lambda text: None)["peers"]["xpnet"]
+    assert (len(found["rounds"]), found["set_aside"]) == (1 + rounds.AGAIN, [])
+
+
+def test_a_trip_between_cores_is_measured() -> None:
+    if core_distance.cores() is None:
+        assert core_distance.round_trip() is None
+        pytest.skip("one core, no way to bind a thread to one, or no LLVM")
+    trip = core_distance.round_trip()
+    assert trip is not None
+    assert 5.0 < trip < 1e6  # nearer are no two cores, and each player waits for the other
+    assert core_distance.least() == min(trip, core_distance.least() or trip)
+    assert len(os.sched_getaffinity(0)) >= 2, "this thread may still go anywhere"

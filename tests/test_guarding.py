@@ -113,8 +113,9 @@ def test_a_bad_batch_of_a_stream_is_named(backend: xpnet.Backend) -> None:
 
 def test_a_bad_step_is_skipped_and_the_rate_halved(backend: xpnet.Backend) -> None:
     net = make(backend, optimizer=xpnet.SGD(NaNFrom(WRONG)))
-    with pytest.warns(RuntimeWarning, match=rf"skipped step {WRONG} \(epoch 1, batch 3, counted from 0\)"):
+    with pytest.warns(RuntimeWarning, match=rf"skipped step {WRONG} \(epoch 1, batch 3, counted from 0\)") as caught:
         history = net.fit(X, Y, epochs=3, batch_size=6, on_nonfinite="skip", verbose=0)
+    assert [warning.filename for warning in caught] == [__file__]
     assert (net.steps, net.scale) == (30, 0.5)
     assert history["learning_rate"] == pytest.approx([0.1, 0.05, 0.05])
     assert np.isfinite(history["loss"]).all()

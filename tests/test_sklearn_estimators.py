@@ -492,3 +492,13 @@ def test_a_warm_start_does_not_go_on_with_another_network_than_is_asked_for():
     assert model.fit(X, Y).n_iter_ == 3
     model.set_params(warm_start=False, loss="hinge").fit(X, Y)
     assert model.n_iter_ == 1
+
+
+def test_lbfgs_minimizes_a_sum_where_the_loss_is_one():
+    """A sum over n examples with n times the penalty is n times the mean, with the same minimum."""
+    options = {"hidden_layer_sizes": (5,), "solver": "lbfgs", "max_iter": 12, "tol": 0.0, "random_state": 3}
+    mean = MLPClassifier(alpha=0.1, loss="cross_entropy", **options).fit(X, Y)
+    total = MLPClassifier(alpha=0.1 * len(X), loss=xpnet.CrossEntropy(reduction="sum"), **options).fit(X, Y)
+    assert total.loss_ == pytest.approx(len(X) * mean.loss_, rel=1e-6)
+    for one, other in zip(mean.coefs_, total.coefs_, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)

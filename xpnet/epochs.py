@@ -39,7 +39,7 @@ class EndedEpochs:
     ----------
     history : History
         What this call has trained.
-    looked_at : bool
+    observed : bool
         Whether somebody looks at the network after every epoch. Where nobody does, results are waited for while the
         device does the next epoch.
     """
@@ -56,7 +56,7 @@ class EndedEpochs:
         self.network, self.hooks, self.guard, self.run = network, hooks, guard, run
         self.validation, self.rows = validation, max(size, EVALUATION_ROWS)
         self.history = History()
-        self.looked_at = guard.observed
+        self.observed = guard.observed
         self._ended: list[tuple[int, Sums, float]] = []
         self._entering: list[tuple[int, int, int, Mapping[str, float]]] = []
 
@@ -65,7 +65,7 @@ class EndedEpochs:
 
     def add(self, epoch: int, sums: Sums, rate: float) -> None:
         """Take an epoch that has ended, with its sums and the learning rate of its last step."""
-        self._ended.append((epoch, sums if self.looked_at else self.network.copied(sums), rate))
+        self._ended.append((epoch, sums if self.observed else self.network.copied(sums), rate))
 
     def close(self, last: int) -> dict[str, float]:
         """Wait for the results of the first epoch that has ended, and tell them; training ends with epoch *last*."""
@@ -92,7 +92,7 @@ class EndedEpochs:
             self._enter(*entry)
         self._ended[:] = [item for item in self._ended if item[0] >= network.epochs]
         with suppress(BackendError):  # a lost device takes the results with it that nobody has fetched
-            while self._ended and not self.looked_at and (guard.failed is None or self._ended[0][0] < guard.failed):
+            while self._ended and not self.observed and (guard.failed is None or self._ended[0][0] < guard.failed):
                 self.close(last)
         network.recount()
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.history import History
     from xpnet.network import Network
+    from xpnet.progress import Progress
     from xpnet.resuming import Run
+    from xpnet.training import Sums
 
 __all__ = ["fit", "opened_run", "place_batch"]
 
@@ -61,9 +63,8 @@ def fit(
     size = _batch_size(batch_size, source)
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
     hooks.check(_result_names(network, validation is not None))
-    before = _before_batch(hooks) if hooks.watch_batches else None
-    looked_at = validation is not None or hooks.watch_epochs or run is not None
-    guard = Guard(network, _policy(on_nonfinite, network, given), observed=looked_at, run=run)
+    observed = validation is not None or hooks.watch_epochs or run is not None
+    guard = Guard(network, _policy(on_nonfinite, network, given), observed=observed, run=run)
     if run:
         run.open(
             network,
@@ -75,58 +76,96 @@ def fit(
             shuffle=shuffle,
         )
     network.build(intake.in_shape)
-    steps = None if source.rows is None else -(-source.rows // size)
-    longest = run.longest(steps) if run else None
-    ended = EndedEpochs(network, hooks, guard, run, validation, size)
-    history, logs, last = ended.history, {}, 0
-    at, begun = network.epochs, network.steps  # the epoch that runs, and the steps before it
-    network.stop_training = False
-    hooks.call("on_train_begin", {})
-    try:
-        first, _, start, sums = run.begin(history) if run else (network.epochs, 0, 0, None)
-        last = first + epochs
-        logs = {name: values[-1] for name, values in history.items() if values}
-        for epoch in range(network.epochs, network.epochs if network.stop_training else last):
-            at, begun, done = epoch, network.steps - start, start
-            if not start:
-                hooks.call("on_epoch_begin", epoch, {})
-            elif progress:
-                progress.on_epoch_begin(epoch, {})
-            order = _order(shuffle, network.seed, epoch, source.rows, size)
-            carry, rate = (network.state, sums or network.zero_sums()), network.last_learning_rate
-            for reached, more in guard.train(source, carry, Epoch(epoch, order, size, start, longest), before):
-                carry = reached
-                network.take_state(carry[0], more)
-                rate = network.last_learning_rate
-                done += more
-                if before:
-                    hooks.call("on_train_batch_end", done - 1, {})
-                if progress:
-                    progress.advance(done, steps)
-                if before and network.stop_training:
-                    break
-                if run and guard.save and done != steps:
-                    run.save(history, done, carry[1])
-            ended.add(epoch, carry[1], rate)
-            start, sums = 0, None
-            if looked_at or len(ended) > 1:
-                logs = ended.close(last)
-            if network.stop_training:
-                break
-        if ended:
-            logs = ended.close(last)
-        guard.finish()
-        hooks.call("on_train_end", logs)
-    except BaseException as error:
+    return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
+
+
+class TrainingLoop:
+    """One call of ``fit``, whose arguments have been looked at and whose network is built."""
+
+    def __init__(
+        self,
+        network: Network,
+        source: Source,
+        validation: Source | None,
+        hooks: CallbackList,
+        progress: Progress | None,
+        guard: Guard,
+        run: Run | None,
+        size: int,
+        shuffle: bool | Callable[[int, int], Any],
+    ) -> None:
+        self.network, self.source, self.hooks, self.progress = network, source, hooks, progress
+        self.guard, self.run, self.size, self.shuffle = guard, run, size, shuffle
+        self.steps = None if source.rows is None else -(-source.rows // size)
+        self.longest = run.longest(self.steps) if run else None
+        self.before = _before_batch(hooks) if hooks.watch_batches else None
+        self.ended = EndedEpochs(network, hooks, guard, run, validation, size)
+        self.logs: dict[str, float] = {}  # the last epoch's results
+        self.last = 0  # the epoch after which training is over
+        self.at, self.begun = network.epochs, network.steps  # the epoch that runs, and the steps before it
+
+    def train(self, epochs: int) -> History:
+        """Train for so many epochs, or as many as a run that goes on has left; callbacks may end it sooner."""
+        network, hooks, run, ended = self.network, self.hooks, self.run, self.ended
+        network.stop_training = False
+        hooks.call("on_train_begin", {})
         try:
-            ended.rescue(last)
+            first, _, start, sums = run.begin(ended.history) if run else (network.epochs, 0, 0, None)
+            self.last = first + epochs
+            self.logs = {name: values[-1] for name, values in ended.history.items() if values}
+            for epoch in range(network.epochs, network.epochs if network.stop_training else self.last):
+                self._train_epoch(epoch, start, sums)
+                start, sums = 0, None
+                if ended.observed or len(ended) > 1:
+                    self.logs = ended.close(self.last)
+                if network.stop_training:
+                    break
+            if len(ended):
+                self.logs = ended.close(self.last)
+            self.guard.finish()
+            hooks.call("on_train_end", self.logs)
+        except BaseException as error:
+            self._end_early(error)
+            raise
+        return ended.history
+
+    def _train_epoch(self, epoch: int, start: int, sums: Sums | None) -> None:
+        """Train for one epoch, or from batch *start* on, what was before having added up to *sums*."""
+        network, hooks, progress, run = self.network, self.hooks, self.progress, self.run
+        self.at, self.begun, done = epoch, network.steps - start, start
+        if not start:
+            hooks.call("on_epoch_begin", epoch, {})
+        elif progress:
+            progress.on_epoch_begin(epoch, {})
+        order = _order(self.shuffle, network.seed, epoch, self.source.rows, self.size)
+        carry, rate = (network.state, sums or network.zero_sums()), network.last_learning_rate
+        plan = Epoch(epoch, order, self.size, start, self.longest)
+        for reached, more in self.guard.train(self.source, carry, plan, self.before):
+            carry = reached
+            network.take_state(carry[0], more)
+            rate = network.last_learning_rate
+            done += more
+            if self.before:
+                hooks.call("on_train_batch_end", done - 1, {})
+            if progress:
+                progress.advance(done, self.steps)
+            if self.before and network.stop_training:
+                break
+            if run and self.guard.save and done != self.steps:
+                run.save(self.ended.history, done, carry[1])
+        self.ended.add(epoch, carry[1], rate)
+
+    def _end_early(self, error: BaseException) -> None:
+        """Save what can be saved of the epochs that have ended, tell the callbacks, and say in *error* where it was."""
+        network, run = self.network, self.run
+        try:
+            self.ended.rescue(self.last)
         finally:
-            hooks.call("on_train_interrupted", logs)
+            self.hooks.call("on_train_interrupted", self.logs)
         if isinstance(error, KeyboardInterrupt | BackendError):
-            done = network.steps - begun if network.epochs == at else 0  # as far as the device knows
-            error.add_note(_where(network, done, steps, last, run, usable=not isinstance(error, BackendError)))
-        raise
-    return history
+            done = network.steps - self.begun if network.epochs == self.at else 0  # as far as the device knows
+            usable = not isinstance(error, BackendError)
+            error.add_note(_where(network, done, self.steps, self.last, run, usable=usable))
 
 
 @contextmanager

@@ -43,7 +43,13 @@ class Initializer(Protocol):
 
 @record
 class Constant:
-    """Every value is ``value``."""
+    """Every value is ``value``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``value`` is not a finite number.
+    """
 
     value: float = 0.0
 
@@ -77,7 +83,20 @@ class Ones:
 
 @record
 class Normal:
-    """Normal values with the given mean and standard deviation."""
+    """Normal values with the given mean and standard deviation.
+
+    Parameters
+    ----------
+    deviation : float
+        Standard deviation, 0 or above; 0.05 is the default of Keras' ``RandomNormal``.
+    mean : float
+        0 is the default there, too.
+
+    Raises
+    ------
+    ConfigurationError
+        ``deviation`` is not in [0, inf), or ``mean`` is not a finite number.
+    """
 
     deviation: float = 0.05
     mean: float = 0.0
@@ -93,7 +112,18 @@ class Normal:
 
 @record
 class Uniform:
-    """Values spread evenly over ``[low, high)``."""
+    """Values spread evenly over ``[low, high)``.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the range; -0.05 and 0.05 are the defaults of Keras' ``RandomUniform``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``low`` or ``high`` is not a finite number, or ``low`` is above ``high``.
+    """
 
     low: float = -0.05
     high: float = 0.05
@@ -174,6 +204,16 @@ class Orthogonal:
 
     The Q factor of a normal matrix, with the signs of R's diagonal, is uniform over orthogonal matrices.
     Saxe et al. 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear networks", section 3.
+
+    Parameters
+    ----------
+    gain : float
+        Length of each column (or row), with a sign; 1 is the default of PyTorch and Keras.
+
+    Raises
+    ------
+    ConfigurationError
+        ``gain`` is not a finite number.
     """
 
     gain: float = 1.0

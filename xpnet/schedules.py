@@ -42,7 +42,13 @@ class Schedule(Protocol):
 
 @record
 class ConstantRate:
-    """The same rate at every step."""
+    """The same rate at every step.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` is not in (0, inf).
+    """
 
     rate: float
 
@@ -56,7 +62,24 @@ class ConstantRate:
 
 @record
 class InverseTimeDecay:
-    r""":math:`rate / (1 + decay \cdot step / every)`, continuous in the step."""
+    r""":math:`rate / (1 + decay \cdot step / every)`, continuous in the step.
+
+    As Keras' schedule of this name.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate at the start.
+    decay : float
+        How much the divisor grows in ``every`` steps, 0 or above; with 1 the first ``every`` steps halve the rate.
+    every : int
+        A number of steps; with 1, ``decay`` is that of a single step.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` is not in (0, inf), ``decay`` is not in [0, inf), or ``every`` is not an integer in 1..2**53.
+    """
 
     rate: float
     decay: float
@@ -74,7 +97,22 @@ class InverseTimeDecay:
 
 @record
 class StepDecay:
-    r""":math:`rate \cdot factor^{\lfloor step / every \rfloor}`."""
+    r""":math:`rate \cdot factor^{\lfloor step / every \rfloor}`.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate at the start.
+    every : int
+        Steps from one fall to the next.
+    factor : float
+        What a fall multiplies the rate by, above 0; 0.1 is the default of PyTorch's ``StepLR``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` or ``factor`` is not in (0, inf), or ``every`` is not an integer in 1..2**53.
+    """
 
     rate: float
     every: int
@@ -93,7 +131,24 @@ class StepDecay:
 
 @record
 class ExponentialDecay:
-    r""":math:`rate \cdot factor^{step / every}`, continuous in the step."""
+    r""":math:`rate \cdot factor^{step / every}`, continuous in the step.
+
+    As Keras' schedule of this name.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate at the start.
+    every : int
+        Steps in which the rate is multiplied by ``factor``.
+    factor : float
+        Above 0. 0.1 is the default of :class:`StepDecay`; Keras and PyTorch have none here.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` or ``factor`` is not in (0, inf), or ``every`` is not an integer in 1..2**53.
+    """
 
     rate: float
     every: int
@@ -129,6 +184,12 @@ class CosineDecay:
         Lowest learning rate.
     restarts : bool
         Whether the decay repeats.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` is not in (0, inf), ``final`` is not in [0, inf), ``steps`` is not an integer in 1..2**53,
+        ``warmup`` is not one in 0..2**53, or ``restarts`` is no bool.
     """
 
     rate: float
@@ -170,6 +231,11 @@ class OneCycle:
         Share of the steps on the way up, in (0, 1).
     start_divisor, end_divisor : float
         The start is ``rate / start_divisor``, the end ``start / end_divisor``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` or a divisor is not in (0, inf), ``steps`` is not an integer in 1..2**53, or ``rise`` is not in (0, 1).
     """
 
     rate: float
@@ -198,6 +264,21 @@ class OneCycle:
 class PiecewiseConstant:
     """``rates[i]`` until step ``boundaries[i]``, the last rate from the last boundary on.
 
+    Parameters
+    ----------
+    boundaries : tuple of int
+        Rising numbers of steps, each at least 1.
+    rates : tuple of float
+        Learning rates, one more than boundaries; 0 is allowed, and stops the learning.
+
+    Raises
+    ------
+    ConfigurationError
+        One of the two is neither a tuple nor a list, the boundaries are not rising integers in 1..2**53, a rate is
+        not in [0, inf), or there is not one rate more than boundaries.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> rates = PiecewiseConstant(boundaries=(10, 20), rates=(0.1, 0.01, 0.001))
     >>> [float(rates(np.asarray(step), np)) for step in (0.0, 10.0, 25.0)]

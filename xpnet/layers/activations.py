@@ -96,7 +96,13 @@ class ReLU(Elementwise):
 
 @record
 class LeakyReLU(Elementwise):
-    """y = x for x > 0, else ``slope`` x, any shape (Maas et al. 2013, slope 0.01)."""
+    """y = x for x > 0, else ``slope`` x, any shape (Maas et al. 2013, slope 0.01).
+
+    Raises
+    ------
+    ConfigurationError
+        ``slope`` is not a finite number.
+    """
 
     slope: float = 0.01
     initializer: ClassVar[str] = "he_normal"
@@ -115,7 +121,13 @@ class LeakyReLU(Elementwise):
 
 @record
 class ELU(Elementwise):
-    r"""y = x for x > 0, else :math:`\alpha (e^x - 1)`, any shape (Clevert et al. 2016, alpha 1)."""
+    r"""y = x for x > 0, else :math:`\alpha (e^x - 1)`, any shape (Clevert et al. 2016, alpha 1).
+
+    Raises
+    ------
+    ConfigurationError
+        ``alpha`` is not a finite number.
+    """
 
     alpha: float = 1.0
     initializer: ClassVar[str] = "he_normal"
@@ -223,6 +235,11 @@ class Softmax:
 
     The losses take logits and apply it themselves, so it is for attention-like inner layers and for networks
     that only predict.
+
+    Raises
+    ------
+    ShapeError
+        At build: the input is one number per example, without an axis.
     """
 
     initializer: ClassVar[str] = "glorot_uniform"

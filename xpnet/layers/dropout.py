@@ -28,12 +28,13 @@ class Dropout(Elementwise):
     Parameters
     ----------
     rate : float
-        Probability p of dropping a value, ``0 <= rate < 1``, rounded to a multiple of 2**-16.
+        Probability p of dropping a value, ``0 <= rate < 1``, rounded to a multiple of 2**-16. 0.5 is the paper's
+        (section 1).
 
     Raises
     ------
     ConfigurationError
-        ``rate`` is outside [0, 1).
+        ``rate`` is not in [0, 1), or is so close to 1 that it is rounded to 1.
     """
 
     rate: float = 0.5

@@ -41,14 +41,17 @@ class BatchNorm:
     Parameters
     ----------
     momentum : float
-        Share of the old running average that each step keeps, in [0, 1). (PyTorch counts the other share.)
+        Share of the old running average that each step keeps, in [0, 1). 0.9 is PyTorch's default, which counts the
+        other share, 0.1.
     epsilon : float
-        Added to the variance, above 0.
+        Added to the variance, above 0; 1e-5 is PyTorch's default (Keras' is 1e-3).
 
     Raises
     ------
     ConfigurationError
-        ``momentum`` or ``epsilon`` is out of range.
+        ``momentum`` is not in [0, 1), or ``epsilon`` is not in (0, inf).
+    ShapeError
+        At build: the input is one number per example, without an axis.
     """
 
     momentum: float = 0.9
@@ -115,12 +118,14 @@ class LayerNorm:
     Parameters
     ----------
     epsilon : float
-        Added to the variance, above 0.
+        Added to the variance, above 0; 1e-5 is PyTorch's default (Keras' is 1e-3).
 
     Raises
     ------
     ConfigurationError
-        ``epsilon`` is not above 0.
+        ``epsilon`` is not in (0, inf).
+    ShapeError
+        At build: the input is one number per example, without an axis.
     """
 
     epsilon: float = 1e-5

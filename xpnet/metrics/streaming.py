@@ -59,7 +59,13 @@ class Metric(Protocol):
 
 @record
 class Accuracy:
-    """Share of examples whose class is right (of answers, where an example has several yes-or-no ones)."""
+    """Share of examples whose class is right (of answers, where an example has several yes-or-no ones).
+
+    Raises
+    ------
+    ConfigurationError
+        At build: the loss is not one for classes.
+    """
 
     name: ClassVar[str] = "accuracy"
 
@@ -87,6 +93,17 @@ class TopKAccuracy:
 
     So it agrees with :class:`Accuracy` and :func:`xpnet.top_k_accuracy`, and a network that scores all classes alike,
     or gives NaN, does not look good.
+
+    Parameters
+    ----------
+    k : int
+        At least 1; 5 is Keras' default.
+
+    Raises
+    ------
+    ConfigurationError
+        ``k`` is not a positive integer. At build: the loss is not one for classes, an example has several answers, or
+        the network does not give a vector of more than k scores.
     """
 
     k: int = 5
@@ -167,7 +184,18 @@ class _FromConfusion:
 
 @record
 class Precision(_FromConfusion):
-    """Share of the predictions of a class that are right; of class 1 for two classes, else averaged."""
+    """Share of the predictions of a class that are right; of class 1 for two classes, else averaged.
+
+    Parameters
+    ----------
+    average : str
+        ``"macro"``, ``"micro"`` or ``"weighted"``, as in :func:`xpnet.precision_recall_f1`.
+
+    Raises
+    ------
+    ConfigurationError
+        ``average`` is none of these. At build: the loss is not one for classes, or an example has several answers.
+    """
 
     average: str = "macro"
     name: ClassVar[str] = "precision"
@@ -175,7 +203,18 @@ class Precision(_FromConfusion):
 
 @record
 class Recall(_FromConfusion):
-    """Share of a class's examples that are found; of class 1 for two classes, else averaged."""
+    """Share of a class's examples that are found; of class 1 for two classes, else averaged.
+
+    Parameters
+    ----------
+    average : str
+        ``"macro"``, ``"micro"`` or ``"weighted"``, as in :func:`xpnet.precision_recall_f1`.
+
+    Raises
+    ------
+    ConfigurationError
+        ``average`` is none of these. At build: the loss is not one for classes, or an example has several answers.
+    """
 
     average: str = "macro"
     name: ClassVar[str] = "recall"
@@ -183,7 +222,18 @@ class Recall(_FromConfusion):
 
 @record
 class F1(_FromConfusion):
-    """Harmonic mean of precision and recall; of class 1 for two classes, else averaged."""
+    """Harmonic mean of precision and recall; of class 1 for two classes, else averaged.
+
+    Parameters
+    ----------
+    average : str
+        ``"macro"``, ``"micro"`` or ``"weighted"``, as in :func:`xpnet.precision_recall_f1`.
+
+    Raises
+    ------
+    ConfigurationError
+        ``average`` is none of these. At build: the loss is not one for classes, or an example has several answers.
+    """
 
     average: str = "macro"
     name: ClassVar[str] = "f1"
@@ -191,7 +241,13 @@ class F1(_FromConfusion):
 
 @record
 class SquaredError:
-    """Mean squared error of the predictions (after the loss's link)."""
+    """Mean squared error of the predictions (after the loss's link).
+
+    Raises
+    ------
+    ConfigurationError
+        At build: the loss is one for classes.
+    """
 
     name: ClassVar[str] = "mse"
 
@@ -215,7 +271,13 @@ class SquaredError:
 
 @record
 class AbsoluteError:
-    """Mean absolute error of the predictions (after the loss's link)."""
+    """Mean absolute error of the predictions (after the loss's link).
+
+    Raises
+    ------
+    ConfigurationError
+        At build: the loss is one for classes.
+    """
 
     name: ClassVar[str] = "mae"
 
@@ -243,6 +305,11 @@ class R2:
     The second sum is taken from sums of t and t², so in float32 it loses digits where the targets' mean is far
     larger than their spread; standardize such targets. An output without spread, or with so little that it cannot be
     told from rounding (8 epsilon of the sum of t²), counts as 0.
+
+    Raises
+    ------
+    ConfigurationError
+        At build: the loss is one for classes.
     """
 
     name: ClassVar[str] = "r2"

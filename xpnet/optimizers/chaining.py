@@ -21,7 +21,18 @@ __all__ = ["Chain", "chain"]
 
 @record
 class Chain:
-    """Links one after the other, among them exactly one optimizer. Made by :func:`chain`."""
+    """Links one after the other, among them exactly one optimizer. Made by :func:`chain`.
+
+    Parameters
+    ----------
+    links : tuple of Link
+        In the order in which they act.
+
+    Raises
+    ------
+    ConfigurationError
+        One is a name, a class or has no ``init``, or there is not exactly one optimizer among them.
+    """
 
     links: tuple[Link, ...] = field(default_factory=tuple)
 
@@ -64,7 +75,7 @@ def chain(*links: Link) -> Chain:
     Raises
     ------
     ConfigurationError
-        There is not exactly one optimizer among them.
+        One is a name, a class or has no ``init``, or there is not exactly one optimizer among them.
 
     Examples
     --------

@@ -28,7 +28,18 @@ __all__ = [
 
 @record
 class ClipByValue:
-    """Hold each element of the gradient within -limit..limit."""
+    """Hold each element of the gradient within -limit..limit.
+
+    Parameters
+    ----------
+    limit : float
+        In units of the gradient, above 0. 1 is a common choice; PyTorch and Keras have no default.
+
+    Raises
+    ------
+    ConfigurationError
+        ``limit`` is not in (0, inf).
+    """
 
     limit: float = 1.0
 
@@ -52,6 +63,16 @@ class ClipByNorm:
 
     Where the sum of squares overflows (a norm of 1.8e19 in float32, 1.3e154 in float64) the gradient becomes 0, as in
     PyTorch's ``clip_grad_norm_``: scaling by the largest magnitude first would be two more passes in every step.
+
+    Parameters
+    ----------
+    limit : float
+        In units of the gradient, above 0. 1 is a common choice; PyTorch and Keras have no default.
+
+    Raises
+    ------
+    ConfigurationError
+        ``limit`` is not in (0, inf).
     """
 
     limit: float = 1.0
@@ -75,6 +96,17 @@ class L1:
     r"""Lasso penalty on weights: adds rate · sign(p) to the gradient, the slope of :math:`rate \sum |p|`.
 
     The reported loss does not contain it.
+
+    Parameters
+    ----------
+    rate : float
+        Loss per unit of weight, 0 or above. 1e-5 is a common choice, as in the example on Keras' page of regularizers;
+        Keras' default is 0.01, PyTorch has no such penalty.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` is not in [0, inf).
     """
 
     rate: float = 1e-5
@@ -97,6 +129,17 @@ class L2:
     r"""Ridge penalty on weights: adds rate · p to the gradient, the slope of :math:`rate/2 \sum p^2`.
 
     The reported loss does not contain it. With adaptive optimizers prefer :class:`DecoupledWeightDecay`.
+
+    Parameters
+    ----------
+    rate : float
+        Twice the loss per square of a weight, 0 or above. 1e-4 is a common choice, as in He et al. 2016, "Deep residual
+        learning", section 3.4; Keras' default is 0.01, in a penalty without the half.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` is not in [0, inf).
     """
 
     rate: float = 1e-4
@@ -119,6 +162,17 @@ class DecoupledWeightDecay:
     r"""Shrink weights beside the gradient: :math:`p \leftarrow p (1 - \eta \cdot rate)`.
 
     eta is the chain's learning rate. Loshchilov and Hutter 2019, eq. 1.
+
+    Parameters
+    ----------
+    rate : float
+        Share of each weight that a step takes at a learning rate of 1, 0 or above; 0.01 is the default of PyTorch's
+        ``AdamW``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``rate`` is not in [0, inf).
     """
 
     rate: float = 0.01
@@ -141,6 +195,16 @@ class MaxNorm:
     """Hold the L2 norm of each unit's incoming weights to at most ``limit`` (Srivastava et al. 2014, section 5.1).
 
     Comes after the optimizer in a chain. Acts on weights of two axes or more, over all axes but the last.
+
+    Parameters
+    ----------
+    limit : float
+        In units of the weights, above 0; the paper's are 3 to 4 (appendix A.3).
+
+    Raises
+    ------
+    ConfigurationError
+        ``limit`` is not in (0, inf).
     """
 
     limit: float = 3.0
@@ -172,6 +236,16 @@ class ExponentialMovingAverage:
     Comes after the optimizer in a chain; ``net.averaged()`` is the network with these weights. The average starts
     from the weights before the first step. ``EarlyStopping`` brings the best weights back, and leaves the average as
     the last step made it. Polyak and Juditsky 1992, in the exponential form; 0.999 is customary.
+
+    Parameters
+    ----------
+    decay : float
+        Share of the old average that a step keeps, in [0, 1).
+
+    Raises
+    ------
+    ConfigurationError
+        ``decay`` is not in [0, 1).
     """
 
     decay: float = 0.999

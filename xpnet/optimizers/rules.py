@@ -1,4 +1,4 @@
-"""The update rules, each with the defaults of its method's paper: SGD, Adam, AdamW, Nadam, RMSProp, ... Lion."""
+"""The update rules, with the defaults of the methods' papers where these give any: SGD, Adam, AdamW, ... Lion."""
 
 from __future__ import annotations
 
@@ -32,11 +32,17 @@ class SGD:
     Parameters
     ----------
     learning_rate : float or Schedule
-        eta.
+        eta; 0.01 is Keras' default (PyTorch's is 1e-3).
     momentum : float
         mu, in [0, 1).
     nesterov : bool
         Whether the gradient is corrected by looking ahead; needs momentum.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), ``momentum`` is not in [0, 1), or
+        ``nesterov`` is no bool, or is True without momentum.
     """
 
     learning_rate: float | Schedule = 0.01
@@ -73,6 +79,21 @@ class Adam:
 
     .. math:: m \leftarrow \beta_1 m + (1-\beta_1) g, \quad v \leftarrow \beta_2 v + (1-\beta_2) g^2, \quad
               p \leftarrow p - \eta \frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} + \epsilon}
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta, in units of the parameters: about as far as one of them moves in a step (section 2.1).
+    beta1, beta2 : float
+        Shares of the old m and v that a step keeps, in [0, 1).
+    epsilon : float
+        Added to the root, in units of the gradient, 0 or above; 0 makes NaN where every gradient was 0.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), ``beta1`` or ``beta2`` is not in [0, 1),
+        or ``epsilon`` is not in [0, inf).
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -100,6 +121,21 @@ class AdamW:
     .. math:: p \leftarrow p - \eta \lambda p \text{ (weights)}, \text{ then a step of Adam}
 
     ``weight_decay`` is lambda; 0.01 is the default of PyTorch's ``AdamW``, which decays biases too.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta, in units of the parameters.
+    weight_decay : float
+        lambda, 0 or above: a step takes the share eta lambda of each weight.
+    beta1, beta2, epsilon : float
+        As :class:`Adam`'s. The algorithm gives the defaults of these three and of the rate.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), ``beta1`` or ``beta2`` is not in [0, 1),
+        or ``epsilon`` or ``weight_decay`` is not in [0, inf).
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -134,6 +170,23 @@ class Nadam:
               + \frac{\mu_{t+1} m}{1-\prod_{i \le t+1} \mu_i} \right) / (\sqrt{v/(1-\beta_2^t)} + \epsilon)
 
     ``momentum_decay`` is psi; 0.004 and the rate 0.002 are Dozat's.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta, in units of the parameters.
+    beta1 : float
+        Share of the old m that a step keeps, and what mu_t rises to, in [0, 1).
+    beta2, epsilon : float
+        As :class:`Adam`'s; these two and ``beta1`` have Adam's defaults.
+    momentum_decay : float
+        psi, 0 or above; with 0 the momentum stays at half of ``beta1``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), ``beta1`` or ``beta2`` is not in [0, 1),
+        or ``epsilon`` or ``momentum_decay`` is not in [0, inf).
     """
 
     learning_rate: float | Schedule = 2e-3
@@ -174,6 +227,22 @@ class RMSProp:
     r"""Gradient over its running root mean square (Hinton, Coursera lecture 6e, 2012).
 
     .. math:: v \leftarrow \rho v + (1-\rho) g^2, \qquad p \leftarrow p - \eta\, g / (\sqrt{v} + \epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta, in units of the parameters; 1e-3 is Keras' default.
+    rho : float
+        Share of the old v that a step keeps, in [0, 1); 0.9 is Hinton's.
+    epsilon : float
+        Added to the root, in units of the gradient, 0 or above (0 makes NaN where every gradient was 0); 1e-8 is
+        PyTorch's default.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), ``rho`` is not in [0, 1), or
+        ``epsilon`` is not in [0, inf).
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -203,6 +272,19 @@ class Adagrad:
     r"""Gradient over the root of the sum of all squares so far (Duchi et al. 2011).
 
     .. math:: v \leftarrow v + g^2, \qquad p \leftarrow p - \eta\, g / (\sqrt{v} + \epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta, in units of the parameters: as far as each moves in the first step. 0.01 is PyTorch's default.
+    epsilon : float
+        Added to the root, in units of the gradient, 0 or above (0 makes NaN where every gradient was 0); 1e-10 is
+        PyTorch's default.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), or ``epsilon`` is not in [0, inf).
     """
 
     learning_rate: float | Schedule = 0.01
@@ -231,6 +313,21 @@ class Adadelta:
     .. math:: v \leftarrow \rho v + (1-\rho) g^2, \quad
               d = \sqrt{(u+\epsilon)/(v+\epsilon)}\, g, \quad
               u \leftarrow \rho u + (1-\rho) d^2, \quad p \leftarrow p - \eta d
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta, a factor of the paper's step.
+    rho : float
+        Share of the old v and u that a step keeps, in [0, 1).
+    epsilon : float
+        Added to both squares, above 0: with 0 no first step would be made.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), ``rho`` is not in [0, 1), or
+        ``epsilon`` is not in (0, inf).
     """
 
     learning_rate: float | Schedule = 1.0
@@ -266,6 +363,21 @@ class Lion:
               m \leftarrow \beta_2 m + (1-\beta_2) g
 
     Its decoupled decay is a link of its own: ``chain(DecoupledWeightDecay(0.1), Lion(1e-4))``.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        eta, in units of the parameters: how far each moves in a step. 1e-4 is the default of the authors' program.
+    beta1 : float
+        Share of m in the mixture whose sign is taken, in [0, 1); 0.9 is the paper's.
+    beta2 : float
+        Share of the old m that a step keeps, in [0, 1); 0.99 is the paper's.
+
+    Raises
+    ------
+    ConfigurationError
+        ``learning_rate`` is neither in (0, inf) nor a function of (step, xp), or ``beta1`` or ``beta2`` is
+        not in [0, 1).
     """
 
     learning_rate: float | Schedule = 1e-4

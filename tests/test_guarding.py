@@ -21,7 +21,7 @@ import xpnet
 from tests.pressing import press
 from tests.soak.press import WAYS, check
 from xpnet import ConfigurationError, Dense, Network, NonFiniteError, epochs, guarding, history
-from xpnet.batches import Resident
+from xpnet.batches import Epoch, Resident
 from xpnet.diagnosis import _order
 from xpnet.resuming import Run
 from xpnet.weights import read_arrays
@@ -151,9 +151,9 @@ def test_looks_within_an_epoch_leave_little_to_train_again(
     starts: list[int] = []
     again = Resident.again
 
-    def counted(self: Any, order: Any, size: int, start: int) -> Any:
-        starts.append(start)
-        return again(self, order, size, start)
+    def counted(self: Any, epoch: Epoch) -> Any:
+        starts.append(epoch.start)
+        return again(self, epoch)
 
     monkeypatch.setattr(Resident, "again", counted)
     x = np.zeros((1000, 3))

@@ -18,6 +18,7 @@ from xpnet.optimizers import (
     Adagrad,
     Adam,
     AdamW,
+    Chain,
     ClipByNorm,
     ClipByValue,
     DecoupledWeightDecay,
@@ -396,6 +397,7 @@ def test_a_batch_is_one_example_where_an_update_is_told_nothing_else(backend):
         (lambda: chain(Adam(), SGD()), "got 2"),
         (lambda: chain("adam"), "as objects; got 'adam'"),
         (lambda: chain(Adam), "as objects"),
+        (lambda: Chain(Adam()), r"a tuple of links; write chain\(Adam"),
     ],
 )
 def test_impossible_settings_are_refused(make, message):

@@ -6,7 +6,7 @@ shape ``(inputs, units)``, :math:`fan_{in}` is the number of inputs and :math:`f
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.arguments import explain_records
@@ -122,7 +122,7 @@ class Uniform:
     Raises
     ------
     ConfigurationError
-        ``low`` or ``high`` is not a finite number, or ``low`` is above ``high``.
+        ``low``, ``high`` or their difference is not a finite number, or ``low`` is above ``high``.
     """
 
     low: float = -0.05
@@ -130,8 +130,11 @@ class Uniform:
 
     def __post_init__(self) -> None:
         hold_reals(self, "low", "high")
-        if self.low > self.high:
-            raise ConfigurationError(f"Uniform.low must not exceed Uniform.high; got low={self.low}, high={self.high}")
+        if not 0 <= self.high - self.low < inf:
+            raise ConfigurationError(
+                f"Uniform.low must not exceed Uniform.high, nor high - low every float; got low={self.low}, "
+                f"high={self.high}"
+            )
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw from U(low, high)."""

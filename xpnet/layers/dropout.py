@@ -43,7 +43,10 @@ class Dropout(Elementwise):
     def __post_init__(self) -> None:
         hold_reals(self, "rate", least=0, below=1)
         if round((1 - self.rate) * 65536) < 1:
-            raise ConfigurationError(f"Dropout.rate must be at most 1 - 2**-16, or nothing is kept; got {self.rate!r}")
+            raise ConfigurationError(
+                f"Dropout.rate is rounded to a multiple of 2**-16, and must be below 1 then, or nothing is kept; "
+                f"got {self.rate!r}"
+            )
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Array | None]:
         """Return the masked and scaled x; keep the mask."""

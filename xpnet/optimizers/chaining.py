@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ class Chain:
     links: tuple[Link, ...] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.links, Iterable):
+            raise ConfigurationError(f"Chain takes a tuple of links; write chain({self.links!r})")
         object.__setattr__(self, "links", tuple(self.links))
         for link in self.links:
             if isinstance(link, str | type) or not hasattr(link, "init"):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import QUICK, Shell, fails, trained
+from shop import QUICK, Shell, fails, trained, write
 
 import xpnet
 from xpnet import Network
-from xpnet.cli import export, train
+from xpnet.cli import export, main, train
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "export"])
@@ -73,3 +78,41 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(
     done = shell("train", "shop.csv", "--target", "grade", "--out", "there.safetensors")
     fails(done, "cannot write there.safetensors: you may not write in the folder .; name another")
     fails(shell("predict", "m.safetensors", "shop.csv", "--out", "a.csv"), "cannot write a.csv")
+
+
+LOCALES = {
+    "cp1252": {"PYTHONIOENCODING": "cp1252"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_what_is_piped_is_utf_8_whatever_the_locale(locale: str, tmp_path: Path) -> None:
+    names = ["Łódź", "日本"]
+    write(tmp_path / "cities.csv", [{"size": str(i), "city": names[i % 2]} for i in range(40)])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONIO", "PYTHONUTF"))}
+
+    def run(command: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "xpnet", command, *arguments], cwd=tmp_path, capture_output=True, timeout=120,
+            env=environment | LOCALES[locale], check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    found = json.loads(run("train", "cities.csv", "--target", "city", "--json", *QUICK))
+    assert found["classes"] == names
+    header, *answers = run("predict", "cities.safetensors", "cities.csv").split("\n")
+    assert (header, answers.pop(), len(answers)) == ("city", "", 40)
+    assert set(answers) <= set(names)
+    assert set(json.loads(run("predict", "cities.safetensors", "cities.csv", "--json"))["city"]) <= set(names)
+
+
+def test_what_goes_to_a_file_has_line_feeds_alone(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where standard output writes a carriage return before each."""
+    trained(shell, "grade", "--out", "m.safetensors")
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="cp1252", newline="\r\n"))
+    assert main(["predict", "m.safetensors", "shop.csv"]) == 0
+    assert b"\n" in raw.getvalue()
+    assert b"\r" not in raw.getvalue()

@@ -7,6 +7,7 @@ sense; 130 stopped by Ctrl-C; 141 nobody reads the output any more.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ exit status: 0 done; 1 data or model do not allow it (one line says why); 2 wron
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    _write_utf8()
     parser = Parser(
         prog="xpnet",
         description="Neural networks written once, run on any array library.",
@@ -66,6 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"xpnet {options.command}: {_reason(error)}", file=sys.stderr)
         return FAILED
+
+
+def _write_utf8() -> None:
+    """Let a file or a pipe behind standard output get UTF-8 and line feeds, whatever the locale.
+
+    A class or a column may have any name, and the locale's encoding, such as cp1252 on Windows, no letters for it.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", errors=sys.stdout.errors, newline="\n")
 
 
 def _reason(error: Exception) -> str:

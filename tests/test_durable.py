@@ -23,7 +23,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.soak import kill
-from xpnet import CheckpointError
+from xpnet import CheckpointError, durable
 from xpnet.durable import replace_file
 
 # The forks save a file and end; they touch none of the libraries whose threads they lack.
@@ -39,6 +39,12 @@ REFUSED = 77
 
 def replace(path: Path, parts: Any = NEW) -> None:
     replace_file(path, parts, CheckpointError)
+
+
+@pytest.fixture(autouse=True)
+def plain_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS has another call beside it, which a test of its own plants."""
+    monkeypatch.delattr("xpnet.durable.fcntl.F_FULLFSYNC", raising=False)
 
 
 @pytest.fixture
@@ -83,6 +89,100 @@ def test_the_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(
         monkeypatch.setattr(os, name, note(name))
     replace(path)
     assert calls == ["chmod", "fsync", "replace", "fsync of the folder"]
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have what differs there, but for what its own calls answer; return the pauses, which are not waited for."""
+    pauses: list[float] = []
+    monkeypatch.setattr(durable, "WINDOWS", True)
+    monkeypatch.setattr(durable, "fcntl", None)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    return pauses
+
+
+def test_on_windows_a_file_is_made_read_only_when_it_has_its_name(
+    path: Path, windows: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is read-only there can be removed by nobody, so a save that fails could not clear up."""
+    path.chmod(0o444)
+    real = os.replace
+
+    def look_and_replace(temporary: Path, path: Path) -> None:
+        assert temporary.stat().st_mode & stat.S_IWUSR
+        real(temporary, path)
+
+    monkeypatch.setattr(os, "replace", look_and_replace)
+    replace(path)
+    assert path.read_bytes() == b"new content"
+    assert not path.stat().st_mode & stat.S_IWUSR
+    assert not windows
+
+
+@pytest.mark.parametrize("times", [3, 100])
+def test_a_file_that_somebody_has_open_on_windows_is_tried_again_for_a_second(
+    times: int, path: Path, windows: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = os.replace, iter(range(times))
+
+    def refuse(*arguments: Any) -> None:
+        if next(refused, None) is not None:
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        real(*arguments)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    if times == 3:
+        replace(path)
+        assert len(windows) == 3
+    else:
+        with pytest.raises(CheckpointError, match=r"cannot write .*file: The process cannot access the file"):
+            replace(path)
+        assert sum(windows) == pytest.approx(1)
+    assert windows == sorted(windows)
+    assert path.read_bytes() == (b"new content" if times == 3 else OLD)
+    assert only(path)
+
+
+@pytest.mark.skipif(durable.fcntl is None, reason="no fcntl")
+@pytest.mark.parametrize("known", [True, False])
+def test_on_macos_the_drive_is_told_to_empty_its_memory(
+    known: bool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def fcntl(handle: int, operation: int) -> None:
+        assert operation == 51
+        calls.append("full")
+        if not known:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(durable.fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(durable.fcntl, "fcntl", fcntl)
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append("fsync"))
+    replace(path)
+    assert calls == (["full", "full"] if known else ["full", "fsync"] * 2)
+    assert path.read_bytes() == b"new content"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synchronized on Windows")
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS, errno.EIO])
+def test_a_folder_that_cannot_be_synchronized_is_left_alone_and_one_that_fails_is_told(
+    code: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if code == errno.EIO:
+        with pytest.raises(CheckpointError, match="cannot write"):
+            replace(path)
+    else:
+        replace(path)
+        assert path.read_bytes() == b"new content"
 
 
 SAVE = "import pathlib, sys, xpnet.durable as d; d.replace_file(pathlib.Path(sys.argv[1]), [b'new'], ValueError)"

@@ -160,6 +160,25 @@ def test_only_the_newest_are_kept_and_each_is_a_network(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
 
 
+def test_a_file_that_somebody_has_open_does_not_end_training_and_goes_with_a_later_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where such a file cannot be removed."""
+    unlink, tried = Path.unlink, []
+
+    def refuse_twice(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "step-0000000026.safetensors":
+            tried.append(path)
+            if len(tried) <= 2:
+                raise PermissionError(13, "The process cannot access the file")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse_twice)
+    fit(make(), tmp_path / "run", epochs=4, keep=1)
+    assert len(tried) == 3
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["step-0000000104.safetensors"]
+
+
 def test_a_damaged_file_is_passed_over(tmp_path: Path) -> None:
     whole, net = make(), make()
     expected = outcome(whole, fit(whole, tmp_path / "run"))

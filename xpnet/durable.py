@@ -5,12 +5,18 @@ was killed leaves half written is cleared by the next save into the same folder.
 process holds a lock on it (flock), which the system releases when the process ends in whatever way; so a file whose
 lock can be had belongs to nobody, and one that is being written is never taken away. Where there is no flock
 (Windows), such leftovers stay.
+
+On macOS the drive is told to empty its own memory (F_FULLFSYNC). On Windows there is no fsync of the folder, and a file
+that somebody else has open is replaced when he has closed it, within a second. What is done there is tested by planting
+on Linux what these systems answer; it has not run on them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +31,14 @@ except ImportError:  # Windows
 __all__ = ["replace_file"]
 
 PREFIX, SUFFIX = ".xpnet-", ".tmp"
+
+WINDOWS = os.name == "nt"
+
+UNABLE = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)
+"""What is answered where a file system cannot synchronize a folder, as some of networks and in user space."""
+
+PAUSES = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.4)
+"""Seconds between two tries to replace a file that somebody has open: scanners and indexers have it for less."""
 
 
 def replace_file(path: Path, parts: Iterable[bytes | memoryview], error: type[XpnetError]) -> None:
@@ -45,7 +59,7 @@ def replace_file(path: Path, parts: Iterable[bytes | memoryview], error: type[Xp
             _clear(path.parent)
             _write_and_move(path, parts, mode)
             if folder is not None:
-                os.fsync(folder)  # the rename is in the folder, and lost with the power until that is on the disk
+                _synchronize_folder(folder)
     except (OSError, ValueError) as reason:
         said = getattr(reason, "strerror", None) or reason
         if not path.parent.is_dir():
@@ -71,7 +85,7 @@ def _mode_of(path: Path) -> int | None:
 @contextmanager
 def _opened_folder(folder: Path) -> Iterator[int | None]:
     """Open *folder* before anything is changed; None where the system cannot open folders."""
-    if os.name == "nt":
+    if WINDOWS:
         yield None
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -82,16 +96,19 @@ def _opened_folder(folder: Path) -> Iterator[int | None]:
 
 
 def _write_and_move(path: Path, parts: Iterable[bytes | memoryview], mode: int | None) -> None:
-    temporary, handle = _create(path.parent, 0o666 if mode is None else mode)
+    temporary, handle = _create(path.parent, 0o666 if mode is None or WINDOWS else mode)
     try:
         with os.fdopen(handle, "wb", closefd=fcntl is None) as file:
             for part in parts:
                 file.write(part)
             file.flush()
-            if mode is not None:
+            if mode is not None and not WINDOWS:
                 os.chmod(temporary, mode)  # the umask has taken from it
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            _synchronize(file.fileno())
+        _move(temporary, path)
+        if mode is not None and WINDOWS:
+            with suppress(OSError):  # the content is there, and to be told so
+                os.chmod(path, mode)  # not before, as what is read-only there can be removed by nobody
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
@@ -99,6 +116,36 @@ def _write_and_move(path: Path, parts: Iterable[bytes | memoryview], mode: int |
     finally:
         if fcntl is not None:
             os.close(handle)  # the lock is held until the file has its name
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Replace *path*; on Windows, try again for a second while somebody has it open."""
+    for pause in PAUSES if WINDOWS else ():
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(temporary, path)
+
+
+def _synchronize(handle: int) -> None:
+    """Put on the disk what is in memory; fsync of macOS leaves it in the drive's, so there is another call."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):  # a file system that does not know it
+            fcntl.fcntl(handle, full)
+            return
+    os.fsync(handle)
+
+
+def _synchronize_folder(handle: int) -> None:
+    """Put a folder on the disk, where it can be: a rename is in the folder, and lost with the power until then."""
+    try:
+        _synchronize(handle)
+    except OSError as error:
+        if error.errno not in UNABLE:
+            raise
 
 
 def _create(folder: Path, mode: int) -> tuple[Path, int]:

@@ -247,9 +247,12 @@ class Run:
         older = sorted((file for file in self._files if file.name < path.name), reverse=True)
         # Files that are newer than what was just written are those that could not be read at the start.
         newer = [file for file in self._files if file.name > path.name]
-        for file in (*older[self.keep - 1 :], *newer):
-            file.unlink(missing_ok=True)
         self._files = {path, *older[: self.keep - 1]}
+        for file in (*older[self.keep - 1 :], *newer):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError:  # as on Windows, while somebody has it open: the next save tries again
+                self._files.add(file)
 
     def _described(self, in_shape: Shape) -> dict[str, Any]:
         """Return the settings that decide the numbers, as a file holds them."""

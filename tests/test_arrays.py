@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,21 @@ def test_portable_dtypes(dtype: str, expected: str) -> None:
     np.testing.assert_array_equal(found, array)
     if dtype == expected:
         assert found is array
+
+
+def test_a_long_double_of_eight_bytes_becomes_float64() -> None:
+    """Windows' is equal to float64, but has a letter of its own, which torch refuses; played here by float64."""
+
+    class LongDouble(np.ndarray[Any, Any]):
+        @property
+        def dtype(self) -> Any:
+            letter = SimpleNamespace(kind="f", char="g", itemsize=8, isnative=True)
+            letter.newbyteorder = lambda order: letter
+            return letter
+
+    found = portable(np.array([0.5, 1, 2]).view(LongDouble))
+    assert found.dtype.char == "d"
+    np.testing.assert_array_equal(found, [0.5, 1, 2])
 
 
 def test_features() -> None:

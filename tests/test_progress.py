@@ -84,6 +84,14 @@ def test_which_one_is_chosen(
     assert type(choose_progress(3, verbose)) is expected
 
 
+@pytest.mark.parametrize("verbose", [1, 2, "auto"])
+def test_without_a_standard_output_nothing_is_shown(verbose: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under pythonw, and where a service has closed it."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert type(choose_progress(1, verbose)) is Progress
+    assert make().fit(X, Y, epochs=2, verbose=verbose).epochs == 2
+
+
 @pytest.mark.parametrize("verbose", [3, -1, "yes", None, [1]])
 def test_an_unknown_verbosity_is_refused(verbose: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"verbose must be 0.*'auto'; got"):

@@ -177,9 +177,10 @@ def portable(array: Array) -> Array:
     if not isinstance(array, np.ndarray) or (array.dtype.isnative and array.dtype.char in PORTABLE):
         return array
     dtype = array.dtype.newbyteorder("=")
-    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+    if dtype.kind == "f" and dtype.char not in PORTABLE:
         dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
-    return array.astype(dtype, copy=False)
+    # A long double of 8 bytes (Windows, macOS on ARM) is equal to float64, and astype(copy=False) would keep it.
+    return np.asarray(array, dtype=dtype)
 
 
 def open_array(values: Any, argument: str) -> tuple[Array, Any, Any]:

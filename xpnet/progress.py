@@ -86,7 +86,8 @@ def choose_progress(epochs: int, verbose: int | str) -> Progress | None:
         raise ConfigurationError(f"verbose must be 0 (silent), 1 (lines), 2 (a live bar) or 'auto'; got {verbose!r}")
     if not verbose:
         return None
-    bar = verbose == 2 or (verbose == "auto" and sys.stdout.isatty())
+    # A program without a console, as of pythonw, has no standard output; plain lines go nowhere there.
+    bar = sys.stdout is not None and (verbose == 2 or (verbose == "auto" and sys.stdout.isatty()))
     return RichProgress(epochs) if bar and _has_rich() else Progress(epochs)
 
 

@@ -1,6 +1,7 @@
 """The NumPy backend's plans: the numbers of the plain function bit for bit, and no memory shared with anybody."""
 
 import gc
+import sys
 import threading
 
 import numpy as np
@@ -216,6 +217,15 @@ def test_a_function_that_looks_at_values_runs_as_it_stands(function):
     for x in (np.array([1.0, -2.0]), np.array([-1.0, 5.0]), np.array([2.0, 3.0])):
         np.testing.assert_array_equal(compiled(x), function(x))
     assert compiled.plain
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_where_plans_cannot_be_imported_functions_run_as_they_stand(calls, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xpnet_backends.on_numpy.plan", None)
+    compiled, run = Compiled(lambda x: x * 2.0), loop(lambda carry, data, row: carry + data[row].sum())
+    for _ in range(calls):
+        np.testing.assert_array_equal(compiled(np.ones(3)), [2.0, 2.0, 2.0])
+        assert run(np.zeros(()), np.ones((4, 2)), np.array([[0, 1], [2, 3]])) == 8.0
 
 
 def test_an_error_inside_is_the_functions_own():

@@ -448,6 +448,12 @@ def test_where_no_memory_may_become_executable_plans_do_without():
     assert (run.returncode, run.stdout) == (0, "1 False\n"), run.stderr
 
 
+def test_other_pythons_do_without_compiled_code(monkeypatch):
+    assert compiler.llvm.available()
+    monkeypatch.setattr("platform.python_implementation", lambda: "PyPy")
+    assert not compiler.llvm.available()
+
+
 def test_what_is_called_from_outside_returns_an_integer():
     with pytest.raises(NotCompilable, match="returns float32"):
         compiler.compiled(Entry(exponential.exp, "f"))

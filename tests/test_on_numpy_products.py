@@ -1,6 +1,8 @@
 """MKL's products in the NumPy backend: the right numbers, the same bits everywhere, NumPy's where MKL is not asked."""
 
 import re
+import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ needs_mkl = pytest.mark.skipif(not products.available(), reason="MKL is not used
     ],
 )
 def test_mkl_is_used_on_intels_processors_or_where_the_environment_asks(asked, intel, there, used, monkeypatch):
+    monkeypatch.setattr(products, "loads", lambda: True)
     monkeypatch.setattr(products, "library", lambda: Path("libmkl_rt.so") if there else None)
     monkeypatch.setattr(products, "is_intel", lambda: intel)
     monkeypatch.delenv("XPNET_MKL", raising=False)
@@ -38,6 +41,38 @@ def test_mkl_is_used_on_intels_processors_or_where_the_environment_asks(asked, i
     (told,) = on_numpy.devices()
     assert ("MKL" in told.partition(";")[0]) is used
     assert ("XPNET_MKL=1 asks" in told) is (there and not used)
+
+
+def test_mkl_that_cannot_be_loaded_is_not_used_and_no_error(monkeypatch, tmp_path):
+    broken = tmp_path / "libmkl_rt.so.3"
+    broken.write_bytes(b"no library")
+    monkeypatch.setattr(products, "library", lambda: broken)
+    for name in ("loaded", "loads"):
+        monkeypatch.setattr(products, name, cache(getattr(products, name).__wrapped__))
+    monkeypatch.setenv("XPNET_MKL", "1")
+    assert not products.available()
+    x, w = pair(200, 300, 60)
+    xp = xpnet.open_backend("numpy").xp
+    np.testing.assert_allclose(xp.matmul(x, w), x @ w, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(xp.nn.bias_gradient(np.ones((1000, 100), "float32")), 1000.0)
+    (told,) = on_numpy.devices()
+    assert told.endswith("; MKL cannot be loaded")
+
+
+def test_on_windows_what_mkl_looks_for_by_name_is_loaded_before_it(monkeypatch, tmp_path):
+    """Its folder is not on the PATH of a virtual environment; played here by a loader that notes what it is given."""
+    folder = tmp_path / "Library" / "bin"
+    folder.mkdir(parents=True)
+    needed = ["mkl_core.2.dll", "mkl_intel_thread.2.dll", "mkl_def.2.dll", "mkl_avx2.2.dll", "mkl_rt.2.dll"]
+    for name in [*needed, "mkl_pgi_thread.2.dll"]:
+        (folder / name).touch()
+    asked = []
+    monkeypatch.setattr(products.ctypes, "CDLL", asked.append)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(products, "library", products.library.__wrapped__)
+    products.loaded.__wrapped__()
+    assert asked == [str(folder / name) for name in needed]
 
 
 def test_another_value_in_the_environment_is_refused(monkeypatch):

@@ -73,5 +73,7 @@ def devices() -> list[str]:
     used = products.available()
     extras = [name for name, there in (("LLVM", llvm.available()), ("MKL", used)) if there]
     helped = f", with {' and '.join(extras)}" if extras else ""
-    idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.library() and not used else ""
+    idle = ""
+    if products.library() and not used:
+        idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.loads() else "; MKL cannot be loaded"
     return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

@@ -94,12 +94,12 @@ class Compiled:
                 plans.pop(next(iter(plans)))
             plans[key] = None
             return None
-        from xpnet_backends.on_numpy.plan import Plan  # here, as a first call does without
-
         homes = self._local.__dict__.setdefault("homes", {})
         try:
+            from xpnet_backends.on_numpy.plan import Plan  # here, as a first call does without
+
             made = Plan(self.function, arguments, self.donated, homes.get(first))
-        except Exception:  # a function that cannot be recorded still runs, and raises its own errors then
+        except Exception:  # what cannot be recorded, or not in this Python, still runs, and raises its own errors then
             self.plain.add(key)
             return None
         plans[key] = made

@@ -34,6 +34,7 @@ __all__ = [
     "column_sums",
     "fit",
     "loaded",
+    "loads",
     "matmul",
     "mkl_dot",
     "ones",
@@ -63,6 +64,11 @@ ROWS, PLAIN, TRANSPOSED = 101, 111, 112
 """CblasRowMajor, CblasNoTrans and CblasTrans in cblas.h."""
 
 
+COMPANIONS = "mkl_core*.dll", "mkl_intel_thread*.dll", "mkl_def*.dll", "mkl_mc*.dll", "mkl_avx*.dll"
+"""What MKL looks for by name at its first product, and ends the process without: on Windows, among what is loaded, and
+on the PATH, which a virtual environment's folder of libraries is not on."""
+
+
 @cache
 def library() -> Path | None:
     """Return MKL's file in this Python's environment, without loading it."""
@@ -71,17 +77,31 @@ def library() -> Path | None:
 
 
 def available() -> bool:
-    """Say whether MKL is to be used: it is there, and the faster one on this processor or asked for."""
+    """Say whether MKL is to be used: it is there, the faster one on this processor or asked for, and can be loaded."""
     asked = os.environ.get(VARIABLE, "")
     if asked not in ("", "0", "1"):
         raise BackendError(f"{VARIABLE}={asked!r} in the environment must be 1 (use MKL), 0 (do not) or empty")
-    return library() is not None and (asked == "1" or (asked == "" and is_intel()))
+    return library() is not None and (asked == "1" or (asked == "" and is_intel())) and loads()
+
+
+@cache
+def loads() -> bool:
+    """Say whether MKL, which has to be there, can be loaded: another processor's, or half an installation, cannot."""
+    try:
+        loaded()
+    except OSError:
+        return False
+    return True
 
 
 @cache
 def loaded() -> ctypes.CDLL:
     """Return MKL, loaded; it has to be there."""
-    return ctypes.CDLL(str(library()))
+    file = Path(str(library()))
+    if sys.platform == "win32":
+        for companion in (found for pattern in COMPANIONS for found in file.parent.glob(pattern)):
+            ctypes.CDLL(str(companion))
+    return ctypes.CDLL(str(file))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -13,8 +14,11 @@ _problems: list[str] = []
 
 
 def available() -> bool:
-    """Say whether LLVM can be used, as far as is known without importing it."""
-    return not _problems and _is_installed()
+    """Say whether LLVM can be used, as far as is known without importing it.
+
+    Compiled code reads where an array lies in the memory of CPython's objects, which other Pythons do not have.
+    """
+    return not _problems and platform.python_implementation() == "CPython" and _is_installed()
 
 
 @cache

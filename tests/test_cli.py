@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import platform
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,6 +166,23 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("windows", [True, False])
+def test_a_reader_that_goes_away_on_windows_is_an_invalid_argument(
+    windows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Pipe(io.FileIO):
+        def write(self, content: Any) -> int:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    with open(tmp_path / "pipe", "wb") as file:
+        monkeypatch.setattr("xpnet.cli.WINDOWS", windows)
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Pipe(file.fileno(), "wb", closefd=False)))
+        assert main(["info"]) == (141 if windows else 1)
+        monkeypatch.setattr(Pipe, "write", lambda pipe, content: len(content))  # what is left goes on its way out
+        sys.stdout.close()
+    assert capsys.readouterr().err == ("" if windows else "xpnet info: cannot read or write: Invalid argument\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")

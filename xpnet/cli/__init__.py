@@ -7,6 +7,7 @@ sense; 130 stopped by Ctrl-C; 141 nobody reads the output any more.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -20,6 +21,8 @@ from xpnet.errors import XpnetError
 __all__ = ["main"]
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
+
+WINDOWS = os.name == "nt"
 
 EPILOG = """\
 examples:
@@ -56,14 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except UsageError as error:
         command.error(str(error))
-    except BrokenPipeError:
-        # What is still in the buffer has nowhere to go, and Python would complain of it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     except KeyboardInterrupt as error:
         print(f"\nxpnet {options.command}: {' '.join(['interrupted', *map(str, error.args)])}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
+        if _is_closed_pipe(error):
+            # What is still in the buffer has nowhere to go, and Python would complain of it on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
         if options.traceback:
             raise
         print(f"xpnet {options.command}: {_reason(error)}", file=sys.stderr)
@@ -77,6 +80,13 @@ def _write_utf8() -> None:
     """
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8", errors=sys.stdout.errors, newline="\n")
+
+
+def _is_closed_pipe(error: Exception) -> bool:
+    """Say whether nobody reads the output any more: Windows calls that an invalid argument, of no file."""
+    if WINDOWS and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None:
+        return True
+    return isinstance(error, BrokenPipeError)
 
 
 def _reason(error: Exception) -> str:

@@ -123,10 +123,14 @@ def trained(backend: xpnet.Backend) -> dict[str, xpnet.Network]:
 
 @pytest.fixture(scope="session", autouse=True)
 def published() -> Iterator[None]:
-    """Commands that install an extra call xpnet by its name, as after an installation from an index, however it was."""
+    """Commands that install an extra call xpnet by its name, as after an installation from an index, however it was.
+
+    They are those of a POSIX shell.
+    """
     from xpnet import extras
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extras, "WINDOWS", False)
         patch.setattr(extras, "_requirement", lambda extra: f"'xpnet{extra}'")
         yield
 

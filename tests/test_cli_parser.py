@@ -11,7 +11,7 @@ from shop import Shell, fails
 import xpnet
 from xpnet import elsewhere
 from xpnet.cli import main
-from xpnet.cli.values import as_option, names
+from xpnet.cli.values import as_option, names, spelled
 
 WRONG = {
     "": "the following arguments are required: COMMAND",
@@ -96,3 +96,10 @@ def test_texts_of_an_option_are_read_as_they_are_shown(values: list[str], shown:
     assert as_option("--drop", values) == shown
     (word, *more) = shlex.split(shown)
     assert names((more or [word.partition("=")[2]])[0]) == tuple(values)
+
+
+def test_on_windows_an_option_is_quoted_for_cmd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xpnet.extras.WINDOWS", True)
+    assert as_option("--drop", ["size", "price, net"]) == '--drop "size,""price, net"""'
+    assert as_option("--drop", ["unit price"]) == '--drop "unit price"'
+    assert spelled("$") == '"$"'

@@ -14,7 +14,7 @@ import pytest
 
 import xpnet
 from xpnet import extras
-from xpnet.extras import _requirement, as_installed, import_extra
+from xpnet.extras import _requirement, as_installed, import_extra, quoted
 
 
 @pytest.fixture
@@ -79,6 +79,24 @@ def test_from_a_file_the_command_names_it(tmp_path: Path, came_from: Any) -> Non
 def test_a_folder_that_is_gone_is_not_named(tmp_path: Path, came_from: Any) -> None:
     came_from({"url": (tmp_path / "gone").as_uri(), "dir_info": {}})
     assert as_installed("pip install 'xpnet[plot]'") == "pip install 'xpnet[plot]'"
+
+
+def test_on_windows_commands_have_quotes_that_cmd_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came_from: Any
+) -> None:
+    """For cmd.exe, an apostrophe is a letter like any other, and what follows > the name of a file."""
+    monkeypatch.setattr(extras, "WINDOWS", True)
+    came_from(None)
+    assert as_installed("NumPy's: pip install 'xpnet[plot]' 'numpy>=2.1'") == (
+        'NumPy\'s: pip install "xpnet[plot]" "numpy>=2.1"'
+    )
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    came_from({"url": folder.as_uri(), "dir_info": {"editable": True}})
+    assert as_installed("pip install 'xpnet[plot]'") == f'pip install -e "{folder}[plot]"'
+    assert [quoted(text) for text in ("plain", "a & b", 'one,"two, three"')] == [
+        "plain", '"a & b"', '"one,""two, three"""',
+    ]  # fmt: skip
 
 
 def test_from_a_repository_the_command_names_it(came_from: Any) -> None:

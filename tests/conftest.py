@@ -24,6 +24,9 @@ import xpnet
 # Read by SciPy when it is first imported; scikit-learn's checks of other libraries' arrays are skipped without it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+# argparse of Python 3.14 colours what it writes where the environment asks for it.
+os.environ["PYTHON_COLORS"] = "0"
+
 # A shell starts its jobs in the background deaf to Ctrl-C, and what they start inherits that; some tests press it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

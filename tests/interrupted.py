@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -122,10 +121,10 @@ def kill_at_random(folder: Path, seconds: float, chance: random.Random, *options
     assert process.stdout.readline() == "training\n"
     time.sleep(chance.uniform(0, seconds))
     running = process.poll() is None
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.stdout.close()
     process.wait()
-    return running and process.returncode == -signal.SIGKILL
+    return running and process.returncode != 0
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ def test_random_programs_are_called_bit_for_bit(at_once, seed):
     assert "perform(" in plan_of(run_random_program(seed)).source
 
 
+@needs_openblas
 def test_a_small_networks_step_is_one_call(monkeypatch):
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
     network = xpnet.Network([xpnet.Dense(8), "relu", xpnet.Dense(3)], optimizer="adam", seed=0)
@@ -189,6 +190,7 @@ def test_a_loop_refuses_rows_that_are_not_there(at_once):
         np.testing.assert_array_equal(one, expected)
 
 
+@needs_openblas
 def test_a_long_step_gives_python_a_turn_after_each(at_once, monkeypatch):
     calls = []
     data, carry = problem("float32")

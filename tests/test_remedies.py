@@ -57,7 +57,8 @@ def test_what_float32_cannot_hold_float64_can(backend32: xpnet.Backend, backend:
     with pytest.raises(DataError, match=r"beyond float32: the first is x\[3, 1\] = 1e\+300 .*dtype='float64'"):
         network(backend32).fit(x, LABELS, verbose=0)
     network(backend, inputs=4).forward(x)
-    assert "float64'" not in say_not_finite(np.full(1, np.longdouble("1e400")), "x", (0,), "float64", None)
+    if np.finfo(np.longdouble).max > np.finfo(np.float64).max:
+        assert "float64'" not in say_not_finite(np.full(1, np.longdouble("1e400")), "x", (0,), "float64", None)
 
 
 def test_filling_by_the_mean_mends_x_as_the_message_says(backend: xpnet.Backend) -> None:

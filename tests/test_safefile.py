@@ -242,6 +242,7 @@ def test_an_array_is_read_once_into_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CheckpointError, match="no regular file"):

@@ -15,7 +15,6 @@ import copy
 import json
 import os
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -242,7 +241,11 @@ def mutated(seed: int, number: int, originals: list[bytes]) -> tuple[str, bytes]
 
 
 def memory() -> int:
-    """Return the most bytes of memory that this process has held."""
+    """Return the most bytes of memory that this process has held; 0 on Windows, where nothing of Python's tells."""
+    try:
+        import resource
+    except ImportError:
+        return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

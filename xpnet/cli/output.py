@@ -29,10 +29,14 @@ def note(text: str) -> None:
 @contextmanager
 def told_warnings() -> Iterator[None]:
     """Say warnings as notes, without the line of code that they come from."""
+    shown = warnings.showwarning
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.showwarning = lambda message, *place: note(str(message))
-        yield
+        try:
+            yield
+        finally:
+            warnings.showwarning = shown  # left as it is by Python 3.14 without the GIL, where filters are a context's
 
 
 def print_json(content: Mapping[str, Any], stream: IO[str] | None = None) -> None:

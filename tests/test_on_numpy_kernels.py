@@ -206,6 +206,24 @@ def test_the_first_of_the_largest_is_found_among_special_values(alone):
         np.testing.assert_array_equal(array, plain)
 
 
+@pytest.mark.filterwarnings("ignore:invalid:RuntimeWarning")
+@pytest.mark.parametrize("factor", [2.0, None], ids=["made", "given"])
+def test_one_maximum_serves_the_place_of_the_largest_too(factor, alone):
+    """Where the pass makes the table; of one that is given, the place is looked for before the loop."""
+    special = [[1, 2, 2], [np.nan, 3, 4], [1, np.nan, np.nan], [-np.inf] * 3, [5, np.inf, 1], [0.0, -0.0, 0.0]]
+    x = np.array(special * 50, dtype="float32")
+
+    def softened(x):
+        y = x if factor is None else x * factor
+        largest = np.max(y, axis=-1, keepdims=True)
+        return np.argmax(y, axis=-1), y - largest, largest
+
+    found, wanted = run_both(softened, x)
+    assert {source.text.count("maximum(") for source in alone} == {1 if factor else 2}
+    for array, plain in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(array, plain)
+
+
 def random_program(seed, rows, columns):
     """Return a function (state, x, row values, column values, labels) -> (state, ...) of random operations."""
 

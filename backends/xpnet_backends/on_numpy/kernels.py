@@ -65,6 +65,7 @@ class Source:
         self._names: dict[Any, str] = {}
         self._head: list[str] = []
         self._held: dict[int, str] = {}
+        self._largest: dict[int, str] = {}  # the maxima of rows, by table
         for node in group.members:
             self._assign(node)
         self._needed_later = self._find_needed_later()
@@ -150,15 +151,19 @@ class Source:
             read = self._read(operand, phase)
             held = self._held.get(id(operand)) or read.partition("[")[0]
             # A table from outside is read before the loop, which may write over it.
-            place = self._after if id(operand) in self._group.inside else self._before
+            inside = id(operand) in self._group.inside
+            place = self._after if inside else self._before
             if is_argmax(node):
-                place[phase] += _first_largest(f"t{k}", f"{held}[j]", operand.value.dtype.name, self.columns)
+                largest = self._largest.get(id(operand)) if inside else None
+                place[phase] += _first_largest(f"t{k}", f"{held}[j]", operand.value.dtype.name, self.columns, largest)
                 return
             small = self.columns <= SMALL
             total = _unrolled_sum(held, self.columns) if small else f"pairwise_sum({held}, 0, columns)"
             place[phase].append(f"t{k} = {total}")
             return
         start, step = ("-inf", "maximum(t{k}, {})") if node.function is np.maximum else ("0", "t{k} + {}")
+        if node.function is np.maximum:
+            self._largest[id(operand)] = f"t{k}"
         kind = node.value.dtype.name
         self._before[phase].append(f"t{k} = {kind}({start})")
         self._loops[phase].append(f"t{k} = {kind}({step.format(self._read(operand, phase), k=k)})")
@@ -285,16 +290,25 @@ def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Written:
     return Written.of_text("\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope)
 
 
-def _first_largest(into: str, value: str, kind: str, columns: int) -> list[str]:
-    """Write NumPy's argmax of a row of few elements, where NaN counts as the largest, without a branch."""
+def _first_largest(into: str, value: str, kind: str, columns: int, largest: str | None) -> list[str]:
+    """Write NumPy's argmax of a row of few elements, where NaN counts as the largest, without a branch.
+
+    The *largest* of the row has a name if the pass finds it anyway.
+    """
+    found = []
+    if largest is None:
+        largest = f"{into}_"
+        found = [
+            f"{largest} = {kind}(-inf)",
+            f"for j in range({columns}):",
+            f"    {largest} = maximum({largest}, {value})",
+        ]
     backwards = value.replace("j]", f"{columns - 1} - j]")
     return [
-        f"{into}_ = {kind}(-inf)",
-        f"for j in range({columns}):",
-        f"    {into}_ = maximum({into}_, {value})",
+        *found,
         f"{into} = 0",
         f"for j in range({columns}):",
-        f"    if {backwards} == {into}_ or {backwards} != {backwards}:",
+        f"    if {backwards} == {largest} or {backwards} != {backwards}:",
         f"        {into} = {columns - 1} - j",
     ]
 

@@ -625,3 +625,16 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert xpnet.EarlyStopping(patience=np.int64(3), min_delta=np.float32(0.5)).patience == 3
     assert xpnet.ReduceLROnPlateau(factor=np.float32(0.5), patience=np.int8(2)).factor == 0.5
     assert xpnet.ModelCheckpoint("a", every=np.int32(2)).every == 2
+
+
+def test_a_callback_shows_the_call_that_makes_it() -> None:
+    class Patient(xpnet.EarlyStopping):
+        pass
+
+    assert repr(xpnet.EarlyStopping("loss", patience=3)) == "EarlyStopping(monitor='loss', patience=3)"
+    assert repr(Patient(mode="max", min_delta=0.5)) == "Patient(min_delta=0.5, mode='max')"
+    assert repr(xpnet.ModelCheckpoint("best.safetensors", save_best_only=True)) == (
+        "ModelCheckpoint(path='best.safetensors', save_best_only=True)"
+    )
+    assert repr(xpnet.TerminateOnNaN()) == "TerminateOnNaN()"
+    assert repr(Diary()) == "Diary()"

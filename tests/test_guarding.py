@@ -62,7 +62,7 @@ def test_training_stops_at_the_step_with_the_state_before_it(
 
     class Hook(xpnet.Callback):
         def on_train_batch_end(self, batch: int, logs: Any) -> None:
-            self.network.set_scale(1.0)  # makes a new state
+            self.network.scale = 1.0  # makes a new state
 
     class Watch(xpnet.Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:

@@ -298,6 +298,57 @@ def test_a_move_may_change_the_dtype(backend: xpnet.Backend) -> None:
     assert net.to(backend.name).backend.dtype == "float64"
 
 
+def test_another_optimizer_goes_on_where_the_first_has_ended(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.Adam(0.05))
+    net.fit(X, Y, epochs=2, verbose=0)
+    net.learning_rate = 0.01
+    tuned = net.with_optimizer(xpnet.SGD(0.3, momentum=0.9))
+    assert (tuned.steps, tuned.epochs, tuned.learning_rate, tuned.history["loss"]) == (2, 2, 0.3, net.history["loss"])
+    before, gradients = tuned.get_weights(), tuned.gradients(X, Y)
+    for name, array in net.get_weights().items():
+        np.testing.assert_array_equal(before[name], array)
+    tuned.train_step(X, Y)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(tuned.get_weights()[name], before[name] - 0.3 * gradient, rtol=1e-5, atol=1e-7)
+    slower = net.with_optimizer(xpnet.Adam(1e-3))
+    for name, moment in read_arrays(net).items():
+        np.testing.assert_array_equal(read_arrays(slower)[name], moment, err_msg="moments are kept")
+    with pytest.raises(xpnet.NotBuiltError, match="with_optimizer needs a built network"):
+        make(backend, inputs=None).with_optimizer("sgd")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("optimizer", xpnet.SGD(0.5, momentum=0.9), "net.with_optimizer"),
+        ("model", xpnet.Sequential([Dense(3)]), "make a new Network"),
+        ("loss", xpnet.Hinge(), "make a new Network"),
+        ("metrics", (), r"Network\(\.\.\., metrics="),
+        ("seed", 5, r"Network\(\.\.\., seed="),
+        ("backend", "numpy", "net.to"),
+    ],
+)
+def test_what_a_network_is_made_of_is_not_set_afterwards(name: str, value: Any, instead: str) -> None:
+    """It would train on with what it was made of, report the other, and be saved as what no file can be read as."""
+    net = Network([Dense(3)], inputs=4)
+    held = getattr(net, name)
+    with pytest.raises(AttributeError, match=f"Network.{name} cannot be set: .*{instead}"):
+        setattr(net, name, value)
+    assert getattr(net, name) is held
+
+
+def test_the_scale_of_the_learning_rate_acts_when_it_is_set(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.SGD(0.5))
+    before = net.get_weights()
+    net.scale = 0.0
+    assert net.learning_rate == 0.0
+    net.train_step(X, Y)
+    for name, array in net.get_weights().items():
+        np.testing.assert_array_equal(array, before[name])
+    with pytest.raises(xpnet.ConfigurationError, match="scale must be a finite number"):
+        net.scale = -1.0
+
+
 def test_the_average_follows_the_weights(backend: xpnet.Backend) -> None:
     net = make(backend, optimizer=xpnet.chain(xpnet.SGD(0.1), xpnet.ExponentialMovingAverage(0.5)))
     expected = net.get_weights()["0.weight"]

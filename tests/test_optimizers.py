@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 
 import numpy as np
@@ -403,3 +404,9 @@ def test_a_batch_is_one_example_where_an_update_is_told_nothing_else(backend):
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(xpnet.ConfigurationError, match=message):
         make()
+
+
+def test_optimizers_of_one_family_take_their_arguments_in_one_order():
+    shared = ["learning_rate", "beta1", "beta2", "epsilon"]
+    for kind in (Adam, AdamW, Nadam):
+        assert list(inspect.signature(kind).parameters)[:4] == shared

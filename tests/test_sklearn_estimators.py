@@ -399,15 +399,16 @@ def test_the_penalty_is_a_link(backend):
 
 def test_without_scikit_learn_the_remedy_is_named():
     script = (
-        "import sys; sys.modules['sklearn'] = None\n"
+        "import sys, xpnet; sys.modules['sklearn'] = None\n"
         "try:\n    import xpnet.sklearn\n"
-        "except ModuleNotFoundError as error:\n    print(error)\n"
+        "except xpnet.MissingExtraError as error:\n    print(error)\n"
         "    from xpnet.extras import as_installed\n"
-        "    print(as_installed(\"xpnet.sklearn needs scikit-learn; run: pip install 'xpnet[sklearn]'\"))"
+        "    print(as_installed(\"pip install 'xpnet[sklearn]'\"))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    said, expected = done.stdout.splitlines()
-    assert said == expected
+    said, command = done.stdout.splitlines()
+    assert said.startswith("xpnet.sklearn needs sklearn, which cannot be imported (")
+    assert said.endswith(f"; run: {command}")
 
 
 def test_parts_of_a_record_are_not_set_one_by_one():
@@ -443,7 +444,7 @@ def test_a_perceptrons_network_is_saved_and_read_where_scikit_learn_is_not(model
     again = xpnet.load(path)
     np.testing.assert_array_equal(again.predict(X), network.predict(X))
     assert again.optimizer == network.optimizer
-    program = f"import sys; sys.modules['sklearn'] = None; import xpnet; print(xpnet.load({str(path)!r}).steps)"
+    program = f"import sys, xpnet; sys.modules['sklearn'] = None; import xpnet; print(xpnet.load({str(path)!r}).steps)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(done.stdout) == network.steps
 
@@ -453,7 +454,7 @@ def test_a_perceptrons_network_is_saved_and_read_where_scikit_learn_is_not(model
     [
         (MLPClassifier(), {"X_val": X[:20]}, "y_val is missing beside X_val"),
         (MLPClassifier(), {"y_val": Y[:20]}, "X_val is missing beside y_val"),
-        (MLPClassifier(callbacks=xpnet.EarlyStopping("loss")), {}, r"write callbacks=\[<xpnet.*EarlyStopping"),
+        (MLPClassifier(callbacks=xpnet.EarlyStopping("loss")), {}, r"write callbacks=\[EarlyStopping"),
         (XPClassifier(validation_fraction=2), {}, "validation_fraction must be .*; got 2"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,3 +178,11 @@ def test_a_run_that_goes_on_within_an_epoch_is_logged_to_its_end(tmp_path: Path)
         fit(resume=False)
     fit(resume=True)
     assert [step for step, _ in values(tmp_path / "log")["loss/training"]] == [0, 1]
+
+
+def test_a_copy_logs_as_the_first_does(tmp_path: Path) -> None:
+    """scikit-learn copies an estimator's callbacks, and pickles them for its processes."""
+    for number, made in enumerate((copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one)))):
+        board = made(TensorBoard(tmp_path / str(number)))
+        Network([Dense(3)], seed=0).fit(X, Y, callbacks=[board], verbose=0)
+        assert "loss/training" in values(tmp_path / str(number))

@@ -138,7 +138,7 @@ def fill(network: Network, description: Mapping[str, Any], arrays: Arrays) -> No
             network.build_from(in_shape, weights)
         network.steps = steps
         write_optimizer(network, arrays)
-        network.set_scale(float(description["scale"]))
+        network.scale = float(description["scale"])
     network.epochs, network.steps = epochs, steps
     network.history.clear()
     network.history.update(history)

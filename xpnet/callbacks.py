@@ -52,6 +52,17 @@ class Callback:
 
     network: Network
 
+    def __repr__(self) -> str:
+        """Write the call that makes such a callback, as far as its attributes go by its arguments' names."""
+        from inspect import signature
+
+        given = [
+            f"{name}={getattr(self, name)!r}"
+            for name, argument in signature(type(self)).parameters.items()
+            if hasattr(self, name) and repr(getattr(self, name)) != repr(argument.default)
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
     def set_network(self, network: Network) -> None:
         """Remember the network."""
         self.network = network
@@ -187,7 +198,7 @@ class _Monitor(Callback):
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
         rising = mode == "max" or (mode == "auto" and any(monitor.endswith(name) for name in RISING))
-        self.monitor, self._sign = monitor, (1.0 if rising else -1.0)
+        self.monitor, self.mode, self._sign = monitor, mode, (1.0 if rising else -1.0)
         self.min_delta = check_real("min_delta", min_delta, least=0)
         self._best, self._since = -math.inf, 0
 

@@ -221,7 +221,7 @@ class Guard:
         where = f"step {step} (epoch {epoch}, batch {number}, counted from 0): {found}"
         if self.policy == "skip" and self._skipped < HALVINGS:
             self._skipped += 1
-            network.set_scale(network.scale / 2)
+            network.scale /= 2
             warnings.warn(f"skipped {where}. The learning rate is {network.learning_rate:g} now", RuntimeWarning, 8)
             counted = network.backend.asarray(np.asarray(step + 1, dtype=np.int32), dtype=network.backend.xp.int32)
             self._good = network.copied((network.state._replace(step=counted), sums))

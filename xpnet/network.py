@@ -20,6 +20,7 @@ from xpnet.checks import check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
+from xpnet.fixed import Fixed
 from xpnet.history import History
 from xpnet.intake import Intake
 from xpnet.layers import Sequential
@@ -129,15 +130,20 @@ class Network:
         self.stop_training = False
         self.in_shape: Shape | None = None
         self.out_shape: Shape = ()
-        self.scale = 1.0
+        self._scale = 1.0
         if inputs is not None:
             self.build(inputs)
 
     state: State
     """All that training changes; present once the network is built."""
 
-    scale: float
-    """What callbacks have multiplied the scheduled learning rate by."""
+    if not TYPE_CHECKING:  # a checker is to see what they hold
+        model = Fixed("make a new Network with other layers; net.get_weights() and set_weights() carry weights over")
+        loss = Fixed("make a new Network(..., loss=...); net.get_weights() and set_weights() carry weights over")
+        optimizer = Fixed("net.with_optimizer(...) gives a network that goes on with another")
+        metrics = Fixed("they are given to Network(..., metrics=[...])")
+        seed = Fixed("it is given to Network(..., seed=...)")
+        backend = Fixed("net.to('torch') say gives the network on another")
 
     # Building
 
@@ -424,7 +430,18 @@ class Network:
                 f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "  # type: ignore[attr-defined]
                 f"step {self.steps}, and a rate that is set multiplies it from there on"
             )
-        self.set_scale(rate / scheduled if scheduled else self.scale)
+        self.scale = rate / scheduled if scheduled else self.scale
+
+    @property
+    def scale(self) -> float:
+        """What callbacks have multiplied the scheduled learning rate by. Can be set."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._scale = check_real("scale", scale, least=0)
+        if self.built:
+            self.state = self.state._replace(scale=self.from_host(np.asarray(self._scale)))
 
     @property
     def last_learning_rate(self) -> float:
@@ -444,6 +461,35 @@ class Network:
     def copy(self) -> Network:
         """Return an independent copy on the same backend."""
         return self.to(self.backend)
+
+    def with_optimizer(self, optimizer: Link | str) -> Network:
+        """Return a copy that goes on with another optimizer, at its own learning rate.
+
+        What the old one has kept under the same name and shape (moments, a velocity) stays; the rest begins anew.
+        Weights, history and the count of steps, by which schedules go, are this network's.
+
+        Raises
+        ------
+        ConfigurationError
+            It is no optimizer.
+        NotBuiltError
+            There is nothing to go on with: give the optimizer to ``Network(..., optimizer=...)``.
+
+        Examples
+        --------
+        >>> from xpnet import SGD, Dense, Network, clouds
+        >>> x, y = clouds(50, seed=0)
+        >>> net = Network([Dense(8), "relu", Dense(3)], seed=0)
+        >>> history = net.fit(x, y, epochs=5, verbose=0)
+        >>> tuned = net.with_optimizer(SGD(1e-3, momentum=0.9))
+        >>> history = tuned.fit(x, y, epochs=5, verbose=0)
+        >>> tuned.epochs, net.epochs
+        (10, 5)
+        """
+        from xpnet.assembly import with_optimizer
+
+        self._need_built("with_optimizer")
+        return with_optimizer(self, optimizer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and deep-copy through the host, as files do; pickles are for one's own processes only."""
@@ -586,11 +632,6 @@ class Network:
     def from_host(self, values: Host) -> Array:
         """Return host values on the device, in memory of the network's own."""
         return self.backend.asarray(np.array(values, dtype=self.backend.dtype), dtype=self.backend.float)
-
-    def set_scale(self, scale: float) -> None:
-        """Set what the scheduled learning rate is multiplied by, on the host and on the device."""
-        self.scale = scale
-        self.state = self.state._replace(scale=self.from_host(np.asarray(scale)))
 
     # Private
 

@@ -46,7 +46,7 @@ class TensorBoard(Callback):
     def __init__(self, log_dir: str | Path, *, histograms_every: int = 0, gradient_data: Any = None) -> None:
         if not isinstance(log_dir, str | Path):
             raise ConfigurationError(f"TensorBoard.log_dir must be the path of a folder; got {log_dir!r}")
-        self._library = import_extra("tensorboardX", "tensorboard", "TensorBoard")
+        _library()  # which is missed now, not when the first epoch begins
         self.log_dir = Path(log_dir)
         self.histograms_every = check_integer("TensorBoard.histograms_every", histograms_every, least=0)
         if gradient_data is not None and (not isinstance(gradient_data, tuple | list) or len(gradient_data) != 2):
@@ -87,7 +87,7 @@ class TensorBoard(Callback):
                 self.log_dir.mkdir(parents=True, exist_ok=True)
                 # Files are named by the second; a number keeps a run from overwriting one of the same second.
                 number = len(list(self.log_dir.glob("events.out.tfevents.*")))
-                self._writer = self._library.SummaryWriter(str(self.log_dir), filename_suffix=f".{number}")
+                self._writer = _library().SummaryWriter(str(self.log_dir), filename_suffix=f".{number}")
             except OSError as error:
                 raise ConfigurationError(
                     f"TensorBoard.log_dir='{self.log_dir}' cannot be written ({error.strerror}); name another folder"
@@ -97,6 +97,10 @@ class TensorBoard(Callback):
         for name, values in arrays.items():
             if np.isfinite(values).all():  # a histogram of NaN cannot be written, and the loss tells of it
                 self._writer.add_histogram(f"{kind}/{name}", values, epoch)
+
+
+def _library() -> Any:
+    return import_extra("tensorboardX", "tensorboard", "TensorBoard")
 
 
 def _tag(name: str) -> str:

@@ -126,10 +126,10 @@ class AdamW:
     ----------
     learning_rate : float or Schedule
         eta, in units of the parameters.
-    weight_decay : float
-        lambda, 0 or above: a step takes the share eta lambda of each weight.
     beta1, beta2, epsilon : float
         As :class:`Adam`'s. The algorithm gives the defaults of these three and of the rate.
+    weight_decay : float
+        lambda, 0 or above: a step takes the share eta lambda of each weight.
 
     Raises
     ------
@@ -139,10 +139,10 @@ class AdamW:
     """
 
     learning_rate: float | Schedule = 1e-3
-    weight_decay: float = 0.01
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
         hold_moments(self)

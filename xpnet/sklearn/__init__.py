@@ -5,19 +5,12 @@
 
 from __future__ import annotations
 
-try:
-    import sklearn as _sklearn
-except ModuleNotFoundError as error:
-    from xpnet.extras import as_installed
+from xpnet.extras import import_extra
 
-    raise ModuleNotFoundError(
-        as_installed("xpnet.sklearn needs scikit-learn; run: pip install 'xpnet[sklearn]'"), name=error.name
-    ) from error
+import_extra("sklearn", "sklearn", "xpnet.sklearn")
 
 from xpnet.sklearn.classifier import MLPClassifier
 from xpnet.sklearn.regressor import MLPRegressor
 from xpnet.sklearn.wrappers import XPClassifier, XPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "XPClassifier", "XPRegressor"]
-
-del _sklearn

@@ -13,7 +13,6 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from xpnet.assembly import with_optimizer
 from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
@@ -87,7 +86,7 @@ class NetworkEstimator(BaseEstimator):
         """Train on with this optimizer: parameters may have changed since the network was made."""
         wanted = resolve_optimizer(optimizer)
         if wanted != self.network_.optimizer:
-            self.network_ = with_optimizer(self.network_, wanted)
+            self.network_ = self.network_.with_optimizer(wanted)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say whether there is a network."""

@@ -167,7 +167,7 @@ def test_an_epoch_that_went_wrong_is_found_though_a_hook_makes_a_new_state(backe
     class Hook(xpnet.Callback):
         def on_train_batch_begin(self, batch: int, logs: Any) -> None:
             if self.network.steps == 2:
-                self.network.set_scale(1.0)
+                self.network.scale = 1.0
 
     x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
     net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)

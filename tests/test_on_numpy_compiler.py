@@ -450,7 +450,7 @@ def test_where_no_memory_may_become_executable_plans_do_without():
 
 def test_other_pythons_do_without_compiled_code(monkeypatch):
     assert compiler.llvm.available()
-    monkeypatch.setattr("platform.python_implementation", lambda: "PyPy")
+    monkeypatch.setattr(sys.implementation, "name", "pypy")
     assert not compiler.llvm.available()
 
 

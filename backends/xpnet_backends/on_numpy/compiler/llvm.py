@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -18,7 +18,7 @@ def available() -> bool:
 
     Compiled code reads where an array lies in the memory of CPython's objects, which other Pythons do not have.
     """
-    return not _problems and platform.python_implementation() == "CPython" and _is_installed()
+    return not _problems and sys.implementation.name == "cpython" and _is_installed()
 
 
 @cache

@@ -275,3 +275,17 @@ def test_weights_and_reduction(case, reduction, backend):
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(xpnet.ConfigurationError, match=message):
         make()
+
+
+@pytest.mark.parametrize("count", [2.0, 1e3, 1e5, 1e8])
+def test_the_poisson_loss_of_large_counts_is_near_0_where_the_mean_is_near(count, backend32):
+    """In float32 e^z, t z and t log t of 1e8 are known to a few units each, and the loss is about a half."""
+    counts = np.random.default_rng(0).poisson(count, 200).astype("float32")[:, None]
+    scores = np.full_like(counts, np.log(count))
+    exact = np.exp(np.float64(scores)) - counts * np.float64(scores)
+    exact += np.where(counts > 0, counts * (np.log(np.maximum(counts, 1), dtype="float64") - 1), 0)
+    found, _ = xpnet.Poisson()(backend32.asarray(scores), backend32.asarray(counts), backend32.xp)
+    found = np.float64(backend32.to_numpy(found))
+    assert found.min() >= 0.0
+    # A score of 18 is itself rounded to 1e-6, which e^z makes 1e-6 of a count.
+    np.testing.assert_allclose(found, exact[:, 0], atol=1e-3 + 2e-6 * np.sqrt(count), rtol=1e-2)

@@ -303,16 +303,22 @@ def test_another_optimizer_goes_on_where_the_first_has_ended(backend: xpnet.Back
     net.fit(X, Y, epochs=2, verbose=0)
     net.learning_rate = 0.01
     tuned = net.with_optimizer(xpnet.SGD(0.3, momentum=0.9))
-    assert (tuned.steps, tuned.epochs, tuned.learning_rate, tuned.history["loss"]) == (2, 2, 0.3, net.history["loss"])
+    assert (tuned.steps, tuned.epochs, tuned.learning_rate, tuned.history["loss"]) == (0, 2, 0.3, net.history["loss"])
     before, gradients = tuned.get_weights(), tuned.gradients(X, Y)
     for name, array in net.get_weights().items():
         np.testing.assert_array_equal(before[name], array)
     tuned.train_step(X, Y)
     for name, gradient in gradients.items():
         np.testing.assert_allclose(tuned.get_weights()[name], before[name] - 0.3 * gradient, rtol=1e-5, atol=1e-7)
-    slower = net.with_optimizer(xpnet.Adam(1e-3))
-    for name, moment in read_arrays(net).items():
-        np.testing.assert_array_equal(read_arrays(slower)[name], moment, err_msg="moments are kept")
+    anew = net.with_optimizer(xpnet.chain(xpnet.Adam(1e-3), xpnet.ExponentialMovingAverage()))
+    before = anew.get_weights()
+    for name, average in anew.averaged().get_weights().items():
+        np.testing.assert_array_equal(average, before[name], err_msg="it starts from these weights")
+    gradients = anew.gradients(X, Y)
+    anew.train_step(X, Y)
+    for name, gradient in gradients.items():
+        moved = np.abs(anew.get_weights()[name] - before[name])[np.abs(gradient) > 1e-4]
+        np.testing.assert_allclose(moved, 1e-3, rtol=1e-2, err_msg="Adam's first step is the rate")
     with pytest.raises(xpnet.NotBuiltError, match="with_optimizer needs a built network"):
         make(backend, inputs=None).with_optimizer("sgd")
 
@@ -347,6 +353,14 @@ def test_the_scale_of_the_learning_rate_acts_when_it_is_set(backend: xpnet.Backe
         np.testing.assert_array_equal(array, before[name])
     with pytest.raises(xpnet.ConfigurationError, match="scale must be a finite number"):
         net.scale = -1.0
+    fading = make(backend, optimizer=xpnet.SGD(xpnet.ExponentialDecay(0.1, 3)))
+    fading.steps = 3000  # as after so many steps; 1000 times a tenth is no float at all
+    with pytest.raises(xpnet.ConfigurationError, match="cannot be reached"):
+        fading.learning_rate = 0.1
+    fading.steps = 130
+    if backend.dtype == "float32":
+        with pytest.raises(xpnet.ConfigurationError, match="beyond float32: the schedule has all but vanished"):
+            fading.learning_rate = 0.1
 
 
 def test_the_average_follows_the_weights(backend: xpnet.Backend) -> None:

@@ -103,7 +103,17 @@ def test_long_integers_are_scaled_before_they_are_rounded(library: Library, scal
     assert len(np.unique(scaled)) == 3
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numbers_of_16_bits_are_scaled_in_32() -> None:
+    """Differences are beyond the type, and what becomes of them is not."""
+    x = np.asarray([[-60000], [-60000], [-60000], [60000]], dtype="float16")
+    for scaler in (StandardScaler(), MinMaxScaler()):
+        fitted, found = scaler.fit_transform(x)
+        assert found.dtype == "float16"
+        np.testing.assert_allclose(found, fitted.transform(x.astype("float64")), rtol=1e-3)
+        np.testing.assert_allclose(fitted.inverse_transform(found), x, rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_spread_that_a_dtype_does_not_hold_is_refused(dtype: str) -> None:
     limits = np.finfo(dtype)
     largest, smallest = float(limits.max), float(limits.smallest_subnormal)

@@ -86,12 +86,11 @@ def test_a_warm_start_takes_up_changed_parameters_as_scikit_learn_does():
         np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-10, atol=1e-12)
 
 
-def test_a_warm_start_takes_up_another_optimizer_and_keeps_what_the_old_one_knew():
+def test_a_warm_start_takes_up_another_optimizer():
     model = XPClassifier(optimizer=Adam(0.01), warm_start=True, epochs=2, random_state=0).fit(X, Y)
-    before, kept = weights(model), np.array(model.network_.state.optimizer["m"])
+    before = weights(model)
     model.set_params(optimizer=Adam(1e-12), epochs=0).fit(X, Y)
     assert model.network_.optimizer == Adam(1e-12)
-    assert np.array_equal(model.network_.state.optimizer["m"], kept)
     assert len(model.history_["loss"]) == model.network_.epochs == 2
     model.set_params(epochs=1).fit(X, Y)
     for name, value in weights(model).items():
@@ -503,3 +502,48 @@ def test_lbfgs_minimizes_a_sum_where_the_loss_is_one():
     assert total.loss_ == pytest.approx(len(X) * mean.loss_, rel=1e-6)
     for one, other in zip(mean.coefs_, total.coefs_, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("layers", [[Dense(8), xpnet.BatchNorm(), "relu"], [Residual([Dense(13), Dropout(0.5)])]])
+def test_lbfgs_refuses_own_layers_whose_loss_is_another_at_every_look(layers):
+    with pytest.raises(xpnet.ConfigurationError, match="solver='lbfgs' needs a loss that is the same"):
+        MLPClassifier(layers=layers, solver="lbfgs").fit(X, Y)
+
+
+def test_classes_weigh_training_alone_and_not_what_is_held_out():
+    labels, weight = (Y == 0).astype(int), {0: 1.0, 1: 50.0}
+    options = {"epochs": 3, "validation_fraction": 0.3, "random_state": 1, "optimizer": "sgd"}
+    layers = [Dense(4), "tanh", Dense(2)]
+    model = XPClassifier(layers, class_weight=weight, **options).fit(X, labels)
+    network = xpnet.Network(layers, optimizer="sgd", seed=model.network_.seed)
+    expected = network.fit(X, labels, epochs=3, validation_split=0.3, class_weight=weight, verbose=0)
+    for name, values in expected.items():
+        assert model.history_[name] == pytest.approx(values, rel=1e-5), name
+
+    options = {"hidden_layer_sizes": (3,), "max_iter": 4, "random_state": 2, "early_stopping": True}
+    weighed = MLPClassifier(class_weight=weight, validation_fraction=0.3, **options).fit(X, labels)
+    held_out = weighed._split.held_out
+    accuracy = np.mean(weighed.predict(X[held_out]) == labels[held_out])
+    assert max(weighed.validation_scores_) == pytest.approx(accuracy)
+
+
+def test_a_single_class_is_certain():
+    for model in (MLPClassifier((3,), max_iter=2), XPClassifier(epochs=1)):
+        found = model.fit(X[:20], np.full(20, "a")).predict_proba(X[:5])
+        np.testing.assert_array_equal(found, np.ones((5, 1)))
+
+
+def test_a_batch_whose_examples_all_weigh_nothing_is_padding():
+    order = np.argsort(Y)
+    model = MLPClassifier((3,), batch_size=10, shuffle=False, max_iter=2, class_weight={0: 0.0, 1: 1.0, 2: 1.0})
+    model.fit(X[order], Y[order])
+    assert all(np.isfinite(array).all() for array in model.coefs_)
+
+
+def test_another_rule_of_a_warm_start_begins_anew():
+    model = XPRegressor([Dense(1)], optimizer=xpnet.SGD(1e-6), epochs=50, warm_start=True, batch_size=None)
+    model.set_params(dtype="float64").fit(XR, YR[:, 0])
+    before = model.network_.get_weights()
+    model.set_params(optimizer=Adam(1e-3), epochs=1).fit(XR, YR[:, 0])
+    for name, array in model.network_.get_weights().items():
+        np.testing.assert_allclose(np.abs(array - before[name]), 1e-3, rtol=1e-4)

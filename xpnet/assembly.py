@@ -18,7 +18,7 @@ from xpnet.initializers import Zeros
 from xpnet.optimizers import Chain
 from xpnet.parameters import Layout, Param, flatten
 from xpnet.safefile import Arrays
-from xpnet.weights import read_arrays, write_optimizer, write_weights
+from xpnet.weights import read_arrays, read_weights, write_optimizer, write_weights
 
 if TYPE_CHECKING:
     from xpnet.network import Network
@@ -38,26 +38,21 @@ def copy_network(network: Network, backend: Backend) -> Network:
 
 
 def with_optimizer(network: Network, optimizer: Link | str) -> Network:
-    """Return a copy of a built network that goes on with another optimizer.
-
-    What the old one has kept under the same name and shape (moments, a velocity) stays; the rest begins anew. So does
-    what callbacks have made of the learning rate.
-    """
+    """Return a copy of a built network that goes on with another optimizer, which begins anew."""
     from xpnet.network import Network
 
-    description, arrays = take_apart(network)
-    parts = {name: part for name, part in description["network"].items() if name != "optimizer"}
     copy = Network(
-        **parts,
+        network.model,
+        loss=network.loss,
         optimizer=optimizer,
+        metrics=network.metrics,
         backend=network.backend,
         seed=network.seed,
-        inputs=network.in_shape,
         check_finite=network.check_finite,
     )
-    fresh = read_arrays(copy)
-    kept = {name: array for name, array in arrays.items() if name in fresh and fresh[name].shape == array.shape}
-    fill(copy, description | {"scale": 1.0}, fresh | kept)
+    copy.build_from(network.in_shape or (), read_weights(network))
+    copy.epochs = network.epochs
+    copy.history.update({name: list(values) for name, values in network.history.items()})
     return copy
 
 

@@ -439,7 +439,13 @@ class Network:
 
     @scale.setter
     def scale(self, scale: float) -> None:
-        self._scale = check_real("scale", scale, least=0)
+        scale = check_real("scale", scale, least=0)
+        if scale > float(np.finfo(self.backend.dtype).max):
+            raise ConfigurationError(
+                f"the scale of the learning rate, {scale:g}, is beyond {self.backend.dtype}: the schedule has all but "
+                "vanished; take net.with_optimizer(...) with another"
+            )
+        self._scale = scale
         if self.built:
             self.state = self.state._replace(scale=self.from_host(np.asarray(self._scale)))
 
@@ -463,10 +469,10 @@ class Network:
         return self.to(self.backend)
 
     def with_optimizer(self, optimizer: Link | str) -> Network:
-        """Return a copy that goes on with another optimizer, at its own learning rate.
+        """Return a copy that goes on with another optimizer, which begins anew, its schedule at step 0.
 
-        What the old one has kept under the same name and shape (moments, a velocity) stays; the rest begins anew.
-        Weights, history and the count of steps, by which schedules go, are this network's.
+        Weights, running statistics, history and the count of epochs are this network's. To change the learning rate
+        alone, set ``net.learning_rate``.
 
         Raises
         ------

@@ -264,6 +264,8 @@ def _applied(
         # Above 16 bits, integers may not all be of that type.
         long = xp.isdtype(array.dtype, "integral") and xp.iinfo(array.dtype).bits > 16
         array = xp.astype(array, _widest(xp, device) if long else dtype)
+    if xp.finfo(array.dtype).bits < 32:
+        array = xp.astype(array, xp.float32)  # a difference of two may be beyond the type, and what it becomes not
     limits = xp.finfo(array.dtype)
     smallest, largest = float(limits.smallest_normal) * float(limits.eps), float(limits.max)
     for value in scale:

@@ -43,7 +43,9 @@ class BatchPenalty:
         """Scale the gradient and add the penalty's slope."""
         weights = state["mask"] * params
         total = state["total"] + 0.5 * self.alpha * now.xp.sum(weights * weights)
-        weights *= self.alpha / now.weight
+        weight = now.xp.zeros((), dtype=params.dtype) + now.weight
+        some = weight > 0.0  # a batch whose examples all weigh 0 has no share in the penalty either
+        weights *= self.alpha * now.xp.astype(some, params.dtype) / now.xp.where(some, weight, 1.0 + weight)
         gradient = self.scale * gradient + weights
         return gradient, params, {"mask": state["mask"], "total": total}
 

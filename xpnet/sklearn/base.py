@@ -24,7 +24,6 @@ from xpnet.sklearn.inputs import (
     is_foreign,
     take_features,
     take_targets,
-    take_weights,
 )
 from xpnet.sklearn.labels import Labels
 
@@ -208,9 +207,8 @@ class ClassifierParts(ClassifierMixin):
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
             )
 
-    def _weights(self, sample_weight: Any, y: Host, rows: int) -> Host | None:
+    def _weigh(self, weights: Host | None, y: Host) -> Host | None:
         """Return the samples' weights times those of their classes."""
-        weights = take_weights(sample_weight, rows)
         if self.class_weight is None:
             return weights
         by_class: Host
@@ -224,6 +222,20 @@ class ClassifierParts(ClassifierMixin):
         else:
             by_class = compute_sample_weight(self.class_weight, y)
         return by_class if weights is None else weights * by_class
+
+    def _weights_for_fit(self, weights: Host | None, y: Host) -> dict[str, Any]:
+        """Return ``Network.fit``'s arguments by which examples are weighed, those held out not by their classes.
+
+        Where samples have several labels, they are.
+        """
+        if not isinstance(self.class_weight, dict | None) and self.class_weight != "balanced":
+            self._weigh(weights, y)  # which refuses it
+        if self._labels.multilabel:
+            return {"sample_weight": self._weigh(weights, y)}
+        by_class = self.class_weight
+        if isinstance(by_class, dict):
+            by_class = dict(enumerate(compute_class_weight(by_class, classes=self.classes_, y=y).tolist()))
+        return {"sample_weight": weights, "class_weight": by_class}
 
     def _score_encoded(self, X: Array, y: Host, sample_weight: Host | None) -> float:
         """Return the accuracy against class numbers."""
@@ -246,12 +258,13 @@ class _Columns:
 
     def of_one(self, second: Array) -> Array:
         """Return them from the probability of the second class, (N, 1)."""
-        first = 1.0 - second
-        return first if self.classes == 1 else self.xp.concat([first, second], axis=1)
+        if self.classes == 1:
+            return self.xp.ones_like(second)
+        return self.xp.concat([1.0 - second, second], axis=1)
 
     def of_several(self, outputs: Array) -> Array:
-        """Return the first of the outputs."""
-        return outputs[:, : self.classes]
+        """Return the outputs; of a single class, of which there are two, 1."""
+        return self.xp.ones_like(outputs[:, :1]) if self.classes == 1 else outputs
 
 
 class RegressorParts(RegressorMixin):
@@ -286,8 +299,11 @@ class RegressorParts(RegressorMixin):
         y = take_targets(self, y, rows, numeric=True)
         return y, y.reshape(rows, -1)
 
-    def _weights(self, sample_weight: Any, y: Host, rows: int) -> Host | None:
-        return take_weights(sample_weight, rows)
+    def _weigh(self, weights: Host | None, y: Host) -> Host | None:
+        return weights
+
+    def _weights_for_fit(self, weights: Host | None, y: Host) -> dict[str, Any]:
+        return {"sample_weight": weights}
 
     def _score_encoded(self, X: Array, y: Host, sample_weight: Host | None) -> float:
         """Return the coefficient of determination, NaN where predictions are not finite."""

@@ -65,7 +65,7 @@ class Perceptron(NetworkEstimator):
             X = take_features(self, X, reset=fresh)
             rows = int(X.shape[0])
             labels, targets = self._encode(y, rows, fresh=fresh and not incremental, same=self.warm_start)
-            weights = self._weights(sample_weight, labels, rows)
+            weights = take_weights(sample_weight, rows)
             if fresh:
                 self._start(X, targets)
             elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
@@ -73,9 +73,9 @@ class Perceptron(NetworkEstimator):
             else:
                 self._go_on(make_optimizer(self, self._objective_.scale))
             if self.solver == "lbfgs":
-                self._fit_lbfgs(X, targets, weights)
+                self._fit_lbfgs(X, targets, self._weigh(weights, labels))
             else:
-                self._fit_stochastic(X, targets, weights, self._check_validation(validation), incremental)
+                self._fit_stochastic(X, targets, labels, weights, self._check_validation(validation), incremental)
             flat = self.network_.backend.to_numpy(self.network_.state.params)
             if not np.isfinite(flat).all():
                 raise DataError(
@@ -104,6 +104,11 @@ class Perceptron(NetworkEstimator):
             inputs=inputs,
             check_finite=False,
         )
+        if self.solver == "lbfgs" and (self.network_.model.random or self.network_.state_layout.slots):
+            raise ConfigurationError(
+                "solver='lbfgs' needs a loss that is the same at every look, so dropout and batch normalization go "
+                "with 'sgd' and 'adam'"
+            )
         if drawn is not None:
             dense = [str(i) for i, layer in enumerate(layers) if isinstance(layer, Dense)]
             named = {f"{i}.{name}": value for i, pair in zip(dense, drawn, strict=True) for name, value in pair.items()}
@@ -142,11 +147,6 @@ class Perceptron(NetworkEstimator):
         for units in self._hidden_sizes():
             found += [Dense(units), *([BatchNorm()] if self.batch_norm else []), ACTIVATIONS[self.activation]]
             found += [Dropout(float(self.dropout))] if self.dropout else []
-        if found and self.solver == "lbfgs" and (self.batch_norm or self.dropout):
-            raise ConfigurationError(
-                "solver='lbfgs' needs a loss that is the same at every look, so dropout and batch_norm go with 'sgd' "
-                "and 'adam'"
-            )
         return found
 
     def _draw(self, stream: np.random.RandomState, inputs: int, outputs: int) -> list[dict[str, Host]]:
@@ -178,11 +178,22 @@ class Perceptron(NetworkEstimator):
         )
 
     def _fit_stochastic(
-        self, X: Array, targets: Host, weights: Host | None, validation: tuple[Any, ...] | None, incremental: bool
+        self,
+        X: Array,
+        targets: Host,
+        labels: Host,
+        weights: Host | None,
+        validation: tuple[Any, ...] | None,
+        incremental: bool,
     ) -> None:
         network = self.network_
         if self.early_stopping and validation is None:
-            X, targets, weights, validation = self._hold_out(X, targets, weights)
+            split = self._hold_out(targets)
+            held_out = None if weights is None else weights[split.held_out]
+            validation = self._taken(X, split.held_out), targets[split.held_out], held_out
+            X, targets, labels = self._taken(X, split.train), targets[split.train], labels[split.train]
+            weights = None if weights is None else weights[split.train]
+        weights = self._weigh(weights, labels)
         rows = int(X.shape[0])
         score = None if validation is None else partial(self._score_encoded, *validation)
         rules = EpochRules(
@@ -226,12 +237,12 @@ class Perceptron(NetworkEstimator):
             )
         return min(int(self.batch_size), rows)
 
-    def _hold_out(self, X: Array, targets: Host, weights: Host | None) -> tuple[Any, ...]:
-        """Return training X, targets and weights, and the same three held out, as scikit-learn draws them.
+    def _hold_out(self, targets: Host) -> Split:
+        """Return the rows to train on and those held out, as scikit-learn draws them.
 
         A warm start keeps the split, so that no example held out before is trained on.
         """
-        rows = int(X.shape[0])
+        rows = len(targets)
         split = self._split
         if split is None or len(split.train) + len(split.held_out) != rows:
             train, held_out = train_test_split(
@@ -245,12 +256,7 @@ class Perceptron(NetworkEstimator):
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
             split = self._split = Split(train, held_out)
-        parts = []
-        for chosen in (split.train, split.held_out):
-            own = None if weights is None else weights[chosen]
-            parts.append((self._taken(X, chosen), targets[chosen], own))
-        (X, targets, weights), held_out = parts
-        return X, targets, weights, held_out
+        return split
 
     def _taken(self, X: Array, chosen: Host) -> Array:
         """Return rows of X; of another library's array on the network's backend."""

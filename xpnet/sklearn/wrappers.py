@@ -13,7 +13,7 @@ from xpnet.layers import Dense, Sequential
 from xpnet.network import Network
 from xpnet.records import is_plain
 from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts
-from xpnet.sklearn.inputs import open_for, take_features
+from xpnet.sklearn.inputs import open_for, take_features, take_weights
 from xpnet.sklearn.objective import class_loss, outputs_for, real_loss
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class _Wrapper(NetworkEstimator):
             X = take_features(self, X, reset=fresh)
             rows = int(X.shape[0])
             labels, targets = self._encode(y, rows, fresh=fresh and not declared)
-            weights = self._weights(sample_weight, labels, rows)
+            weights = take_weights(sample_weight, rows)
             fraction = check_real("validation_fraction", self.validation_fraction, least=0, below=1)
             if fresh:
                 self.network_ = self._network(X, targets)
@@ -46,7 +46,7 @@ class _Wrapper(NetworkEstimator):
                 batch_size=self.batch_size,
                 shuffle=self.shuffle,
                 validation_split=fraction,
-                sample_weight=weights,
+                **self._weights_for_fit(weights, labels),
                 callbacks=self.callbacks or (),
                 verbose=self.verbose,
             )

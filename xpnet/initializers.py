@@ -37,7 +37,7 @@ __all__ = [
 class Initializer(Protocol):
     """A recipe for first values."""
 
-    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    def __call__(self, stream: np.random.Generator, shape: tuple[int, ...], /) -> np.ndarray[Any, Any]:
         """Return float64 values of this *shape*, drawn from *stream*."""
 
 

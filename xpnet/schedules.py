@@ -36,7 +36,7 @@ MOST_STEPS = 2**53
 class Schedule(Protocol):
     """A learning rate as a function of the step."""
 
-    def __call__(self, step: Array, xp: Any) -> Array | float:
+    def __call__(self, step: Array, xp: Any, /) -> Array | float:
         """Return the rate after *step* finished steps."""
 
 

@@ -93,15 +93,15 @@ class Context(NamedTuple):
 
 
 class Layer(Protocol):
-    """The three methods that every layer has (see the head of this module)."""
+    """The three methods that every layer has (see the head of this module); parameters may have other names."""
 
-    def build(self, in_shape: Shape) -> Built:
+    def build(self, in_shape: Shape, /) -> Built:
         """Return output shape, parameters and state for inputs of *in_shape*, or raise ShapeError."""
 
-    def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
+    def forward(self, params: Tree, x: Array, context: Context, /) -> tuple[Array, Any]:
         """Return the output and what backward needs."""
 
-    def backward(self, params: Tree, residuals: Any, dy: Array, context: Context) -> tuple[Array | None, Tree]:
+    def backward(self, params: Tree, residuals: Any, dy: Array, context: Context, /) -> tuple[Array | None, Tree]:
         """Return the gradients with respect to the input and to each parameter."""
 
 

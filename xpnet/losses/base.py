@@ -20,20 +20,23 @@ REDUCTIONS = ("mean", "sum")
 class Loss(Protocol):
     """What a loss has. Losses for classes also have ``classify(scores, xp)`` and ``true_classes(targets, xp)``."""
 
-    reduction: str
     metrics: ClassVar[tuple[str, ...]]
     """Names of the metrics that are reported when none are asked for."""
 
-    def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
+    @property
+    def reduction(self) -> str:
+        """``"mean"`` or ``"sum"``."""
+
+    def __call__(self, scores: Array, targets: Array, xp: Any, /) -> tuple[Array, Array]:
         """Return losses (N,) and slopes shaped as the scores."""
 
-    def check(self, out_shape: Shape) -> None:
+    def check(self, out_shape: Shape, /) -> None:
         """Raise ConfigurationError where a network with these outputs cannot have this loss."""
 
-    def targets(self, y: Host, out_shape: Shape) -> Host:
+    def targets(self, y: Host, out_shape: Shape, /) -> Host:
         """Check the user's y, on the host, and bring it into the form that the call takes."""
 
-    def link(self, scores: Array, xp: Any) -> Array:
+    def link(self, scores: Array, xp: Any, /) -> Array:
         """Return predictions: probabilities for classes, the scores themselves otherwise."""
 
 

@@ -8,7 +8,7 @@ returns an array shaped ``shape(outputs)`` for one batch, on the device; sums of
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -40,20 +40,22 @@ Sums = np.ndarray[Any, Any]
 
 
 class Metric(Protocol):
-    """What a metric has; ``name`` is its key in histories and results."""
+    """What a metric has."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its key in histories and results."""
 
-    def check(self, loss: Loss, out_shape: Shape) -> None:
+    def check(self, loss: Loss, out_shape: Shape, /) -> None:
         """Raise ConfigurationError where this metric makes no sense with this loss."""
 
-    def shape(self, out_shape: Shape) -> Shape:
+    def shape(self, out_shape: Shape, /) -> Shape:
         """Return the shape of the sums."""
 
-    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
+    def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any, /) -> Array:
         """Return the batch's sums."""
 
-    def result(self, sums: Sums) -> float:
+    def result(self, sums: Sums, /) -> float:
         """Return the metric's value from the total."""
 
 
@@ -67,7 +69,7 @@ class Accuracy:
         At build: the loss is not one for classes.
     """
 
-    name: ClassVar[str] = "accuracy"
+    name = "accuracy"
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
         """Need classes."""
@@ -147,7 +149,7 @@ class TopKAccuracy:
 class _FromConfusion:
     """Base of the metrics that are functions of the confusion matrix (rows true, columns predicted)."""
 
-    name: ClassVar[str]
+    name: str
     average: str
 
     def __post_init__(self) -> None:
@@ -198,7 +200,7 @@ class Precision(_FromConfusion):
     """
 
     average: str = "macro"
-    name: ClassVar[str] = "precision"
+    name = "precision"
 
 
 @record
@@ -217,7 +219,7 @@ class Recall(_FromConfusion):
     """
 
     average: str = "macro"
-    name: ClassVar[str] = "recall"
+    name = "recall"
 
 
 @record
@@ -236,7 +238,7 @@ class F1(_FromConfusion):
     """
 
     average: str = "macro"
-    name: ClassVar[str] = "f1"
+    name = "f1"
 
 
 @record
@@ -249,7 +251,7 @@ class SquaredError:
         At build: the loss is one for classes.
     """
 
-    name: ClassVar[str] = "mse"
+    name = "mse"
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
         """Need real targets."""
@@ -279,7 +281,7 @@ class AbsoluteError:
         At build: the loss is one for classes.
     """
 
-    name: ClassVar[str] = "mae"
+    name = "mae"
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
         """Need real targets."""
@@ -312,7 +314,7 @@ class R2:
         At build: the loss is one for classes.
     """
 
-    name: ClassVar[str] = "r2"
+    name = "r2"
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
         """Need real targets."""

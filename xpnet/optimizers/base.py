@@ -39,10 +39,10 @@ class Now(NamedTuple):
 class Link(Protocol):
     """What can stand in a chain; with a ``learning_rate`` it is an optimizer."""
 
-    def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
+    def init(self, params: Array, layout: Layout, xp: Any, /) -> Tree:
         """Return the state before the first step: a mapping of arrays, maybe empty."""
 
-    def update(self, gradient: Array, params: Array, state: Tree, now: Now) -> Updated:
+    def update(self, gradient: Array, params: Array, state: Tree, now: Now, /) -> Updated:
         """Return gradient, parameters and state after one step."""
 
 

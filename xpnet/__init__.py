@@ -206,23 +206,23 @@ _HOMES = {
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = ["__version__", *sorted(_HOME_OF)]
+if not TYPE_CHECKING:  # a checker is to go by the imports above, also for what a star import gives
+    __all__ = ["__version__", *sorted(_HOME_OF)]
 
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+        from importlib.util import find_spec
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
-    from importlib.util import find_spec
+        if name in _HOME_OF:
+            value = getattr(import_module(f"xpnet.{_HOME_OF[name]}"), name)
+            globals()[name] = value
+            return value
+        if not name.startswith("_") and find_spec(f"xpnet.{name}"):
+            raise AttributeError(f"module 'xpnet.{name}' is not imported yet: write import xpnet.{name}", name=name)
+        from xpnet.errors import unknown_attribute
 
-    if name in _HOME_OF:
-        value = getattr(import_module(f"xpnet.{_HOME_OF[name]}"), name)
-        globals()[name] = value
-        return value
-    if not name.startswith("_") and find_spec(f"xpnet.{name}"):
-        raise AttributeError(f"module 'xpnet.{name}' is not imported yet: write import xpnet.{name}", name=name)
-    from xpnet.errors import unknown_attribute
-
-    raise unknown_attribute("xpnet", name, known=__all__)
+        raise unknown_attribute("xpnet", name, known=__all__)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME_OF})

@@ -126,7 +126,7 @@ def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]], call
     import xpnet
 
     plain = value.replace("_", "").lower()
-    for name in xpnet.__all__:
+    for name in dir(xpnet):
         found = getattr(xpnet, name) if name.lower() == plain else None
         if not inspect.isclass(found) or found in names.values():
             continue

@@ -113,7 +113,7 @@ class Network:
         inputs: int | Shape | None = None,
         check_finite: bool = True,
     ) -> None:
-        self.model = layers if isinstance(layers, Sequential) else Sequential(layers)  # type: ignore[arg-type]
+        self.model = layers if isinstance(layers, Sequential) else Sequential(layers)
         self.loss: Loss = resolve("loss", loss, losses.NAMES)
         self.optimizer: Link = resolve_optimizer(optimizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics, self.loss)

@@ -266,9 +266,9 @@ class PiecewiseConstant:
 
     Parameters
     ----------
-    boundaries : tuple of int
+    boundaries : tuple or list of int
         Rising numbers of steps, each at least 1.
-    rates : tuple of float
+    rates : tuple or list of float
         Learning rates, one more than boundaries; 0 is allowed, and stops the learning.
 
     Raises
@@ -287,6 +287,10 @@ class PiecewiseConstant:
 
     boundaries: tuple[int, ...]
     rates: tuple[float, ...]
+
+    if TYPE_CHECKING:  # it takes more than it holds
+
+        def __init__(self, boundaries: list[int] | tuple[int, ...], rates: list[float] | tuple[float, ...]) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("boundaries", "rates"):

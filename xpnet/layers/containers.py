@@ -48,6 +48,10 @@ class Sequential:
 
     layers: tuple[Layer, ...]
 
+    if TYPE_CHECKING:  # it takes more than it holds
+
+        def __init__(self, layers: Iterable[Layer | str]) -> None: ...
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", _resolve_all(self.layers))
 
@@ -108,7 +112,7 @@ class Residual:
     ----------
     layers : iterable of Layer or str
         f, at least one layer.
-    shortcut : Layer, optional
+    shortcut : Layer or str, optional
         What x passes through on the way around, such as ``Dense(units)`` where f changes the shape.
         Default: nothing, y = x + f(x).
 
@@ -122,6 +126,10 @@ class Residual:
 
     layers: tuple[Layer, ...]
     shortcut: Layer | None = None
+
+    if TYPE_CHECKING:  # it takes more than it holds
+
+        def __init__(self, layers: Iterable[Layer | str], shortcut: Layer | str | None = None) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", _resolve_all(self.layers))

@@ -47,7 +47,7 @@ class Reshape:
 
     Parameters
     ----------
-    shape : tuple of int
+    shape : int, or tuple or list of int
         The new shape, without the batch axis. One axis may be -1: it takes what is left.
 
     Raises
@@ -64,6 +64,10 @@ class Reshape:
     """
 
     shape: tuple[int, ...]
+
+    if TYPE_CHECKING:  # it takes more than it holds
+
+        def __init__(self, shape: int | list[int] | tuple[int, ...]) -> None: ...
 
     def __post_init__(self) -> None:
         shape = tuple(self.shape) if isinstance(self.shape, list | tuple) else (self.shape,)

@@ -6,10 +6,13 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
 
 import xpnet
@@ -75,6 +78,22 @@ def test_each_name_is_there_and_documented(name: str) -> None:
             default = member in getattr(value, "__dataclass_fields__", ())
             if inspect.isfunction(method) and not member.startswith("_") and not default:
                 assert method.__doc__, f"{name}.{member} has no docstring"
+
+
+def functions_of(value: Any) -> Iterator[Any]:
+    """Yield a function, or a class with what is called of it."""
+    yield value
+    for _, member in inspect.getmembers_static(value) if inspect.isclass(value) else ():
+        function = member.fget if isinstance(member, property) else member
+        if inspect.isfunction(function):
+            yield function
+
+
+@pytest.mark.parametrize("name", [name for name in xpnet.__all__ if name != "__version__"])
+def test_annotations_can_be_looked_up(name: str) -> None:
+    """NumPy's name is given, as some modules leave its import to functions."""
+    for value in functions_of(getattr(xpnet, name)):
+        get_type_hints(value, localns={"np": np})
 
 
 def test_every_metric_is_a_public_name() -> None:

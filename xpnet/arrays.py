@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from math import isfinite, prod
 from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from xpnet.backend import Array, Backend
 from xpnet.errors import DataError, DtypeError, ShapeError
+from xpnet.parameters import Shape
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array, Backend
-    from xpnet.parameters import Shape
 
 __all__ = [
     "Host",

@@ -13,15 +13,13 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import xpnet
 from xpnet.arguments import explains_arguments
 from xpnet.checks import check_integer, check_real, check_takes
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.registry import resolve
-
-if TYPE_CHECKING:
-    from xpnet.network import Network
 
 __all__ = [
     "Callback",
@@ -50,7 +48,7 @@ class Callback:
     0.4}``, and is empty in hooks for batches. A learning rate or weights that a hook sets act from the next step on.
     """
 
-    network: Network
+    network: xpnet.Network
 
     def __repr__(self) -> str:
         """Write the call that makes such a callback, as far as its attributes go by its arguments' names."""
@@ -63,7 +61,7 @@ class Callback:
         ]
         return f"{type(self).__name__}({', '.join(given)})"
 
-    def set_network(self, network: Network) -> None:
+    def set_network(self, network: xpnet.Network) -> None:
         """Remember the network."""
         self.network = network
 
@@ -135,7 +133,7 @@ class CallbackList:
         One is no callback.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], network: Network) -> None:
+    def __init__(self, callbacks: Sequence[Callback], network: xpnet.Network) -> None:
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise ConfigurationError(

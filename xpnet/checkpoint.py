@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+import xpnet
 from xpnet import initializers, layers, losses, metrics, optimizers, schedules
 from xpnet.arguments import explains_arguments
 from xpnet.assembly import SCHEMA, put_together, records, take_apart
@@ -25,9 +26,6 @@ from xpnet.errors import BackendError, CheckpointError, ConfigurationError, Xpne
 from xpnet.optimizers import as_scikit_learn
 from xpnet.safefile import CHECKSUM, Arrays, read_file, read_texts, write_file
 from xpnet.strict_json import read_json, write_json
-
-if TYPE_CHECKING:
-    from xpnet.network import Network
 
 __all__ = ["configs", "load", "read_notes", "read_parts", "save"]
 
@@ -57,7 +55,7 @@ UNUSABLE = (XpnetError, ArithmeticError, AttributeError, LookupError, RecursionE
 
 
 def save(
-    network: Network, path: str | Path, *, notes: Mapping[str, str] | None = None, extra: Arrays | None = None
+    network: xpnet.Network, path: str | Path, *, notes: Mapping[str, str] | None = None, extra: Arrays | None = None
 ) -> None:
     """Write *network* to *path*, durably; the file is replaced in one move, so a reader sees the old or the new one.
 
@@ -93,7 +91,7 @@ def save(
     write_file(place, arrays, texts)
 
 
-def configs(network: Network) -> dict[str, Any]:
+def configs(network: xpnet.Network) -> dict[str, Any]:
     """Return the network's layers, loss, optimizer and metrics as a file holds them.
 
     Raises
@@ -145,7 +143,7 @@ def load(
     backend: str | Backend = "numpy",
     device: object = None,
     custom: Iterable[type] = (),
-) -> Network:
+) -> xpnet.Network:
     """Read a network that :meth:`Network.save` wrote, on any backend, whichever it was trained on.
 
     Parameters

@@ -10,18 +10,16 @@ from __future__ import annotations
 import math
 import operator
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
+from xpnet.backend import Array
 from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError, unknown_name
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
 
 __all__ = ["from_one_hot", "one_hot", "split"]
 

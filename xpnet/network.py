@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+import xpnet
 from xpnet import fitting, losses
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
+from xpnet.callbacks import Callback
 from xpnet.checks import check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
@@ -23,23 +25,16 @@ from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.fixed import Fixed
 from xpnet.history import History
 from xpnet.intake import Intake
-from xpnet.layers import Sequential
-from xpnet.optimizers import rate_at
-from xpnet.parameters import Layout, flatten, unflatten
+from xpnet.layers import Layer, Sequential
+from xpnet.losses import Loss
+from xpnet.metrics import Metric
+from xpnet.optimizers import Link, rate_at
+from xpnet.parameters import Layout, Shape, flatten, unflatten
 from xpnet.random import key_words
 from xpnet.records import is_plain
 from xpnet.registry import resolve
 from xpnet.training import Batch, Program, State, Sums
 from xpnet.weights import joined, merged, read_weights, write_weights
-
-if TYPE_CHECKING:
-    from xpnet.callbacks import Callback
-    from xpnet.layers import Layer
-    from xpnet.losses import Loss
-    from xpnet.metrics import Metric
-    from xpnet.optimizers import Link
-    from xpnet.parameters import Shape
-    from xpnet.scaling import MinMaxScaler, StandardScaler
 
 __all__ = ["Network"]
 
@@ -527,7 +522,7 @@ class Network:
         path: str | Path,
         *,
         link: bool = False,
-        scaler: StandardScaler | MinMaxScaler | None = None,
+        scaler: xpnet.StandardScaler | xpnet.MinMaxScaler | None = None,
         classes: Iterable[object] | None = None,
     ) -> None:
         """Write the forward pass, as outside training, to one ONNX file, for runtimes that know nothing of xpnet.

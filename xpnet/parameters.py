@@ -11,16 +11,14 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from xpnet.backend import Array
 from xpnet.errors import BackendError, ShapeError
-from xpnet.initializers import GlorotUniform
+from xpnet.initializers import GlorotUniform, Initializer
 from xpnet.random import host_stream
 from xpnet.records import record
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from xpnet.backend import Array
-    from xpnet.initializers import Initializer
 
 __all__ = ["Layout", "Param", "Shape", "Slot", "Tree", "flatten", "unflatten"]
 

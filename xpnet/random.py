@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
+from xpnet.backend import Array
+
 if TYPE_CHECKING:
     import numpy as np
-
-    from xpnet.backend import Array
 
 __all__ = ["Key", "bits16", "fold_in", "host_stream", "key_words", "make_key"]
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet.arguments import explain_records
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
+from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
 
 __all__ = ["MinMaxScaler", "StandardScaler"]
 

@@ -11,12 +11,10 @@ from math import log, pi
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.arguments import explain_records
+from xpnet.backend import Array
 from xpnet.checks import check_integer, check_real, hold_flags, hold_integers, hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
 
 __all__ = [
     "ConstantRate",

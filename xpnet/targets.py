@@ -7,14 +7,12 @@ or the same one, never a changed one.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet.errors import DataError, ShapeError
-
-if TYPE_CHECKING:
-    from xpnet.parameters import Shape
+from xpnet.parameters import Shape
 
 Host = np.ndarray[Any, Any]
 

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 from math import pi, sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.layers.base import Built, Context, Elementwise, check_rank
+from xpnet.parameters import Shape, Tree
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape, Tree
 
 __all__ = [
     "ELU",

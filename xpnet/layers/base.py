@@ -16,15 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from xpnet.backend import Array
 from xpnet.errors import ShapeError
+from xpnet.parameters import Shape, Tree
 from xpnet.random import Key, fold_in
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape, Tree
 
 __all__ = ["Built", "Context", "Elementwise", "Layer", "check_rank"]
 

@@ -6,17 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from xpnet import initializers
+from xpnet.backend import Array
 from xpnet.errors import ConfigurationError, ShapeError
+from xpnet.initializers import Initializer
 from xpnet.layers.base import Built, Context, Layer
 from xpnet.layers.names import resolve_layer
-from xpnet.parameters import flatten, unflatten
+from xpnet.parameters import Shape, Tree, flatten, unflatten
 from xpnet.records import record
 from xpnet.registry import misreturned, resolve, returned
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.initializers import Initializer
-    from xpnet.parameters import Shape, Tree
 
 __all__ = ["Residual", "Sequential"]
 

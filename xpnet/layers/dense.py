@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xpnet import initializers
+from xpnet.backend import Array
 from xpnet.checks import hold_flags, hold_integers
 from xpnet.initializers import Initializer
 from xpnet.layers.base import Built, Context, check_rank
-from xpnet.parameters import Param
+from xpnet.parameters import Param, Shape, Tree
 from xpnet.records import record
 from xpnet.registry import resolve
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape, Tree
 
 __all__ = ["Dense"]
 

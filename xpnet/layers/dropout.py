@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.layers.base import Context, Elementwise
+from xpnet.parameters import Tree
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Tree
 
 __all__ = ["Dropout"]
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xpnet.layers import activations
+from xpnet.layers.base import Layer
 from xpnet.layers.dropout import Dropout
 from xpnet.layers.normalization import BatchNorm, LayerNorm
 from xpnet.layers.reshaping import Flatten
 from xpnet.registry import resolve
-
-if TYPE_CHECKING:
-    from xpnet.layers.base import Layer
 
 __all__ = ["NAMES", "resolve_layer"]
 

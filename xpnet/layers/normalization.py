@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.initializers import Ones, Zeros
 from xpnet.layers.base import Built, Context, check_rank
-from xpnet.parameters import Param
+from xpnet.parameters import Param, Shape, Tree
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape, Tree
 
 __all__ = ["BatchNorm", "LayerNorm"]
 

@@ -6,13 +6,11 @@ from math import prod
 from numbers import Integral
 from typing import TYPE_CHECKING
 
+from xpnet.backend import Array
 from xpnet.errors import ConfigurationError, ShapeError
 from xpnet.layers.base import Built, Context
+from xpnet.parameters import Shape, Tree
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape, Tree
 
 __all__ = ["Flatten", "Reshape"]
 

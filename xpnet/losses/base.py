@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+from xpnet.backend import Array
 from xpnet.errors import unknown_name
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape
-    from xpnet.targets import Host
+from xpnet.parameters import Shape
+from xpnet.targets import Host
 
 __all__ = ["Loss", "check_reduction", "mean_of_outputs"]
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.losses.base import check_reduction, mean_of_outputs
+from xpnet.parameters import Shape
 from xpnet.records import record
 from xpnet.targets import Host, binary_rows, class_targets, sign_rows
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge"]
 

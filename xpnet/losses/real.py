@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.losses.base import check_reduction, mean_of_outputs
+from xpnet.parameters import Shape
 from xpnet.records import record
 from xpnet.targets import Host, count_rows, real_rows
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Shape
 
 __all__ = ["Huber", "MeanAbsoluteError", "MeanSquaredError", "Poisson", "Quantile"]
 

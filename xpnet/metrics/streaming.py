@@ -8,20 +8,17 @@ returns an array shaped ``shape(outputs)`` for one batch, on the device; sums of
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from xpnet.backend import Array
 from xpnet.checks import hold_integers
 from xpnet.errors import ConfigurationError, unknown_name
-from xpnet.losses import BinaryCrossEntropy
+from xpnet.losses import BinaryCrossEntropy, Loss
 from xpnet.metrics.classification import Counts, averaged_figures
+from xpnet.parameters import Shape
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.losses import Loss
-    from xpnet.parameters import Shape
 
 __all__ = [
     "F1",

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xpnet.backend import Array
+from xpnet.optimizers.base import Now, Updated
+from xpnet.parameters import Layout, Tree
 from xpnet.records import record
 
 if TYPE_CHECKING:
     from typing import Any
-
-    from xpnet.backend import Array
-    from xpnet.optimizers.base import Now, Updated
-    from xpnet.parameters import Layout, Tree
 
 __all__ = ["BatchPenalty", "EpsilonHatAdam", "VelocitySGD"]
 

@@ -10,19 +10,17 @@ gradient on its way there, max-norm changes the parameters on their way out, an 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from xpnet.backend import Array
 from xpnet.checks import check_takes, hold_reals
 from xpnet.errors import ConfigurationError
+from xpnet.parameters import Layout, Tree
 from xpnet.schedules import Schedule
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.parameters import Layout, Tree
 
 __all__ = ["Link", "Now", "Updated", "rate_at"]
 
-Updated = tuple["Array", "Array", "Tree"]
+Updated = tuple[Array, Array, Tree]
 """What update returns: gradient, params, state."""
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnet.arguments import explains_arguments
+from xpnet.backend import Array
 from xpnet.errors import ConfigurationError
+from xpnet.optimizers.base import Link, Now, Updated
+from xpnet.parameters import Layout, Tree
 from xpnet.records import record
 from xpnet.registry import returned
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.optimizers.base import Link, Now, Updated
-    from xpnet.parameters import Layout, Tree
-    from xpnet.schedules import Schedule
+from xpnet.schedules import Schedule
 
 __all__ = ["Chain", "chain"]
 

@@ -5,15 +5,13 @@ Penalties and decay act on weights, not on biases and norms (``Param.decay``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xpnet.backend import Array
 from xpnet.checks import hold_reals
+from xpnet.optimizers.base import Now, Updated
+from xpnet.parameters import Layout, Tree
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.optimizers.base import Now, Updated
-    from xpnet.parameters import Layout, Tree
 
 __all__ = [
     "L1",

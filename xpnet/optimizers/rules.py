@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xpnet.backend import Array
 from xpnet.checks import hold_flags, hold_reals
 from xpnet.errors import ConfigurationError
-from xpnet.optimizers.base import hold_learning_rate, hold_moments
+from xpnet.optimizers.base import Now, Updated, hold_learning_rate, hold_moments
 from xpnet.optimizers.links import DecoupledWeightDecay
+from xpnet.parameters import Layout, Tree
 from xpnet.records import record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.optimizers.base import Now, Updated
-    from xpnet.parameters import Layout, Tree
-    from xpnet.schedules import Schedule
+from xpnet.schedules import Schedule
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "RMSProp"]
 

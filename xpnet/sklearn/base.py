@@ -13,9 +13,12 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from xpnet.arrays import Host
+from xpnet.backend import Array
 from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
+from xpnet.optimizers import Link
 from xpnet.records import record
 from xpnet.sklearn.inputs import (
     check_same_library,
@@ -30,10 +33,7 @@ from xpnet.sklearn.labels import Labels
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xpnet.arrays import Host
-    from xpnet.backend import Array
     from xpnet.network import Network
-    from xpnet.optimizers import Link
 
 __all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts"]
 

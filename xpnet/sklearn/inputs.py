@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import array_api_compat
 import numpy as np
@@ -12,12 +12,9 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from xpnet.arrays import Host, require_real, to_host
-from xpnet.backend import open_backend
+from xpnet.backend import Array, Backend, open_backend
 from xpnet.errors import DataError, DtypeError, ShapeError
 from xpnet.remedies import LOOKED_AT
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array, Backend
 
 __all__ = ["give_back", "host_values", "is_foreign", "open_for", "take_features", "take_targets", "take_weights"]
 

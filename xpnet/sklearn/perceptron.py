@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -15,7 +15,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from xpnet.callbacks import resolve_callbacks
+from xpnet.arrays import Host
+from xpnet.backend import Array
+from xpnet.callbacks import Callback, resolve_callbacks
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.layers import BatchNorm, Dense, Dropout
 from xpnet.network import Network
@@ -25,11 +27,6 @@ from xpnet.sklearn.lbfgs import minimize_loss
 from xpnet.sklearn.objective import Objective, out_activation
 from xpnet.sklearn.rules import EpochRules, RowOrder, Split
 from xpnet.sklearn.solvers import make_optimizer
-
-if TYPE_CHECKING:
-    from xpnet.arrays import Host
-    from xpnet.backend import Array
-    from xpnet.callbacks import Callback
 
 __all__ = ["CONSTRAINTS", "Perceptron", "is_stochastic"]
 

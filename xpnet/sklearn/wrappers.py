@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sklearn.utils import check_random_state
 
+from xpnet.arrays import Host
+from xpnet.backend import Array
 from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError
 from xpnet.layers import Dense, Sequential
@@ -15,10 +17,6 @@ from xpnet.records import is_plain
 from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts
 from xpnet.sklearn.inputs import open_for, take_features, take_weights
 from xpnet.sklearn.objective import class_loss, outputs_for, real_loss
-
-if TYPE_CHECKING:
-    from xpnet.arrays import Host
-    from xpnet.backend import Array
 
 __all__ = ["XPClassifier", "XPRegressor"]
 

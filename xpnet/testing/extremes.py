@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xpnet.parameters import Shape
+
 if TYPE_CHECKING:
-    from xpnet.parameters import Shape
     from xpnet.testing.comparing import Host
 
 __all__ = ["LARGE", "extremes"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Backend
+from xpnet.backend import Array, Backend
 from xpnet.configuration import as_shape
-from xpnet.layers.base import Built, Context
+from xpnet.layers.base import Built, Context, Layer
 from xpnet.layers.names import resolve_layer
-from xpnet.parameters import Param, flatten, unflatten
+from xpnet.parameters import Param, Shape, Tree, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
 from xpnet.registry import misreturned, returned
 from xpnet.testing.comparing import Host, check_close, check_finite, check_same, check_shapes, require
@@ -20,11 +20,6 @@ from xpnet.testing.numeric import TOLERANCE, away_from_zero, check_gradients, nu
 from xpnet.testing.own import answering, arrays, check_array
 from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place, placed
 from xpnet.testing.records import check_record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.layers.base import Layer
-    from xpnet.parameters import Shape, Tree
 
 __all__ = ["check_layer"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet import losses
-from xpnet.backend import Backend
+from xpnet.backend import Array, Backend
+from xpnet.losses import Loss
+from xpnet.parameters import Shape
 from xpnet.random import host_stream
 from xpnet.registry import resolve, returned
 from xpnet.testing.comparing import Host, check_finite, check_same, check_shapes, require
@@ -17,11 +19,6 @@ from xpnet.testing.numeric import TOLERANCE, check_gradients, numeric_gradient
 from xpnet.testing.own import answering, check_array
 from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place
 from xpnet.testing.records import check_record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.losses import Loss
-    from xpnet.parameters import Shape
 
 __all__ = ["check_loss"]
 

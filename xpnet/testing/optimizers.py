@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpnet.backend import Backend
+from xpnet.backend import Array, Backend
 from xpnet.configuration import resolve_optimizer
 from xpnet.initializers import Zeros
-from xpnet.optimizers import Now, rate_at
-from xpnet.parameters import Layout, Param, flatten
+from xpnet.optimizers import Link, Now, rate_at
+from xpnet.parameters import Layout, Param, Shape, Tree, flatten
 from xpnet.random import host_stream
 from xpnet.registry import returned
 from xpnet.testing.comparing import Host, check_close, check_finite, require
@@ -19,11 +18,6 @@ from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.own import answering, arrays, check_array
 from xpnet.testing.places import PARITY, narrow, open_wide, others, place
 from xpnet.testing.records import check_record
-
-if TYPE_CHECKING:
-    from xpnet.backend import Array
-    from xpnet.optimizers import Link
-    from xpnet.parameters import Shape, Tree
 
 __all__ = ["check_optimizer"]
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpnet.backend import Backend, available_backends, open_backend
+from xpnet.backend import Array, Backend, available_backends, open_backend
 from xpnet.errors import ConfigurationError
 from xpnet.extras import as_installed
 
 if TYPE_CHECKING:
-    from xpnet.backend import Array
     from xpnet.testing.comparing import Host
 
 __all__ = ["PARITY", "hosted", "narrow", "open_wide", "others", "place", "placed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import threading
 import warnings
@@ -493,6 +494,18 @@ def test_a_checkpoint_holds_what_callbacks_before_it_added(backend: xpnet.Backen
     path = tmp_path / "net.safetensors"
     net, _ = run(backend, [3.0, 1.0], xpnet.ModelCheckpoint(path))
     assert xpnet.load(path, backend=backend).history["watched"] == net.history["watched"] == [3.0, 1.0]
+
+
+def test_a_checkpoint_goes_where_a_path_of_any_kind_says(backend: xpnet.Backend, tmp_path: Path) -> None:
+    class Place(os.PathLike[str]):
+        def __fspath__(self) -> str:
+            return str(tmp_path / "net.safetensors")
+
+    net = make(backend)
+    net.fit(X, Y, callbacks=[xpnet.ModelCheckpoint(Place())], verbose=0)
+    assert xpnet.load(Place(), backend=backend).steps == net.steps
+    with pytest.raises(ConfigurationError, match=r"ModelCheckpoint.path must be text or a pathlib.Path; got 3"):
+        xpnet.ModelCheckpoint(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [xpnet.ModelCheckpoint, xpnet.JSONLinesLogger, xpnet.CSVLogger])

@@ -17,7 +17,7 @@ from typing import Any
 
 import xpnet
 from xpnet.arguments import explains_arguments
-from xpnet.checks import check_integer, check_real, check_takes
+from xpnet.checks import StrPath, check_integer, check_path, check_real, check_takes
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.registry import resolve
 
@@ -387,7 +387,7 @@ class ModelCheckpoint(_Monitor):
     @explains_arguments
     def __init__(
         self,
-        path: str | Path,
+        path: StrPath,
         monitor: str = "val_loss",
         *,
         save_best_only: bool = False,
@@ -395,7 +395,7 @@ class ModelCheckpoint(_Monitor):
         every: int = 1,
     ) -> None:
         super().__init__(monitor, mode, 0.0)
-        self.path, self.save_best_only = str(path), save_best_only
+        self.path, self.save_best_only = str(check_path("ModelCheckpoint.path", path)), save_best_only
         self.every = check_integer("ModelCheckpoint.every", every)
 
     def check(self, results: Iterable[str]) -> None:

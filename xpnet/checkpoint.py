@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from xpnet import initializers, layers, losses, metrics, optimizers, schedules
 from xpnet.arguments import explains_arguments
 from xpnet.assembly import SCHEMA, put_together, records, take_apart
 from xpnet.backend import Backend, open_backend
-from xpnet.checks import check_path
+from xpnet.checks import StrPath, check_path
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, XpnetError
 from xpnet.optimizers import as_scikit_learn
 from xpnet.safefile import CHECKSUM, Arrays, read_file, read_texts, write_file
@@ -55,7 +54,7 @@ UNUSABLE = (XpnetError, ArithmeticError, AttributeError, LookupError, RecursionE
 
 
 def save(
-    network: xpnet.Network, path: str | Path, *, notes: Mapping[str, str] | None = None, extra: Arrays | None = None
+    network: xpnet.Network, path: StrPath, *, notes: Mapping[str, str] | None = None, extra: Arrays | None = None
 ) -> None:
     """Write *network* to *path*, durably; the file is replaced in one move, so a reader sees the old or the new one.
 
@@ -102,7 +101,7 @@ def configs(network: xpnet.Network) -> dict[str, Any]:
     return {name: to_config(part, name) for name, part in records(network).items()}
 
 
-def read_notes(path: str | Path) -> dict[str, str]:
+def read_notes(path: StrPath) -> dict[str, str]:
     """Return the notes that :func:`save` was given, without loading the network.
 
     Raises
@@ -117,7 +116,7 @@ def read_notes(path: str | Path) -> dict[str, str]:
     return {name: text for name, text in texts.items() if name != ENTRY}
 
 
-def read_parts(path: str | Path) -> tuple[dict[str, Any], dict[str, str], Arrays, Arrays]:
+def read_parts(path: StrPath) -> tuple[dict[str, Any], dict[str, str], Arrays, Arrays]:
     """Return a file's description of the network, its notes, the network's arrays and the extra ones.
 
     Raises
@@ -138,7 +137,7 @@ def read_parts(path: str | Path) -> tuple[dict[str, Any], dict[str, str], Arrays
 
 @explains_arguments
 def load(
-    path: str | Path,
+    path: StrPath,
     *,
     backend: str | Backend = "numpy",
     device: object = None,

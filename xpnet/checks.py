@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf, isfinite
 from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnet.errors import ConfigurationError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "StrPath",
     "check_integer",
     "check_path",
     "check_real",
@@ -27,6 +29,9 @@ __all__ = [
     "hold_reals",
     "seeded_generator",
 ]
+
+StrPath: TypeAlias = str | PathLike[str]
+"""Text, or what stands for a path."""
 
 
 def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,7 +83,7 @@ def spiral(points: int = 100, arms: int = 3, *, noise: float = 0.2, seed: int = 
 def clouds(
     points: int = 500,
     *,
-    centers: Sequence[Sequence[float]] = ((0, -2), (2, 2), (-2, 2)),
+    centers: npt.ArrayLike = ((0, -2), (2, 2), (-2, 2)),
     deviation: float = 1.0,
     seed: int = 0,
 ) -> Points:

@@ -9,20 +9,19 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
+from xpnet.checks import StrPath
 from xpnet.errors import DatasetError
 
 if TYPE_CHECKING:
     from gzip import GzipFile
 
 __all__ = ["read_idx"]
-
-StrPath: TypeAlias = str | os.PathLike[str]
 
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 2**20

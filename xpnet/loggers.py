@@ -11,6 +11,7 @@ from typing import Any
 
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs, check_folder
+from xpnet.checks import StrPath
 from xpnet.errors import ConfigurationError
 
 __all__ = ["CSVLogger", "JSONLinesLogger"]
@@ -24,7 +25,7 @@ class _Logger(Callback):
     """
 
     @explains_arguments
-    def __init__(self, path: str | Path, *, append: bool = False) -> None:
+    def __init__(self, path: StrPath, *, append: bool = False) -> None:
         self.path, self.append = Path(path), append
         self._start: int | None = None
 

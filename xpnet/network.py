@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -18,7 +17,7 @@ from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, open_backend
 from xpnet.batches import TrainFunctions
 from xpnet.callbacks import Callback
-from xpnet.checks import check_integer, check_real
+from xpnet.checks import StrPath, check_integer, check_real
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
@@ -220,7 +219,7 @@ class Network:
         class_weight: Any = None,
         callbacks: Sequence[Callback | str] = (),
         verbose: int | str = "auto",
-        checkpoint: str | Path | None = None,
+        checkpoint: StrPath | None = None,
         resume: bool = False,
         every: str = fitting.EVERY,
         keep: int = fitting.KEEP,
@@ -511,7 +510,7 @@ class Network:
         twin.state = twin.state._replace(params=flat)
         return twin
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: StrPath) -> None:
         """Write the network with all its training state to one safetensors file; see :func:`xpnet.load`."""
         from xpnet.checkpoint import save
 
@@ -519,7 +518,7 @@ class Network:
 
     def to_onnx(
         self,
-        path: str | Path,
+        path: StrPath,
         *,
         link: bool = False,
         scaler: xpnet.StandardScaler | xpnet.MinMaxScaler | None = None,

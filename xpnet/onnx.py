@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.checks import check_path
+from xpnet.checks import StrPath, check_path
 from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError, ExportError
 from xpnet.extras import import_extra
@@ -41,7 +40,7 @@ Host = np.ndarray[Any, Any]
 
 def to_onnx(
     network: Network,
-    path: str | Path,
+    path: StrPath,
     *,
     link: bool = False,
     scaler: StandardScaler | MinMaxScaler | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs
-from xpnet.checks import check_integer
+from xpnet.checks import StrPath, check_integer
 from xpnet.errors import ConfigurationError
 from xpnet.extras import import_extra
 
@@ -43,8 +44,8 @@ class TensorBoard(Callback):
     """
 
     @explains_arguments
-    def __init__(self, log_dir: str | Path, *, histograms_every: int = 0, gradient_data: Any = None) -> None:
-        if not isinstance(log_dir, str | Path):
+    def __init__(self, log_dir: StrPath, *, histograms_every: int = 0, gradient_data: Any = None) -> None:
+        if not isinstance(log_dir, str | PathLike):
             raise ConfigurationError(f"TensorBoard.log_dir must be the path of a folder; got {log_dir!r}")
         _library()  # which is missed now, not when the first epoch begins
         self.log_dir = Path(log_dir)

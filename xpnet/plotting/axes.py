@@ -16,6 +16,8 @@ from xpnet.extras import import_extra
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from xpnet.arrays import Host
+
 __all__ = ["COLORS", "GREY", "MARKERS", "class_colors", "default_labels", "one_axes", "several_axes"]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -51,7 +53,7 @@ def one_axes(ax: Any, *, width: float = 6.4, height: float = 4.8) -> Axes:
     return given
 
 
-def several_axes(axes: Any, count: int, *, columns: int = 3, width: float = 4.2, height: float = 3.2) -> Any:
+def several_axes(axes: Any, count: int, *, columns: int = 3, width: float = 4.2, height: float = 3.2) -> Host:
     """Return *count* axes as an array: those of the caller, or a new pyplot figure's, row by row.
 
     Parameters
@@ -77,7 +79,7 @@ def several_axes(axes: Any, count: int, *, columns: int = 3, width: float = 4.2,
         columns = min(count, columns)
         rows = -(-count // columns)
         figure, grid = _figure(rows, columns, squeeze=False, figsize=(width * columns, height * rows))
-        panels = grid.ravel()
+        panels: Host = grid.ravel()
         for unused in panels[count:]:
             figure.delaxes(unused)
         return panels[:count]

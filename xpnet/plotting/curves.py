@@ -15,6 +15,8 @@ from xpnet.plotting.axes import COLORS, one_axes, several_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from xpnet.arrays import Host
+
 __all__ = ["plot_curves", "plot_history"]
 
 FEW = 20
@@ -99,7 +101,7 @@ def plot_curves(
     return ax
 
 
-def plot_history(history: Mapping[str, Any], results: Iterable[str] | None = None, *, axes: Any = None) -> Any:
+def plot_history(history: Mapping[str, Any], results: Iterable[str] | None = None, *, axes: Any = None) -> Host:
     """Draw a training run: a panel for each result, training against validation, and the learning rate.
 
     A dot marks the best validation value, by the rule of ``EarlyStopping(mode="auto")``: accuracy and its kin

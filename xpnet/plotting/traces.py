@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_activations", "plot_gradients"]
 
 
-def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: int = 40) -> Any:
+def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: int = 40) -> Host:
     """Draw a histogram of every layer's output for one batch, as in training.
 
     What to look for: outputs of one layer piled up at the ends of a sigmoid or tanh (saturated units), ReLU outputs
@@ -73,7 +73,7 @@ def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: in
     return panels
 
 
-def plot_gradients(net: Network, x: Any, y: Any, *, of: str = "parameters", axes: Any = None, bins: int = 40) -> Any:
+def plot_gradients(net: Network, x: Any, y: Any, *, of: str = "parameters", axes: Any = None, bins: int = 40) -> Host:
     """Draw a histogram of the magnitude of every layer's gradients for one batch, all on one scale.
 
     What to look for: columns that move left from the last layer to the first (vanishing gradients) or right

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -31,17 +32,31 @@ from xpnet.sklearn.inputs import (
 from xpnet.sklearn.labels import Labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from xpnet.network import Network
 
-__all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts"]
+__all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts", "offered_if", "validated"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def validated(method: Method) -> Method:
+    """Return a method that fits, before which scikit-learn looks at the parameters; its type stays."""
+    found: Method = _fit_context(prefer_skip_nested_validation=True)(method)
+    return found
+
+
+def offered_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Return scikit-learn's ``available_if``, with which a method keeps its type."""
+    found: Callable[[Method], Method] = available_if(check)
+    return found
 
 
 class NetworkEstimator(BaseEstimator):
     """An estimator whose fitted state is a :class:`xpnet.Network`, ``network_``."""
 
     network_: Network
+    n_features_in_: int
+    feature_names_in_: Host
 
     def _run(self, method: str, X: Any, called: str) -> tuple[Array, Array]:
         """Return what a method of the network gives for X, on its backend, and X as it was taken in."""
@@ -148,19 +163,19 @@ class ClassifierParts(ClassifierMixin):
             return labels  # by way of a device, they would lose what its types cannot hold
         return give_back(backend.asarray(labels), backend, X)
 
-    @available_if(_gives_probabilities)
+    @offered_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, (N, classes), in the library and on the device of X."""
         return self._probabilities(X, "predict_proba")
 
-    @available_if(_gives_probabilities)
+    @offered_if(_gives_probabilities)
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of :meth:`predict_proba`."""
         probabilities = self._probabilities(X, "predict_log_proba")
         with np.errstate(divide="ignore"):
             return array_namespace(probabilities).log(probabilities)
 
-    @available_if(_gives_margins)
+    @offered_if(_gives_margins)
     def decision_function(self, X: Any) -> Array:
         """Return the raw scores: (N,) for two classes, above 0 for the second one, else (N, classes)."""
         found, X = self._run("forward", X, "decision_function")

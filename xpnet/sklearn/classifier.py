@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sklearn.base import _fit_context
 from sklearn.neural_network import MLPClassifier as _Theirs
-from sklearn.utils.metaestimators import available_if
 
 from xpnet.arrays import Host
 from xpnet.errors import ConfigurationError
-from xpnet.sklearn.base import ClassifierParts
+from xpnet.sklearn.base import ClassifierParts, offered_if, validated
 from xpnet.sklearn.objective import Objective, classifier_objective
 from xpnet.sklearn.perceptron import CONSTRAINTS, Perceptron, is_stochastic
 
@@ -197,7 +195,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
         self.device = device
         self.dtype = dtype
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @validated
     def fit(
         self,
         X: Any,
@@ -224,8 +222,8 @@ class MLPClassifier(ClassifierParts, Perceptron):
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
         return self
 
-    @available_if(is_stochastic)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @offered_if(is_stochastic)
+    @validated
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
         """Train for one epoch on these samples; the first call has to name all *classes*."""
         if self.class_weight == "balanced":

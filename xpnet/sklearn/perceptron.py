@@ -43,7 +43,7 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 def is_stochastic(estimator: Any) -> bool:
-    """Say whether the solver trains by batches, for ``available_if``."""
+    """Say whether the solver trains by batches, for ``offered_if``."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit goes with solver='sgd' and 'adam': lbfgs looks at all data at once")
     return True

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sklearn.base import _fit_context
 from sklearn.neural_network import MLPRegressor as _Theirs
-from sklearn.utils.metaestimators import available_if
 
 from xpnet.arrays import Host
-from xpnet.sklearn.base import RegressorParts
+from xpnet.sklearn.base import RegressorParts, offered_if, validated
 from xpnet.sklearn.objective import Objective, regressor_objective
 from xpnet.sklearn.perceptron import CONSTRAINTS, Perceptron, is_stochastic
 
@@ -187,7 +185,7 @@ class MLPRegressor(RegressorParts, Perceptron):
         self.device = device
         self.dtype = dtype
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @validated
     def fit(
         self,
         X: Any,
@@ -214,8 +212,8 @@ class MLPRegressor(RegressorParts, Perceptron):
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
         return self
 
-    @available_if(is_stochastic)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @offered_if(is_stochastic)
+    @validated
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Train for one epoch on these samples."""
         self._fit(X, y, sample_weight, incremental=True)

@@ -64,9 +64,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types, strictly (mypy)."""
+    """Types, strictly (mypy), the package's and those that users' programs see."""
     install(session, *nox.project.dependency_groups(PROJECT, "types"))
     session.run("mypy")
+    session.run("pytest", "tests/test_types.py")
 
 
 @nox.session

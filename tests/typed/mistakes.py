@@ -6,13 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import xpnet
 from xpnet import Dense, Network, PiecewiseConstant, Reshape, Sequential
 from xpnet.backend import Array
-from xpnet.layers import Context
+from xpnet.layers import Context, Layer
 from xpnet.losses import Loss
 from xpnet.metrics import Metric
-from xpnet.parameters import Shape, Tree
+from xpnet.optimizers import Link
+from xpnet.parameters import Layout, Shape, Tree
 from xpnet.sklearn import MLPClassifier
 
 xpnet.Denes(3)  # type: ignore[attr-defined]
@@ -65,3 +68,11 @@ Network([Dense(1)], loss=xpnet.Accuracy())  # type: ignore[arg-type]
 Network([Dense(1)], metrics=[xpnet.Huber()])  # type: ignore[list-item]
 Network([Dense(1)], optimizer=Dense(1))  # type: ignore[arg-type]
 metric: Metric = xpnet.Accuracy  # type: ignore[assignment]
+
+
+def by_names_that_parts_need_not_have(layer: Layer, metric: Metric, link: Link, x: Array, xp: Any) -> None:
+    layer.build(in_shape=(3,))  # type: ignore[call-arg]
+    layer.forward({}, x, context=Context(xp))  # type: ignore[call-arg]
+    layer.backward({}, None, x, context=Context(xp))  # type: ignore[call-arg]
+    metric.result(sums=np.zeros(2))  # type: ignore[call-arg]
+    link.init(x, Layout({}), xp=xp)  # type: ignore[call-arg]

@@ -13,7 +13,19 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import ArgumentError, Dense, Network, elsewhere, initializers, layers, losses, metrics, optimizers, schedules
+from xpnet import (
+    ArgumentError,
+    Dense,
+    Network,
+    elsewhere,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    plotting,
+    schedules,
+)
 from xpnet.arguments import explains_arguments
 
 X, Y = np.ones((6, 4)), np.arange(6) % 3
@@ -25,7 +37,9 @@ RECORDS = [
     if is_dataclass(value := getattr(module, name)) and name not in ("Built", "ConstantRate")
 ]
 CALLBACKS = [xpnet.EarlyStopping, xpnet.ReduceLROnPlateau, xpnet.ModelCheckpoint]
-FUNCTIONS = [Network, Network.fit, Network.evaluate, xpnet.split]
+METHODS = [Network.fit, Network.evaluate, Network.to, Network.save, Network.to_onnx]
+PLOTS = [getattr(plotting, name) for name in plotting.__all__]
+FUNCTIONS = [Network, *METHODS, *PLOTS, xpnet.split]
 
 
 def network() -> Network:
@@ -47,6 +61,9 @@ CASES: dict[str, tuple[Callable[[], object], str, str]] = {
     "fit(metrics)": (lambda: network().fit(X, Y, metrics=["f1"]), "belongs to", "Network(layers, metrics=...)"),
     "fit(steps_per_epoch)": (lambda: network().fit(X, Y, steps_per_epoch=9), "'steps_per_epoch'", "one pass"),
     "evaluate(verbose)": (lambda: network().evaluate(X, Y, verbose=0), "Network.evaluate has", "nothing is printed"),
+    "save(filepath)": (lambda: network().save(filepath="a"), "Network.save has", "write path='a'"),
+    "save(overwrite)": (lambda: network().save("a", overwrite=True), "'overwrite'", "what is there is replaced"),
+    "plot_history(ax)": (lambda: plotting.plot_history({}, ax=None), "'ax'", "write axes=..."),
     "ModelCheckpoint(filepath)": (lambda: xpnet.ModelCheckpoint(filepath="a"), "'filepath'", "write path='a'"),
     "CosineDecay(decay_steps)": (lambda: xpnet.CosineDecay(0.1, decay_steps=9), "'decay_steps'", "write steps=9"),
     # PyTorch

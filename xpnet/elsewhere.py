@@ -22,6 +22,8 @@ VALUES: Mapping[str, str] = {
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "alpha": ("slope",),
+    "ax": ("axes",),
+    "axes": ("ax",),
     "batch": ("batch_size",),
     "beta_1": ("beta1",),
     "beta_2": ("beta2",),
@@ -123,6 +125,7 @@ INSTEAD: Mapping[str, str] = {
     "num_features": _INPUTS,
     "n_features": _INPUTS,
     "Network.evaluate(verbose)": "nothing is printed",
+    "Network.save(overwrite)": "what is there is replaced, as a whole or not at all",
     "params": "the network gives its parameters to the optimizer; leave them out",
     "seed": "there is one seed, the network's: Network(..., seed=0)",
     "steps_per_epoch": "an epoch is one pass over the data, and over an iterable of batches",

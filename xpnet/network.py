@@ -450,6 +450,7 @@ class Network:
 
     # Copies
 
+    @explains_arguments
     def to(self, backend: str | Backend, *, device: object = None, dtype: object = None) -> Network:
         """Return a copy on another backend, device or dtype, with its training state; this one stays."""
         from xpnet.assembly import copy_network
@@ -510,12 +511,14 @@ class Network:
         twin.state = twin.state._replace(params=flat)
         return twin
 
+    @explains_arguments
     def save(self, path: StrPath) -> None:
         """Write the network with all its training state to one safetensors file; see :func:`xpnet.load`."""
         from xpnet.checkpoint import save
 
         save(self, path)
 
+    @explains_arguments
     def to_onnx(
         self,
         path: StrPath,

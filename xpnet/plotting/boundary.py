@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import to_host
 from xpnet.checks import check_integer, check_real
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
@@ -27,6 +28,7 @@ STRENGTH = 0.35
 """Share of the classes' colours in the plane; the rest is white, so that points stand out on it."""
 
 
+@explains_arguments
 def plot_decision_boundary(
     net: Network,
     x: Any,

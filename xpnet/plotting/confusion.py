@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import to_host
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
 from xpnet.plotting.axes import default_labels, one_axes
@@ -26,6 +27,7 @@ MOST_NUMBERED = 30
 """Beyond so many classes the cells of a picture of common size are too small for numbers."""
 
 
+@explains_arguments
 def plot_confusion_matrix(
     confusion_matrix: Any,
     *,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import to_host
 from xpnet.callbacks import RISING
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
@@ -29,6 +30,7 @@ STYLES = ("-", "--", "-.", ":")
 SCALES = ("auto", "linear", "log")
 
 
+@explains_arguments
 def plot_curves(
     curves: Mapping[str, Any],
     *,
@@ -101,6 +103,7 @@ def plot_curves(
     return ax
 
 
+@explains_arguments
 def plot_history(history: Mapping[str, Any], results: Iterable[str] | None = None, *, axes: Any = None) -> Host:
     """Draw a training run: a panel for each result, training against validation, and the learning rate.
 

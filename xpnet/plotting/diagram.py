@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.checks import check_integer
 from xpnet.layers import Residual
 from xpnet.plotting.axes import COLORS, GREY, one_axes
@@ -39,6 +40,7 @@ class _Column:
     heights: list[float] = field(default_factory=list)
 
 
+@explains_arguments
 def plot_network(net: Network, *, ax: Axes | None = None, units: int = 10) -> Axes:
     """Draw the network: a column of units for the input and each layer that has weights, a line for each weight.
 

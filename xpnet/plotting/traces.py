@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.checks import check_integer
 from xpnet.errors import ConfigurationError
 from xpnet.plotting.axes import COLORS, several_axes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_activations", "plot_gradients"]
 
 
+@explains_arguments
 def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: int = 40) -> Host:
     """Draw a histogram of every layer's output for one batch, as in training.
 
@@ -73,6 +75,7 @@ def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: in
     return panels
 
 
+@explains_arguments
 def plot_gradients(net: Network, x: Any, y: Any, *, of: str = "parameters", axes: Any = None, bins: int = 40) -> Host:
     """Draw a histogram of the magnitude of every layer's gradients for one batch, all on one scale.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arguments import explains_arguments
 from xpnet.checks import check_integer
 from xpnet.configuration import as_shape
 from xpnet.errors import ConfigurationError, ShapeError
@@ -25,6 +26,7 @@ GAP = "#cccccc"
 """Between images: no colour of a weight, so that an image of zeros has an edge."""
 
 
+@explains_arguments
 def plot_weights(
     net: Network,
     *,

@@ -108,7 +108,7 @@ def test_epochs_that_take_long_come_in_pieces_and_others_whole(backend: xpnet.Ba
 def test_a_steps_time_is_guessed_by_parameters_and_rows(backend: xpnet.Backend) -> None:
     def seconds(units: int, rows: int) -> float:
         net = xpnet.Network([xpnet.Dense(units), xpnet.Dense(10)], inputs=784, backend=backend)
-        return net.train_functions.seconds(rows)
+        return net.compiled.seconds(rows)
 
     assert 1e-4 <= seconds(1, 10) < 2e-4
     assert 0.001 < seconds(512, 128) < 0.1

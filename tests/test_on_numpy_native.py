@@ -65,7 +65,7 @@ def test_a_small_networks_step_is_one_call(monkeypatch):
     x, y = draw(10, 2), np.arange(10) % 3
     for _ in range(4):
         network.train_step(x, y)
-    source = plan_of(network._compiled("step_loss")).source
+    source = plan_of(network.compiled.function("step_loss")).source
     python = [line.strip() for line in source.splitlines() if not line.strip().startswith("#")]
     assert [line.partition("(")[0] for line in python if "objects" not in line][1:2] == ["perform"]
     assert len(python) == 6  # the head, two arguments' identities, the call, a copy of the loss, return

@@ -114,5 +114,5 @@ def test_a_networks_prediction_of_one_row_keeps_its_bits(pool):
     first = network.predict(x)
     for _ in range(4):
         np.testing.assert_array_equal(network.predict(x), first)
-    (plan,) = network._compiled("predictions")._local.plans.values()
+    (plan,) = network.compiled.function("predictions")._local.plans.values()
     assert f"{pool}: dot" in plan.source

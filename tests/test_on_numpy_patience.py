@@ -50,7 +50,7 @@ def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(patience):
     assert len(native._routines) == known
     patience(1e9)
     network = train(33)  # what is known is used at once
-    (plan,) = network._compiled("step_loss")._local.plans.values()
+    (plan,) = network.compiled.function("step_loss")._local.plans.values()
     assert plan.wait is None
     assert "kernel" in plan.source
 
@@ -65,7 +65,7 @@ def test_networks_of_other_sizes_wait_for_kernels_together(patience, monkeypatch
         network = Network([Dense(units), activation, Dense(3)], seed=0)
         for _ in range(3):
             network.train_step(x, y)
-        (plan,) = network._compiled("step_loss")._local.plans.values()
+        (plan,) = network.compiled.function("step_loss")._local.plans.values()
         return plan
 
     first, second, other = trained_plan(20), trained_plan(33), trained_plan(20, "tanh")

@@ -18,19 +18,15 @@ from xpnet.training import Batch, taken
 if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.backend import Backend
-    from xpnet.training import Program
+    from xpnet.compiled import Compiled
 
-__all__ = ["Epoch", "HostRows", "Resident", "Source", "Stream", "TrainFunctions"]
+__all__ = ["Epoch", "HostRows", "Resident", "Source", "Stream"]
 
 PIECES = 10
 """Parts into which an epoch is cut at most, so that progress shows, and Ctrl-C is heeded where a part is one call."""
 
 LONG, SECONDS = 100, 0.5
 """Steps of an epoch from which on it is cut, and what a part should take at least: each call costs some 0.1 ms."""
-
-STEP, RATE = 1e-4, 5e10
-"""What a step of a small network takes at most, in seconds, and operations a second in large products: by these the
-time of an epoch is guessed, to the order of magnitude. It is not measured, so that a run is cut alike everywhere."""
 
 RECENT = 8
 """Batches of an iterable that are held on the device, to be gone through once more where numbers went wrong."""
@@ -51,22 +47,6 @@ class Epoch(NamedTuple):
     longest: int | None = None  # steps between two looks at most, as where a run is to be saved
 
 
-class TrainFunctions:
-    """A program's two ways to train, compiled once for a network."""
-
-    def __init__(self, program: Program, backend: Backend) -> None:
-        self.on_batch = backend.compile(program.advance, donated=True)
-        self.on_rows = backend.loop(program.advance_rows)  # type: ignore[misc]
-        self._params = program.layout.size
-
-    def seconds(self, rows: int) -> float:
-        """Guess what a step on so many rows takes: three products, of two operations a parameter and row each.
-
-        What a layer of the user's own computes without parameters is not seen.
-        """
-        return STEP + 6 * self._params * rows / RATE
-
-
 class Source(Protocol):
     """Examples that can be gone through once an epoch."""
 
@@ -74,7 +54,7 @@ class Source(Protocol):
     """How many examples there are, where that is known."""
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch; yield the carry and the number of steps done since.
 
@@ -97,7 +77,7 @@ class Resident:
         self.rows: int | None = data.x.shape[0]
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch; a batch of everything is not gathered, as its order does not matter."""
         rows: int = self.data.x.shape[0]
@@ -155,7 +135,7 @@ class HostRows:
         self.rows: int | None = len(self.chosen)
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train for an epoch, a batch at a time; a batch of everything keeps its order, as in :class:`Resident`."""
         for number, batch in enumerate(self.again(epoch), epoch.start):
@@ -194,7 +174,7 @@ class Stream:
                 _check_batch(item)
 
     def train(
-        self, functions: TrainFunctions, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
     ) -> Iterator[tuple[Carry, int]]:
         """Train on the batches as they come, in an order and of a size of their own; those before the start pass by."""
         self._recent.clear()

@@ -34,7 +34,7 @@ def explain(network: Network, batch: Batch) -> str:
         bad = _bad(array)
         if bad:
             return f"{_place(network, name)} has a {name.rpartition('.')[2]} with {bad} before the step"
-    found, gradients = network.trace_batch(batch)
+    found, gradients = network.compiled.trace(network.state, batch)
     what = _forward(network, found) or _backward(network, found, gradients)
     what = what or f"the update by {short(network.optimizer)} overflows, though every gradient is finite"
     return f"{what}. {_cause(network, batch)}"

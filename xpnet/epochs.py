@@ -65,13 +65,13 @@ class EndedEpochs:
 
     def add(self, epoch: int, sums: Sums, rate: float) -> None:
         """Take an epoch that has ended, with its sums and the learning rate of its last step."""
-        self._ended.append((epoch, sums if self.observed else self.network.copied(sums), rate))
+        self._ended.append((epoch, sums if self.observed else self.network.compiled.copied(sums), rate))
 
     def close(self, last: int) -> dict[str, float]:
         """Wait for the results of the first epoch that has ended, and tell them; training ends with epoch *last*."""
         network, run = self.network, self.run
         epoch, sums, rate = self._ended[0]
-        logs = network.results(sums)
+        logs = network.compiled.results(sums)
         self.guard.end_epoch(epoch, logs["loss"])
         if self.validation is not None:
             logs |= self._validate(self.validation)

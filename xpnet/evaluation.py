@@ -16,7 +16,7 @@ EVALUATION_ROWS = 4096
 
 def evaluate(network: Network, source: Source, size: int) -> dict[str, float]:
     """Return loss and metrics over a source."""
-    sums = network.zero_sums()
+    sums = network.compiled.zero_sums()
     for batch in source.batches(size):
-        sums = network.measure(sums, (network.state.params, network.state.layers), batch)
-    return network.results(sums)
+        sums = network.compiled.measure(sums, (network.state.params, network.state.layers), batch)
+    return network.compiled.results(sums)

@@ -138,7 +138,7 @@ class TrainingLoop:
         elif progress:
             progress.on_epoch_begin(epoch, {})
         order = _order(self.shuffle, network.seed, epoch, self.source.rows, self.size)
-        carry, rate = (network.state, sums or network.zero_sums()), network.last_learning_rate
+        carry, rate = (network.state, sums or network.compiled.zero_sums()), network.last_learning_rate
         plan = Epoch(epoch, order, self.size, start, self.longest)
         for reached, more in self.guard.train(self.source, carry, plan, self.before):
             carry = reached

@@ -95,11 +95,11 @@ class Guard:
         if self._known is network.state and not self.stepwise:
             self._window.append(Window(source, epoch))
         elif self.policy != "ignore":
-            self._remember(network.copied(carry), Window(source, epoch))
+            self._remember(network.compiled.copied(carry), Window(source, epoch))
         if before or self.stepwise:
             before = self._around(before, source, epoch)
         self._last = carry
-        for reached, more in source.train(network.train_functions, carry, epoch, before):
+        for reached, more in source.train(network.compiled, carry, epoch, before):
             done += more
             self.save = self.run is not None and self.run.due(more)
             if self.policy != "ignore" and (self.stepwise or self.save or self._time(source, done)):
@@ -160,13 +160,13 @@ class Guard:
     def _ask(self, carry: Carry) -> Any:
         """Ask the device whether a carry is finite, and for a copy of it."""
         begin = time.monotonic()
-        asked = self.network.finite(carry), self.network.copied(carry)
+        asked = self.network.compiled.finite(carry), self.network.compiled.copied(carry)
         first = self._cost is None  # which compiles, where the backend does
         self._cost = 0.0 if first else time.monotonic() - begin
         return asked
 
     def _is_fine(self, carry: Carry) -> bool:
-        return bool(self.network.backend.to_numpy(self.network.finite(carry)))
+        return bool(self.network.backend.to_numpy(self.network.compiled.finite(carry)))
 
     def _answer(self, epoch: int) -> None:
         fine, copy = self._asked.pop(epoch, (None, None))
@@ -196,7 +196,7 @@ class Guard:
                 # Training again from before this would not meet it, so what was before is looked at now.
                 if not self._is_fine(carry):
                     self._treat()
-                self._remember(network.copied(given), Window(source, epoch._replace(start=batch)))
+                self._remember(network.compiled.copied(given), Window(source, epoch._replace(start=batch)))
             return given
 
         return around
@@ -224,8 +224,8 @@ class Guard:
             network.scale /= 2
             warnings.warn(f"skipped {where}. The learning rate is {network.learning_rate:g} now", RuntimeWarning, 8)
             counted = network.backend.asarray(np.asarray(step + 1, dtype=np.int32), dtype=network.backend.xp.int32)
-            self._good = network.copied((network.state._replace(step=counted), sums))
-            self._mended = network.copied(self._good)
+            self._good = network.compiled.copied((network.state._replace(step=counted), sums))
+            self._mended = network.compiled.copied(self._good)
             return self._mended
         self.failed = epoch
         undone = max(network.epochs - epoch, 0)
@@ -243,8 +243,8 @@ class Guard:
         carry, last = self._good, None
         for source, epoch in self._window:
             for number, batch in enumerate(source.again(epoch), epoch.start):
-                before = self.network.copied(carry)
-                carry = self.network.train_functions.on_batch(carry, batch)
+                before = self.network.compiled.copied(carry)
+                carry = self.network.compiled.on_batch(carry, batch)
                 last = epoch.number, number, batch, before
                 if not self._is_fine(carry):
                     return last

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -15,9 +14,9 @@ from xpnet import fitting, losses
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, open_backend
-from xpnet.batches import TrainFunctions
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_integer, check_real
+from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
@@ -32,7 +31,7 @@ from xpnet.parameters import Layout, Shape, flatten, unflatten
 from xpnet.random import key_words
 from xpnet.records import is_plain
 from xpnet.registry import resolve
-from xpnet.training import Batch, Program, State, Sums
+from xpnet.training import Program, State
 from xpnet.weights import joined, merged, read_weights, write_weights
 
 __all__ = ["Network"]
@@ -171,7 +170,7 @@ class Network:
         self.layout = Layout(built.params)
         self.state_layout = Layout(built.state)
         backend = self.backend
-        self.program = Program(
+        program = Program(
             self.model,
             self.loss,
             self.optimizer,
@@ -182,6 +181,7 @@ class Network:
             backend.xp,
             place=(backend.name, str(backend.device), backend.dtype, id(backend.nn)),
         )
+        self.compiled = Compiled(program, backend)
         flat = self.layout.initialize(self.seed) if weights is None else joined(self.layout, weights)
         statistics = self._first_state() if weights is None else weights
         layers = {slot.name: self.from_host(statistics[slot.name]) for slot in self.state_layout.slots}
@@ -317,7 +317,7 @@ class Network:
         """
         batch = fitting.place_batch(self, x, y, sample_weight)
         try:
-            state, loss = self._compiled("step_loss")(self.state, batch)
+            state, loss = self.compiled.function("step_loss")(self.state, batch)
         except BaseException:
             self.recount()
             raise
@@ -406,7 +406,7 @@ class Network:
         self._need_built("set_weights")
         write_weights(self, merged(self, weights))
         if not self.steps:
-            started = self._compiled("start")(self.state.params, self.state.layers, self.state.words)
+            started = self.compiled.function("start")(self.state.params, self.state.layers, self.state.words)
             self.state = self.state._replace(optimizer=started.optimizer)
 
     @property
@@ -583,11 +583,6 @@ class Network:
 
     # What the training loop uses
 
-    @cached_property
-    def train_functions(self) -> TrainFunctions:
-        """The program's ways to train, compiled."""
-        return TrainFunctions(self.program, self.backend)
-
     def take_state(self, state: State, steps: int) -> None:
         """Hold the state after so many more steps."""
         self.state = state
@@ -597,38 +592,6 @@ class Network:
         """Take the count of steps from the device, where a call that was interrupted may have done some."""
         with suppress(BackendError):  # the device may be what ended training
             self.steps = int(self.backend.to_numpy(self.state.step))
-
-    def zero_sums(self) -> Sums:
-        """Return what an epoch's sums start from."""
-        sums: Sums = self._compiled("zero_sums")()
-        return sums
-
-    def measure(self, sums: Sums, model: tuple[Array, Any], batch: Batch) -> Sums:
-        """Add a batch's loss and metrics."""
-        added: Sums = self._compiled("measure")(sums, model, batch)
-        return added
-
-    def finite(self, carry: tuple[State, Sums]) -> Array:
-        """Return whether what a step carries is finite, 0-d on the device."""
-        fine: Array = self._compiled("finite")(carry)
-        return fine
-
-    def trace_batch(self, batch: Batch) -> tuple[dict[str, Host], dict[str, Host]]:
-        """Return what :meth:`trace` and :meth:`gradients` give, for a batch on the device."""
-        found, gradients = self._compiled("trace")(self.state, batch)
-        host = self.backend.to_numpy
-        return (
-            {name: np.array(host(value)) for name, value in found.items()},
-            {name: np.array(host(value)) for name, value in flatten(gradients)},
-        )
-
-    def copied(self, tree: Any) -> Any:
-        """Return a state, sums or both that outlive the next step."""
-        return tree if self.backend.immutable else self._compiled("copied")(tree)
-
-    def results(self, sums: Sums) -> dict[str, float]:
-        """Wait for the device and return loss and metrics."""
-        return self.program.results(self.backend.to_numpy(sums.total))
 
     # What files and copies use
 
@@ -653,18 +616,11 @@ class Network:
     def _start(self, params: Array, layers: Any) -> None:
         drawn = key_words(self.seed) if self.model.random else [0, 0, 0, 0]  # NumPy's generators take 5 ms to import
         words = self.backend.xp.nn.words(drawn)
-        self._functions: dict[str, Callable[..., Any]] = {}
-        self.state = self._compiled("start")(params, layers, words)
+        self.state = self.compiled.function("start")(params, layers, words)
 
     def _first_state(self) -> dict[str, Host]:
         flat = self.state_layout.initialize(self.seed)
         return {s.name: flat[s.start : s.stop].reshape(s.shape) for s in self.state_layout.slots}
-
-    def _compiled(self, name: str) -> Callable[..., Any]:
-        """Return a function of the program, compiled at its first use."""
-        if name not in self._functions:
-            self._functions[name] = self.backend.compile(getattr(self.program, name), donated=name == "step_loss")
-        return self._functions[name]
 
     def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         self._need_built(method)
@@ -673,7 +629,7 @@ class Network:
         check_features(x, self.in_shape or ())
         if self.check_finite:
             check_finite(x, self.backend, "x")
-        run, model = self._compiled(function), (self.state.params, self.state.layers)
+        run, model = self.compiled.function(function), (self.state.params, self.state.layers)
         parts = []
         for start in range(0, x.shape[0], batch_size):
             part = x if x.shape[0] <= batch_size else x[start : min(start + batch_size, x.shape[0]), ...]
@@ -683,7 +639,8 @@ class Network:
         return self.backend.compile(self.backend.xp.concat)(parts)
 
     def _trace(self, x: Any, y: Any, sample_weight: Any) -> tuple[dict[str, Host], dict[str, Host]]:
-        return self.trace_batch(fitting.place_batch(self, x, y, sample_weight))
+        batch = fitting.place_batch(self, x, y, sample_weight)
+        return self.compiled.trace(self.state, batch)
 
     def _scheduled(self, step: int) -> float:
         return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))  # type: ignore[attr-defined]

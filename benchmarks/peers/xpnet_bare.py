@@ -14,7 +14,7 @@ class Trainer(Model):
     def __init__(self, work: Work, weights: Weights, pool: Pool, backend: str | Backend = "numpy") -> None:
         super().__init__(work, weights, backend, metrics=())
         self.batches = [place_batch(self.network, x, y) for x, y in pool.batches()]
-        self.step = self.network.backend.compile(self.network.program.step_loss, donated=True)
+        self.step = self.network.backend.compile(self.network.compiled.program.step_loss, donated=True)
 
     def train(self, passes: int, shuffle: bool) -> float:
         step, state = self.step, self.network.state

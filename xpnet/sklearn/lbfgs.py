@@ -49,7 +49,7 @@ def minimize_loss(
         Most iterations, and most evaluations.
     """
     batch, backend = place_batch(network, x, y, sample_weight), network.backend
-    program = network.program
+    program = network.compiled.program
     compiled = backend.compile(lambda params, batch: _loss_and_gradient(program, params, batch, scale))
     mask = np.array(backend.to_numpy(network.layout.decay_mask(backend.float, backend.xp)), dtype=np.float64)
     weight = float(len(y) if sample_weight is None else np.sum(sample_weight))

@@ -50,7 +50,7 @@ _seen: list[float] = []
 
 @cache
 def cores() -> tuple[int, int] | None:
-    """Two cores of this process, where threads can be bound to them and the players compiled."""
+    """Return two cores of this process; None where threads cannot be bound to them, or LLVM is missing."""
     if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
         return None
     try:

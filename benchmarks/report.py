@@ -31,6 +31,9 @@ def text(results: Results) -> str:
                 if any(ours in results["works"][name]["peers"] for name in names):
                     blocks.append(table(results, names, f"times the time of {title_of(ours, names[0])}", ratio(ours)))
     blocks += [_part(name, part) for name, part in results["parts"].items()]
+    works = results["works"].items()
+    if far := [work for work, found in works if any(result.get("far") for result in found["peers"].values())]:
+        blocks.append(f"all rounds count, though the cores stayed far apart: {', '.join(far)}")
     if aside := _set_aside(results):
         blocks.append("rounds set aside, as a cache line took over twice as long between cores\n" + "\n".join(aside))
     if left_out := _left_out(results):
@@ -43,12 +46,17 @@ def text(results: Results) -> str:
 
 
 def _set_aside(results: Results) -> list[str]:
-    """How many rounds, by work and peer."""
+    """How many rounds, by work and peer, and how many count."""
     return [
-        f"  {work}: " + ", ".join(f"{peer} {len(result['set_aside'])}" for peer, result in late.items())
+        f"  {work}: "
+        + ", ".join(f"{peer} {len(result['set_aside'])} of {_taken(result)}" for peer, result in late.items())
         for work, found in results["works"].items()
         if (late := {peer: result for peer, result in found["peers"].items() if result.get("set_aside")})
     ]
+
+
+def _taken(result: dict[str, Any]) -> int:
+    return len(result["rounds"]) + len(result["set_aside"])
 
 
 def title_of(peer: str, work: str) -> str:

@@ -51,7 +51,7 @@ def measure_work(
     """Return microseconds a step by peer, with every round, and why a peer was left out.
 
     A round during which the machine's cores were far from each other, see :mod:`core_distance`, is set aside, for all
-    peers alike, and taken again. Where that does not help, all rounds count.
+    peers alike, and taken again. Where some peer has none but such rounds in the end, all rounds of all count.
 
     With a *device*, which is for peers that have one, all are built at the same time: building is not timed, and where
     it compiles it takes minutes. They are warmed and measured one after the other in any case.
@@ -100,10 +100,12 @@ def measure_work(
             worker.errors.close()
     results = {peer: result for peer, result in results.items() if peer not in left_out}
     reference = after_one_pass(name) if name in TRAINING and results else None
+    near = {peer: counted(taken[peer]) for peer in results}
     for peer, result in results.items():
-        count = counted(taken[peer]) or taken[peer]
+        count = near[peer] if all(near.values()) else taken[peer]
         result["rounds"] = [round.microseconds for round in count]
         result["set_aside"] = [round for round in taken[peer] if round not in count]
+        result["far"] = len(count) - len(near[peer])
         result["median"] = statistics.median(result["rounds"])
         result["spread"] = [min(result["rounds"]), max(result["rounds"])]
         result["wrong"] = fault(name, peer, result, reference, precision)

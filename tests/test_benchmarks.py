@@ -243,14 +243,14 @@ def test_rounds_while_the_cores_are_far_apart_are_set_aside(monkeypatch: pytest.
     assert [one.trip for one in found["set_aside"]] == [330.0, 330.0]
     assert found["spread"] == [min(found["rounds"]), max(found["rounds"])]
     results = {"works": {"clouds": {"peers": {"xpnet": found}}}}
-    assert report._set_aside(results) == ["  clouds: xpnet 2"]
+    assert report._set_aside(results) == ["  clouds: xpnet 2 of 4"]
 
 
 def test_all_rounds_count_where_the_cores_stay_far_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core_distance, "round_trip", lambda: 330.0)
     monkeypatch.setattr(core_distance, "least", lambda: 60.0)
     found = rounds.measure_work("clouds", ["xpnet"], 1, 0.01, None, lambda text: None)["peers"]["xpnet"]
-    assert (len(found["rounds"]), found["set_aside"]) == (1 + rounds.AGAIN, [])
+    assert (len(found["rounds"]), found["set_aside"], found["far"]) == (1 + rounds.AGAIN, [], 1 + rounds.AGAIN)
 
 
 def test_a_trip_between_cores_is_measured() -> None:

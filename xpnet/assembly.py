@@ -50,6 +50,7 @@ def with_optimizer(network: Network, optimizer: Link | str) -> Network:
         seed=network.seed,
         check_finite=network.check_finite,
     )
+    copy._device = network._device
     copy.build_from(network.in_shape or (), read_weights(network))
     copy.epochs = network.epochs
     copy.history.update({name: list(values) for name, values in network.history.items()})

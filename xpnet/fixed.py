@@ -1,4 +1,4 @@
-"""Attributes that are set once, as what has been made of them would not change with them."""
+"""Attributes that can be set once: what was made of the first value would not follow a second."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs, check_folder
-from xpnet.checks import StrPath
+from xpnet.checks import StrPath, check_path
 from xpnet.errors import ConfigurationError
 
 __all__ = ["CSVLogger", "JSONLinesLogger"]
@@ -26,7 +26,7 @@ class _Logger(Callback):
 
     @explains_arguments
     def __init__(self, path: StrPath, *, append: bool = False) -> None:
-        self.path, self.append = Path(path), append
+        self.path, self.append = check_path(f"{type(self).__name__}.path", path), append
         self._start: int | None = None
 
     def on_train_begin(self, logs: Logs) -> None:

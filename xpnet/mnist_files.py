@@ -248,6 +248,6 @@ def _keep(place: str, content: bytearray) -> None:
         replace_file(path, [memoryview(content)], DatasetError)
     except (OSError, DatasetError) as error:
         raise DatasetError(
-            f"{place} cannot be kept ({error}); make that folder writable, set XDG_CACHE_HOME (on "
+            f"what was downloaded cannot be kept ({error}); make that folder writable, set XDG_CACHE_HOME (on "
             "Windows LOCALAPPDATA) to one that is, or put the files in a folder and set XPNET_DATA to it."
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
@@ -106,16 +106,16 @@ class Network:
         inputs: int | Shape | None = None,
         check_finite: bool = True,
     ) -> None:
-        self.model = layers if isinstance(layers, Sequential) else Sequential(layers)
-        self.loss: Loss = resolve("loss", loss, losses.NAMES)
-        self.optimizer: Link = resolve_optimizer(optimizer)
-        self.metrics: tuple[Metric, ...] = resolve_metrics(metrics, self.loss)
+        self.model: Final = layers if isinstance(layers, Sequential) else Sequential(layers)
+        self.loss: Final[Loss] = resolve("loss", loss, losses.NAMES)
+        self.optimizer: Final[Link] = resolve_optimizer(optimizer)
+        self.metrics: Final[tuple[Metric, ...]] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)
-        self.seed = check_integer("seed", seed, least=0)
+        self.seed: Final = check_integer("seed", seed, least=0)
         self.check_finite = bool(check_finite)
         if problem := self._unsavable():
             warnings.warn(f"the network can be trained but not saved: {problem}", stacklevel=3)
-        self.backend = open_backend(backend, device=device, dtype=dtype)
+        self.backend: Final = open_backend(backend, device=device, dtype=dtype)
         self._device = device
         self.history = History()
         self.epochs = 0
@@ -130,13 +130,13 @@ class Network:
     state: State
     """All that training changes; present once the network is built."""
 
-    if not TYPE_CHECKING:  # a checker is to see what they hold
+    if not TYPE_CHECKING:  # a checker goes by Final, in __init__
         model = Fixed("make a new Network with other layers; net.get_weights() and set_weights() carry weights over")
         loss = Fixed("make a new Network(..., loss=...); net.get_weights() and set_weights() carry weights over")
         optimizer = Fixed("net.with_optimizer(...) gives a network that goes on with another")
-        metrics = Fixed("they are given to Network(..., metrics=[...])")
-        seed = Fixed("it is given to Network(..., seed=...)")
-        backend = Fixed("net.to('torch') say gives the network on another")
+        metrics = Fixed("make a new Network(..., metrics=[...])")
+        seed = Fixed("make a new Network(..., seed=...)")
+        backend = Fixed("net.to('torch') gives the network on another backend")
 
     # Building
 
@@ -422,7 +422,7 @@ class Network:
         if rate and not scheduled:
             raise ConfigurationError(
                 f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "  # type: ignore[attr-defined]
-                f"step {self.steps}, and a rate that is set multiplies it from there on"
+                f"step {self.steps}, and a rate that is set multiplies it from there on: take net.with_optimizer(...)"
             )
         self.scale = rate / scheduled if scheduled else self.scale
 
@@ -433,6 +433,7 @@ class Network:
 
     @scale.setter
     def scale(self, scale: float) -> None:
+        self._need_built("scale")
         scale = check_real("scale", scale, least=0)
         if scale > float(np.finfo(self.backend.dtype).max):
             raise ConfigurationError(
@@ -440,8 +441,7 @@ class Network:
                 "vanished; take net.with_optimizer(...) with another"
             )
         self._scale = scale
-        if self.built:
-            self.state = self.state._replace(scale=self.from_host(np.asarray(self._scale)))
+        self.state = self.state._replace(scale=self.from_host(np.asarray(scale)))
 
     @property
     def last_learning_rate(self) -> float:
@@ -466,8 +466,8 @@ class Network:
     def with_optimizer(self, optimizer: Link | str) -> Network:
         """Return a copy that goes on with another optimizer, which begins anew, its schedule at step 0.
 
-        Weights, running statistics, history and the count of epochs are this network's. To change the learning rate
-        alone, set ``net.learning_rate``.
+        Weights, running statistics, history and the count of epochs are this network's; ``steps``, and the dropout
+        masks that hang on it, begin anew. To change the learning rate alone, set ``net.learning_rate``.
 
         Raises
         ------

@@ -132,7 +132,8 @@ class MinMaxScaler:
     Raises
     ------
     ConfigurationError
-        *low* is not below *high*, or statistics that were given by hand do not fit together.
+        *low* or *high* is no finite number, *low* is not below *high*, or statistics that were given by hand do not
+        fit together.
 
     Examples
     --------
@@ -263,7 +264,7 @@ def _applied(
         long = xp.isdtype(array.dtype, "integral") and xp.iinfo(array.dtype).bits > 16
         array = xp.astype(array, _widest(xp, device) if long else dtype)
     if xp.finfo(array.dtype).bits < 32:
-        array = xp.astype(array, xp.float32)  # a difference of two may be beyond the type, and what it becomes not
+        array = xp.astype(array, xp.float32)  # in 16 bits a difference may overflow where the scaled result would not
     limits = xp.finfo(array.dtype)
     smallest, largest = float(limits.smallest_normal) * float(limits.eps), float(limits.max)
     for value in scale:

@@ -60,7 +60,7 @@ class Differentiated(NamedTuple):
     """What one way forward and back has found."""
 
     losses: Array  # (N,)
-    sums: dict[str, Array]  # of the loss and each metric, by name
+    sums: dict[str, Array]  # of the loss and the metrics that are asked for, by name
     residuals: Any  # what each layer kept
     dx: Array | None  # (N, *in_shape), the gradient of the reduced loss, where the context asks for it
     gradients: Tree  # of the reduced loss, by parameter
@@ -115,7 +115,7 @@ class Program:
         """Train on one batch, forward, loss, backward, update, and return what it adds to the sums, by name."""
         xp = self.xp
         context = Context(xp, training=True, key=self._key(state), state=state.layers, input_gradient=False)
-        found = self.differentiate(state.params, batch, context)
+        found = self.differentiate(state.params, batch, context, self.metrics)
         gradient = self.layout.pack(found.gradients, xp)
         done = xp.astype(state.step, self.dtype)
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale  # type: ignore[attr-defined]
@@ -146,14 +146,16 @@ class Program:
         """Add one batch's loss and metrics to the running sums, without training."""
         scores = self.scores(model, batch.x)
         losses, _ = self.losses(scores, batch.y)
-        return _added(sums, self._sums(scores, losses, batch), self.xp)
+        return _added(sums, self._sums(scores, losses, batch, self.metrics), self.xp)
 
-    def differentiate(self, params: Array, batch: Batch, context: Context) -> Differentiated:
-        """Go forward, take the losses, and go backward from the slopes of the reduced loss."""
+    def differentiate(
+        self, params: Array, batch: Batch, context: Context, metrics: tuple[Metric, ...] = ()
+    ) -> Differentiated:
+        """Go forward, take the losses and these metrics, and go backward from the slopes of the reduced loss."""
         views = self.layout.views(params, self.xp)
         scores, residuals = self.forward(views, batch.x, context)
         losses, slopes = self.losses(scores, batch.y)
-        sums = self._sums(scores, losses, batch)
+        sums = self._sums(scores, losses, batch, metrics)
         slopes = slopes * self._share(slopes, batch.weights, sums["loss"])
         dx, gradients = self.model.backward(views, residuals, slopes, context._replace(key=None))
         return Differentiated(losses, sums, residuals, dx, gradients)
@@ -244,9 +246,9 @@ class Program:
     def _key(self, state: State) -> Any:
         return make_key(state.words, state.step, self.xp) if self.model.random else None
 
-    def _sums(self, scores: Array, losses: Array, batch: Batch) -> dict[str, Array]:
+    def _sums(self, scores: Array, losses: Array, batch: Batch, metrics: tuple[Metric, ...]) -> dict[str, Array]:
         sums = {"loss": weighted_sum(losses, batch.weights, self.xp)}
-        for metric in self.metrics:
+        for metric in metrics:
             sums[metric.name] = metric.sums(scores, batch.y, batch.weights, self.loss, self.xp)
         return sums
 

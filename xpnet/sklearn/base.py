@@ -69,12 +69,13 @@ class NetworkEstimator(BaseEstimator):
     def _kept_on_error(self) -> Iterator[None]:
         """Leave what was fitted before as it was, where an error comes before the first step of training."""
         before = dict(vars(self))
-        steps = before["network_"].steps if "network_" in before else 0
+        old = before.get("network_")
+        steps = 0 if old is None else old.steps
         try:
             yield
         except Exception:
             network = vars(self).get("network_")
-            if network is None or network.steps in (0, steps):
+            if network is None or network.steps == (steps if network is old else 0):
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise
@@ -239,9 +240,9 @@ class ClassifierParts(ClassifierMixin):
         return by_class if weights is None else weights * by_class
 
     def _weights_for_fit(self, weights: Host | None, y: Host) -> dict[str, Any]:
-        """Return ``Network.fit``'s arguments by which examples are weighed, those held out not by their classes.
+        """Return ``Network.fit``'s arguments for weights.
 
-        Where samples have several labels, they are.
+        Classes weigh training examples alone; where samples have several labels, those held out, too.
         """
         if not isinstance(self.class_weight, dict | None) and self.class_weight != "balanced":
             self._weigh(weights, y)  # which refuses it

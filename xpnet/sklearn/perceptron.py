@@ -101,11 +101,6 @@ class Perceptron(NetworkEstimator):
             inputs=inputs,
             check_finite=False,
         )
-        if self.solver == "lbfgs" and (self.network_.model.random or self.network_.state_layout.slots):
-            raise ConfigurationError(
-                "solver='lbfgs' needs a loss that is the same at every look, so dropout and batch normalization go "
-                "with 'sgd' and 'adam'"
-            )
         if drawn is not None:
             dense = [str(i) for i, layer in enumerate(layers) if isinstance(layer, Dense)]
             named = {f"{i}.{name}": value for i, pair in zip(dense, drawn, strict=True) for name, value in pair.items()}
@@ -162,6 +157,11 @@ class Perceptron(NetworkEstimator):
     # Training
 
     def _fit_lbfgs(self, X: Array, targets: Host, weights: Host | None) -> None:
+        if self.network_.model.random or self.network_.state_layout.slots:
+            raise ConfigurationError(
+                "solver='lbfgs' needs a loss that is the same at every look, so dropout and batch normalization go "
+                "with 'sgd' and 'adam'"
+            )
         self.n_iter_, self.loss_ = minimize_loss(
             self.network_,
             X,

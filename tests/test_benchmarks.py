@@ -167,7 +167,7 @@ def test_the_command_writes_a_table_a_file_and_a_picture(
     assert results["machine"]["versions"]["numpy"] == np.__version__
     assert results["works"]["clouds"]["left_out"] == {"jax-step": "not installed: no_such_library"}
     for result in results["works"]["clouds"]["peers"].values():
-        assert len(result["rounds"]) == 1
+        assert 1 <= len(result["rounds"]) <= 1 + rounds.AGAIN
         assert result["after"] < result["before"]
 
 

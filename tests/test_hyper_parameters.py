@@ -81,7 +81,7 @@ DEFAULTS = {
     Quantile: (0.5, "mean"),
     SGD: (0.01, 0.0, False),
     Adam: (1e-3, 0.9, 0.999, 1e-8),
-    AdamW: (1e-3, 0.01, 0.9, 0.999, 1e-8),
+    AdamW: (1e-3, 0.9, 0.999, 1e-8, 0.01),
     Nadam: (2e-3, 0.9, 0.999, 1e-8, 4e-3),
     RMSProp: (1e-3, 0.9, 1e-8),
     Adagrad: (0.01, 1e-10),

@@ -99,7 +99,7 @@ def test_a_second_call_with_jax_s_own_array_compiles_nothing(compilations):
 
 
 def test_a_second_call_for_probabilities_compiles_nothing(compilations):
-    kind = pytest.importorskip("xpnet.sklearn").XPClassifier
+    kind = pytest.importorskip("xpnet.sklearn", exc_type=ImportError).XPClassifier
     model = kind(epochs=1, loss="binary_cross_entropy", backend="jax").fit(X, Y)
     compilations(lambda: model.predict_proba(X))
     assert not compilations(lambda: model.predict_proba(X))

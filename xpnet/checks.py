@@ -86,12 +86,12 @@ def check_takes(name: str, function: Callable[..., Any], *arguments: str) -> Non
         ) from None
 
 
-def check_path(name: str, value: Any) -> Path:
-    """Return *value* as a path, or raise `ConfigurationError` unless it is text or a path."""
+def check_path(name: str, value: Any, what: str = "text or a pathlib.Path") -> Path:
+    """Return *value* as a path, or raise `ConfigurationError`, which says *what* it must be, unless it can be one."""
     try:
         return Path(value)
     except TypeError:
-        raise ConfigurationError(f"{name} must be text or a pathlib.Path; got {value!r}") from None
+        raise ConfigurationError(f"{name} must be {what}; got {value!r}") from None
 
 
 def hold_integers(record: Any, *fields: str, **limits: Any) -> None:

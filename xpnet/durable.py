@@ -7,8 +7,8 @@ lock can be had belongs to nobody, and one that is being written is never taken 
 (Windows), such leftovers stay.
 
 On macOS the drive is told to empty its own memory (F_FULLFSYNC). On Windows there is no fsync of the folder, and a file
-that somebody else has open is tried again for a second. What is done there is tested by planting
-on Linux what these systems answer; it has not run on them.
+that somebody else has open is tried again for a second. What is done there is tested by planting on Linux what these
+systems answer; it has not run on them.
 """
 
 from __future__ import annotations

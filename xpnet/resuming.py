@@ -21,7 +21,7 @@ import numpy as np
 from xpnet.assembly import fill
 from xpnet.batches import PIECES
 from xpnet.checkpoint import configs, read_parts, save
-from xpnet.checks import check_integer
+from xpnet.checks import check_integer, check_path
 from xpnet.errors import CheckpointError, ConfigurationError
 from xpnet.locking import locked_folder
 from xpnet.records import record
@@ -107,10 +107,7 @@ class Run:
     """
 
     def __init__(self, folder: Any, *, resume: Any, every: Any, keep: Any) -> None:
-        try:
-            self.folder = Path(folder)
-        except TypeError:
-            raise ConfigurationError(f"checkpoint must be the path of a folder; got {folder!r}") from None
+        self.folder = check_path("checkpoint", folder, "the path of a folder")
         if not isinstance(resume, bool | np.bool_):
             raise ConfigurationError(f"resume must be True or False; got {resume!r}")
         self.resume, self.every, self.keep = resume, Every.parse(every), check_integer("keep", keep)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs
-from xpnet.checks import StrPath, check_integer
+from xpnet.checks import StrPath, check_integer, check_path
 from xpnet.errors import ConfigurationError
 from xpnet.extras import import_extra
 
@@ -45,10 +43,8 @@ class TensorBoard(Callback):
 
     @explains_arguments
     def __init__(self, log_dir: StrPath, *, histograms_every: int = 0, gradient_data: Any = None) -> None:
-        if not isinstance(log_dir, str | PathLike):
-            raise ConfigurationError(f"TensorBoard.log_dir must be the path of a folder; got {log_dir!r}")
+        self.log_dir = check_path("TensorBoard.log_dir", log_dir, "the path of a folder")
         _library()  # which is missed now, not when the first epoch begins
-        self.log_dir = Path(log_dir)
         self.histograms_every = check_integer("TensorBoard.histograms_every", histograms_every, least=0)
         if gradient_data is not None and (not isinstance(gradient_data, tuple | list) or len(gradient_data) != 2):
             raise ConfigurationError(f"TensorBoard.gradient_data must be a batch (x, y); got {type(gradient_data)}")

@@ -170,14 +170,15 @@ class Poisson:
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes."""
-        mean = self.link(scores, xp)
         within = xp.minimum(scores, LARGEST_LOG)
+        mean = xp.exp(within)
         logs = xp.log(targets + xp.astype(targets <= 0.0, targets.dtype))
         # Of large counts the terms cancel; t (e^d - 1 - d) with d = z - log t is the same, and is near 0 where d is.
-        many = targets > 1.0
-        apart = within - xp.where(many, logs, 0.0 * logs)
+        apart = within - xp.maximum(logs, 0.0)
         few = mean - targets * within + targets * (logs - 1.0)
-        losses = xp.where(many, targets * (xp.expm1(apart) - apart), few) + (mean - targets) * (scores - within)
+        losses = xp.where(targets > 1.0, targets * (xp.expm1(apart) - apart), few) + (mean - targets) * (
+            scores - within
+        )
         return mean_of_outputs(losses, mean - targets, xp)
 
     def check(self, out_shape: Shape) -> None:

@@ -233,8 +233,7 @@ class ClassifierParts(ClassifierMixin):
                 f"class_weight must be a mapping of classes to weights, 'balanced' or None; got {self.class_weight!r}"
             )
         if isinstance(self.class_weight, dict) and not self._labels.multilabel:
-            table = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            by_class = table[self._labels.encode(y)]  # also where these samples lack a class that has a weight
+            by_class = self._class_table(y)[self._labels.encode(y)]  # these samples may lack a class that has a weight
         else:
             by_class = compute_sample_weight(self.class_weight, y)
         return by_class if weights is None else weights * by_class
@@ -244,14 +243,17 @@ class ClassifierParts(ClassifierMixin):
 
         Classes weigh training examples alone; where samples have several labels, those held out, too.
         """
-        if not isinstance(self.class_weight, dict | None) and self.class_weight != "balanced":
-            self._weigh(weights, y)  # which refuses it
-        if self._labels.multilabel:
-            return {"sample_weight": self._weigh(weights, y)}
         by_class = self.class_weight
+        known = isinstance(by_class, dict | None) or by_class == "balanced"
+        if self._labels.multilabel or not known:
+            return {"sample_weight": self._weigh(weights, y)}  # which refuses what is not known
         if isinstance(by_class, dict):
-            by_class = dict(enumerate(compute_class_weight(by_class, classes=self.classes_, y=y).tolist()))
+            by_class = dict(enumerate(self._class_table(y).tolist()))
         return {"sample_weight": weights, "class_weight": by_class}
+
+    def _class_table(self, y: Host) -> Host:
+        table: Host = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return table
 
     def _score_encoded(self, X: Array, y: Host, sample_weight: Host | None) -> float:
         """Return the accuracy against class numbers."""

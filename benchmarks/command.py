@@ -25,6 +25,19 @@ def parse_measuring(parser: argparse.ArgumentParser, arguments: list[str] | None
     """Add the options of every measurement and parse; those named *positive* must be above 0, too."""
     parser.add_argument("--rounds", type=int, help="rounds of every peer (default: 5)")
     parser.add_argument("--seconds", type=float, help="length of a round (default: 0.6)")
+    add_output(parser)
+    options = parser.parse_args(arguments)
+    for name in ("rounds", "seconds", *positive):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            parser.error(f"--{name} must be above 0; got {value}")
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (0.02 if options.quick else 0.6)
+    return options
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that writes results has."""
     parser.add_argument(
         "--quick", action="store_true", help="one very short round: shows that all runs, measures nothing"
     )
@@ -35,14 +48,6 @@ def parse_measuring(parser: argparse.ArgumentParser, arguments: list[str] | None
         const=ROOT / "benchmarks" / "results",
         help="folder for the JSON file and the picture (without a value: benchmarks/results)",
     )
-    options = parser.parse_args(arguments)
-    for name in ("rounds", "seconds", *positive):
-        value = getattr(options, name)
-        if value is not None and value <= 0:
-            parser.error(f"--{name} must be above 0; got {value}")
-    options.rounds = options.rounds or (1 if options.quick else 5)
-    options.seconds = options.seconds or (0.02 if options.quick else 0.6)
-    return options
 
 
 def machine(options: argparse.Namespace, packages: Iterable[str]) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def machine(options: argparse.Namespace, packages: Iterable[str]) -> dict[str, A
         "thread_variables": {k: v for k, v in os.environ.items() if k.endswith(("_NUM_THREADS", "THREAD_TIMEOUT"))},
         "load_before": os.getloadavg(),
         "rounds": options.rounds,
-        "round_seconds": options.seconds,
+        "round_seconds": getattr(options, "seconds", None),
         "quick": options.quick,
     }
 

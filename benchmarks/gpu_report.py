@@ -15,6 +15,8 @@ Results = dict[str, Any]
 
 OURS = tuple(peer for peer in GPU_PEERS if peer.startswith("cupy"))
 HOST = "host-fit"
+ELSEWHERE = tuple(peer for peer in GPU_PEERS if peer.startswith("xpnet-on"))
+"""xpnet on other libraries: neither what the aims are for nor a rival."""
 COMPILED = ("cuda-compile", "cuda-reduce-overhead", "cuda-max-autotune")
 NO_GPU = "no GPU: the peers ran on the processor, and these figures say nothing of one"
 LARGE = ("huge",)
@@ -64,7 +66,7 @@ def reach(results: Results) -> list[dict[str, Any]]:
 
     ceilings = results["parts"].get("ceilings", {})
     for precision, name, found in _trained(results):
-        rivals = {peer: median for peer, median in found.items() if peer not in (*OURS, HOST)}
+        rivals = {peer: median for peer, median in found.items() if peer not in (*OURS, *ELSEWHERE, HOST)}
         for own in (peer for peer in OURS if peer in found):
             where, mine = f"{name}, {precision}: {own}", found[own]
             if name in LARGE:
@@ -98,7 +100,7 @@ def picture(results: Results, path: Path) -> bool:
         for name, work in found["works"].items()
     }
     given = {"works": works, "machine": results["machine"]}
-    return report.draw(given, path, OURS, (HOST,), results["machine"]["gpu"] or NO_GPU)
+    return report.draw(given, path, OURS, (HOST, *ELSEWHERE), results["machine"]["gpu"] or NO_GPU)
 
 
 def _trained(results: Results) -> Iterator[tuple[str, str, dict[str, float]]]:

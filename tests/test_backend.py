@@ -70,7 +70,7 @@ def test_a_dtype_in_any_spelling(dtype: Any, backend: Backend) -> None:
     ("dtype", "remedy"),
     [
         ("float16", "Leave dtype out"),
-        ("bfloat16", "no mixed precision"),
+        ("bfloat16", "precision='bfloat16'"),
         (np.float16, "computed in float32"),
         ("half", "Leave dtype out"),
         ("double", "did you mean 'float64'"),
@@ -235,7 +235,7 @@ def test_auto_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeypat
     assert capsys.readouterr().err == "xpnet: backend 'auto' is numpy (no GPU: no device answers)\n"
 
     def with_gpu(name: Any = "numpy", **arguments: Any) -> Backend:
-        assert arguments == {"device": 1, "dtype": "float32"}
+        assert arguments == {"device": 1, "dtype": "float32", "precision": "float32"}
         return original("numpy")
 
     monkeypatch.setattr("xpnet.backend.open_backend", with_gpu)

@@ -79,7 +79,7 @@ def test_bf16_multiplies_in_it_and_keeps_weights_in_float32(name: str) -> None:
     assert rounds.fault("mlp", name, result, loss_of(TINY, reference.weights(), make_pool(TINY)), "bf16") is None
 
 
-@pytest.mark.parametrize("name", ["cuda-epoch", "cuda-graph-epoch", "gpu-jax-scan", "cupy-fit"])
+@pytest.mark.parametrize("name", ["cuda-epoch", "cuda-graph-epoch", "gpu-jax-scan", "cupy-fit", "xpnet-on-jax"])
 def test_shuffled_peers_draw_other_batches(name: str) -> None:
     one, other = trainer_of(name, TINY), trainer_of(name, TINY)
     one.train(1, False)
@@ -116,7 +116,7 @@ def test_the_peer_on_the_kernels_does_the_same_mathematics(monkeypatch: pytest.M
 
 
 def test_names_of_peers_works_and_parts_fit_together() -> None:
-    assert set(gpu_report.OURS) | set(gpu_report.COMPILED) | {gpu_report.HOST} <= set(GPU_PEERS)
+    assert {*gpu_report.OURS, *gpu_report.COMPILED, *gpu_report.ELSEWHERE, gpu_report.HOST} <= set(GPU_PEERS)
     assert set(gpu_report.LARGE) <= set(FOR_GPUS) <= set(TRAINING) | set(INFERENCE)
     assert set(gpu.PARTS) == set(gpu.MODULES)
     assert all(set(peer.precisions) <= set(ALLOWED) for peer in GPU_PEERS.values())
@@ -286,7 +286,7 @@ def recorded() -> dict[str, Any]:
     products = {precision: {"operations_a_second": 60e12, "relative_error": 1e-7} for precision in ALLOWED}
     works = {
         "mlp": work(cupy_bare=40.0, cuda_eager=400.0, cuda_compile=90.0, cuda_max_autotune=50.0, host_fit=2000.0),
-        "huge": work(cupy_bare=16_000.0, cuda_fused=16_500.0, host_fit=9e6),
+        "huge": work(cupy_bare=16_000.0, cuda_fused=16_500.0, host_fit=9e6, xpnet_on_jax=1.0),
         "predict-1": work(cupy_step=30.0, cuda_eager=60.0),
     }
     return {

@@ -48,7 +48,7 @@ PLANTED = [
     (SMOOTH, "1.0 - y  ->  y - 1.0", layer(Sigmoid())),  # a sign
     (SMOOTH, "3.0 * _GELU_CUBE  ->  _GELU_CUBE", layer(GELU())),  # a dropped factor
     (SMOOTH, "dy - context.xp.sum(dy * y, axis=-1, keepdims=True)  ->  dy", layer(Softmax())),  # a missing sum
-    (NN, "xp.matrix_transpose(weight)  ->  weight", layer(Dense(3))),  # a transposition
+    (NN, "xp.matrix_transpose(xp.nn.operand(weight))  ->  xp.nn.operand(weight)", layer(Dense(3))),  # a transposition
     (NN, "xp.sum(slopes, axis=0)  ->  xp.mean(slopes, axis=0)", layer(Dense(2))),  # a mean for a sum
     (NN, "one more: 0  ->  1", layer(Dense(2))),  # the wrong axis
     (NN, "variance + epsilon  ->  variance", layer(BatchNorm())),  # no epsilon: not finite where all are equal

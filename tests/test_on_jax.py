@@ -32,9 +32,9 @@ class Counted:
         return dy, {}
 
 
-def trained(layer, dtype="float32", optimizer=None, seed=0):
-    layers = [Dense(4), layer, Tanh(), Dense(2)]
-    network = Network(layers, backend="jax", dtype=dtype, optimizer=optimizer or SGD(0.1), seed=seed)
+def trained(layer, dtype="float32", precision=None, optimizer=None, seed=0):
+    layers, optimizer = [Dense(4), layer, Tanh(), Dense(2)], optimizer or SGD(0.1)
+    network = Network(layers, backend="jax", dtype=dtype, precision=precision, optimizer=optimizer, seed=seed)
     network.fit(X, Y, epochs=2, batch_size=5, verbose=0)
     return network
 
@@ -50,7 +50,11 @@ def test_an_equal_network_is_not_compiled_again():
     np.testing.assert_allclose(np.asarray(network.predict(X)), plain.predict(X), rtol=1e-4)
 
 
-@pytest.mark.parametrize("difference", [{"dtype": "float64"}, {"optimizer": SGD(0.2)}], ids=["dtype", "optimizer"])
+@pytest.mark.parametrize(
+    "difference",
+    [{"dtype": "float64"}, {"precision": "bfloat16"}, {"optimizer": SGD(0.2)}],
+    ids=["dtype", "precision", "optimizer"],
+)
 def test_a_network_that_differs_is_compiled_for_itself(difference):
     first, second = Counted(str(difference)), Counted(str(difference))
     trained(first)
@@ -123,3 +127,16 @@ def test_another_network_of_the_same_form_compiles_nothing_not_even_to_place_its
 
     assert compilations(lambda: train(0))
     assert not compilations(lambda: train(1))
+
+
+def lowered(precision):
+    nn, x = open_backend("jax", precision=precision).xp.nn, jax.numpy.ones((2, 2))
+    return jax.jit(lambda x, w: nn.linear(x, w, None)).lower(x, x).as_text()
+
+
+def test_products_have_all_digits_on_any_device_unless_jax_is_told_otherwise():
+    """A GPU takes TF32, and a TPU bfloat16, for products whose precision is not said."""
+    assert "precision = [HIGHEST, HIGHEST]" in lowered("float32")
+    with jax.default_matmul_precision("high"):
+        assert "precision = [HIGH, HIGH]" in lowered("float32")
+    assert "(tensor<2x2xbf16>, tensor<2x2xbf16>) -> tensor<2x2xf32>" in lowered("bfloat16")

@@ -82,6 +82,7 @@ def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
         "network": records(network),
         "schema": SCHEMA,
         "dtype": network.backend.dtype,
+        "precision": network.backend.precision,
         "inputs": None if network.in_shape is None else list(network.in_shape),
         "seed": network.seed,
         "check_finite": network.check_finite,
@@ -99,12 +100,12 @@ def put_together(
     backend: str | Backend,
     device: object = None,
 ) -> Network:
-    """Return the network that :func:`take_apart` took apart, in the dtype of an open backend or else its own."""
+    """Return the network that :func:`take_apart` took apart, as precise as an open backend or else as it was."""
     from xpnet.network import Network
 
     if description["dtype"] not in DTYPES:
         raise CheckpointError(f"dtype must be one of {', '.join(DTYPES)}; got {description['dtype']!r}")
-    parts = description["network"]
+    parts, is_open = description["network"], isinstance(backend, Backend)
     network = Network(
         parts["layers"],
         loss=parts["loss"],
@@ -112,7 +113,8 @@ def put_together(
         metrics=parts["metrics"],
         backend=backend,
         device=device,
-        dtype=None if isinstance(backend, Backend) else description["dtype"],
+        dtype=None if is_open else description["dtype"],
+        precision=None if is_open else description["precision"],
         seed=description["seed"],
         check_finite=description["check_finite"],
     )

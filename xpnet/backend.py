@@ -39,6 +39,7 @@ Array = Any
 
 ENTRY_POINT_GROUP = "xpnet.backends"
 DTYPES = ("float32", "float64")
+BFLOAT16 = "bfloat16"
 
 CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
 """Functions that make an array from nothing, and so have to be told the device."""
@@ -101,6 +102,8 @@ class Backend:
         Where the arrays live, in the library's own terms.
     dtype : str
         ``"float32"`` or ``"float64"``: the type of parameters, activations and gradients.
+    precision : str
+        What the numbers are rounded to that layers multiply as matrices: ``"bfloat16"``, or the dtype. xpnet says it.
     asarray : callable
         ``asarray(values, dtype=None)``: host (or DLPack) array to the device, in C's order. The only way in.
     to_numpy : callable
@@ -132,6 +135,7 @@ class Backend:
     synchronize: Callable[[], None] = _synchronize_nothing
     immutable: bool = False
     nn: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    precision: str = ""
 
     @property
     def float(self) -> Any:
@@ -154,7 +158,8 @@ class Backend:
         )
 
     def __repr__(self) -> str:
-        return f"Backend({self.name!r}, device={str(self.device)!r}, dtype={self.dtype!r})"
+        precision = f", precision={self.precision!r}" if self.precision == BFLOAT16 else ""
+        return f"Backend({self.name!r}, device={str(self.device)!r}, dtype={self.dtype!r}{precision})"
 
 
 class BackendModule(Protocol):
@@ -192,7 +197,9 @@ class BackendInfo:
 
 
 @explains_arguments
-def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype: object = None) -> Backend:
+def open_backend(
+    name: str | Backend = "numpy", *, device: object = None, dtype: object = None, precision: object = None
+) -> Backend:
     """Open an array library for computing.
 
     Parameters
@@ -200,16 +207,22 @@ def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype:
     name : str or Backend
         ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"``, ``"array-api-strict"``, a third party's name, or
         ``"auto"``: CuPy where a GPU answers, else NumPy; the choice is printed to standard error.
-        A :class:`Backend` is returned as it is; ``device`` and ``dtype``, where given, must be its own.
+        A :class:`Backend` is returned as it is; ``device``, ``dtype`` and ``precision``, where given,
+        must be its own.
     device : object, optional
         In the library's terms: ``0`` (CuPy), ``"cuda:1"`` (torch), ``"gpu"`` (JAX). Default: the library's.
     dtype : str, optional
         ``"float32"`` (default) or ``"float64"``.
+    precision : str, optional
+        ``"bfloat16"``: of two matrices that a layer multiplies, the numbers are rounded to 8 significant bits first,
+        and the products added up in float32, in which all else is computed and kept (mixed precision; Micikevicius
+        et al. 2018, Kalamkar et al. 2019). Default: the dtype.
 
     Raises
     ------
     ConfigurationError
-        A :class:`Backend` is given beside another device or dtype than its own.
+        A :class:`Backend` is given beside another device, dtype or precision than its own, or the precision does not
+        go with the dtype.
     BackendError
         The name is unknown, the library is not installed, or there is no such device. The message holds
         what was asked, what was found, and the command that mends it.
@@ -220,19 +233,19 @@ def open_backend(name: str | Backend = "numpy", *, device: object = None, dtype:
     Backend('numpy', device='cpu', dtype='float64')
     """
     if isinstance(name, Backend):
-        return _same(name, device, dtype)
-    dtype = "float32" if dtype is None else dtype
+        return _same(name, device, dtype, precision)
+    dtype = _dtype_name("float32" if dtype is None else dtype)
+    precision = _precision_name(precision, dtype)
     if name == "auto":
-        return _open_best(device, dtype)
+        return _open_best(device, dtype, precision)
     module = _load(name)
-    precision = _dtype_name(dtype)
     try:
-        backend = module.open(device, precision)
+        backend = module.open(device, dtype)
     except XpnetError:
         raise
     except Exception as error:  # a broken library fails in its own way while it is imported
         raise BackendError(_absence(name, module, error)) from error
-    return bind(backend)
+    return bind(backend, precision)
 
 
 def available_backends() -> dict[str, BackendInfo]:
@@ -257,11 +270,12 @@ def _inspect(name: str) -> BackendInfo:
         return BackendInfo(name, problem=str(error) or repr(error))
 
 
-def _open_best(device: object, dtype: object) -> Backend:
+def _open_best(device: object, dtype: str, precision: str) -> Backend:
     try:
-        backend, reason = open_backend("cupy", device=device, dtype=dtype), "a GPU answers"
+        backend = open_backend("cupy", device=device, dtype=dtype, precision=precision)
+        reason = "a GPU answers"
     except BackendError as error:
-        backend, reason = open_backend("numpy", dtype=dtype), f"no GPU: {error}"
+        backend, reason = open_backend("numpy", dtype=dtype, precision=precision), f"no GPU: {error}"
     print(f"xpnet: backend 'auto' is {backend.name} ({reason})", file=sys.stderr)
     return backend
 
@@ -315,12 +329,16 @@ def _find(name: str) -> tuple[str, Callable[[], Any]]:
     return value, entry.load
 
 
-def _same(backend: Backend, device: object, dtype: object) -> Backend:
-    """Return an open backend, if it is on this device and of this dtype, where they are given."""
-    if dtype is not None and _dtype_name(dtype) != backend.dtype:
-        raise ConfigurationError(f"dtype={dtype!r} is given beside {backend!r}; leave it out, or give the name alone")
-    if device is not None and str(device) != str(backend.device):
-        raise ConfigurationError(f"device={device!r} is given beside {backend!r}; leave it out, or give the name alone")
+def _same(backend: Backend, device: object, dtype: object, precision: object) -> Backend:
+    """Return an open backend, if it is on this device and of this dtype and precision, where they are given."""
+    found = {
+        f"dtype={dtype!r}": dtype is None or _dtype_name(dtype) == backend.dtype,
+        f"precision={precision!r}": precision is None or _precision_name(precision, backend.dtype) == backend.precision,
+        f"device={device!r}": device is None or str(device) == str(backend.device),
+    }
+    for given, same in found.items():
+        if not same:
+            raise ConfigurationError(f"{given} is given beside {backend!r}; leave it out, or give the name alone")
     return backend
 
 
@@ -335,26 +353,44 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
 
 
+def _short_name(dtype: object) -> str:
+    """Return ``"float32"`` for what a library calls so, such as ``torch.float32``."""
+    return str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]
+
+
 def _dtype_name(dtype: object) -> str:
-    name = str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]
+    name = _short_name(dtype)
     if name not in DTYPES:
         raise BackendError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}{_dtype_remedy(name)}")
     return name
+
+
+def _precision_name(precision: object, dtype: str) -> str:
+    """Return what numbers are rounded to that are multiplied as matrices, where all else is of this dtype."""
+    name = dtype if precision is None else _short_name(precision)
+    if name == dtype:
+        return dtype
+    if name != BFLOAT16:
+        meant = f"; did you mean {BFLOAT16!r}?" if "bf16" in name or BFLOAT16 in name else ""
+        raise ConfigurationError(f"precision must be {BFLOAT16!r} or the dtype, {dtype!r}; got {precision!r}{meant}")
+    if dtype != "float32":
+        raise ConfigurationError(f"precision={precision!r} goes with dtype='float32'; got dtype={dtype!r}")
+    return BFLOAT16
 
 
 def _dtype_remedy(name: str) -> str:
     """Say what to write in place of another dtype."""
     if "float16" in name or name == "half":
         return (
-            ". There is no mixed precision, and half precision alone would round small steps of the weights away. "
-            "Leave dtype out: data in half precision are taken as they are, and computed in float32"
+            ". Half precision alone would round small steps of the weights away; precision='bfloat16' takes it for "
+            "products alone. Leave dtype out: data in half precision are taken as they are, and computed in float32"
         )
     meant = {"double": "float64", "float": "float64", "single": "float32"}.get(name)
     return f"; did you mean {meant!r}?" if meant else ". It is the type of weights and gradients, real numbers"
 
 
-def bind(backend: Backend) -> Backend:
-    """Give the backend its final namespace: the standard's names, the device, and ``nn``."""
+def bind(backend: Backend, precision: str | None = None) -> Backend:
+    """Give the backend its final namespace: the standard's names, the device, and ``nn``, with products so precise."""
     from xpnet import nn
 
     library = backend.xp
@@ -366,9 +402,12 @@ def bind(backend: Backend) -> Backend:
     if unknown:
         raise BackendError(f"backend {backend.name!r} replaces {sorted(unknown)}, which xpnet.nn does not have")
     functions = {name: getattr(nn, name) for name in nn.__all__} | dict(backend.nn)
+    if precision == BFLOAT16:
+        functions |= {"operand": functions["rounded"], "product": functions["rounded_product"]}
     bound = {name: partial(function, xp) for name, function in functions.items()}
     xp.__dict__["nn"] = Namespace(f"{backend.name}.nn", bound)
-    return replace(backend, xp=xp, loop=backend.loop or partial(_plain_loop, backend.compile))
+    loop = backend.loop or partial(_plain_loop, backend.compile)
+    return replace(backend, xp=xp, loop=loop, precision=precision or backend.dtype)
 
 
 def _plain_loop(compile_: Callable[..., Callable[..., Any]], step: Callable[..., Any]) -> Callable[..., Any]:

@@ -60,6 +60,9 @@ class Network:
         Where, in the library's terms.
     dtype : str, optional
         ``"float32"`` or ``"float64"``. Default: float32, or what an open backend has.
+    precision : str, optional
+        ``"bfloat16"``: layers multiply matrices of numbers that are rounded to it, and all else stays in float32.
+        Default: the dtype, or what an open backend has.
     seed : int
         Decides first weights, batch order, validation split and dropout masks.
     inputs : int or tuple of int, optional
@@ -70,7 +73,8 @@ class Network:
     Raises
     ------
     ConfigurationError
-        A name is unknown, or layers, loss and metrics, or an open backend and device or dtype, do not go together.
+        A name is unknown, or layers, loss and metrics, or dtype and precision, or an open backend and what is given
+        beside it, do not go together.
     BackendError
         The array library or device cannot be had.
     ShapeError
@@ -102,6 +106,7 @@ class Network:
         backend: str | Backend = "numpy",
         device: object = None,
         dtype: object = None,
+        precision: object = None,
         seed: int = 0,
         inputs: int | Shape | None = None,
         check_finite: bool = True,
@@ -115,7 +120,7 @@ class Network:
         self.check_finite = bool(check_finite)
         if problem := self._unsavable():
             warnings.warn(f"the network can be trained but not saved: {problem}", stacklevel=3)
-        self.backend: Final = open_backend(backend, device=device, dtype=dtype)
+        self.backend: Final = open_backend(backend, device=device, dtype=dtype, precision=precision)
         self._device = device
         self.history = History()
         self.epochs = 0
@@ -179,7 +184,7 @@ class Network:
             built.out_shape,
             backend.float,
             backend.xp,
-            place=(backend.name, str(backend.device), backend.dtype, id(backend.nn)),
+            place=(backend.name, str(backend.device), backend.dtype, backend.precision, id(backend.nn)),
         )
         self.compiled = Compiled(program, backend)
         flat = self.layout.initialize(self.seed) if weights is None else joined(self.layout, weights)
@@ -451,13 +456,17 @@ class Network:
     # Copies
 
     @explains_arguments
-    def to(self, backend: str | Backend, *, device: object = None, dtype: object = None) -> Network:
-        """Return a copy on another backend, device or dtype, with its training state; this one stays."""
+    def to(
+        self, backend: str | Backend, *, device: object = None, dtype: object = None, precision: object = None
+    ) -> Network:
+        """Return a copy on another backend, device, dtype or precision, with its training state; this one stays."""
         from xpnet.assembly import copy_network
 
-        if dtype is None and not isinstance(backend, Backend):
-            dtype = self.backend.dtype
-        return copy_network(self, open_backend(backend, device=device, dtype=dtype))
+        own = self.backend
+        if not isinstance(backend, Backend):
+            precision = own.precision if precision is None and dtype in (None, own.dtype) else precision
+            dtype = own.dtype if dtype is None else dtype
+        return copy_network(self, open_backend(backend, device=device, dtype=dtype, precision=precision))
 
     def copy(self) -> Network:
         """Return an independent copy on the same backend."""

@@ -29,6 +29,10 @@ __all__ = [
     "normalize",
     "normalize_backward",
     "one_hot",
+    "operand",
+    "product",
+    "rounded",
+    "rounded_product",
     "rows",
     "sigmoid",
     "sigmoid_cross_entropy",
@@ -39,10 +43,13 @@ __all__ = [
     "wrap",
 ]
 
+LARGEST = (2.0 - 2.0**-23) * 2.0**127
+"""The largest number of float32."""
+
 
 def linear(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
     """Return ``x @ weight + bias``: (..., inputs) and (inputs, units) to (..., units)."""
-    y = xp.matmul(x, weight)
+    y = xp.nn.product(xp.nn.operand(x), xp.nn.operand(weight))
     if bias is not None:
         y += bias
     return y
@@ -52,10 +59,41 @@ def linear_backward(
     xp: Any, x: Array, weight: Array, dy: Array, input_gradient: bool
 ) -> tuple[Array | None, Array, Array]:
     """Return the gradients (dx, dweight, dbias) of :func:`linear`; dx is None where it is not wanted."""
-    rows = xp.reshape(x, (-1, x.shape[-1]))  # (N, inputs)
+    rows = xp.nn.operand(xp.reshape(x, (-1, x.shape[-1])))  # (N, inputs)
     slopes = xp.reshape(dy, (-1, dy.shape[-1]))  # (N, units)
-    dx = xp.matmul(dy, xp.matrix_transpose(weight)) if input_gradient else None
-    return dx, xp.matmul(xp.matrix_transpose(rows), slopes), xp.nn.bias_gradient(slopes)
+    factors = xp.nn.operand(dy)
+    dx = xp.nn.product(factors, xp.matrix_transpose(xp.nn.operand(weight))) if input_gradient else None
+    dweight = xp.nn.product(xp.matrix_transpose(rows), xp.reshape(factors, slopes.shape))
+    return dx, dweight, xp.nn.bias_gradient(slopes)
+
+
+def operand(xp: Any, x: Array) -> Array:
+    """Return an array as :func:`product` takes it: as it is, or, for products in bfloat16, :func:`rounded`."""
+    return x
+
+
+def product(xp: Any, a: Array, b: Array) -> Array:
+    """Return the matrix product of two arrays of :func:`operand`, in the dtype of what they were made of."""
+    return xp.matmul(a, b)
+
+
+def rounded(xp: Any, x: Array) -> Array:
+    """Return the nearest numbers of bfloat16, which have 8 significant bits, as :func:`rounded_product` takes them.
+
+    By Veltkamp's splitting (Dekker 1971, section 5), in float32; either of two that are equally near. From 2**112 on,
+    where the splitting would overflow, some more bits are left.
+    """
+    spread = 65537.0 * x  # 2**16 + 1: of 24 bits 16 are rounded away
+    spread = xp.minimum(xp.maximum(spread, -LARGEST), LARGEST)
+    return spread - (spread - x)
+
+
+def rounded_product(xp: Any, a: Array, b: Array) -> Array:
+    """Return the matrix product of two arrays of :func:`rounded`, added up in float32, in float32.
+
+    A backend may round the sums to bfloat16 in the end, as PyTorch does.
+    """
+    return xp.matmul(a, b)
 
 
 def bias_gradient(xp: Any, slopes: Array) -> Array:

@@ -163,7 +163,7 @@ class Run:
                 "it, or name another folder"
             )
         description, note, _, _ = self._found
-        there = {name: description[name] for name in ("inputs", "dtype", "seed")}
+        there = {name: description[name] for name in ("inputs", "dtype", "precision", "seed")}
         there |= {name: description["network"][name] for name in RECORDS}
         # In the order of this call's: a file has them sorted.
         settings = {name: note["settings"].get(name) for name in (*self._settings, *note["settings"])}
@@ -257,6 +257,7 @@ class Run:
         described = {
             "inputs": list(in_shape),
             "dtype": network.backend.dtype,
+            "precision": network.backend.precision,
             "seed": network.seed,
             **configs(network),
         }

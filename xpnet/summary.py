@@ -39,7 +39,10 @@ def short(record: Any) -> str:
 
 def summarize(network: Network) -> Markup:
     """Return a line for each layer with its output shape and number of parameters, and the total; in HTML a table."""
-    head = f"Network on {network.backend.name} ({network.backend.device}), {network.backend.dtype}"
+    backend = network.backend
+    head = f"Network on {backend.name} ({backend.device}), {backend.dtype}"
+    if backend.precision != backend.dtype:
+        head = f"{head}, products in {backend.precision}"
     if network.in_shape is None:
         head = f"{head}, not built: its input's shape comes with the first data"
         layers = [short(layer) for layer in network.model.layers]

@@ -63,7 +63,7 @@ def open(device: object, dtype: str) -> Backend:
         to_numpy=to_numpy,
         compile=lambda function, donated=False: outside(function),
         synchronize=synchronize,
-        nn={"words": words, "wrap": wrap},
+        nn={"rounded": rounded, "rounded_product": rounded_product, "words": words, "wrap": wrap},
     )
 
 
@@ -93,6 +93,16 @@ def to_numpy(tensor: Any) -> np.ndarray[Any, Any]:
     """Copy to the host if it is not there already."""
     array: np.ndarray[Any, Any] = tensor.cpu().numpy()
     return array
+
+
+def rounded(xp: Any, x: Any) -> Any:
+    """Convert to bfloat16 (see :func:`xpnet.nn.rounded`)."""
+    return x.bfloat16()
+
+
+def rounded_product(xp: Any, a: Any, b: Any) -> Any:
+    """Multiply in bfloat16: PyTorch adds up in float32 and rounds the sums (see :func:`xpnet.nn.rounded_product`)."""
+    return (a @ b).float()
 
 
 def words(xp: Any, values: Any) -> Any:

@@ -74,6 +74,7 @@ PEERS = {
 NO_TF32 = {"NVIDIA_TF32_OVERRIDE": "0"}
 CUPY = {"fp32": {"CUPY_TF32": "0", **NO_TF32}, "tf32": {"CUPY_TF32": "1"}}
 EACH = {"fp32": NO_TF32, "tf32": {}, "bf16": {}}
+BY_JAX = {**EACH, "tf32": {"JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32"}}
 # All peers of a work are on the GPU at a time; JAX would take most of its memory for itself.
 SHARING = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -82,6 +83,12 @@ def _cupy(title: str, kind: str, **more: Any) -> Peer:
     options = {"kind": kind, **more.pop("options", {})}
     fixed = {"works": NO_EXTRAS, "placed": True, "precisions": CUPY}
     return Peer(f"xpnet on CuPy, {title}", "xpnet_device", options, **fixed, **more)
+
+
+def _xpnet(title: str, library: str, kind: str, precisions: Mapping[str, dict[str, str]]) -> Peer:
+    options = {"kind": kind, "library": library}
+    fixed = {"environment": SHARING, "works": NO_EXTRAS, "placed": True}
+    return Peer(title, "xpnet_device", options, needs=(library,), predicts=True, precisions=precisions, **fixed)
 
 
 def _torch(title: str, predicts: bool = False, **options: Any) -> Peer:
@@ -100,6 +107,8 @@ GPU_PEERS = {
     "cupy-fit": _cupy("fit, shuffled", "fit"),
     "cupy-kernels": _cupy("the step alone, own kernels", "bare", options={"kernels": True}),
     "host-fit": Peer("xpnet on NumPy, fit", "xpnet_fit", {"backend": "numpy"}, works=NO_EXTRAS, predicts=True),
+    "xpnet-on-jax": _xpnet("xpnet on JAX, fit, shuffled", "jax", "fit", BY_JAX),
+    "xpnet-on-torch": _xpnet("xpnet on PyTorch, train_step", "torch", "step", EACH),
     "cuda-eager": _torch("torch eager", predicts=True),
     "cuda-fused": _torch("torch, fused Adam", fused=True),
     "cuda-epoch": _torch("torch, fused Adam, shuffled", fused=True, shuffled=True),

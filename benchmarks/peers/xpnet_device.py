@@ -1,4 +1,4 @@
-"""xpnet on CuPy, or on NumPy where the device is the processor: by ``train_step``, by ``fit``, or its step alone."""
+"""xpnet on a device: by ``train_step``, by ``fit``, or its step alone; on NumPy for CuPy where it is the processor."""
 
 from __future__ import annotations
 
@@ -14,14 +14,32 @@ KINDS = {"step": xpnet_step.Trainer, "fit": xpnet_fit.Trainer, "bare": xpnet_bar
 
 
 def Trainer(
-    work: Work, weights: Weights, pool: Pool, device: str, precision: str, kind: str, kernels: bool = False
+    work: Work,
+    weights: Weights,
+    pool: Pool,
+    device: str,
+    precision: str,
+    kind: str,
+    library: str = "cupy",
+    kernels: bool = False,
 ) -> Any:
-    """Precision is for the environment to say, before CuPy is imported."""
-    return KINDS[kind](work, weights, pool, open_backend(device, kernels))
+    """TF32 is for the environment to say on CuPy and JAX, before they are imported."""
+    backend = open_cupy(device, kernels) if library == "cupy" else open_other(library, device, precision)
+    return KINDS[kind](work, weights, pool, backend)
 
 
-def open_backend(device: str, kernels: bool) -> xpnet.Backend:
-    """Open the device's backend, plain or with the kernels that nothing switches on yet."""
+def open_other(library: str, device: str, precision: str) -> xpnet.Backend:
+    """Open JAX or PyTorch."""
+    if library == "torch":
+        import torch
+
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    place = "gpu" if library == "jax" and device == "cuda" else device
+    return xpnet.open_backend(library, device=place, precision="bfloat16" if precision == "bf16" else None)
+
+
+def open_cupy(device: str, kernels: bool) -> xpnet.Backend:
+    """Open CuPy, plain or with the kernels that nothing switches on yet."""
     if device == "cpu":
         return xpnet.open_backend("numpy")
     if not kernels:

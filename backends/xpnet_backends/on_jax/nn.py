@@ -1,4 +1,4 @@
-"""Replacements for functions of :mod:`xpnet.nn` that XLA compiles to fewer passes on a CPU, in their own terms."""
+"""Replacements for functions of :mod:`xpnet.nn`, in XLA's terms: it compiles them to fewer passes on a CPU."""
 
 from __future__ import annotations
 
@@ -42,6 +42,23 @@ def _cross_entropy_by_columns(xp: Any, logits: Any, targets: Any) -> tuple[Any, 
     return losses, xp.stack([e * share - t for e, t in zip(powers, wanted, strict=True)], axis=1)
 
 
+def product(xp: Any, a: Any, b: Any) -> Any:
+    """Return a product in the dtype's full precision, unless JAX was told another: GPUs and TPUs would take less."""
+    from jax import config
+
+    return xp.matmul(a, b, precision=config.jax_default_matmul_precision or "highest")
+
+
+def rounded(xp: Any, x: Any) -> Any:
+    """Return the array in bfloat16."""
+    return x.astype("bfloat16")
+
+
+def rounded_product(xp: Any, a: Any, b: Any) -> Any:
+    """Return a product of arrays in bfloat16, added up in float32 and left there."""
+    return xp.matmul(a, b, preferred_element_type="float32")
+
+
 def argmax(xp: Any, scores: Any) -> Any:
     """Return the place of each row's first largest number, by columns where there are few; NaN is the largest."""
     if scores.shape[1] > FEW:
@@ -56,6 +73,9 @@ def argmax(xp: Any, scores: Any) -> Any:
 
 NN: dict[str, Callable[..., Any]] = {
     "argmax": argmax,
+    "product": product,
+    "rounded": rounded,
+    "rounded_product": rounded_product,
     "rows": rows,
     "softmax_cross_entropy": softmax_cross_entropy,
 }

@@ -595,6 +595,27 @@ def test_an_interrupted_network_is_usable(hook: str, error: type[BaseException],
     assert np.isfinite(net.history["loss"][-1])
 
 
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin"])
+def test_callbacks_that_have_begun_are_told_of_an_interruption(hook: str, backend: xpnet.Backend) -> None:
+    told: list[str] = []
+
+    class Watches(Callback):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def on_train_interrupted(self, logs: dict[str, float]) -> None:
+            told.append(self.name)
+
+    def fails(*arguments: Any) -> None:
+        raise RuntimeError("no")
+
+    failing = Watches("failing")
+    setattr(failing, hook, fails)
+    with pytest.raises(RuntimeError, match="no"):
+        make(backend).fit(X, Y, callbacks=[Watches("first"), failing, Watches("last")], verbose=0)
+    assert told == (["first"] if hook == "on_train_begin" else ["first", "failing", "last"])
+
+
 def test_ctrl_c_within_an_epoch_leaves_a_usable_network(backend: xpnet.Backend) -> None:
     x, y = np.tile(X, (200, 1)), np.tile(Y, 200)
     net = make(backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -267,6 +268,17 @@ def test_a_copy_is_independent_and_goes_on_alike(backend: xpnet.Backend) -> None
 
 def test_an_unbuilt_network_can_be_copied(backend: xpnet.Backend) -> None:
     assert not make(backend, inputs=None).copy().built
+
+
+def test_copies_are_pickled_with_the_device_that_the_user_named(backend: xpnet.Backend) -> None:
+    name = backend.name
+    device = {"jax": "cpu", "array-api-strict": "CPU_DEVICE"}.get(name, str(backend.device))
+    named = Network([Dense(3)], backend=name, device=device, inputs=4)
+    moved = Network([Dense(3)], inputs=4).to(name, device=device)
+    for net in (named, named.copy(), named.copy().copy(), named.with_optimizer("sgd"), moved):
+        assert net.__reduce__()[1][-1] == device
+        assert str(pickle.loads(pickle.dumps(net)).backend.device) == str(net.backend.device)
+    assert named.to("numpy").__reduce__()[1][-1] is None
 
 
 def test_a_diverged_network_can_be_copied(backend: xpnet.Backend) -> None:

@@ -18,6 +18,7 @@ from xpnet_backends.on_numpy import (
     native,
     openblas,
     order,
+    pairs,
     panels,
     plan,
     products,
@@ -45,9 +46,19 @@ def threads(request, monkeypatch):
         yield request.param
 
 
-def matrix(rows, columns, turned=False, seed=0):
+@pytest.fixture(params=[False, True], ids=["float32", "bfloat16"])
+def paired(request):
+    """Whether matrices hold numbers of bfloat16, of which two terms are added at a time."""
+    if request.param and not pairs.available():
+        pytest.skip("this processor has no AVX512-BF16")
+    return request.param
+
+
+def matrix(rows, columns, turned=False, seed=0, rounded=False):
     drawn = np.random.default_rng(seed).normal(size=(columns, rows) if turned else (rows, columns))
     drawn = drawn.astype("float32")
+    if rounded:
+        drawn = (drawn.view("uint32") & np.uint32(0xFFFF0000)).view("float32")
     return drawn.T if turned else drawn
 
 
@@ -57,10 +68,12 @@ def perform(*calls):
     return program  # which has to live until here
 
 
-def multiplied(a, b, into):
+def multiplied(a, b, into, paired=False):
     """Multiply in tiles; return whether that could be."""
-    made = gemm.call(*map(Place.of, (a, b, into)))
+    made = gemm.call(*map(Place.of, (a, b, into)), bfloat16=paired)
     if made is not None:
+        in_pairs = any(word is pairs.packing(not a.flags.c_contiguous) for word in made.words)
+        assert in_pairs == (paired and a.shape[1] % 4 == 0)
         perform(made)
     return made is not None
 
@@ -73,35 +86,37 @@ FORMS = [
     (1000, 121, 100), (128, 784, 512), (512, 128, 512), (784, 128, 512), (60, 10_000, 64), (5000, 64, 10),
     (1000, 10, 100), (127, 500, 449), (66, 900, 65), (40, 897, 63), (7, 1500, 300), (3, 1344, 1024), (2, 4000, 130),
     (3000, 2, 90), (50, 700, 17), (49, 895, 33), (48, 896, 48), (8192, 16, 5), (24, 2000, 16), (257, 449, 129),
+    (127, 500, 448), (66, 900, 65), (40, 904, 63), (7, 1500, 300), (257, 452, 129), (3000, 4, 90), (51, 1000, 24),
 ]  # fmt: skip
 
 
 @needs_core
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_products_are_numpys_bit_for_bit(threads, form):
+def test_products_are_numpys_bit_for_bit(threads, form, paired):
     rows, terms, columns = form
     known = 0
     for a_turned in (False, True):
         for b_turned in (False, True):
-            a, b = matrix(rows, terms, a_turned), matrix(terms, columns, b_turned, seed=1)
+            a, b = matrix(rows, terms, a_turned, 0, paired), matrix(terms, columns, b_turned, 1, paired)
             into = np.full((rows, columns), np.nan, dtype="float32")
-            if multiplied(a, b, into):
+            if multiplied(a, b, into, paired):
                 same_bits(into, np.dot(a, b))
                 known += 1
     assert known >= 2  # of few multiplications OpenBLAS has other orders, too
 
 
 @needs_core
-def test_random_forms_are_numpys_bit_for_bit(threads):
+def test_random_forms_are_numpys_bit_for_bit(threads, paired):
     generator = np.random.default_rng(threads)
     known = 0
     for seed in range(60):
         rows, columns = (int(2 ** generator.uniform(1, 10)) for _ in range(2))
         terms = max(2, int(2 ** generator.uniform(19, 22) / rows / columns))
+        terms = -(-terms // 4) * 4 if paired else terms
         a_turned, b_turned = generator.integers(2, size=2).astype(bool)
-        a, b = matrix(rows, terms, a_turned, seed), matrix(terms, columns, b_turned, seed + 1)
+        a, b = matrix(rows, terms, a_turned, seed, paired), matrix(terms, columns, b_turned, seed + 1, paired)
         into = np.full((rows, columns), np.nan, dtype="float32")
-        if multiplied(a, b, into):
+        if multiplied(a, b, into, paired):
             same_bits(into, np.dot(a, b))
             known += 1
     assert known > 40
@@ -109,13 +124,13 @@ def test_random_forms_are_numpys_bit_for_bit(threads):
 
 @needs_core
 @pytest.mark.parametrize("turned", [(False, False), (False, True), (True, False), (True, True)], ids=str)
-def test_numbers_that_are_not_finite_spread_as_in_numpys(threads, turned):
-    a, b = matrix(90, 500, turned[0]), matrix(500, 100, turned[1])
-    a[3, 7], a[5, 499], a[89, 0], a[40] = np.nan, np.inf, -np.inf, 1e-40
-    b[2, 99], b[480, 64], b[:, 5], b[:, 6] = np.nan, np.inf, 3e38, -0.0
+def test_numbers_that_are_not_finite_spread_as_in_numpys(threads, turned, paired):
+    a, b = matrix(90, 500, turned[0], 0, paired), matrix(500, 100, turned[1], 0, paired)
+    a[3, 7], a[5, 499], a[89, 0], a[40] = np.nan, np.inf, -np.inf, 0.0 if paired else 1e-40
+    b[2, 99], b[480, 64], b[:, 5], b[:, 6] = np.nan, np.inf, 2.0**127 if paired else 3e38, -0.0
     into = np.empty((90, 100), dtype="float32")
     with np.errstate(all="ignore"):
-        assert multiplied(a, b, into)
+        assert multiplied(a, b, into, paired)
         wanted = np.dot(a, b)
     np.testing.assert_array_equal(into, wanted)  # a NaN's own bits are left open
     assert np.isnan(into).any()
@@ -157,15 +172,17 @@ class Fenced:
 @needs_core
 @pytest.mark.parametrize("at_end", [True, False])
 @pytest.mark.parametrize("form", [(50, 500, 100), (130, 449, 65), (128, 300, 512), (20, 1000, 33)], ids=str)
-def test_nothing_beyond_the_matrices_is_read_or_written(threads, form, at_end, monkeypatch):
+def test_nothing_beyond_the_matrices_is_read_or_written(threads, form, at_end, paired, monkeypatch):
     rows, terms, columns = form
     fenced, known = Fenced(at_end), 0
     monkeypatch.setattr(gemm, "aligned_empty", lambda shape, dtype: fenced(np.zeros(shape, dtype=dtype)))
     for a_turned in (False, True):
         for b_turned in (False, True):
-            a, b = fenced(matrix(rows, terms, a_turned)), fenced(matrix(terms, columns, b_turned))
+            a, b = (
+                fenced(matrix(*shape, 0, paired)) for shape in ((rows, terms, a_turned), (terms, columns, b_turned))
+            )
             into = fenced(np.zeros((rows, columns), dtype="float32"))
-            if multiplied(a, b, into):
+            if multiplied(a, b, into, paired):
                 same_bits(into, np.dot(a, b))
                 known += 1
     assert known >= 2
@@ -340,7 +357,7 @@ def test_a_large_product_is_tried_by_a_smaller_one(form):
 
 @needs_core
 @needs_openblas
-def test_a_networks_steps_keep_their_bits(threads, monkeypatch):
+def test_a_networks_steps_keep_their_bits(threads, paired, monkeypatch):
     """The first steps are NumPy's own products, the later ones are compiled."""
     generator = np.random.default_rng(0)
     batches = [
@@ -351,8 +368,12 @@ def test_a_networks_steps_keep_their_bits(threads, monkeypatch):
         monkeypatch.setattr(compiling, "PATIENCE", patience)
         monkeypatch.setattr(native, "_routines", {})
         monkeypatch.setattr(gemm, "_is_measured", lambda: tiles)
-        network = xpnet.Network([xpnet.Dense(100), "relu", xpnet.Dense(10)], inputs=600, seed=0)
+        precision = "bfloat16" if paired else None
+        layers = [xpnet.Dense(100), "relu", xpnet.Dense(10)]
+        network = xpnet.Network(layers, precision=precision, inputs=600, seed=0)
         losses = [float(network.train_step(x, y)) for x, y in batches]
+        packed = native.known(("packing", False))
+        assert (packed is not None and packed.known) == (tiles and paired)
         assert (native.known("gemm" if threads == 1 else ("part", "gemm")) is not None) == tiles
         return losses, network.get_weights()
 

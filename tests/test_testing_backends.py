@@ -115,6 +115,14 @@ def asarray_without_dtype(values, dtype=None):
     return np.asarray(values)
 
 
+def truncated(xp, x):
+    return xp.astype(xp.astype(4.0 * x, xp.int32), x.dtype) / 4.0
+
+
+def doubled(xp, a, b):
+    return xp.astype(xp.matmul(a, b), xp.float64)
+
+
 def one_hot(xp, labels, classes, dtype):
     return xp.ones((3, classes), dtype=dtype)
 
@@ -146,6 +154,9 @@ MISTAKES = {
     "words": ({"nn": {"words": lambda xp, values: xp.asarray(values, dtype=xp.int64)}}, r"not those modulo 2\*\*32"),
     "one_hot": ({"nn": {"one_hot": one_hot}}, "one_hot gives other"),
     "rows": ({"nn": {"rows": lambda xp, array, indices: array[: len(indices)]}}, "rows gives other"),
+    "coarse": ({"nn": {"rounded": truncated}}, "nn's rounded_product is off for numbers between"),
+    "twice": ({"nn": {"rounded_product": lambda xp, a, b: 2.0 * xp.matmul(a, b)}}, "is off for whole numbers"),
+    "wide": ({"nn": {"rounded_product": doubled}}, "nn's rounded_product gives float64"),
     "mask": ({"nn": {"dropout_mask": dropout_mask}}, "dropout_mask drops"),
     "synchronize": ({"synchronize": lambda: 0}, r"synchronize\(\) must return None"),
 }

@@ -167,6 +167,16 @@ class CallbackList:
             if isinstance(callback, _Monitor):
                 callback.check(results)
 
+    def begin(self) -> None:
+        """Call ``on_train_begin`` of each; where one raises, those before it are told that training is interrupted."""
+        for number, callback in enumerate(self.callbacks):
+            try:
+                callback.on_train_begin({})
+            except BaseException:
+                for begun in self.callbacks[:number]:
+                    begun.on_train_interrupted({})
+                raise
+
     def call(self, hook: str, *arguments: Any) -> None:
         """Call *hook* of each."""
         for callback in self.callbacks:

@@ -108,7 +108,7 @@ class TrainingLoop:
         """Train for so many epochs, or as many as a run that goes on has left; callbacks may end it sooner."""
         network, hooks, run, ended = self.network, self.hooks, self.run, self.ended
         network.stop_training = False
-        hooks.call("on_train_begin", {})
+        hooks.begin()
         try:
             first, _, start, sums = run.begin(ended.history) if run else (network.epochs, 0, 0, None)
             self.last = first + epochs

@@ -466,7 +466,9 @@ class Network:
         if not isinstance(backend, Backend):
             precision = own.precision if precision is None and dtype in (None, own.dtype) else precision
             dtype = own.dtype if dtype is None else dtype
-        return copy_network(self, open_backend(backend, device=device, dtype=dtype, precision=precision))
+        twin = copy_network(self, open_backend(backend, device=device, dtype=dtype, precision=precision))
+        twin._device = self._device if backend is own else device
+        return twin
 
     def copy(self) -> Network:
         """Return an independent copy on the same backend."""

@@ -38,6 +38,8 @@ def check_operations(where: str, backend: Backend, seed: int) -> None:
             given = arguments[int(place)].astype(backend.dtype)
             check_same(f"{where}, nn's {name}", f"argument {place}", values, given)
     _check_integers(where, backend, seed)
+    if backend.dtype == "float32":
+        _check_rounding(where, backend, seed)
 
 
 def _signature(function: Callable[..., Any]) -> list[tuple[str, str]]:
@@ -54,6 +56,7 @@ def _cases(seed: int) -> dict[str, tuple[Any, ...]]:
     g, p, m = stream.normal(size=(3, 7))
     v = stream.random(7)
     return {
+        "product": (x, weight),
         "linear": (x, weight, bias),
         "linear without a bias": (x, weight, None),
         "linear of blocks": (blocks, weight, bias),
@@ -130,6 +133,20 @@ def _check_integers(where: str, backend: Backend, seed: int) -> None:
         draw = each.compile(_mask(each))
         masks.append(each.to_numpy(draw(each.xp.nn.words(key_words(seed)), each.xp.zeros((), dtype=each.xp.int32))))
     require(np.array_equal(masks[0], masks[1]), where, "nn's dropout_mask drops other values than the reference")
+
+
+def _check_rounding(where: str, backend: Backend, seed: int) -> None:
+    """Hold products in bfloat16 to exact ones of numbers that it has, and else to what 8 significant bits leave."""
+    nn, stream = backend.xp.nn, host_stream(seed, "rounding")
+    multiply = backend.compile(lambda a, b: nn.rounded_product(nn.rounded(a), nn.rounded(b)))
+    for what, (a, b), room in (
+        ("whole numbers", (stream.integers(-4, 5, size=shape) for shape in ((5, 7), (7, 3))), 0.0),
+        ("numbers between", (stream.normal(size=shape) for shape in ((5, 70), (70, 3))), 2.0**-7),
+    ):
+        found = backend.to_numpy(multiply(*(backend.asarray(each, dtype=backend.float) for each in (a, b))))
+        require(found.dtype == backend.dtype, where, f"nn's rounded_product gives {found.dtype}")
+        off = np.abs(found - a @ b)
+        require(bool(np.all(off <= room * (np.abs(a) @ np.abs(b)))), where, f"nn's rounded_product is off for {what}")
 
 
 def _mask(backend: Backend) -> Callable[[Any, Any], Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
-from xpnet_backends.on_numpy import blocks, products
+from xpnet_backends.on_numpy import bfloat16, blocks, products
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
@@ -23,16 +23,18 @@ def open(device: object, dtype: str) -> Backend:
             f"backend 'numpy' computes on device 'cpu' only; got device={device!r}. "
             "For a GPU use backend='cupy'; for the CPU leave device out"
         )
+    by_mkl = products.available()
     return Backend(
         name="numpy",
-        xp=_Namespace(products.matmul if products.available() else blocks.matmul),
+        xp=_Namespace(products.matmul if by_mkl else blocks.matmul),
         device="cpu",
         dtype=dtype,
         asarray=asarray,
         to_numpy=np.asarray,
         compile=Compiled,
         loop=loop,
-        nn={"bias_gradient": products.bias_gradient},
+        nn={"bias_gradient": products.bias_gradient}
+        | ({} if by_mkl else {"rounded_product": bfloat16.rounded_product}),
     )
 
 

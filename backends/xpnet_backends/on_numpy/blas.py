@@ -25,11 +25,16 @@ COLUMNS = 102
 
 
 def call(
-    a: Place | None, b: Place | None, into: Place | None, wanted: set[native.Routine] | None = None
+    a: Place | None,
+    b: Place | None,
+    into: Place | None,
+    wanted: set[native.Routine] | None = None,
+    bfloat16: bool = False,
 ) -> Call | None:
     """Return the call of NumPy's ``into = a @ b``; None where NumPy would do more than one call of BLAS.
 
-    What would be faster if more were compiled is *wanted*, if that is given; else it is used.
+    What would be faster if more were compiled is *wanted*, if that is given; else it is used. It may be known that all
+    numbers are those of *bfloat16*.
     """
     if a is None or b is None or into is None or not products.fit(a.form, b.form):
         return None
@@ -45,17 +50,22 @@ def call(
         return _vector(found, a, b, into, turned=False)
     if _may_be_one(a, b):
         return None
-    return _tiled(a, b, into, wanted) or _matrices(found.gemm, found.whole, a, b, into)
+    return _tiled(a, b, into, wanted, bfloat16=bfloat16) or _matrices(found.gemm, found.whole, a, b, into)
 
 
 def _tiled(
-    a: Place, b: Place, into: Place, wanted: set[native.Routine] | None, block: int | None = None
+    a: Place,
+    b: Place,
+    into: Place,
+    wanted: set[native.Routine] | None,
+    block: int | None = None,
+    bfloat16: bool = False,
 ) -> Call | None:
     """Return the call of the product in tiles, if there is one, with which NumPy's routine is compiled, too.
 
     That is what networks of other sizes do with until they have tiles of their own.
     """
-    found, made = _numpys(a.form.dtype.char), gemm.call(a, b, into, wanted, block)
+    found, made = _numpys(a.form.dtype.char), gemm.call(a, b, into, wanted, block, bfloat16)
     if found is None or made is None:
         return None
     return made._replace(words=[*made.words, _matrices(found.gemm, found.whole, a, b, into).routine])

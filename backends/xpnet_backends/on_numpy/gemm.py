@@ -17,8 +17,8 @@ import numpy as np
 
 from xpnet_backends.aligned import aligned_empty
 from xpnet_backends.machine import is_intel
-from xpnet_backends.on_numpy import openblas, order, panels, products, team
-from xpnet_backends.on_numpy.compiler import readable
+from xpnet_backends.on_numpy import openblas, order, pairs, panels, products, team
+from xpnet_backends.on_numpy.compiler import Entry, readable
 from xpnet_backends.on_numpy.native import Call, Place, Routine, known
 
 __all__ = ["call", "is_one"]
@@ -42,8 +42,18 @@ HIGH = {
 }  # fmt: skip
 """Rows that a tile may have, by its vectors: of 32 registers 24 hold sums, and the others what is multiplied."""
 
+HIGHEST = 24
+"""Rows of the highest tile: a thread has up to twice as many more than its share."""
 
-def call(a: Place, b: Place, into: Place, wanted: set[Routine] | None = None, block: int | None = None) -> Call | None:
+
+def call(
+    a: Place,
+    b: Place,
+    into: Place,
+    wanted: set[Routine] | None = None,
+    block: int | None = None,
+    bfloat16: bool = False,
+) -> Call | None:
     """Return the call of ``into = a @ b``, of two that fit; None where NumPy's routine is called.
 
     Parameters
@@ -54,6 +64,8 @@ def call(a: Place, b: Place, into: Place, wanted: set[Routine] | None = None, bl
         Nothing may be compiled: where that would have to be done, it is added here, and None returned.
     block : int, optional
         Rows that NumPy multiplies at a time, if it is not all.
+    bfloat16 : bool
+        Whether the numbers are those of bfloat16, so that two terms are added at a time where that can be.
     """
     (rows, terms), columns = a.form.shape, b.form.shape[1]
     members = team.size()
@@ -64,11 +76,13 @@ def call(a: Place, b: Place, into: Place, wanted: set[Routine] | None = None, bl
     even = columns % (panels.WIDE * members) == 0 or number >= 4 * members
     by_columns = (even and rows <= TALL and terms * columns >= LARGE) or (rows <= FEW and number >= members)
     each, last = rows if by_columns else rows // members, -(-(columns % panels.WIDE) // panels.HALF) * panels.HALF
-    kinds: list[Any] = []
+    paired = bfloat16 and terms % 4 == 0 and pairs.available() and _reads_pairs()  # halves of sums are even, too
+    kinds: list[Any] = [pairs.packing(a_turned)] if paired else [0]
     for wide in (panels.WIDE if columns >= panels.WIDE else 0, last):
-        kinds += _kind(each, wide, a_turned, b_turned) if wide else [0] * 4
+        kinds += _kind(each, wide, a_turned, b_turned, paired) if wide else [0] * 4
+    pack, *kinds = kinds
     routine = team.call("gemm", lambda: panels.multiply, (), members > 1)
-    missing = {word for word in (*routine.routines, *kinds) if isinstance(word, Routine) and not word.known}
+    missing = {word for word in (*routine.routines, pack, *kinds) if isinstance(word, Routine) and not word.known}
     if wanted is not None and missing:
         wanted |= missing
         return None
@@ -78,10 +92,13 @@ def call(a: Place, b: Place, into: Place, wanted: set[Routine] | None = None, bl
     if found is None:
         return None
     ends = order.ends(terms, found)
-    size = panels.WIDE * max(end - begin for begin, end in pairwise(ends))
-    memory = Place.of(aligned_empty((members, size), np.float32))
+    longest = max(end - begin for begin, end in pairwise(ends))
+    memory = Place.of(aligned_empty((members, panels.WIDE * longest), np.float32))
+    most = rows if by_columns else min(rows, each + 2 * HIGHEST)
+    packed = Place.of(aligned_empty((members, most * longest // 2 if paired else 0), np.float32))
     first, second = (a, a_turned, rows if a_turned else terms), (b, b_turned, terms if b_turned else columns)
-    words = [*first, *second, into, rows, columns, by_columns, memory, memory.form.strides[0], *kinds]
+    words = [*first, *second, into, rows, columns, by_columns, memory, memory.form.strides[0]]
+    words += [pack, packed, packed.form.strides[0], *kinds]
     return routine._replace(words=[*routine.words, *words, 0 if found.to_zero else -1, len(ends) - 1, *ends])
 
 
@@ -90,7 +107,7 @@ def is_one(call: Call) -> bool:
     return any(routine is known("gemm") or routine is known(("part", "gemm")) for routine in call.routines)
 
 
-def _kind(rows: int, wide: int, a_turned: bool, b_turned: bool) -> list[Any]:
+def _kind(rows: int, wide: int, a_turned: bool, b_turned: bool, paired: bool) -> list[Any]:
     """Return the words for a panel of so many columns, of which a thread has so many rows.
 
     Each sum waits four turns for the one before, so fewer than four vectors in a tile, or in a single row that is left
@@ -98,14 +115,25 @@ def _kind(rows: int, wide: int, a_turned: bool, b_turned: bool) -> list[Any]:
     """
     vectors = -(-wide // panels.LANES)
     high = min(HIGH[vectors], key=lambda high: rows // high * max(4, high * vectors) + rows % high * max(4, vectors))
-    tile, row = (panels.computing(count, wide, a_turned) for count in (high, 1))
-    return [high, tile, row, panels.copying(wide, b_turned)]
+    tile, row = (panels.computing(count, wide, a_turned, paired) for count in (high, 1))
+    return [high, tile, row, panels.copying(wide, b_turned, paired)]
 
 
 @cache
 def _is_read() -> bool:
     """Say whether this release of LLVM reads the text of a tile: its masked loads and stores may change their form."""
-    return readable(panels.computing(1, panels.HALF, False).make(), panels.copying(panels.HALF, False).make())
+    return readable(*_texts(paired=False))
+
+
+@cache
+def _reads_pairs() -> bool:
+    """Say whether it reads that of a tile of pairs."""
+    return readable(*_texts(paired=True))
+
+
+def _texts(paired: bool) -> list[Entry]:
+    form = panels.HALF, False, paired
+    return [panels.computing(1, *form).make(), panels.copying(*form).make()]
 
 
 @cache

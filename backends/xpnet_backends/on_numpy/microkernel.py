@@ -2,7 +2,8 @@
 
 A tile of the product, some rows by some vectors of columns, stays in the processor's registers while all its terms are
 added. A compiler finds no such loop by itself, so it is written out here, for 512-bit vectors. The last one is half as
-long where that is enough: it takes half of the time.
+long where that is enough: it takes half of the time. Of numbers of bfloat16, two terms are added at a time: they lie in
+pairs, see :mod:`pairs`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ def _declared(lanes: int) -> tuple[str, ...]:
     )
 
 
+def _declared_pairs(lanes: int) -> str:
+    v, pairs = f"<{lanes} x float>", f"<{2 * lanes} x bfloat>"
+    return f"declare {v} @llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}({v}, {pairs}, {pairs})"
+
+
 DECLARED = (
     *_declared(LANES),
     *_declared(HALF),
@@ -39,8 +45,11 @@ DECLARED = (
 )
 
 
+PAIRED = (*DECLARED, _declared_pairs(LANES), _declared_pairs(HALF))
+
+
 @cache
-def tile(rows: int, columns: int, turned: bool) -> Assembly:
+def tile(rows: int, columns: int, turned: bool, paired: bool = False) -> Assembly:
     """Return ``tile(a, step, b, terms, into, columns, count, nth, ahead, ahead_step)``.
 
     It writes a tile of a product of two matrices, so many rows by *count* columns of at most as many. Where *nth* is 0,
@@ -50,19 +59,21 @@ def tile(rows: int, columns: int, turned: bool) -> Assembly:
     - Number (i, k) of the first matrix is ``a[i * step + k]``, or ``a[i + k * step]`` where it is *turned*.
     - The second matrix is a :func:`panel` at ``b``.
     - Number (i, j) of the product is ``into[i * columns + j]``.
+    - Where terms are *paired*, both matrices hold pairs, of which *terms* is the number.
     - With each of the terms a cache line is asked for that is read soon: :data:`LINES` of them from *ahead* on, then as
       many that are *ahead_step* numbers further on.
     """
-    return Assembly("tile", "\n  ".join(_tile(rows, columns, turned)), DECLARED)
+    return Assembly("tile", "\n  ".join(_tile(rows, columns, turned, paired)), PAIRED if paired else DECLARED)
 
 
 @cache
-def panel(columns: int) -> Assembly:
+def panel(columns: int, paired: bool = False) -> Assembly:
     """Return ``panel(b, step, terms, into, count, wide)``, which copies *count* columns into a panel.
 
-    In a panel, rows of so many numbers, with zeros after the last column, follow each other.
+    In a panel, rows of so many numbers, with zeros after the last column, follow each other; where they are *paired*,
+    each holds two of the terms.
     """
-    return Assembly("panel", "\n  ".join(_panel(columns)), DECLARED)
+    return Assembly("panel", "\n  ".join(_panel(columns, paired)), DECLARED)
 
 
 class Vector:
@@ -78,6 +89,29 @@ class Vector:
         yield f"%{name}.first = insertelement {self.form} poison, float {value}, i32 0"
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         yield f"%{name} = shufflevector {self.form} %{name}.first, {self.form} poison, {zeros}"
+
+    def added(self, x: str, y: str, total: str, paired: bool) -> Iterator[str]:
+        """Write the sum of a vector and the products of two others; of pairs, the one in the upper half is first."""
+        name, kind = total.replace("sum", "total"), f"<{2 * self.lanes} x bfloat>"
+        if paired:
+            yield f"{name}.x = bitcast {self.form} {x} to {kind}"
+            yield f"{name}.y = bitcast {self.form} {y} to {kind}"
+            given = f"{self.form} {total}, {kind} {name}.x, {kind} {name}.y"
+            yield f"{name} = call {self.form} @llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}({given})"
+        else:
+            given = f"{self.form} {x}, {self.form} {y}, {self.form} {total}"
+            yield f"{name} = call {self.form} @llvm.fma.v{self.lanes}f32({given})"
+
+    def pair(self, first: str, second: str, name: str) -> Iterator[str]:
+        """Write a vector of pairs: of two numbers of bfloat16 that are float32, the first one's half above."""
+        whole = f"<{self.lanes} x i32>"
+        for half, given in (("upper", first), ("lower", second)):
+            yield f"%{name}.{half}.whole = bitcast {self.form} {given} to {whole}"
+        sixteens = f"<{', '.join(['i32 16'] * self.lanes)}>"
+        yield f"%{name}.upper = and {whole} %{name}.upper.whole, <{', '.join(['i32 -65536'] * self.lanes)}>"
+        yield f"%{name}.lower = lshr {whole} %{name}.lower.whole, {sixteens}"
+        yield f"%{name}.both = or {whole} %{name}.upper, %{name}.lower"
+        yield f"%{name} = bitcast {whole} %{name}.both to {self.form}"
 
     def load(self, name: str, place: str) -> str:
         if self.is_last:
@@ -101,7 +135,7 @@ class Vector:
         yield f"%mask = icmp slt {whole} <{', '.join(f'i32 {lane}' for lane in range(self.lanes))}>, %rests"
 
 
-def _tile(rows: int, columns: int, turned: bool) -> Iterator[str]:
+def _tile(rows: int, columns: int, turned: bool, paired: bool) -> Iterator[str]:
     vectors = [Vector(start, columns) for start in range(0, columns, LANES)]
     each = [(i, j, v) for i in range(rows) for j, v in enumerate(vectors)]
     given = "ptr %a, i64 %step, ptr %b, i64 %terms, ptr %into, i64 %columns, i64 %count, i64 %nth, ptr %ahead"
@@ -135,8 +169,7 @@ def _tile(rows: int, columns: int, turned: bool) -> Iterator[str]:
         for v in {v.lanes: v for v in vectors}.values():
             yield from v.all_of(f"%n{i}", f"x{i}.{v.lanes}")
         for j, v in enumerate(vectors):
-            terms = f"{v.form} %x{i}.{v.lanes}, {v.form} %y{j}, {v.form} %sum{i}.{j}"
-            yield f"%total{i}.{j} = call {v.form} @llvm.fma.v{v.lanes}f32({terms})"
+            yield from v.added(f"%x{i}.{v.lanes}", f"%y{j}", f"%sum{i}.{j}", paired)
     yield "%k.next = add nsw i64 %k, 1"
     yield f"%at.next = add nsw i64 %at, {'%step' if turned else '1'}"
     yield "%more = icmp slt i64 %k.next, %terms"
@@ -161,22 +194,30 @@ def _tile(rows: int, columns: int, turned: bool) -> Iterator[str]:
     yield "ret void\n}"
 
 
-def _panel(columns: int) -> Iterator[str]:
+def _panel(columns: int, paired: bool) -> Iterator[str]:
     vectors = [Vector(start, columns) for start in range(0, columns, LANES)]
     yield "(ptr %b, i64 %step, i64 %terms, ptr %into, i64 %count, i64 %wide) {\nentry:"
     yield from vectors[-1].mask()
     yield "br label %loop\nloop:"
     yield "%k = phi i64 [ 0, %entry ], [ %k.next, %loop ]"
-    yield "%from.at = mul nsw i64 %k, %step"
+    yield f"%row = mul nsw i64 %k, {2 if paired else 1}"
+    yield "%from.at = mul nsw i64 %row, %step"
     yield "%from = getelementptr float, ptr %b, i64 %from.at"
     yield f"%to.at = mul nsw i64 %k, {columns}"
     yield "%to = getelementptr float, ptr %into, i64 %to.at"
     for j, v in enumerate(vectors):
         yield f"%from{j} = getelementptr float, ptr %from, i64 {v.start}"
         yield f"%to{j} = getelementptr float, ptr %to, i64 {v.start}"
-        yield v.load(f"y{j}", f"%from{j}")
+        if paired:
+            yield f"%after{j} = getelementptr float, ptr %from{j}, i64 %step"
+            yield v.load(f"first{j}", f"%from{j}")
+            yield v.load(f"second{j}", f"%after{j}")
+            yield from v.pair(f"%first{j}", f"%second{j}", f"y{j}")
+        else:
+            yield v.load(f"y{j}", f"%from{j}")
         yield f"store {v.form} %y{j}, ptr %to{j}, align 4"
     yield "%k.next = add nsw i64 %k, 1"
-    yield "%more = icmp slt i64 %k.next, %terms"
+    yield f"%more.at = mul nsw i64 %k.next, {2 if paired else 1}"
+    yield "%more = icmp slt i64 %more.at, %terms"
     yield "br i1 %more, label %loop, label %end, !llvm.loop !0\nend:"
     yield "ret void\n}"

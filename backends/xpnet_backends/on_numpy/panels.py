@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpnet_backends.on_numpy import team
+from xpnet_backends.on_numpy import pairs, team
 from xpnet_backends.on_numpy.compiler import Entry, caller, pointer
 from xpnet_backends.on_numpy.microkernel import HALF, LANES, LINES, panel, tile
 from xpnet_backends.on_numpy.native import Routine, part
@@ -21,30 +21,33 @@ HIGH, TILE, ROW, COPY = range(4)
 """A kind of panel's words: the rows of a tile, what computes one, what computes a single row, and what copies numbers.
 """
 
-A, A_TURNED, A_STEP, B, B_TURNED, B_STEP, INTO, ROWS, COLUMNS, BY_COLUMNS, MEMORY, SIZE, WHOLE = range(13)
+A, A_TURNED, A_STEP, B, B_TURNED, B_STEP, INTO, ROWS, COLUMNS, BY_COLUMNS, MEMORY, SIZE = range(12)
+PACK, PACKED, PACKED_SIZE, WHOLE = range(12, 16)
 LAST = WHOLE + 1 + COPY
 FIRST = LAST + 1 + COPY
 SUMS = FIRST + 1
 """A call's words: of two matrices the address, whether it is turned and its step in memory; the product's address and
-form; whether threads have columns; memory for a panel of each thread, and its bytes; from :data:`WHOLE` and from
+form; whether threads have columns; memory for a panel of each thread, and its bytes; what packs terms of the first
+matrix into pairs, or 0, and memory for the pairs of each thread, and its bytes; from :data:`WHOLE` and from
 :data:`LAST` on, for whole panels and for the last one, a kind's words; 0 where the first sums are added to zeros, else
 -1; how many sums are taken by themselves, and their ends, from the first's begin on."""
 
 
-def computing(rows: int, columns: int, turned: bool) -> Routine:
-    """Return what computes a tile."""
-    return part(("tile", rows, columns, turned), lambda: Entry(tile(rows, columns, turned)))
+def computing(rows: int, columns: int, turned: bool, paired: bool) -> Routine:
+    """Return what computes a tile; packed pairs are never turned."""
+    form = (rows, columns, turned and not paired, paired)
+    return part(("tile", *form), lambda: Entry(tile(*form)))
 
 
-def copying(columns: int, turned: bool) -> Routine:
+def copying(columns: int, turned: bool, paired: bool) -> Routine:
     """Return what copies some terms of some columns of the second matrix into a panel."""
     if turned:
-        return part("turned panel", lambda: Entry(_turned, "llllll"))
-    return part(("panel", columns), lambda: Entry(panel(columns)))
+        return pairs.turned_panel() if paired else part("turned panel", lambda: Entry(_turned, "llllll"))
+    return part(("panel", columns, paired), lambda: Entry(panel(columns, paired)))
 
 
 _at, _number = pointer("int64"), pointer("float32")
-_tile, _copy = caller("", *"plplplllpl"), caller("", *"pllpll")
+_tile, _copy, _pack = caller("", *"plplplllpl"), caller("", *"pllpll"), caller("", *"plllp")
 
 
 def multiply(address: Any, me: Any, members: Any) -> Any:
@@ -57,6 +60,7 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
     rows, columns, memory = words[ROWS], words[COLUMNS], words[MEMORY] + me * words[SIZE]
     a_step, b_step, b_turned = words[A_STEP], words[B_STEP], words[B_TURNED]
     a_along, a_down = a_step if words[A_TURNED] else 1, 1 if words[A_TURNED] else a_step
+    first_down = a_down
     b_along, b_down = b_step if b_turned else 1, 1 if b_turned else b_step
     number, unit = (columns + WIDE - 1) // WIDE, words[WHOLE + HIGH if columns >= WIDE else LAST + HIGH]
     top, bottom, left, right = 0, rows, 0, number
@@ -67,7 +71,12 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
         bottom = bottom if me + 1 == members else rows // unit * (me + 1) // members * unit
     for s in range(words[SUMS]):
         k, terms = words[SUMS + 1 + s], words[SUMS + 2 + s] - words[SUMS + 1 + s]
-        a, nth = words[A] + PLACE * k * a_along, words[FIRST] if s == 0 else s
+        a, nth, turns = words[A] + PLACE * k * a_along, words[FIRST] if s == 0 else s, terms
+        if words[PACK]:
+            turns, a_step, a_down = terms // 2, terms // 2, terms // 2
+            packed = words[PACKED] + me * words[PACKED_SIZE]
+            _pack(words[PACK], a + PLACE * top * first_down, words[A_STEP], bottom - top, terms, packed)
+            a = packed - PLACE * top * a_down
         for j in range(left * WIDE, right * WIDE, WIDE):
             is_whole = j + WIDE <= columns
             kind = _at(address + HEAD + 8 * (WHOLE if is_whole else LAST))
@@ -76,7 +85,7 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
             b, into = words[B] + PLACE * (k * b_down + j * b_along), words[INTO] + PLACE * j
             _copy(kind[COPY], b, b_step, terms, memory, count, wide)
             ahead = b + PLACE * WIDE * b_along
-            further = PLACE * (LINES * LANES if b_turned else terms // LINES * b_step)
+            further = PLACE * (LINES * LANES if b_turned else turns // LINES * b_step)
             asking = terms // (LINES * LANES) if b_turned else LINES  # tiles that ask for as much each
             high = kind[HIGH]
             until = top + high * asking if j + 2 * WIDE <= columns else top
@@ -84,11 +93,11 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
             for i in range(top, rest, high):
                 asked, step = ahead if i < until else memory, b_step if i < until else 0
                 x, y = a + PLACE * i * a_down, into + PLACE * i * columns
-                _tile(kind[TILE], x, a_step, memory, terms, y, columns, count, nth, asked, step)
+                _tile(kind[TILE], x, a_step, memory, turns, y, columns, count, nth, asked, step)
                 ahead += further
             for i in range(rest, bottom):
                 x, y = a + PLACE * i * a_down, into + PLACE * i * columns
-                _tile(kind[ROW], x, a_step, memory, terms, y, columns, count, nth, memory, 0)
+                _tile(kind[ROW], x, a_step, memory, turns, y, columns, count, nth, memory, 0)
     return 0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from xpnet_backends.on_numpy import blocks, products
+from xpnet_backends.on_numpy import bfloat16, blocks, products
 
 __all__ = ["Node", "NotTraceable", "Traced", "nodes_in", "record"]
 
@@ -338,5 +338,6 @@ _LOWER: dict[Any, Callable[..., Any]] = {
     np.expand_dims: _expand_dims,
     products.product: _product(products.product),
     products.column_sums: _product(products.column_sums),
+    bfloat16.product: _product(bfloat16.product),
     blocks.product: _product(blocks.product),
 }

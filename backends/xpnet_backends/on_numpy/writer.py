@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blas, blocks, exponential, gathering, gemm, loops, products, team
+from xpnet_backends.on_numpy import bfloat16, blas, blocks, exponential, gathering, gemm, loops, products, team
 from xpnet_backends.on_numpy.compiler.llvm import available
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, parts, root, successors
@@ -200,7 +200,7 @@ class Writer:
         self.lines.add(text, *loops.calls(function, places, written))
 
     def _write_product(self, node: Node) -> None:
-        """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks."""
+        """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks, or of bfloat16."""
         arguments = node.args
         if node.function is products.column_sums:
             (table,) = arguments
@@ -212,10 +212,13 @@ class Writer:
         if node.function is products.column_sums:
             into = self.names.constant(self.names.values[into].reshape(1, -1))
             written = self._place(None, into)
-        function = blocks.dot_in_blocks if node.function is blocks.product else products.mkl_dot
+        others = {blocks.product: blocks.dot_in_blocks, bfloat16.product: np.dot}
+        function = others.get(node.function, products.mkl_dot)
         text = f"{self.names.constant(function)}({', '.join([*names, into])})"
         if a is None or b is None or written is None:
             self.lines.add(text)
+        elif node.function is bfloat16.product:
+            self.lines.add(text, blas.call(a, b, written, self.wanted, bfloat16=True))
         elif node.function is blocks.product:
             self.lines.add(text, *blas.in_blocks(a, b, written, self.wanted))
         elif products.turns(a.form, b.form):

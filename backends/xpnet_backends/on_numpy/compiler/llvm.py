@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["available", "load", "takes"]
+__all__ = ["available", "has", "load", "takes"]
 
 _problems: list[str] = []
 """Why LLVM cannot be used here, once that has shown: llvmlite is too old, or no memory may hold new machine code."""
@@ -59,6 +59,14 @@ def takes(text: str) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+@cache
+def has(feature: str) -> bool:
+    """Say whether this processor has something, by LLVM's name of it."""
+    from llvmlite import binding
+
+    return bool(binding.get_host_cpu_features().get(feature, False))
 
 
 @cache

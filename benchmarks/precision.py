@@ -98,7 +98,7 @@ def table(results: dict[str, Any]) -> str:
         "| | backend | accuracy, float32 | bfloat16 | loss, float32 | bfloat16 | us a step, float32 | bfloat16 |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, backends in results["works"].items():
+    for name, backends in results["trainings"].items():
         for backend, found in backends.items():
             cells = [_range([one["accuracy"] for one in found[precision]]) for precision in PRECISIONS]
             cells += [f"{statistics.mean(one['loss'] for one in found[precision]):.4f}" for precision in PRECISIONS]
@@ -120,13 +120,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1; got {options.rounds}")
-    results: dict[str, Any] = {"machine": machine(options, PACKAGES), "works": {}}
+    results: dict[str, Any] = {"machine": machine(options, PACKAGES), "trainings": {}}
     for name in options.only:
         for backend in options.backends:
             if find_spec(backend) is None:
                 log(f"{backend} is not installed")
                 continue
-            results["works"].setdefault(name, {})[backend] = measure(name, backend, options)
+            results["trainings"].setdefault(name, {})[backend] = measure(name, backend, options)
     print(table(results))
     if options.out is not None:
         print(f"wrote {write(results, options.out, 'precision')}")

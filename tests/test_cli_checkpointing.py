@@ -110,6 +110,7 @@ def test_other_data_is_refused(shell: Shell) -> None:
         (("--seed", "3"), "--seed 0, and not --seed 3"),
         (("--batch-size", "16"), "--batch-size 32, and not --batch-size 16"),
         (("--dtype", "float64"), "--dtype float32, and not --dtype float64"),
+        (("--precision", "bfloat16"), "no --precision, and not --precision bfloat16"),
         (("--balanced",), "no --balanced, and not --balanced"),
         (("--patience", "3"), "--patience 10, and not --patience 3"),
         (("--test", "0.3"), "--test 0.2, and not --test 0.3"),

@@ -70,6 +70,14 @@ def test_options_reach_the_network(shell: Shell, backend_name: str) -> None:
     assert net.epochs == found["epochs"] <= 15
 
 
+def test_a_model_goes_on_in_its_precision(shell: Shell) -> None:
+    trained(shell, "grade", "--precision", "bfloat16", "--out", "low.safetensors")
+    net = xpnet.load("low.safetensors")
+    assert (net.backend.dtype, net.backend.precision) == ("float32", "bfloat16")
+    done = shell("train", "shop.csv", "--target", "grade", "--precision", "bfloat16", "--dtype", "float64", *QUICK)
+    fails(done, "precision='bfloat16' goes with dtype='float32'; got dtype='float64'")
+
+
 def test_the_best_epoch_is_kept(shell: Shell) -> None:
     done = shell("train", "shop.csv", "--target", "grade", "--drop", "price", "--learning-rate", "0.5", "--patience",
                  "3", "--json", "--epochs", "200")  # fmt: skip

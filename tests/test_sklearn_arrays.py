@@ -160,6 +160,18 @@ def test_the_datas_device_is_followed(open_backend):
         model.predict(X)
 
 
+@pytest.mark.parametrize("name", ["mlp", "xp"])
+def test_products_in_bfloat16(name, backend):
+    """In a network of float32, whatever X is."""
+    low, full = (fresh(CLASSIFIERS[name]).set_params(**given) for given in ({"precision": "bfloat16"}, {}))
+    found = [backend.to_numpy(m.fit(placed(X, backend), placed(Y, backend)).predict_proba(placed(X, backend)))
+             for m in (low, full)]  # fmt: skip
+    assert (low.network_.backend.dtype, low.network_.backend.precision) == ("float32", "bfloat16")
+    assert 1e-6 < np.max(np.abs(found[0] - found[1])) < 0.1
+    with pytest.raises(xpnet.ConfigurationError, match="precision='bfloat16' goes with dtype='float32'"):
+        low.set_params(dtype="float64").fit(X, Y)
+
+
 def test_float32_and_integers(backend):
     narrow = placed(X.astype(np.float32), backend)
     model = fresh(CLASSIFIERS["mlp"]).fit(narrow, placed(Y, backend))

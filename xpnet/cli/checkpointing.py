@@ -31,7 +31,7 @@ RECORD = "training.json"
 
 COMPARED = (
     "target", "task", "drop", "categorical", "test", "validation", "balanced", "hidden", "activation", "dropout",
-    "dtype", "patience", "batch_size", "optimizer", "learning_rate", "seed",
+    "dtype", "precision", "patience", "batch_size", "optimizer", "learning_rate", "seed",
 )  # fmt: skip
 """Options that decide what is trained; how long, and on which device, may change."""
 

@@ -74,7 +74,9 @@ class MLPClassifier(ClassifierParts, Perceptron):
     device : object, optional
         In the library's terms. Default: that of X, or of a named backend.
     dtype : {"float32", "float64"}, optional
-        Default: float32 for X of float32 and narrower, else float64.
+        Default: float32 for X of float32 and narrower, and beside a precision, else float64.
+    precision : "bfloat16", optional
+        What numbers are rounded to that layers multiply as matrices; see :class:`~xpnet.Network`. Default: the dtype.
     loss : str or Loss
         "log_loss" is cross-entropy, with one output for two classes; else a loss of xpnet, or its name.
     class_weight : dict, "balanced" or None
@@ -161,6 +163,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
         backend: Any = None,
         device: Any = None,
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -194,6 +197,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
         self.backend = backend
         self.device = device
         self.dtype = dtype
+        self.precision = precision
 
     @validated
     def fit(

@@ -88,15 +88,17 @@ def take_weights(sample_weight: Any, rows: int) -> Host | None:
 
 
 def open_for(estimator: Any, X: Array) -> Backend:
-    """Open the estimator's backend, or without one that of the library and device of X, in X's precision."""
-    dtype = _dtype(X) if estimator.dtype is None else estimator.dtype
+    """Open the estimator's backend, or without one that of the library and device of X, in X's dtype."""
+    dtype, device, precision = estimator.dtype, estimator.device, estimator.precision
+    if isinstance(estimator.backend, Backend):
+        return open_backend(estimator.backend, device=device, dtype=dtype, precision=precision)
+    if dtype is None:
+        dtype = _dtype(X) if precision is None else "float32"
     if estimator.backend is not None:
-        dtype = dtype if isinstance(estimator.backend, str) else estimator.dtype
-        return open_backend(estimator.backend, device=estimator.device, dtype=dtype)
-    device = estimator.device
+        return open_backend(estimator.backend, device=device, dtype=dtype, precision=precision)
     if is_foreign(X) and device is None:
         device = array_api_compat.device(X)
-    return open_backend(_library(X), device=device, dtype=dtype)
+    return open_backend(_library(X), device=device, dtype=dtype, precision=precision)
 
 
 def check_same_library(estimator: Any, X: Array, method: str) -> None:

@@ -37,7 +37,7 @@ ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "r
 CONSTRAINTS: dict[str, Any] = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "batch_norm": ["boolean"],
-    **dict.fromkeys(("layers", "loss", "callbacks", "backend", "device", "dtype"), "no_validation"),
+    **dict.fromkeys(("layers", "loss", "callbacks", "backend", "device", "dtype", "precision"), "no_validation"),
 }
 """What scikit-learn's validation is told of the parameters that its own perceptrons lack; the core checks most."""
 

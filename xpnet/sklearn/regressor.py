@@ -76,7 +76,9 @@ class MLPRegressor(RegressorParts, Perceptron):
     device : object, optional
         In the library's terms. Default: that of X, or of a named backend.
     dtype : {"float32", "float64"}, optional
-        Default: float32 for X of float32 and narrower, else float64.
+        Default: float32 for X of float32 and narrower, and beside a precision, else float64.
+    precision : "bfloat16", optional
+        What numbers are rounded to that layers multiply as matrices; see :class:`~xpnet.Network`. Default: the dtype.
 
     Attributes
     ----------
@@ -152,6 +154,7 @@ class MLPRegressor(RegressorParts, Perceptron):
         backend: Any = None,
         device: Any = None,
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -184,6 +187,7 @@ class MLPRegressor(RegressorParts, Perceptron):
         self.backend = backend
         self.device = device
         self.dtype = dtype
+        self.precision = precision
 
     @validated
     def fit(

@@ -117,7 +117,7 @@ class XPClassifier(ClassifierParts, _Wrapper):
         Whether ``fit`` goes on where it ended; two fits of 10 epochs equal one of 20.
     random_state : int, RandomState or None
     verbose : int or str
-    backend, device, dtype
+    backend, device, dtype, precision
         As for :class:`MLPClassifier`.
 
     Attributes
@@ -157,6 +157,7 @@ class XPClassifier(ClassifierParts, _Wrapper):
         backend: Any = None,
         device: Any = None,
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         self.layers = layers
         self.loss = loss
@@ -174,6 +175,7 @@ class XPClassifier(ClassifierParts, _Wrapper):
         self.backend = backend
         self.device = device
         self.dtype = dtype
+        self.precision = precision
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPClassifier:
         """Train on X (N, features) and labels y (N,), or an indicator matrix (N, labels)."""
@@ -204,7 +206,7 @@ class XPRegressor(RegressorParts, _Wrapper):
         As for :class:`XPClassifier`.
     loss : str or Loss
         ``"mse"``, ``"mae"``, ``"huber"``, ``"quantile"``, ``"poisson"``, or a loss of your own.
-    verbose, backend, device, dtype
+    verbose, backend, device, dtype, precision
         As for :class:`XPClassifier`.
 
     Attributes
@@ -242,6 +244,7 @@ class XPRegressor(RegressorParts, _Wrapper):
         backend: Any = None,
         device: Any = None,
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         self.layers = layers
         self.loss = loss
@@ -258,6 +261,7 @@ class XPRegressor(RegressorParts, _Wrapper):
         self.backend = backend
         self.device = device
         self.dtype = dtype
+        self.precision = precision
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPRegressor:
         """Train on X (N, features) and targets y (N,) or (N, outputs)."""

@@ -106,7 +106,7 @@ GPU_PEERS = {
     "cupy-bare": _cupy("the step alone", "bare"),
     "cupy-fit": _cupy("fit, shuffled", "fit"),
     "cupy-kernels": _cupy("the step alone, own kernels", "bare", options={"kernels": True}),
-    "host-fit": Peer("xpnet on NumPy, fit", "xpnet_fit", {"backend": "numpy"}, works=NO_EXTRAS, predicts=True),
+    "host-fit": _xpnet("xpnet on NumPy, fit, shuffled", "numpy", "fit", {"fp32": {}, "bf16": {}}),
     "xpnet-on-jax": _xpnet("xpnet on JAX, fit, shuffled", "jax", "fit", BY_JAX),
     "xpnet-on-torch": _xpnet("xpnet on PyTorch, train_step", "torch", "step", EACH),
     "cuda-eager": _torch("torch eager", predicts=True),

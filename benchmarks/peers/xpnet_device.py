@@ -29,12 +29,12 @@ def Trainer(
 
 
 def open_other(library: str, device: str, precision: str) -> xpnet.Backend:
-    """Open JAX or PyTorch."""
+    """Open JAX, PyTorch, or NumPy, which is on the processor in any case."""
     if library == "torch":
         import torch
 
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    place = "gpu" if library == "jax" and device == "cuda" else device
+    place = {"numpy": None, "jax": "gpu" if device == "cuda" else device}.get(library, device)
     return xpnet.open_backend(library, device=place, precision="bfloat16" if precision == "bf16" else None)
 
 

@@ -80,12 +80,14 @@ def product(xp: Any, a: Array, b: Array) -> Array:
 def rounded(xp: Any, x: Array) -> Array:
     """Return the nearest numbers of bfloat16, which have 8 significant bits, as :func:`rounded_product` takes them.
 
-    By Veltkamp's splitting (Dekker 1971, section 5), in float32; either of two that are equally near. From 2**112 on,
-    where the splitting would overflow, some more bits are left.
+    By Veltkamp's splitting (Dekker 1971, section 5), in float32; either of two that are equally near. It multiplies by
+    2**16 + 1, for which large numbers have no room, so all are divided by 2**17 first; of those below 2**-109 that
+    takes bits, too, and they may become the other neighbour, or from 2**-124 down a coarser number.
     """
-    spread = 65537.0 * x  # 2**16 + 1: of 24 bits 16 are rounded away
-    spread = xp.minimum(xp.maximum(spread, -LARGEST), LARGEST)
-    return spread - (spread - x)
+    small = 2.0**-17 * x
+    spread = 65537.0 * 2.0**-17 * x  # of 24 bits 16 are rounded away
+    spread = xp.minimum(xp.maximum(spread, -LARGEST), LARGEST)  # so that infinity stays infinite
+    return 2.0**17 * (spread - (spread - small))
 
 
 def rounded_product(xp: Any, a: Array, b: Array) -> Array:

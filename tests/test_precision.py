@@ -123,6 +123,13 @@ def test_numpys_plans_keep_the_bits_of_the_first_call(scales, monkeypatch):
         np.testing.assert_array_equal(found, first)
 
 
+def test_zero_keeps_its_sign_in_numpys_plans():
+    backend = open_backend("numpy", precision="bfloat16")
+    multiply = backend.compile(lambda a, b: backend.xp.nn.rounded_product(a, b))
+    found = [multiply(np.full((1, 1), -0.0, np.float32), np.ones((1, 1), np.float32)) for _ in range(3)]
+    assert len({bool(np.signbit(one[0, 0])) for one in found}) == 1
+
+
 def test_a_layers_products_are_those_of_rounded_numbers(low):
     """Sums of 300 terms in float32; PyTorch rounds them to bfloat16 in the end."""
     x, w, dy, bias = numbers(40, 300), numbers(300, 20, seed=1), numbers(40, 20, seed=2), numbers(20, seed=3)

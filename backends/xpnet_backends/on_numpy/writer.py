@@ -181,8 +181,7 @@ class Writer:
         given = [arg.value if isinstance(arg, Node) else np.asarray(arg) for arg in node.args]
         alike = all(part.ndim == 2 and part.dtype == node.value.dtype for part in given)
         if function is np.matmul and alike and all(part.flags.forc and part.flags.aligned for part in given):
-            # And of two numbers, -0.0 is the one's product and 0.0 the other's.
-            function = np.matmul if all(part.size == 1 for part in given) else np.dot
+            function = _dot(node.args)
         dtypes = {operand.value.dtype for operand in node.operands}
         names = [self.names.operand(arg, dtypes) for arg in node.args]
         if id(node) in self.fresh:
@@ -212,7 +211,7 @@ class Writer:
         if node.function is products.column_sums:
             into = self.names.constant(self.names.values[into].reshape(1, -1))
             written = self._place(None, into)
-        others = {blocks.product: blocks.dot_in_blocks, bfloat16.product: np.dot}
+        others = {blocks.product: blocks.dot_in_blocks, bfloat16.product: _dot(arguments)}
         function = others.get(node.function, products.mkl_dot)
         text = f"{self.names.constant(function)}({', '.join([*names, into])})"
         if a is None or b is None or written is None:
@@ -415,6 +414,12 @@ class Writer:
                 heir = self.names.stores[id(node)] is store and candidate is not node
                 if not heir:
                     self.pool.give_back(store)
+
+
+def _dot(arguments: Any) -> Any:
+    """Return NumPy's faster function for two matrices; of two numbers, -0.0 is one's product and 0.0 the other's."""
+    sizes = [arg.value.size if isinstance(arg, Node) else np.size(arg) for arg in arguments]
+    return np.matmul if sizes == [1, 1] else np.dot
 
 
 def _formed(array: Host, found: str, source: Source) -> Host:

@@ -198,6 +198,8 @@ def test_files_copies_and_pickles_keep_the_precision(backend32, low, tmp_path):
         net.with_optimizer("sgd"),
         net.to(name),
         net.to(name, dtype="float32"),
+        net.to(name, dtype=low.xp.float32),
+        net.to(name, dtype=np.float32),
     ):
         assert twin.backend.precision == "bfloat16"
         np.testing.assert_array_equal(low.to_numpy(twin.predict([[1.0, 0.3]])), low.to_numpy(net.predict([[1.0, 0.3]])))

@@ -234,7 +234,7 @@ def open_backend(
     """
     if isinstance(name, Backend):
         return _same(name, device, dtype, precision)
-    dtype = _dtype_name("float32" if dtype is None else dtype)
+    dtype = dtype_name("float32" if dtype is None else dtype)
     precision = _precision_name(precision, dtype)
     if name == "auto":
         return _open_best(device, dtype, precision)
@@ -332,7 +332,7 @@ def _find(name: str) -> tuple[str, Callable[[], Any]]:
 def _same(backend: Backend, device: object, dtype: object, precision: object) -> Backend:
     """Return an open backend, if it is on this device and of this dtype and precision, where they are given."""
     found = {
-        f"dtype={dtype!r}": dtype is None or _dtype_name(dtype) == backend.dtype,
+        f"dtype={dtype!r}": dtype is None or dtype_name(dtype) == backend.dtype,
         f"precision={precision!r}": precision is None or _precision_name(precision, backend.dtype) == backend.precision,
         f"device={device!r}": device is None or str(device) == str(backend.device),
     }
@@ -358,7 +358,8 @@ def _short_name(dtype: object) -> str:
     return str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]
 
 
-def _dtype_name(dtype: object) -> str:
+def dtype_name(dtype: object) -> str:
+    """Return ``"float32"`` or ``"float64"``, in whichever spelling it is given."""
     name = _short_name(dtype)
     if name not in DTYPES:
         raise BackendError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}{_dtype_remedy(name)}")

@@ -13,7 +13,7 @@ import xpnet
 from xpnet import fitting, losses
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import check_features, check_finite, portable, take_in
-from xpnet.backend import Array, Backend, open_backend
+from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_integer, check_real
 from xpnet.compiled import Compiled
@@ -464,8 +464,8 @@ class Network:
 
         own = self.backend
         if not isinstance(backend, Backend):
-            precision = own.precision if precision is None and dtype in (None, own.dtype) else precision
-            dtype = own.dtype if dtype is None else dtype
+            dtype = own.dtype if dtype is None else dtype_name(dtype)
+            precision = own.precision if precision is None and dtype == own.dtype else precision
         twin = copy_network(self, open_backend(backend, device=device, dtype=dtype, precision=precision))
         twin._device = self._device if backend is own else device
         return twin

@@ -2,6 +2,7 @@
 
 import array
 import ctypes
+import functools
 import mmap
 from dataclasses import replace
 from itertools import pairwise
@@ -145,6 +146,26 @@ def test_zeros_have_numpys_signs(threads, form):
     a[::2] *= -1
     into = np.ones((rows, columns), dtype="float32")
     if multiplied(a, b, into):
+        same_bits(into, np.dot(a, b))
+
+
+def test_pairs_are_added_only_where_they_are_added_in_order(monkeypatch):
+    """Halves change places here, as if a processor added the lower ones first."""
+    if not pairs.available():
+        pytest.skip("this processor has no AVX512-BF16")
+    assert gemm._adds_pairs.__wrapped__()
+    in_pairs = gemm._in_pairs
+    monkeypatch.setattr(gemm, "_in_pairs", lambda terms: in_pairs(terms) << 16 | in_pairs(terms) >> 16)
+    assert not gemm._adds_pairs.__wrapped__()
+
+
+def test_where_pairs_are_not_added_in_order_there_are_none(threads, monkeypatch):
+    monkeypatch.setattr(gemm, "_adds_pairs", functools.cache(lambda: False))
+    a, b, into = matrix(128, 784, rounded=True), matrix(784, 64, rounded=True), np.empty((128, 64), np.float32)
+    made = gemm.call(*map(Place.of, (a, b, into)), bfloat16=True)
+    if made is not None:
+        assert pairs.packing(False) not in made.words
+        perform(made)
         same_bits(into, np.dot(a, b))
 
 

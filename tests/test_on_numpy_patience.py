@@ -162,3 +162,24 @@ def test_without_llvm_plans_do_without(monkeypatch):
     (plan,) = compiled._local.plans.values()
     assert plan.wait is None
     assert "kernel" not in plan.source
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_llvm_is_not_imported_before_something_is_compiled(precision):
+    """That takes longer than many a small training."""
+    program = f"""
+import sys
+
+import numpy as np
+
+from xpnet import Dense, Network
+
+network = Network([Dense(256), "relu", Dense(10)], precision={precision!r}, inputs=784)
+x = np.random.default_rng(0).normal(size=(128, 784)).astype(np.float32)
+from xpnet_backends.on_numpy import compiling
+compiling.PATIENCE = 1e9
+for _ in range(4):
+    network.train_step(x, np.arange(128) % 10)
+sys.exit("llvmlite" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

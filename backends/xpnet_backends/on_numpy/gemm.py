@@ -9,6 +9,7 @@ routine is called where another is found, or where LLVM does not read the tiles'
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from xpnet_backends.aligned import aligned_empty
 from xpnet_backends.machine import is_intel
 from xpnet_backends.on_numpy import openblas, order, pairs, panels, products, team
-from xpnet_backends.on_numpy.compiler import Entry, readable
+from xpnet_backends.on_numpy.compiler import Entry, compiled, readable
 from xpnet_backends.on_numpy.native import Call, Place, Routine, known
 
 __all__ = ["call", "is_one"]
@@ -76,7 +77,9 @@ def call(
     even = columns % (panels.WIDE * members) == 0 or number >= 4 * members
     by_columns = (even and rows <= TALL and terms * columns >= LARGE) or (rows <= FEW and number >= members)
     each, last = rows if by_columns else rows // members, -(-(columns % panels.WIDE) // panels.HALF) * panels.HALF
-    paired = bfloat16 and terms % 4 == 0 and pairs.available() and _reads_pairs()  # halves of sums are even, too
+    # Trying compiles; where nothing may be, it is what is missing that says so. Halves of sums are even, too.
+    tries = wanted is None or _adds_pairs.cache_info().currsize > 0
+    paired = bfloat16 and terms % 4 == 0 and (not tries or _adds_pairs())
     kinds: list[Any] = [pairs.packing(a_turned)] if paired else [0]
     for wide in (panels.WIDE if columns >= panels.WIDE else 0, last):
         kinds += _kind(each, wide, a_turned, b_turned, paired) if wide else [0] * 4
@@ -126,9 +129,25 @@ def _is_read() -> bool:
 
 
 @cache
-def _reads_pairs() -> bool:
-    """Say whether it reads that of a tile of pairs."""
-    return readable(*_texts(paired=True))
+def _adds_pairs() -> bool:
+    """Say whether pairs are added in the order of their terms here, each sum rounded: that is seen by trying."""
+    if not pairs.available() or not readable(*_texts(paired=True)):
+        return False
+    stream = np.random.default_rng(0)
+    a, b = (stream.normal(size=shape).astype(np.float32) ** 5 for shape in ((1, 64), (64, panels.HALF)))
+    for numbers in (a, b):  # so far apart that sums are rounded
+        numbers.view(np.uint32)[...] &= 0xFFFF0000
+    first, second, into = _in_pairs(a.T), _in_pairs(b), np.empty((1, panels.HALF), np.float32)
+    (tile,) = compiled(panels.computing(1, panels.HALF, turned=False, paired=True).make())
+    places = [array.ctypes.data for array in (first, second, into)]
+    multiply = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)(tile)
+    multiply(places[0], len(first), places[1], len(first), places[2], *[panels.HALF] * 2, -1, places[1], 0)
+    return np.array_equal(into, order.in_order(a, b, order.Order(a.size, 1, to_zero=False)))
+
+
+def _in_pairs(terms: Any) -> Any:
+    bits = np.ascontiguousarray(terms).view(np.uint32)
+    return bits[::2] | bits[1::2] >> 16
 
 
 def _texts(paired: bool) -> list[Entry]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import xpnet
 from xpnet import BackendError, CheckpointError, ConfigurationError, Dense, Network, open_backend
+from xpnet.backend import bind
 
 UNIT = 2.0**-8
 """Half of the distance between two neighbours in bfloat16, as a share of the smaller."""
@@ -74,6 +76,15 @@ def test_another_precision_is_refused(arguments, said):
 def test_half_precision_as_a_dtype_is_told_what_there_is():
     with pytest.raises(BackendError, match="precision='bfloat16' takes it for products alone"):
         open_backend("numpy", dtype="bfloat16")
+
+
+def test_a_librarys_own_linear_is_not_taken_for_one_in_bfloat16(backend32):
+    def linear(xp, x, weight, bias):
+        raise AssertionError
+
+    plain = replace(backend32, nn={**backend32.nn, "linear": linear, "linear_backward": linear})
+    rounds = bind(plain, "bfloat16")
+    np.testing.assert_array_equal(rounds.to_numpy(called(rounds, "linear", *[np.ones((2, 2), np.float32)] * 3)), 3.0)
 
 
 def test_an_open_backend_keeps_its_own(low, backend32):

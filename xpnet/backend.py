@@ -403,7 +403,8 @@ def bind(backend: Backend, precision: str | None = None) -> Backend:
     if unknown:
         raise BackendError(f"backend {backend.name!r} replaces {sorted(unknown)}, which xpnet.nn does not have")
     functions = {name: getattr(nn, name) for name in nn.__all__} | dict(backend.nn)
-    if precision == BFLOAT16:
+    if precision == BFLOAT16:  # a library's own linear would multiply in the dtype
+        functions |= {"linear": nn.linear, "linear_backward": nn.linear_backward}
         functions |= {"operand": functions["rounded"], "product": functions["rounded_product"]}
     bound = {name: partial(function, xp) for name, function in functions.items()}
     xp.__dict__["nn"] = Namespace(f"{backend.name}.nn", bound)

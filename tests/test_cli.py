@@ -203,7 +203,7 @@ def test_advice_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     found = info.advise({"numpy": BackendInfo("numpy", "2", ("cpu: x86, 4 cores",))})
     assert found == [
-        "no GPU was found: everything runs on the CPU; xpnet bench MODEL says with which library best",
+        "no GPU was found: everything runs on the CPU; xpnet bench MODEL finds the fastest library",
         "the shell reads Parquet files with pyarrow: pip install 'xpnet[parquet]'",
     ]
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")

@@ -37,6 +37,10 @@ def test_rounds_that_overlap_decide_nothing() -> None:
     assert found[1].endswith("but the rounds overlap")
 
 
+def test_a_place_that_stood_alone_is_not_called_the_fastest() -> None:
+    assert judge("training", [Timing(CPU, (1.0, 1.0, 1.1))])[0] == "training: numpy (x86) alone was measured"
+
+
 def test_noise_is_said() -> None:
     assert "noisy" in judge("training", [Timing(CPU, (1.0, 1.0, 1.4))])[-1]
     assert not any("noisy" in line for line in judge("training", [Timing(CPU, (1.0, 1.0, 1.2))]))

@@ -103,7 +103,7 @@ def test_the_bar_prints_the_same_lines(
     source: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("rich")
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "30")  # the terminal's to wrap
     data = (X, Y) if source == "arrays" else ([(X[:10], Y[:10]), (X[10:], Y[10:])],)
     make().fit(*data, epochs=2, verbose=2)
     found = [LINE.search(line) for line in capsys.readouterr().out.splitlines()]

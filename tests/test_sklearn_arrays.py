@@ -170,6 +170,8 @@ def test_products_in_bfloat16(name, backend):
     assert 1e-6 < np.max(np.abs(found[0] - found[1])) < 0.1
     with pytest.raises(xpnet.ConfigurationError, match="precision='bfloat16' goes with dtype='float32'"):
         low.set_params(dtype="float64").fit(X, Y)
+    assert low.set_params(precision="float64").fit(X, Y).network_.backend.precision == "float64"
+    assert low.set_params(dtype=None).fit(X, Y).network_.backend.precision == "float64"
 
 
 def test_float32_and_integers(backend):

@@ -264,9 +264,8 @@ def _description(texts: Mapping[str, str], path: Any) -> dict[str, Any]:
     try:
         description: dict[str, Any] = read_json(texts[ENTRY])
         schema = description["schema"]
-        description.setdefault("precision", description["dtype"])  # which a file may leave out
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not an xpnet file, or it is damaged: {error!r}") from error
     if type(schema) is not int or schema != SCHEMA:
         raise CheckpointError(f"{path} has schema {schema!r}; this xpnet reads {SCHEMA}: upgrade xpnet")
-    return description
+    return {"precision": description.get("dtype"), **description}  # a file may say no precision

@@ -66,7 +66,7 @@ class RichProgress(Progress):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Print the line above the bar."""
-        self._bars.console.print(self._line(epoch, logs), highlight=False, markup=False)
+        self._bars.console.print(self._line(epoch, logs), highlight=False, markup=False, soft_wrap=True)
 
     def on_train_end(self, logs: Logs) -> None:
         """Take the bar away."""

@@ -71,7 +71,7 @@ def advise(backends: Mapping[str, BackendInfo]) -> list[str]:
     elif shutil.which("nvidia-smi"):
         advice.append("nvidia-smi is installed, but no backend reaches a GPU: see above for what to install")
     else:
-        advice.append("no GPU was found: everything runs on the CPU; xpnet bench MODEL says with which library best")
+        advice.append("no GPU was found: everything runs on the CPU; xpnet bench MODEL finds the fastest library")
     if not os.environ.get("OMP_NUM_THREADS") and not gpus:
         advice.append("small networks gain nothing from many threads: try OMP_NUM_THREADS=1")
     advice += [

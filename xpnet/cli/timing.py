@@ -172,7 +172,9 @@ def judge(purpose: str, timings: Sequence[Timing]) -> list[str]:
     best, *others = timings
     level = [other for other in others if not best.beats(other)]
     lines = [f"{purpose}: {best.place} is fastest; use {best.place.option}"]
-    if level:
+    if not others:
+        lines = [f"{purpose}: {best.place} alone was measured"]
+    elif level:
         names = ", ".join(str(other.place) for other in level)
         lines = [
             f"{purpose}: no clear winner: {best.place} is fastest by its median, but its rounds overlap with {names}"

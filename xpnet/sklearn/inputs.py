@@ -12,7 +12,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from xpnet.arrays import Host, require_real, to_host
-from xpnet.backend import Array, Backend, open_backend
+from xpnet.backend import BFLOAT16, Array, Backend, open_backend
 from xpnet.errors import DataError, DtypeError, ShapeError
 from xpnet.remedies import LOOKED_AT
 
@@ -93,7 +93,7 @@ def open_for(estimator: Any, X: Array) -> Backend:
     if isinstance(estimator.backend, Backend):
         return open_backend(estimator.backend, device=device, dtype=dtype, precision=precision)
     if dtype is None:
-        dtype = _dtype(X) if precision is None else "float32"
+        dtype = "float32" if precision == BFLOAT16 else _dtype(X)
     if estimator.backend is not None:
         return open_backend(estimator.backend, device=device, dtype=dtype, precision=precision)
     if is_foreign(X) and device is None:

@@ -112,6 +112,40 @@ def test_other_attributes_are_missing_as_everywhere() -> None:
     assert copy.copy(net).get_weights().keys() == net.get_weights().keys()
 
 
+SET = {
+    "lr": "; write net.learning_rate = 0.1",
+    "eta": "; write net.learning_rate = 0.1",
+    "learning_rat": "; write net.learning_rate = 0.1",
+    "Learning_Rate": "; write net.learning_rate = 0.1",
+    "stop_trainning": "; write net.stop_training = 0.1",
+    "optimiser": ": it is 'optimizer' here; net.with_optimizer(...) gives a network that goes on with another",
+    "criterion": ": it is 'loss' here; make a new Network(..., loss=...)",
+    "weights": ": net.get_weights() gives them by name, and net.set_weights(...) takes them",
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_setting_an_attribute_that_would_have_no_effect_is_refused(name: str) -> None:
+    net = xpnet.Network([xpnet.Dense(3)], inputs=2)
+    before = dict(vars(net))
+    with pytest.raises(AttributeError) as caught:
+        setattr(net, name, 0.1)
+    assert str(caught.value).startswith(f"Network has no attribute {name!r} to set{SET[name]}")
+    assert (caught.value.name, caught.value.obj) == (name, net)
+    assert vars(net) == before
+
+
+def test_attributes_of_ones_own_can_be_set() -> None:
+    net = xpnet.Network([xpnet.Dense(3)], inputs=2)
+    for name in ("name", "note", "scaler", "losses", "x_train", "_lr"):
+        setattr(net, name, "mine")
+        assert getattr(net, name) == "mine"
+    assert set(xpnet.Network.__annotations__) <= set(vars(net))
+    own = type("Own", (xpnet.Network,), {})([xpnet.Dense(3)])
+    own.lr = own.learning_rat = 0.1
+    assert (own.lr, own.learning_rat) == (0.1, 0.1)
+
+
 def test_a_module_that_is_not_imported_says_how(tmp_path: Path) -> None:
     command = "import xpnet; xpnet.plotting"
     found = subprocess.run([sys.executable, "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -143,7 +143,7 @@ _GIVEN_AT_ONCE = "give the layers as one list, Network([Dense(32), 'relu', Dense
 _INTO_WEIGHTS = "net.set_weights(weights) takes what get_weights() gives, and xpnet.load(path) reads what save wrote"
 _MAPPING = "fit returns the mapping itself: history['loss']"
 _NO_MODE = "there is no mode to set: fit and train_step train, all other methods do not"
-_WEIGHTS = "net.get_weights() gives them by name"
+_WEIGHTS = "net.get_weights() gives them by name, and net.set_weights(...) takes them"
 
 ATTRIBUTES: Mapping[str, str] = {
     "History.epoch": "history.epochs is their number",

@@ -1,10 +1,14 @@
-"""Attributes that can be set once: what was made of the first value would not follow a second."""
+"""Attributes that are set: some once, as what was made of the first value would not follow a second, and some never."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["Fixed"]
+__all__ = ["Fixed", "refuse_misnamed"]
+
+NEAR = 0.85
+"""How like one of ours a name has to be for a slip of the pen, by ``difflib``'s measure: "learn_rate" is at 0.87."""
 
 
 class Fixed:
@@ -31,3 +35,35 @@ class Fixed:
         if self.name in vars(thing):
             raise AttributeError(f"{type(thing).__name__}.{self.name} cannot be set: {self.instead}", name=self.name)
         vars(thing)[self.name] = value
+
+
+def refuse_misnamed(thing: Any, name: str, value: object, settable: Iterable[str]) -> None:
+    """Raise AttributeError where a new attribute's *name* is another library's, or nearly one of ours.
+
+    Ours are those *settable* and the class's :class:`Fixed` ones. Any other name is the user's own.
+
+    >>> class Net:
+    ...     seed = Fixed("make a new one")
+    >>> refuse_misnamed(Net(), "note", "fine", ["learning_rate"])
+    >>> refuse_misnamed(Net(), "lr", 0.1, ["learning_rate"])
+    Traceback (most recent call last):
+    AttributeError: Net has no attribute 'lr' to set; write net.learning_rate = 0.1
+    """
+    from difflib import get_close_matches
+
+    from xpnet import elsewhere
+
+    owner = type(thing).__name__
+    fixed = {ours: kept.instead for ours, kept in vars(type(thing)).items() if isinstance(kept, Fixed)}
+    known = [*settable, *fixed]
+    same = [ours for ours in elsewhere.ARGUMENTS.get(name.lower(), ()) if ours in known]
+    meant = next(iter(same or get_close_matches(name.lower(), known, n=1, cutoff=NEAR)), None)
+    if f"{owner}.{name}" in elsewhere.ATTRIBUTES:
+        hint = f": {elsewhere.ATTRIBUTES[f'{owner}.{name}']}"
+    elif meant is None:
+        return
+    elif meant in fixed:
+        hint = f": it is {meant!r} here; {fixed[meant]}"
+    else:
+        hint = f"; write net.{meant} = {value!r:.60}"
+    raise AttributeError(f"{owner} has no attribute {name!r} to set{hint}", name=name, obj=thing)

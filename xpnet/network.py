@@ -20,7 +20,7 @@ from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
-from xpnet.fixed import Fixed
+from xpnet.fixed import Fixed, refuse_misnamed
 from xpnet.history import History
 from xpnet.intake import Intake
 from xpnet.layers import Layer, Sequential
@@ -126,14 +126,25 @@ class Network:
         self.epochs = 0
         self.steps = 0
         self.stop_training = False
-        self.in_shape: Shape | None = None
-        self.out_shape: Shape = ()
+        self.in_shape = None
+        self.out_shape = ()
         self._scale = 1.0
         if inputs is not None:
             self.build(inputs)
 
+    check_finite: bool
+    history: History
+    epochs: int
+    steps: int
+    stop_training: bool
+    in_shape: Shape | None
+    out_shape: Shape
+
+    layout: Layout
+    state_layout: Layout
+    compiled: Compiled
     state: State
-    """All that training changes; present once the network is built."""
+    """All that training changes; these four are present once the network is built."""
 
     if not TYPE_CHECKING:  # a checker goes by Final, in __init__
         model = Fixed("make a new Network with other layers; net.get_weights() and set_weights() carry weights over")
@@ -580,6 +591,12 @@ class Network:
 
         def __getattr__(self, name: str) -> NoReturn:
             raise unknown_attribute("Network", name, self)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            new = name not in self.__dict__ and not name.startswith("_")
+            if new and type(self) is Network and name not in Network.__annotations__ and not hasattr(Network, name):
+                refuse_misnamed(self, name, value, ("learning_rate", "check_finite", "stop_training"))
+            object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         from xpnet.summary import short

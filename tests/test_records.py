@@ -148,6 +148,13 @@ def test_layers_losses_and_optimizers_are_records() -> None:
             made.name = "other"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("made", [xpnet.Adam(), xpnet.chain(xpnet.L2(), xpnet.SGD())], ids=["rule", "chain"])
+@pytest.mark.parametrize("name", ["learning_rate", "lr"])
+def test_an_optimizers_rate_is_set_on_the_network(made: Any, name: str) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError, match=rf"field '{name}': .* net\.learning_rate = \.\.\."):
+        setattr(made, name, 0.1)
+
+
 def test_a_record_is_made_by_compiling_one_method(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
 

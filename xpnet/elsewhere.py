@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ARGUMENTS", "ATTRIBUTES", "INSTEAD", "OPTIONS", "VALUES"]
+__all__ = ["ARGUMENTS", "ATTRIBUTES", "FIELDS", "INSTEAD", "OPTIONS", "VALUES"]
 
 VALUES: Mapping[str, str] = {
     "bce": "binary_cross_entropy",
@@ -209,6 +209,14 @@ ATTRIBUTES: Mapping[str, str] = {
     "xpnet.train_test_split": "write split(x, y, test=0.2)",
 }
 """Attributes of a class or of the package that there are not, and what to do here."""
+
+_SET_RATE = ": a network's rate is set by net.learning_rate = ..., and net.with_optimizer(...) takes another optimizer"
+
+FIELDS: Mapping[str, str] = {
+    "learning_rate": _SET_RATE,
+    "lr": _SET_RATE,
+}
+"""Fields of records, which are never set, and what is set instead."""
 
 OPTIONS: Mapping[str, str] = {
     "b": "batch-size",

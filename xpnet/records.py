@@ -58,7 +58,9 @@ class _Methods:
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field once, as ``__init__`` does; a subclass that is no record may set what is no field."""
         if name in self.__dict__ if name in self.__record_fields__ else _is_record(self):
-            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+            from xpnet.elsewhere import FIELDS
+
+            raise FrozenInstanceError(f"cannot assign to field {name!r}{FIELDS.get(name, '')}")
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:

@@ -85,7 +85,8 @@ ABSENT = sorted(elsewhere.ATTRIBUTES)
 
 def test_no_attribute_that_another_library_has_is_here_too() -> None:
     """An advice for a name that has come into being would never be read."""
-    holders = {"Network": xpnet.Network([xpnet.Dense(3)], inputs=2), "History": xpnet.History(), "xpnet": xpnet}
+    net = xpnet.Network([xpnet.Dense(3)], inputs=2)
+    holders = {"Network": net, "History": xpnet.History(), "Sequential": net.model, "xpnet": xpnet}
     for name in ABSENT:
         owner, _, attribute = name.partition(".")
         with pytest.raises(AttributeError) as caught:
@@ -110,6 +111,19 @@ def test_other_attributes_are_missing_as_everywhere() -> None:
         net.clasify  # noqa: B018
     assert (caught.value.name, caught.value.obj) == ("clasify", net)
     assert copy.copy(net).get_weights().keys() == net.get_weights().keys()
+
+
+def test_a_sequential_is_copied_and_pickled_as_ever() -> None:
+    made = xpnet.Sequential([xpnet.Dense(3), "relu"])
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == copy.copy(made) == made
+    with pytest.raises(AttributeError, match=r"^'Sequential' object has no attribute 'layer'$"):
+        made.layer  # noqa: B018
+
+
+@pytest.mark.parametrize(("name", "meant"), [("Relu", "ReLU"), ("dens", "Dense"), ("CosineDecayed", "CosineDecay")])
+def test_a_public_name_is_found_whatever_its_case(name: str, meant: str) -> None:
+    with pytest.raises(AttributeError, match=f"^module 'xpnet' has no attribute '{name}'; did you mean '{meant}'"):
+        getattr(xpnet, name)
 
 
 SET = {
@@ -154,10 +168,12 @@ def test_a_module_that_is_not_imported_says_how(tmp_path: Path) -> None:
 
 def test_a_history_says_what_it_holds() -> None:
     history = xpnet.History(loss=[1.0], accuracy=[0.5])
-    with pytest.raises(KeyError, match="no result 'acc'; there are loss, accuracy"):
+    with pytest.raises(KeyError, match=r"no result 'acc'; did you mean 'accuracy'\? There are loss, accuracy"):
         history["acc"]
-    with pytest.raises(KeyError, match="no result 'loss'; there are none before an epoch has ended"):
+    with pytest.raises(KeyError, match=r"no result 'loss'\. There are none before an epoch has ended"):
         xpnet.History()["loss"]
+    with pytest.raises(KeyError, match=r"no result 'f1'\. There are loss, accuracy"):
+        history["f1"]
     with pytest.raises(AttributeError, match=r"results go by name: history\['loss'\]"):
         history.loss  # noqa: B018
     assert history.get("acc") is None

@@ -141,8 +141,10 @@ _DENSE_ONLY = "there are dense networks only, no convolution, recurrence or atte
 _ESTIMATORS = "estimators for scikit-learn stand in xpnet.sklearn"
 _GIVEN_AT_ONCE = "give the layers as one list, Network([Dense(32), 'relu', Dense(3)])"
 _INTO_WEIGHTS = "net.set_weights(weights) takes what get_weights() gives, and xpnet.load(path) reads what save wrote"
+_IS_LAYER = "Sequential is a layer; give its layers to xpnet.Network([...]), which is trained"
 _MAPPING = "fit returns the mapping itself: history['loss']"
 _NO_MODE = "there is no mode to set: fit and train_step train, all other methods do not"
+_SEED = "the seed is the network's, Network(..., seed=0); nothing is drawn from a global one"
 _WEIGHTS = "net.get_weights() gives them by name, and net.set_weights(...) takes them"
 
 ATTRIBUTES: Mapping[str, str] = {
@@ -176,6 +178,14 @@ ATTRIBUTES: Mapping[str, str] = {
     "Network.trainable_weights": _WEIGHTS,
     "Network.weights": _WEIGHTS,
     "Network.zero_grad": "gradients are results, and do not add up",
+    "Sequential.add": _IS_LAYER,
+    "Sequential.compile": _IS_LAYER,
+    "Sequential.evaluate": _IS_LAYER,
+    "Sequential.fit": _IS_LAYER,
+    "Sequential.parameters": _IS_LAYER,
+    "Sequential.predict": _IS_LAYER,
+    "Sequential.save": _IS_LAYER,
+    "Sequential.summary": _IS_LAYER,
     "xpnet.Activation": "write the activation's name, 'relu', or ReLU()",
     "xpnet.BCELoss": "write BinaryCrossEntropy(), which takes raw scores",
     "xpnet.BCEWithLogitsLoss": "write BinaryCrossEntropy()",
@@ -205,7 +215,13 @@ ATTRIBUTES: Mapping[str, str] = {
     "xpnet.XPRegressor": _ESTIMATORS,
     "xpnet.load_model": "write load(path)",
     "xpnet.make_moons": "scikit-learn has these; xpnet has clouds() and spiral()",
+    "xpnet.manual_seed": _SEED,
     "xpnet.moons": "scikit-learn has make_moons(); xpnet has clouds() and spiral()",
+    "xpnet.save": "net.save(path) writes a network",
+    "xpnet.save_model": "net.save(path) writes a network",
+    "xpnet.seed": _SEED,
+    "xpnet.set_random_seed": _SEED,
+    "xpnet.set_seed": _SEED,
     "xpnet.train_test_split": "write split(x, y, test=0.2)",
 }
 """Attributes of a class or of the package that there are not, and what to do here."""

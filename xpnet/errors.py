@@ -23,6 +23,7 @@ __all__ = [
     "NotBuiltError",
     "ShapeError",
     "XpnetError",
+    "did_you_mean",
     "unknown_attribute",
     "unknown_name",
 ]
@@ -80,6 +81,23 @@ class DatasetError(XpnetError, OSError):
     """A data set is neither on this machine nor obtainable, or its files are damaged."""
 
 
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+    """Return the question for the one of *known* that is like *name*, whatever its case, or begins with it, or nothing.
+
+    >>> did_you_mean("Relu", ["Dense", "ReLU"]), did_you_mean("acc", ["loss", "accuracy"]), did_you_mean("a", [])
+    ("; did you mean 'ReLU'?", "; did you mean 'accuracy'?", '')
+    """
+    spelling = {item.lower(): item for item in known}
+    if not spelling:
+        return ""
+    from difflib import get_close_matches
+
+    plain = name.lower()
+    near = get_close_matches(plain, spelling, n=1, cutoff=cutoff)
+    near = near or [item for item in spelling if len(plain) > 1 and item.startswith(plain)]
+    return f"; did you mean {spelling[near[0]]!r}?" if near else ""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ConfigurationError:
     """Return the error for a *name* that is not among *known*, with the nearest one suggested.
 
@@ -88,16 +106,11 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     >>> str(unknown_name("initializer", "he", ["he_normal", "he_uniform", "zeros"]))
     "unknown initializer 'he'; did you mean 'he_normal'? Known: he_normal, he_uniform, zeros"
     """
-    import difflib
-
     from xpnet.elsewhere import VALUES
 
     known = sorted(known)
-    plain, spelling = str(name).lower(), {item.lower(): item for item in known}
-    near = [VALUES[plain]] if VALUES.get(plain) in known else []
-    near = near or [spelling[item] for item in difflib.get_close_matches(plain, spelling, n=1, cutoff=0.5)]
-    near = near or [spelling[item] for item in spelling if item.startswith(f"{plain}_")]
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    meant = VALUES.get(str(name).lower())
+    hint = did_you_mean(meant if meant in known else str(name), known, 0.5) or "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
 
 
@@ -111,12 +124,9 @@ def unknown_attribute(owner: str, name: str, holder: object = None, known: Itera
     >>> str(unknown_attribute("xpnet", "Denes", known=["Dense", "ReLU"]))
     "module 'xpnet' has no attribute 'Denes'; did you mean 'Dense'?"
     """
-    from difflib import get_close_matches
-
     from xpnet.elsewhere import ATTRIBUTES
 
-    hint = f": {ATTRIBUTES[f'{owner}.{name}']}" if f"{owner}.{name}" in ATTRIBUTES else ""
-    if not hint and (near := get_close_matches(name, list(known), n=1, cutoff=0.7)):
-        hint = f"; did you mean {near[0]!r}?"
+    advice = ATTRIBUTES.get(f"{owner}.{name}")
+    hint = f": {advice}" if advice else did_you_mean(name, known)
     what = "module 'xpnet'" if owner == "xpnet" else f"{owner!r} object"
     return AttributeError(f"{what} has no attribute {name!r}{hint}", name=name, obj=holder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-from xpnet.errors import unknown_attribute
+from xpnet.errors import did_you_mean, unknown_attribute
 
 __all__ = ["History"]
 
@@ -54,7 +54,8 @@ class History(dict[str, list[float]]):
         return history_html(self)
 
     def __missing__(self, name: str) -> NoReturn:
-        raise KeyError(f"no result {name!r}; there are {', '.join(self) or 'none before an epoch has ended'}")
+        hint = did_you_mean(str(name), self) or "."
+        raise KeyError(f"no result {name!r}{hint} There are {', '.join(self) or 'none before an epoch has ended'}")
 
     if not TYPE_CHECKING:  # a checker is to go by the attributes that there are
 

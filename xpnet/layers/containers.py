@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from xpnet import initializers
 from xpnet.backend import Array
-from xpnet.errors import ConfigurationError, ShapeError
+from xpnet.errors import ConfigurationError, ShapeError, unknown_attribute
 from xpnet.initializers import Initializer
 from xpnet.layers.base import Built, Context, Layer
 from xpnet.layers.names import resolve_layer
@@ -48,6 +48,11 @@ class Sequential:
     if TYPE_CHECKING:  # it takes more than it holds
 
         def __init__(self, layers: Iterable[Layer | str]) -> None: ...
+
+    else:  # a checker is to go by the attributes that there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_attribute("Sequential", name, self)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", _resolve_all(self.layers))

@@ -90,6 +90,13 @@ FEATURES_TABLE = [
     *bad_x("complex", lambda: X + 1j, DtypeError, "real numbers", "complex128", "real part"),
     *bad_x("ragged", lambda: [[1.0, 2.0], [1.0]], ShapeError, "not a rectangular array", "one length"),
     *bad_x("pair", lambda: (X, TARGETS["classes"]), ShapeError, "not a rectangular array", "one array, not 2"),
+    *bad_x(
+        "scaler-and-x",
+        lambda: xpnet.StandardScaler().fit_transform(X),
+        ShapeError,
+        "not a rectangular array",
+        "write scaler, x = StandardScaler().fit_transform(x)",
+    ),
     *bad_x("masked", lambda: np.ma.masked_less(X, 0), DataError, "masked", "fill"),
     *bad_x("sparse", sparse, DtypeError, "sparse", "csr_matrix", "toarray()"),
 ]
@@ -97,6 +104,7 @@ FEATURES_TABLE = [
 TARGETS_TABLE = [
     *bad_y("too-short", lambda y: y[:-1], ShapeError, "each row of x", "expected 12", "got 11"),
     *bad_y("too-long", lambda y: np.append(y, 0), ShapeError, "expected 12", "got 13"),
+    *bad_y("rows-of-x", lambda y: X[:5], ShapeError, "expected 12", "got 5", "x, y, x_test, y_test = split(x, y)"),
     *bad_y("single-number", lambda y: 1, ShapeError, "one row for each example"),
     *bad_y("empty", lambda y: [], ShapeError, "expected 12", "got 0"),
     *bad_y("too-high", put(2, 3), DataError, "0..2", "got 3.0 at y[2]", "Dense"),

@@ -105,8 +105,9 @@ def to_host(values: Any, argument: str = "array", *, real: bool = False) -> Host
     try:
         host: Host = values if isinstance(values, np.memmap) else np.asarray(_off_device(values))
     except ValueError as error:
-        remedy = f"give one array, not {len(values)}" if isinstance(values, tuple) else "give every row one length"
-        raise ShapeError(f"{argument} is not a rectangular array ({error}); {remedy}") from error
+        from xpnet.remedies import ragged_remedy
+
+        raise ShapeError(f"{argument} is not a rectangular array ({error}); {ragged_remedy(values)}") from error
     except (TypeError, RuntimeError, BufferError) as error:
         raise DtypeError(
             f"{argument}, a {type(values).__name__}, cannot be read as an array ({error}); convert it to NumPy first"
@@ -252,10 +253,11 @@ def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
 def check_lengths(x: Array, other: Array, argument: str) -> None:
     """Raise ShapeError unless *other* has as many rows as *x*."""
     if x.shape[0] != other.shape[0]:
-        columns = len(x.shape) == 2 and x.shape[1] == other.shape[0]
+        from xpnet.remedies import length_remedy
+
         raise ShapeError(
             f"{argument} must have one entry for each row of x: expected {x.shape[0]}, got {other.shape[0]}"
-            + ("; x has as many columns, so it looks transposed: x.T" if columns else "")
+            f"{length_remedy(tuple(x.shape), tuple(other.shape))}"
         )
 
 

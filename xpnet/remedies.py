@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from xpnet.backend import Array
     from xpnet.parameters import Shape
 
-__all__ = ["real_remedy", "say_not_finite", "suspect_shapes", "weight_remedy", "x_remedy"]
+__all__ = [
+    "length_remedy",
+    "ragged_remedy",
+    "real_remedy",
+    "say_not_finite",
+    "suspect_shapes",
+    "weight_remedy",
+    "x_remedy",
+]
 
 LOOKED_AT = 1000
 """Elements by which text is judged: it may be memory-mapped."""
@@ -115,6 +123,32 @@ def _is_number(text: str | bytes) -> bool:
         float(text)
         return True
     return False
+
+
+def ragged_remedy(values: Any) -> str:
+    """Say what makes an array of a sequence that is not one.
+
+    >>> ragged_remedy([[1.0, 2.0], [1.0]])
+    'give every row one length'
+    """
+    if not isinstance(values, tuple):
+        return "give every row one length"
+    if hasattr(values[0], "transform"):
+        return f"fit_transform gives (scaler, x): write scaler, x = {type(values[0]).__name__}().fit_transform(x)"
+    return f"give one array, not {len(values)}"
+
+
+def length_remedy(shape: Shape, other: Shape) -> str:
+    """Say what x of this shape, and what should have as many rows, may have been meant to be, or nothing.
+
+    >>> length_remedy((8, 4), (2, 4))
+    '; it is as wide as x: where it comes from split, write x, y, x_test, y_test = split(x, y)'
+    """
+    if len(shape) == 2 and shape[1] == other[0]:
+        return "; x has as many columns, so it looks transposed: x.T"
+    if shape[1:] == other[1:] and prod(shape[1:]) > 1:
+        return "; it is as wide as x: where it comes from split, write x, y, x_test, y_test = split(x, y)"
+    return ""
 
 
 def x_remedy(shape: Shape, in_shape: Shape) -> str:

@@ -111,7 +111,9 @@ CONSTRUCTION = {
         network(Dense(1), "sigmoid", loss="binary_cross_entropy"), ConfigurationError, "raw scores", "Sigmoid"
     ),
     "no parameters": Unbuildable(network("relu", inputs=3), ConfigurationError, "no parameters", "Dense"),
-    "one output": Unbuildable(network(Dense(1), inputs=3), ConfigurationError, "cross_entropy", "(1,)", "binary"),
+    "one output": Unbuildable(
+        network(Dense(1), inputs=3), ConfigurationError, "cross_entropy", "(1,)", "'binary_cross_entropy'", "'mse'"
+    ),
     "outputs of rank 2": Unbuildable(network(Dense(2), inputs=(3, 4)), ConfigurationError, "cross_entropy", "(3, 2)"),
     "hinge of rank 2": Unbuildable(
         network(Dense(2), inputs=(3, 4), loss="hinge"), ConfigurationError, "hinge", "(3, 2)", "Flatten()"

@@ -123,6 +123,8 @@ TARGETS_TABLE = [
     *bad_y("two-classes", row_4(1.0, 1.0, 0.0), DataError, "summing to 1", "y[4], sums to 2", "binary_cross_entropy"),
     *bad_y("no-class", row_4(0.0, 0.0, 0.0), DataError, "y[4], sums to 0", "names no class", "drop it"),
     *bad_y("negative-probability", row_4(2.0, -1.0, 0.0), DataError, "none negative", "y[4], holds -1", "'mse'"),
+    *bad_y("1-and-2", lambda y: y + 1, DataError, "0..1", "got 2", "names, y = np.unique(y, return", kind="binary"),
+    *bad_y("three", lambda y: np.arange(ROWS) % 3, DataError, "0..1", "more than two classes", kind="binary"),
     *bad_y("above-1", put(2, 2), DataError, "0..1", "got 2.0 at y[2]", kind="binary"),
     *bad_y("below-0", put(2, -0.5), DataError, "0..1", "got -0.5", kind="binary"),
     *bad_y("one-hot", one_hot(2), ShapeError, "(N, 1)", "(12, 2)", kind="binary"),

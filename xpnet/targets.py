@@ -119,7 +119,11 @@ def binary_rows(y: Host, outputs: int) -> Host:
         if bool(np.all((y == -1) | (y == 1))):
             remedy = "labels -1 and 1 become 0 and 1 by (y + 1) / 2"
         elif outputs == 1 and bool(np.all(np.isfinite(y) & (y >= 0) & (y == np.round(y)))):
-            remedy = "for more than two classes end the layers with Dense(classes) and use loss='cross_entropy'"
+            remedy = (
+                "number the two labels 0 and 1: names, y = np.unique(y, return_inverse=True)"
+                if len(np.unique(y)) == 2
+                else "for more than two classes end the layers with Dense(classes) and use loss='cross_entropy'"
+            )
         else:
             remedy = "for other quantities use loss='mse'"
         raise DataError(f"y must lie in 0..1 for loss='binary_cross_entropy'; got {_first(y, wrong)}; {remedy}")

@@ -64,7 +64,7 @@ class CrossEntropy:
             remedy = (
                 "Dense acts on the last axis alone: put Flatten() before it"
                 if len(out_shape) > 1
-                else "For one output use loss='binary_cross_entropy'"
+                else "For one output use loss='binary_cross_entropy' (two classes), or loss='mse' (a quantity)"
             )
             raise ConfigurationError(
                 f"loss 'cross_entropy' needs outputs of shape (classes,) with at least 2 classes; the network gives "

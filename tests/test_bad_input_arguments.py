@@ -99,6 +99,19 @@ ARGUMENTS_TABLE = [
         "monitor-missing", {"callbacks": [xpnet.EarlyStopping()]}, ConfigurationError, "monitor", "val_loss", "accuracy"
     ),
     *bad_fit(
+        "monitor-val_accuracy",
+        {"callbacks": [xpnet.EarlyStopping("val_accuracy")]},
+        ConfigurationError,
+        "'val_accuracy' is not among the epoch's results (loss, accuracy, learning_rate); give fit validation_split",
+    ),
+    *bad_fit(
+        "monitor-val_acc",
+        {"callbacks": [xpnet.EarlyStopping("val_acc")], "validation_split": 0.5},
+        ConfigurationError,
+        "monitor='val_acc' is not among",
+        "; did you mean 'val_accuracy'?",
+    ),
+    *bad_fit(
         "monitor-plateau",
         {"callbacks": [xpnet.ReduceLROnPlateau("acuracy")]},
         ConfigurationError,

@@ -18,7 +18,7 @@ from typing import Any
 import xpnet
 from xpnet.arguments import explains_arguments
 from xpnet.checks import StrPath, check_integer, check_path, check_real, check_takes
-from xpnet.errors import ConfigurationError, unknown_name
+from xpnet.errors import ConfigurationError, did_you_mean, unknown_name
 from xpnet.registry import resolve
 
 __all__ = [
@@ -197,6 +197,13 @@ class CallbackList:
             revise(logs)
 
 
+VALIDATE = (
+    "; give fit validation_split or validation_data (in xpnet.sklearn: XPClassifier and XPRegressor "
+    "validation_fraction, MLPClassifier and MLPRegressor early_stopping=True), or monitor one of these"
+)
+"""What gives an epoch results of validation."""
+
+
 class _Monitor(Callback):
     """Base of the callbacks that watch one result: its best value so far, and how many epochs ago it was."""
 
@@ -213,10 +220,10 @@ class _Monitor(Callback):
     def check(self, results: Iterable[str]) -> None:
         """Raise ConfigurationError where the monitored result is not among *results*."""
         if self.monitor not in results:
+            held = self.monitor.startswith("val_")
+            hint = did_you_mean(self.monitor, [name for name in results if name.startswith("val_") == held])
             raise ConfigurationError(
-                f"monitor={self.monitor!r} is not among the epoch's results ({', '.join(results)}); "
-                "give fit validation_split or validation_data (in xpnet.sklearn: XPClassifier and XPRegressor "
-                "validation_fraction, MLPClassifier and MLPRegressor early_stopping=True), or monitor one of these"
+                f"monitor={self.monitor!r} is not among the epoch's results ({', '.join(results)})" + (hint or VALIDATE)
             )
 
     def on_train_begin(self, logs: Logs) -> None:

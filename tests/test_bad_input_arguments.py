@@ -42,6 +42,7 @@ ARGUMENTS_TABLE = [
     *bad_fit("shuffle-none", {"shuffle": None}, ConfigurationError, "shuffle", "True", "False", "None"),
     *bad_fit("split-above-1", {"validation_split": 1.5}, ConfigurationError, "validation_split", "[0, 1)", "1.5"),
     *bad_fit("split-1", {"validation_split": 1.0}, ConfigurationError, "validation_split", "[0, 1)", "1.0"),
+    *bad_fit("split-in-percent", {"validation_split": 10}, ConfigurationError, "validation_split", "0.1 is for 10 %"),
     *bad_fit("split-negative", {"validation_split": -0.1}, ConfigurationError, "validation_split", "-0.1"),
     *bad_fit("split-nan", {"validation_split": np.nan}, ConfigurationError, "validation_split", "nan"),
     *bad_fit("split-text", {"validation_split": "0.1"}, ConfigurationError, "validation_split", "'0.1'"),

@@ -40,7 +40,10 @@ def impossible(kind: Any, name: str, *values: Any, first: tuple[Any, ...] = ()) 
 CONSTRUCTION = {
     "layer unknown": Unbuildable(network("rleu"), ConfigurationError, "layer", "'rleu'", "'relu'"),
     "layer class": Unbuildable(network(Dense), ConfigurationError, "layer", "class Dense", "Dense(units)"),
-    "layer number": Unbuildable(network(64), ConfigurationError, "layer", "64", "forward"),
+    "layer number": Unbuildable(network(64), ConfigurationError, "layer", "got 64, which lacks", "; write Dense(64)"),
+    "layer list": Unbuildable(network([Dense(3)]), ConfigurationError, "layer", "give all layers in one flat list"),
+    "layer tuple": Unbuildable(network((Dense(3), "relu")), ConfigurationError, "give all layers in one flat list"),
+    "units named": Unbuildable(record(Dense, "relu"), ConfigurationError, "Dense.units", "[Dense(8), 'relu', ...]"),
     "layers none": Unbuildable(lambda backend: Network([], backend=backend), ConfigurationError, "at least one layer"),
     "layers text": Unbuildable(lambda backend: Network("relu", backend=backend), ConfigurationError, "write ['relu']"),
     "layers number": Unbuildable(
@@ -67,6 +70,9 @@ CONSTRUCTION = {
     "optimizer penalty": Unbuildable(network(optimizer=xpnet.L2()), ConfigurationError, "chain(", "L2", "Adam"),
     "chain none": Unbuildable(record(xpnet.chain, xpnet.L2()), ConfigurationError, "exactly one optimizer", "0"),
     "chain two": Unbuildable(record(xpnet.chain, xpnet.SGD(), xpnet.Adam()), ConfigurationError, "one optimizer", "2"),
+    "chain list": Unbuildable(
+        record(xpnet.chain, [xpnet.Adam(), xpnet.L2()]), ConfigurationError, "objects; got [Adam", "chain(a, b)"
+    ),
     "chain name": Unbuildable(record(xpnet.chain, "adam"), ConfigurationError, "objects", "'adam'"),
     "chain class": Unbuildable(record(xpnet.chain, xpnet.Adam), ConfigurationError, "objects", "Adam"),
     "metric unknown": Unbuildable(network(metrics=["acuracy"]), ConfigurationError, "metric", "'accuracy'"),
@@ -138,8 +144,12 @@ CONSTRUCTION = {
     "no axis": Unbuildable(network(Dense(2), inputs=()), ShapeError, "layer 0", "(features,)"),
     "seed negative": Unbuildable(network(seed=-1), ConfigurationError, "seed", "at least 0", "-1"),
     "seed fraction": Unbuildable(network(seed=1.5), ConfigurationError, "seed", "integer", "1.5"),
-    "seed none": Unbuildable(network(seed=None), ConfigurationError, "seed", "None"),
+    "seed none": Unbuildable(network(seed=None), ConfigurationError, "seed", "None", "random.randrange(2**31)"),
+    "seed of data none": Unbuildable(record(xpnet.clouds, seed=None), ConfigurationError, "random.randrange(2**31)"),
     "inputs zero": Unbuildable(network(inputs=0), ConfigurationError, "inputs", "positive integer", "0"),
+    "inputs of a batch": Unbuildable(
+        network(inputs=(None, 4)), ConfigurationError, "inputs", "(None, 4); leave out the axis of examples"
+    ),
     "inputs text": Unbuildable(network(inputs="4"), ConfigurationError, "inputs", "positive integer", "'4'"),
     "backend unknown": Unbuildable(
         lambda backend: Network([Dense(2)], backend=backend.name + "x"), BackendError, "backend", "did you mean"
@@ -248,6 +258,13 @@ CONSTRUCTION = {
         "takes (epoch):",
         "`lambda epoch, rate: ...`",
     ),
+    "learning rate named": Unbuildable(
+        record(xpnet.Adam, "cosine"),
+        ConfigurationError,
+        "Adam.learning_rate",
+        "got 'cosine'. A schedule is taken, too, such as CosineDecay(rate, steps)",
+    ),
+    "dropout in percent": Unbuildable(record(xpnet.Dropout, 50), ConfigurationError, "got 50; 0.1 is 10 %"),
     "learning rate takes": Unbuildable(
         record(xpnet.Adam, lambda step: 0.1),
         ConfigurationError,

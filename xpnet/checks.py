@@ -23,6 +23,7 @@ __all__ = [
     "check_integer",
     "check_path",
     "check_real",
+    "check_seed",
     "check_takes",
     "hold_flags",
     "hold_integers",
@@ -34,14 +35,17 @@ StrPath: TypeAlias = str | PathLike[str]
 """Text, or what stands for a path."""
 
 
-def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
-    """Return *value* as an ``int``, or raise `ConfigurationError` unless it is an integer in least..most."""
+def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None, otherwise: str = "") -> int:
+    """Return *value* as an ``int``, or raise `ConfigurationError` unless it is an integer in least..most.
+
+    The error ends with what may have been meant *otherwise*.
+    """
     if type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool)):
         number = int(value)
         if least <= number and (most is None or number <= most):
             return number
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise ConfigurationError(f"{name} must be an integer {limits}; got {value!r}")
+    raise ConfigurationError(f"{name} must be an integer {limits}; got {value!r}{otherwise}")
 
 
 def check_real(
@@ -51,8 +55,12 @@ def check_real(
     least: float = -inf,
     above: float = -inf,
     below: float = inf,
+    otherwise: str = "",
 ) -> float:
-    """Return *value* as a ``float``, or raise `ConfigurationError` unless it is a finite number in the range."""
+    """Return *value* as a ``float``, or raise `ConfigurationError` unless it is a finite number in the range.
+
+    The error ends with what may have been meant *otherwise*.
+    """
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -66,7 +74,13 @@ def check_real(
         if isfinite(limit)
     ]
     expected = " ".join(["must be a finite number", " and ".join(limits)]).rstrip()
-    raise ConfigurationError(f"{name} {expected}; got {value!r}")
+    raise ConfigurationError(f"{name} {expected}; got {value!r}{otherwise}")
+
+
+def check_seed(seed: Any) -> int:
+    """Return a seed as an ``int``, or raise `ConfigurationError` unless it is an integer from 0 on."""
+    other = ". Where each run is to be another, give random.randrange(2**31)" if seed is None else ""
+    return check_integer("seed", seed, least=0, otherwise=other)
 
 
 def check_takes(name: str, function: Callable[..., Any], *arguments: str) -> None:
@@ -100,7 +114,7 @@ def hold_integers(record: Any, *fields: str, **limits: Any) -> None:
         _hold(record, field, check_integer(_argument(record, field), getattr(record, field), **limits))
 
 
-def hold_reals(record: Any, *fields: str, **limits: float) -> None:
+def hold_reals(record: Any, *fields: str, **limits: Any) -> None:
     """Check fields of a frozen dataclass by :func:`check_real`, and hold what it returns in their place."""
     for field in fields:
         _hold(record, field, check_real(_argument(record, field), getattr(record, field), **limits))
@@ -130,4 +144,4 @@ def seeded_generator(seed: Any) -> np.random.Generator:
     """Return a new generator for an integer *seed*, or raise `ConfigurationError`."""
     from numpy.random import default_rng
 
-    return default_rng(check_integer("seed", seed, least=0))
+    return default_rng(check_seed(seed))

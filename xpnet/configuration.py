@@ -62,7 +62,8 @@ def as_shape(inputs: Any, name: str = "inputs") -> Shape:
     if len(shape) > MOST_AXES or any(
         isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape
     ):
+        batch = "; leave out the axis of examples" if len(shape) > 1 and shape[0] is None else ""
         raise ConfigurationError(
-            f"{name} must be a positive integer or a tuple of at most {MOST_AXES} of them; got {inputs!r}"
+            f"{name} must be a positive integer or a tuple of at most {MOST_AXES} of them; got {inputs!r}{batch}"
         )
     return tuple(int(n) for n in shape)

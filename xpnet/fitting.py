@@ -204,7 +204,7 @@ def _sources(
 ) -> tuple[Source, Source | None]:
     """Return where training and validation examples come from."""
     if isinstance(split, bool) or not isinstance(split, int | float) or not 0 <= split < 1:
-        raise ConfigurationError(f"validation_split must be a share in [0, 1); got {split!r}")
+        raise ConfigurationError(f"validation_split must be a share in [0, 1), as 0.1 is for 10 %; got {split!r}")
     if split and validation_data is not None:
         raise ConfigurationError("give validation_split or validation_data, not both")
     if split:

@@ -15,7 +15,7 @@ from xpnet.arguments import explains_arguments
 from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
-from xpnet.checks import StrPath, check_integer, check_real
+from xpnet.checks import StrPath, check_integer, check_real, check_seed
 from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
@@ -116,7 +116,7 @@ class Network:
         self.optimizer: Final[Link] = resolve_optimizer(optimizer)
         self.metrics: Final[tuple[Metric, ...]] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)
-        self.seed: Final = check_integer("seed", seed, least=0)
+        self.seed: Final = check_seed(seed)
         self.check_finite = bool(check_finite)
         if problem := self._unsavable():
             warnings.warn(f"the network can be trained but not saved: {problem}", stacklevel=3)

@@ -12,11 +12,15 @@ __all__ = ["misreturned", "resolve", "returned"]
 
 
 class Form(NamedTuple):
-    """What an object of a kind has, where a user finds how to write one, and what its methods return."""
+    """What an object of a kind has, where a user finds how to write one, and what its methods return.
+
+    *instead* says what to write for values of other types that were likely meant for one.
+    """
 
     has: tuple[str, ...]
     own: str
     returns: Mapping[str, tuple[str, ...]] = {}
+    instead: Mapping[type, str] = {}
 
 
 FORMS = {
@@ -24,6 +28,10 @@ FORMS = {
         ("build", "forward", "backward"),
         "docs/own_layer.md in xpnet's repository shows one of your own",
         {"build": ("Built",), "forward": ("y", "residuals"), "backward": ("dx", "gradients")},
+        {
+            int: "write Dense({!r}) for so many units",
+            **dict.fromkeys((list, tuple), "give all layers in one flat list"),
+        },
     ),
     "loss": Form(
         ("__call__", "check", "targets", "link", "reduction", "metrics"),
@@ -78,7 +86,7 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], argum
         )
     raise ConfigurationError(
         f"{article} {called} must be a name or an object with {', '.join(FORMS[kind].has)}; got {value!r}, which lacks "
-        f"{', '.join(lacking)}; {_meant(value, names) or FORMS[kind].own}"
+        f"{', '.join(lacking)}; {_meant(kind, value, names) or FORMS[kind].own}"
     )
 
 
@@ -106,8 +114,10 @@ def returned(kind: str, owner: Any, method: str, given: Any) -> Any:
     raise misreturned(kind, owner, method, given)
 
 
-def _meant(value: Any, names: Mapping[str, Any]) -> str:
-    """Say which name stands for what is named so in another library, or nothing."""
+def _meant(kind: str, value: Any, names: Mapping[str, Any]) -> str:
+    """Say what to write for a value of its type, or which name stands for what another library calls so."""
+    if type(value) in FORMS[kind].instead:
+        return FORMS[kind].instead[type(value)].format(value)
     from xpnet.elsewhere import VALUES
 
     plain = str(getattr(value, "__name__", type(value).__name__)).lower()

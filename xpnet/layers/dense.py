@@ -52,7 +52,9 @@ class Dense:
     bias_initializer: Initializer | str = "zeros"
 
     def __post_init__(self) -> None:
-        hold_integers(self, "units")
+        word = isinstance(self.units, str) and self.units.isidentifier()
+        named = f". An activation is a layer of its own: [Dense(8), {self.units!r}, ...]" if word else ""
+        hold_integers(self, "units", otherwise=named)
         hold_flags(self, "bias", otherwise=". The inputs are counted in the data; an activation is a layer of its own")
         for field in ("weight_initializer", "bias_initializer"):
             self._initializer(field)  # an unknown name is refused here, not at build

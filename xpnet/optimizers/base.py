@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 
 from xpnet.backend import Array
 from xpnet.checks import check_takes, hold_reals
-from xpnet.errors import ConfigurationError
 from xpnet.parameters import Layout, Tree
 from xpnet.schedules import Schedule
 
@@ -55,10 +54,8 @@ def hold_learning_rate(optimizer: Any) -> None:
     if callable(rate) and not isinstance(rate, type):
         check_takes(f"{type(optimizer).__name__}.learning_rate", rate, "step", "xp")
         return
-    try:
-        hold_reals(optimizer, "learning_rate", above=0)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{error}. A schedule is taken, too") from None
+    schedule = ". A schedule is taken, too, such as CosineDecay(rate, steps)"
+    hold_reals(optimizer, "learning_rate", above=0, otherwise=schedule)
 
 
 def hold_moments(optimizer: Any) -> None:

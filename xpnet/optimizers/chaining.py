@@ -41,7 +41,10 @@ class Chain:
         object.__setattr__(self, "links", tuple(self.links))
         for link in self.links:
             if isinstance(link, str | type) or not hasattr(link, "init"):
-                raise ConfigurationError(f"chain() takes optimizers, penalties and clips as objects; got {link!r}")
+                listed = "; write them without the list, chain(a, b)" if isinstance(link, list | tuple) else ""
+                raise ConfigurationError(
+                    f"chain() takes optimizers, penalties and clips as objects; got {link!r}{listed}"
+                )
         optimizers = [link for link in self.links if hasattr(link, "learning_rate")]
         if len(optimizers) != 1:
             raise ConfigurationError(

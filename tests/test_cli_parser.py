@@ -11,11 +11,12 @@ from shop import Shell, fails
 import xpnet
 from xpnet import elsewhere
 from xpnet.cli import main
-from xpnet.cli.values import as_option, names, spelled
+from xpnet.cli.values import as_option, names, sizes, spelled
 
 WRONG = {
     "": "the following arguments are required: COMMAND",
     "infos": "infos",
+    "tarin": "; did you mean 'train'?",
     "info --yaml": "there is no option --yaml",
     "info extra": "there is no place for extra",
     "train data.csv": "the following arguments are required: --target",
@@ -33,12 +34,17 @@ WRONG = {
     "train data.csv --target y --encoding klingon": "such as cp1252; got 'klingon'",
     "train data.csv --target y --encoding rot13": "such as cp1252; got 'rot13'",
     "train data.csv --target y --epochs 0": "at least 1",
-    "train data.csv --target y --hidden 8,x": "at least 1; got 'x'",
+    "train data.csv --target y --hidden 8,x": "at least 1 with commas and no spaces between, as in 64,32; got '8,x'",
+    "train data.csv --target y --hidden (64,32)": "as in 64,32; got '(64,32)'",
     "train data.csv --target y --hidden 32, 16": "no spaces between, as in 64,32; got '32,'",
     "train data.csv --target y --dropout 1": "from 0 to below 1",
     "train data.csv --target y --learning-rate nan": "above 0",
     "train data.csv --target y --test -1": "--test",
-    "train data.csv --target y --optimizer adamm": "adamm",
+    "train data.csv --target y --optimizer Adam": "; did you mean 'adam'?",
+    "train data.csv --target y --precision bf16": "; did you mean 'bfloat16'?",
+    "train data.csv --target y --drop id sold": "there is no place for sold; write --drop id,sold",
+    "train data.csv --target y --drop id sold size": "no place for sold size; write --drop id,sold,size",
+    "train data.csv --target y z --quiet": "there is no place for z",
     "train data.csv --target y --activation softmax": "softmax",
     "train data.csv --target y --delimiter ab": "one character",
     "predict model": "DATA",
@@ -60,6 +66,13 @@ def test_wrong_arguments_are_two_lines(line: str, capsys: pytest.CaptureFixture[
     assert WRONG[line] in reason
     assert hint == f"xpnet {command}".strip() + " --help shows what there is"
     assert shown.out == ""
+
+
+def test_sizes_with_a_space_between_are_told_of_the_comma(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "data.csv", "--target", "y", "--hidden", "64 32"])
+    assert "with commas and no spaces between, as in 64,32; got '64 32'" in capsys.readouterr().err
+    assert sizes("64, 32") == (64, 32)
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

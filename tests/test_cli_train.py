@@ -74,6 +74,8 @@ def test_a_model_goes_on_in_its_precision(shell: Shell) -> None:
     trained(shell, "grade", "--precision", "bfloat16", "--out", "low.safetensors")
     net = xpnet.load("low.safetensors")
     assert (net.backend.dtype, net.backend.precision) == ("float32", "bfloat16")
+    trained(shell, "grade", "--precision", "float32", "--out", "own.safetensors")
+    assert xpnet.load("own.safetensors").backend.precision == "float32"
     done = shell("train", "shop.csv", "--target", "grade", "--precision", "bfloat16", "--dtype", "float64", *QUICK)
     fails(done, "precision='bfloat16' goes with dtype='float32'; got dtype='float64'")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
 from xpnet import elsewhere
-from xpnet.errors import ConfigurationError
+from xpnet.errors import ConfigurationError, did_you_mean
 
 __all__ = ["Commands", "Parser", "UsageError", "add_command"]
 
@@ -39,6 +39,23 @@ class Parser(argparse.ArgumentParser):
             meant = f"--{elsewhere.OPTIONS.get(option.lstrip('-').lower())}"
             near = [meant] if meant in known else difflib.get_close_matches(option, known, n=1, cutoff=0.7)
             self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is not among an option's choices, with the one that was meant."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(str(value), action.choices or (), cutoff=0.6)
+            raise
+
+    def misplaced(self, given: Sequence[str], rest: Sequence[str]) -> NoReturn:
+        """Exit for what is the *rest* of the arguments *given*, and belongs to no option or place."""
+        place = given.index(rest[0]) if rest[0] in given else 0
+        before = given[max(place - 2, 0) : place]
+        option = self._option_string_actions.get(before[0]) if len(before) == 2 else None
+        listed = option and "," in str(option.metavar)
+        hint = f"; write {before[0]} {','.join([before[1], *rest])}" if listed else ""
+        self.error(f"there is no place for {' '.join(rest)}{hint}")
 
     def error(self, message: str) -> NoReturn:
         """Print why the arguments make no sense, and exit with status 2."""

@@ -78,7 +78,7 @@ def add(commands: Commands) -> None:
     add_backend(network)
     network.add_argument("--dtype", choices=["float32", "float64"], default="float32", metavar="DTYPE",
                          help="float32 or float64 (default: %(default)s)")
-    network.add_argument("--precision", choices=["bfloat16"], metavar="NAME",
+    network.add_argument("--precision", choices=["bfloat16", "float32", "float64"], metavar="NAME",
                          help="bfloat16: round what is multiplied as matrices (default: the dtype)")
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")

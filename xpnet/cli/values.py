@@ -104,12 +104,12 @@ def part(text: str) -> float | int:
 
 def sizes(text: str) -> tuple[int, ...]:
     """Read integers from 1 on, with commas between; an empty text is none."""
-    parts = text.split(",") if text else []
-    if not all(parts):
+    try:
+        return tuple(map(count, text.split(","))) if text else ()
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"must be integers with commas and no spaces between, as in 64,32; got {text!r}"
-        )
-    return tuple(map(count, parts))
+            f"must be integers of at least 1 with commas and no spaces between, as in 64,32; got {text!r}"
+        ) from None
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -269,6 +270,10 @@ def test_losses_of_ones_own():
     assert MLPRegressor("huber", (8,), max_iter=2, random_state=0).fit(XR, YR).out_activation_ == "identity"
     with pytest.raises(xpnet.ConfigurationError, match="unknown loss 'squared_eror'"):
         MLPRegressor("squared_eror").fit(XR, YR)
+    for sizes in ((8,), [8, 4], 8):  # as a classifier's first argument
+        said = f"got {sizes}: it is the first argument; write hidden_layer_sizes={sizes}"
+        with pytest.raises(xpnet.ConfigurationError, match=f"^loss must be .*{re.escape(said)}$"):
+            MLPRegressor(sizes).fit(XR, YR)
     with pytest.raises(xpnet.ConfigurationError, match="a classifier needs a loss for classes"):
         XPClassifier(loss="mse").fit(X, Y)
     with pytest.raises(xpnet.ConfigurationError, match="a classifier needs a loss for classes"):

@@ -62,6 +62,10 @@ def regressor_objective(loss: Loss | str, outputs: int) -> Objective:
     """Return what ``"squared_error"``, ``"poisson"``, a name of ours or a loss means for so many outputs."""
     if loss == "squared_error":
         return Objective(MeanSquaredError(), outputs, 0.5 * outputs, 0.5)
+    if isinstance(loss, int | list | tuple):
+        raise ConfigurationError(
+            f"loss must be a name or a loss; got {loss!r}: it is the first argument; write hidden_layer_sizes={loss!r}"
+        )
     if loss == "poisson":
         return Objective(Poisson(), outputs, float(outputs), float(outputs))
     return Objective(real_loss(loss), outputs)

@@ -120,6 +120,18 @@ def test_a_sequential_is_copied_and_pickled_as_ever() -> None:
         made.layer  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["add", "compile", "fit", "predict"])
+def test_a_sequential_is_no_network(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"{name}': Sequential is a layer; give its layers to xpnet\.Network"):
+        getattr(xpnet.Sequential([xpnet.Dense(3)]), name)
+
+
+@pytest.mark.parametrize(("name", "said"), [("save", r"net\.save\(path\)"), ("set_seed", r"Network\(\.\.\., seed=0")])
+def test_a_function_of_another_library_leads_to_the_network(name: str, said: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}': .*{said}"):
+        getattr(xpnet, name)
+
+
 @pytest.mark.parametrize(("name", "meant"), [("Relu", "ReLU"), ("dens", "Dense"), ("CosineDecayed", "CosineDecay")])
 def test_a_public_name_is_found_whatever_its_case(name: str, meant: str) -> None:
     with pytest.raises(AttributeError, match=f"^module 'xpnet' has no attribute '{name}'; did you mean '{meant}'"):

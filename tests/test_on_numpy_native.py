@@ -328,7 +328,7 @@ def test_what_only_numpy_can_read_is_left_to_it(monkeypatch, fuse):
         (lambda a, b: a + b, seconds, milli),
         (lambda a, b: (a * b + np.astype(a, np.float64), a ^ (b > 1.0), np.where(a, b, -b) * 2.0), bits, numbers),
         (lambda a, b: np.matmul(a, b), np.zeros((1, 1)), -np.ones((1, 1))),
-        (lambda a, b: np.where(a, b, -1) ^ 1, bits, np.arange(4, dtype="u4")),
+        (lambda a, b: np.where(a, b, np.int64(-1)) ^ 1, bits, np.arange(4, dtype="u4")),
     ):
         compiled = Compiled(function)
         for _ in range(5):

@@ -203,7 +203,8 @@ class Network:
         layers = {slot.name: self.from_host(statistics[slot.name]) for slot in self.state_layout.slots}
         own = np.asarray(flat, dtype=self.backend.dtype)  # made here either way, so it need not be copied
         self._start(self.backend.asarray(own, dtype=self.backend.float), unflatten(layers))
-        self.in_shape, self.out_shape = shape, built.out_shape
+        self.out_shape = built.out_shape
+        self.in_shape = shape  # last, as it says that the network is built: Ctrl-C may come between any two lines
 
     def check_buildable(self, in_shape: Shape) -> None:
         """Raise what :meth:`build` would raise for inputs of this shape, and change nothing."""

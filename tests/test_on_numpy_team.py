@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 from pools import POOLS, used
+from xpnet_backends import on_numpy
 from xpnet_backends.on_numpy import compiling, exponential, gemm, loops, openblas, openmp, products, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
@@ -130,6 +131,16 @@ def test_rows_that_are_not_there_are_refused_as_numpy_does(gathered):
     from_the_end = np.where(order == 5, -1, order)
     np.testing.assert_array_equal(gathered(data, from_the_end, 1), data[from_the_end] * 2)
     np.testing.assert_array_equal(gathered(data, order, 1), data[order] * 2)
+
+
+@pytest.mark.parametrize(("there", "found", "told"), [(True, False, True), (True, True, False), (False, False, False)])
+def test_threads_that_cannot_be_had_are_told(there, found, told, monkeypatch):
+    """As with NumPy 2.5; where NumPy multiplies by another library, nothing is known."""
+    monkeypatch.setattr(products, "available", lambda: False)
+    monkeypatch.setattr(openblas, "loaded", lambda: object() if there else None)
+    monkeypatch.setattr(openblas, "_library", lambda: object() if found else None)
+    (line,) = on_numpy.devices()
+    assert ("OpenBLAS keeps its threads to itself: NumPy 2.1 to 2.4 is faster" in line) is told
 
 
 @pytest.mark.skipif(openmp._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]'")

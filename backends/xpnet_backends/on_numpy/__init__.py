@@ -70,6 +70,7 @@ def devices() -> list[str]:
     import os
     import platform
 
+    from xpnet_backends.on_numpy import openblas
     from xpnet_backends.on_numpy.compiler import llvm
 
     used = products.available()
@@ -78,4 +79,6 @@ def devices() -> list[str]:
     idle = ""
     if products.library() and not used:
         idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.loads() else "; MKL cannot be loaded"
+    if llvm.available() and not used and openblas.hides():
+        helped += "; this NumPy's OpenBLAS keeps its threads to itself: NumPy 2.1 to 2.4 is faster"
     return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

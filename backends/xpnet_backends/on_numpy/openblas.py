@@ -18,7 +18,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
 
-__all__ = ["NAME", "WORTH", "core", "divide", "entry", "exported", "loaded", "size"]
+__all__ = ["NAME", "WORTH", "core", "divide", "entry", "exported", "hides", "loaded", "size"]
 
 NAME = "blas_level1_thread"
 """What hands work to the threads."""
@@ -79,6 +79,11 @@ def core() -> str:
     name = exported(library, "scipy_openblas_get_corename")
     name.restype = ctypes.c_char_p
     return str(name().decode())
+
+
+def hides() -> bool:
+    """Say whether NumPy has an OpenBLAS whose threads cannot be had, as that of NumPy 2.5 is."""
+    return loaded() is not None and _library() is None
 
 
 def size() -> int:

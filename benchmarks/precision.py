@@ -113,11 +113,13 @@ def _range(values: list[float]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="trainings of each kind, each of a seed (default: 5)")
+    parser.add_argument("--rounds", type=int, help="trainings of each kind, each of a seed (default: 5)")
     for option, known in (("only", tuple(WORKS)), ("backends", BACKENDS)):
         parser.add_argument(f"--{option}", nargs="+", choices=known, default=list(known), metavar="NAME")
     add_output(parser)
     options = parser.parse_args(arguments)
+    if options.rounds is None:
+        options.rounds = 1 if options.quick else 5
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1; got {options.rounds}")
     results: dict[str, Any] = {"machine": machine(options, PACKAGES), "trainings": {}}

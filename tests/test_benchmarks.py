@@ -17,7 +17,7 @@ from xpnet_backends.on_numpy import openblas, products, writer
 pytest.importorskip("resource", reason="peak memory is read where POSIX offers it")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import core_distance, cpu, report, rounds, startup
+from benchmarks import core_distance, cpu, precision, report, rounds, startup
 from benchmarks.end_to_end import two_moons
 from benchmarks.peers import PEERS, Peer
 from benchmarks.processes import Worker, WorkerFailed, environment
@@ -262,3 +262,15 @@ def test_a_trip_between_cores_is_measured() -> None:
     assert 5.0 < trip < 1e6  # nearer are no two cores, and each player waits for the other
     assert core_distance.least() == min(trip, core_distance.least() or trip)
     assert len(os.sched_getaffinity(0)) >= 2, "this thread may still go anywhere"
+
+
+def test_precisions_are_set_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    precision.main(["--quick", "--only", "spiral", "--backends", "numpy", "--out", str(tmp_path)])
+    (file,) = tmp_path.glob("*-precision.json")
+    found = json.loads(file.read_text())["trainings"]["spiral"]["numpy"]
+    assert {name: len(runs) for name, runs in found.items()} == {"float32": 1, "bfloat16": 1}
+    assert found["float32"][0]["loss"] != found["bfloat16"][0]["loss"]
+    assert all(0 <= runs[0]["accuracy"] <= 1 < runs[0]["microseconds"] for runs in found.values())
+    assert "| spiral | numpy | " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        precision.main(["--rounds", "0"])

@@ -43,7 +43,7 @@ HIGH = {
 }  # fmt: skip
 """Rows that a tile may have, by its vectors: of 32 registers 24 hold sums, and the others what is multiplied."""
 
-HIGHEST = 24
+HIGHEST = max(map(max, HIGH.values()))
 """Rows of the highest tile: a thread has up to twice as many more than its share."""
 
 
@@ -80,10 +80,10 @@ def call(
     # Trying compiles; where nothing may be, it is what is missing that says so. Halves of sums are even, too.
     tries = wanted is None or _adds_pairs.cache_info().currsize > 0
     paired = bfloat16 and terms % 4 == 0 and (not tries or _adds_pairs())
-    kinds: list[Any] = [pairs.packing(a_turned)] if paired else [0]
+    pack: Any = pairs.packing(a_turned) if paired else 0
+    kinds: list[Any] = []
     for wide in (panels.WIDE if columns >= panels.WIDE else 0, last):
         kinds += _kind(each, wide, a_turned, b_turned, paired) if wide else [0] * 4
-    pack, *kinds = kinds
     routine = team.call("gemm", lambda: panels.multiply, (), members > 1)
     missing = {word for word in (*routine.routines, pack, *kinds) if isinstance(word, Routine) and not word.known}
     if wanted is not None and missing:

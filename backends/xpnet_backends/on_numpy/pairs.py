@@ -8,7 +8,6 @@ smaller than 1.2e-38, be it a number or a sum, counts as zero there.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from xpnet_backends.on_numpy.compiler import Entry, pointer
@@ -23,7 +22,6 @@ PLACE, SOME = 4, 16
 _bits = pointer("uint32")
 
 
-@cache
 def available() -> bool:
     """Say whether this processor has the instruction."""
     return has("avx512bf16")

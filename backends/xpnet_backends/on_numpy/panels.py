@@ -60,7 +60,6 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
     rows, columns, memory = words[ROWS], words[COLUMNS], words[MEMORY] + me * words[SIZE]
     a_step, b_step, b_turned = words[A_STEP], words[B_STEP], words[B_TURNED]
     a_along, a_down = a_step if words[A_TURNED] else 1, 1 if words[A_TURNED] else a_step
-    first_down = a_down
     b_along, b_down = b_step if b_turned else 1, 1 if b_turned else b_step
     number, unit = (columns + WIDE - 1) // WIDE, words[WHOLE + HIGH if columns >= WIDE else LAST + HIGH]
     top, bottom, left, right = 0, rows, 0, number
@@ -71,12 +70,13 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
         bottom = bottom if me + 1 == members else rows // unit * (me + 1) // members * unit
     for s in range(words[SUMS]):
         k, terms = words[SUMS + 1 + s], words[SUMS + 2 + s] - words[SUMS + 1 + s]
-        a, nth, turns = words[A] + PLACE * k * a_along, words[FIRST] if s == 0 else s, terms
+        nth, turns, x_step, x_down = words[FIRST] if s == 0 else s, terms, a_step, a_down
+        first = words[A] + PLACE * (k * a_along + top * a_down)
         if words[PACK]:
-            turns, a_step, a_down = terms // 2, terms // 2, terms // 2
+            turns, x_step, x_down = terms // 2, terms // 2, terms // 2
             packed = words[PACKED] + me * words[PACKED_SIZE]
-            _pack(words[PACK], a + PLACE * top * first_down, words[A_STEP], bottom - top, terms, packed)
-            a = packed - PLACE * top * a_down
+            _pack(words[PACK], first, a_step, bottom - top, terms, packed)
+            first = packed
         for j in range(left * WIDE, right * WIDE, WIDE):
             is_whole = j + WIDE <= columns
             kind = _at(address + HEAD + 8 * (WHOLE if is_whole else LAST))
@@ -92,12 +92,12 @@ def multiply(address: Any, me: Any, members: Any) -> Any:
             rest = top + (bottom - top) // high * high
             for i in range(top, rest, high):
                 asked, step = ahead if i < until else memory, b_step if i < until else 0
-                x, y = a + PLACE * i * a_down, into + PLACE * i * columns
-                _tile(kind[TILE], x, a_step, memory, turns, y, columns, count, nth, asked, step)
+                x, y = first + PLACE * (i - top) * x_down, into + PLACE * i * columns
+                _tile(kind[TILE], x, x_step, memory, turns, y, columns, count, nth, asked, step)
                 ahead += further
             for i in range(rest, bottom):
-                x, y = a + PLACE * i * a_down, into + PLACE * i * columns
-                _tile(kind[ROW], x, a_step, memory, turns, y, columns, count, nth, memory, 0)
+                x, y = first + PLACE * (i - top) * x_down, into + PLACE * i * columns
+                _tile(kind[ROW], x, x_step, memory, turns, y, columns, count, nth, memory, 0)
     return 0
 
 

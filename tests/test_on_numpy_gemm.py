@@ -253,10 +253,10 @@ def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeyp
 
     first = Compiled(function)
     for _ in range(4):
-        first(matrix(300, 200), matrix(200, 90), matrix(1, 90)[0])
+        first(matrix(300, 200), matrix(200, 60), matrix(1, 60)[0])
     monkeypatch.setattr(compiling, "PATIENCE", 1e9)
     second = Compiled(function)
-    arguments = matrix(300, 200), matrix(200, 75), matrix(1, 75)[0]
+    arguments = matrix(300, 200), matrix(200, 50), matrix(1, 50)[0]
     for _ in range(3):
         found = second(*arguments)
     (made,) = second._local.plans.values()
@@ -276,7 +276,7 @@ def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
     monkeypatch.undo()  # so that the number of threads is asked for again
     monkeypatch.setattr(gemm, "_is_measured", lambda: True)
     monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    set_threads = openblas.exported(openblas._library(), "scipy_openblas_set_num_threads")
+    set_threads = openblas.exported(openblas.loaded(), "scipy_openblas_set_num_threads")
     before = openblas.size()
     a, b, compiled = matrix(300, 1000), matrix(1000, 100), Compiled(np.matmul)
     try:

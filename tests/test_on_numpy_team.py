@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pools import POOLS, used
 from xpnet_backends import on_numpy
-from xpnet_backends.on_numpy import compiling, exponential, gemm, loops, openblas, openmp, products, team
+from xpnet_backends.on_numpy import compiling, exponential, gemm, loops, openblas, openmp, products, team, workers
 from xpnet_backends.on_numpy.compiling import Compiled
 
 pytest.importorskip("llvmlite")
@@ -133,16 +133,6 @@ def test_rows_that_are_not_there_are_refused_as_numpy_does(gathered):
     np.testing.assert_array_equal(gathered(data, order, 1), data[order] * 2)
 
 
-@pytest.mark.parametrize(("there", "found", "told"), [(True, False, True), (True, True, False), (False, False, False)])
-def test_threads_that_cannot_be_had_are_told(there, found, told, monkeypatch):
-    """As with NumPy 2.5; where NumPy multiplies by another library, nothing is known."""
-    monkeypatch.setattr(products, "available", lambda: False)
-    monkeypatch.setattr(openblas, "loaded", lambda: object() if there else None)
-    monkeypatch.setattr(openblas, "_library", lambda: object() if found else None)
-    (line,) = on_numpy.devices()
-    assert ("OpenBLAS keeps its threads to itself: NumPy 2.1 to 2.4 is faster" in line) is told
-
-
 @pytest.mark.skipif(openmp._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]'")
 def test_the_number_of_threads_is_mkls():
     mkl = products.loaded()
@@ -162,77 +152,55 @@ def test_another_threading_layer_has_other_threads():
 
 
 def test_the_pool_is_that_of_the_products(monkeypatch):
-    for used_here, expected in ((True, openmp), (False, openblas)):
+    for used_here, expected in ((True, openmp), (False, workers)):
         monkeypatch.setattr(products, "available", lambda used_here=used_here: used_here)
         assert team._pool.__wrapped__() is expected
 
 
-needs_openblas = pytest.mark.skipif(openblas._library() is None, reason="NumPy multiplies by another library here")
+@pytest.mark.parametrize(("there", "lends", "told"), [(True, False, True), (True, True, False), (False, False, False)])
+def test_threads_that_cannot_be_had_are_told(there, lends, told, monkeypatch):
+    """As with NumPy 2.1; where NumPy multiplies by another library, nothing is known."""
+    monkeypatch.setattr(products, "available", lambda: False)
+    monkeypatch.setattr(openblas, "loaded", lambda: object() if there else None)
+    monkeypatch.setattr(openblas, "lends", lambda: lends)
+    (line,) = on_numpy.devices()
+    assert ("OpenBLAS keeps its jobs to itself: NumPy 2.2 or later is faster" in line) is told
+
+
+needs_openblas = pytest.mark.skipif(openblas.loaded() is None, reason="NumPy multiplies by another library here")
 
 
 @needs_openblas
 @pytest.mark.parametrize(
-    ("told", "there"),
+    ("told", "lends"),
     [
         (b"OpenBLAS 0.3.31.188.0  USE64BITINT DYNAMIC_ARCH NO_AFFINITY SkylakeX MAX_THREADS=64", True),
-        (b"OpenBLAS 0.3.27 DYNAMIC_ARCH Haswell MAX_THREADS=64", True),
-        (b"OpenBLAS 0.3.27 USE_OPENMP DYNAMIC_ARCH Haswell MAX_THREADS=64", False),
-        (b"OpenBLAS 0.3.99 DYNAMIC_ARCH", False),
-        (b"OpenBLAS 0.4.29 DYNAMIC_ARCH", False),
+        (b"OpenBLAS 0.3.34 DYNAMIC_ARCH Haswell MAX_THREADS=64", True),
+        (b"OpenBLAS 0.3.31 USE_OPENMP DYNAMIC_ARCH Haswell MAX_THREADS=64", False),
+        (b"OpenBLAS 0.3.31 DYNAMIC_ARCH Haswell MAX_THREADS=1024", False),
+        (b"OpenBLAS 0.3.31 DYNAMIC_ARCH Haswell SINGLE_THREADED", False),
     ],
 )
-def test_only_releases_that_were_tried_are_used(told, there, monkeypatch):
+def test_jobs_are_taken_from_threads_of_openblas_own_alone(told, lends, monkeypatch):
     class Function:
         def __call__(self):
             return told
 
+    monkeypatch.setattr(openblas, "_callback", lambda library: Function())
     monkeypatch.setattr(openblas, "exported", lambda library, name: Function())
-    assert (openblas._library.__wrapped__() is not None) is there
+    assert (openblas._lender.__wrapped__() is not None) is lends
+
+
+@needs_openblas
+def test_an_openblas_without_that_function_keeps_its_jobs(monkeypatch):
+    monkeypatch.setattr(openblas, "CALLBACK", "nothing")
+    assert openblas._lender.__wrapped__() is None
 
 
 @needs_openblas
 def test_the_processor_is_called_as_openblas_calls_it(monkeypatch):
-    described = openblas.exported(openblas._library(), "scipy_openblas_get_config")
+    described = openblas.exported(openblas.loaded(), "scipy_openblas_get_config")
     described.restype = ctypes.c_char_p
     assert openblas.core() in described().decode().split()
-    monkeypatch.setattr(openblas, "_library", lambda: None)
+    monkeypatch.setattr(openblas, "_lender", lambda: None)
     assert openblas.core.__wrapped__() == ""
-
-
-@needs_openblas
-def test_fewer_threads_than_a_plan_was_written_for_do_its_parts(monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    set_threads = openblas.exported(openblas._library(), "scipy_openblas_set_num_threads")
-    with used("OpenBLAS", 3, monkeypatch):
-        compiled = Compiled(lambda x: np.maximum(np.exp(x) * 3.0 - 1.0, 0.0))
-        x = np.random.default_rng(0).normal(size=400_000)
-        for threads in (3, 3, 3, 1, 2, 3):
-            set_threads(threads)
-            np.testing.assert_array_equal(compiled(x), np.maximum(np.exp(x) * 3.0 - 1.0, 0.0))
-        (plan,) = compiled._local.plans.values()
-        assert "blas_level1_thread" in plan.source
-
-
-@needs_openblas
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_process_goes_on_with_threads_of_its_own():
-    code = """
-import os, numpy as np
-from xpnet_backends.on_numpy import compiling, team
-compiling.PATIENCE = -1.0
-compiled = compiling.Compiled(lambda x: np.maximum(np.exp(x) * 3.0 - 1.0, 0.0))
-x = np.random.default_rng(0).normal(size=400_000)
-wanted = np.maximum(np.exp(x) * 3.0 - 1.0, 0.0)
-for _ in range(4):
-    assert np.array_equal(compiled(x), wanted)
-(plan,) = compiled._local.plans.values()
-assert "blas_level1_thread" in plan.source, plan.source
-child = os.fork()
-for _ in range(3):
-    assert np.array_equal(compiled(x), wanted)
-if not child:
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-"""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "XPNET_MKL": "0"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)

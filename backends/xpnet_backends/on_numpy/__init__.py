@@ -79,6 +79,6 @@ def devices() -> list[str]:
     idle = ""
     if products.library() and not used:
         idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.loads() else "; MKL cannot be loaded"
-    if llvm.available() and not used and openblas.hides():
-        helped += "; this NumPy's OpenBLAS keeps its threads to itself: NumPy 2.1 to 2.4 is faster"
+    if llvm.available() and not used and openblas.loaded() and not openblas.lends():
+        helped += "; this NumPy's OpenBLAS keeps its jobs to itself: NumPy 2.2 or later is faster"
     return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

@@ -1,8 +1,4 @@
-"""The threads that the OpenBLAS in NumPy's wheels keeps for its products, for other work.
-
-They are reached through ``blas_level1_thread``, which divides OpenBLAS's own operations on vectors among them. It is
-exported, but no part of OpenBLAS's interface; so it is called in the releases alone that it was tried with.
-"""
+"""The OpenBLAS in NumPy's wheels: its routines, the number of its threads, and whom they work for."""
 
 from __future__ import annotations
 
@@ -16,24 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
+from xpnet_backends.on_numpy.compiler import address
 
-__all__ = ["NAME", "WORTH", "core", "divide", "entry", "exported", "hides", "loaded", "size"]
+__all__ = ["MOST", "core", "exported", "lending", "lends", "loaded", "size", "threads"]
 
-NAME = "blas_level1_thread"
-"""What hands work to the threads."""
+CALLBACK = "openblas_set_threads_callback_function"
+"""What has its jobs run elsewhere; the wheels of NumPy 2.4 and later call it as they call all else."""
 
-WORTH = 25_000
-"""ns of work from which a kernel is shared. Handing it over takes 2,500; from 8,000 on, small networks lost by it."""
-
-TRIED = (27, 29, 30, 31)
-"""The releases 0.3.n whose function takes these arguments; NumPy 2.1 to 2.4 bring them."""
-
-SINGLE, BYTES = 2, 4
-"""What ``common.h`` calls float32, and its bytes: the function counts in elements of one type."""
-
-SCALAR = np.zeros(1, np.float32)
-"""What the function reads its scalar from, which is of no use here."""
+MOST = 256
+"""Threads up to which its jobs can be run elsewhere."""
 
 
 @cache
@@ -48,32 +35,50 @@ def loaded() -> ctypes.CDLL | None:
         return None
 
 
-@cache
-def _library() -> ctypes.CDLL | None:
-    """Return it if it is a release that was tried, with threads of its own."""
-    library = loaded()
-    if library is None:
-        return None
-    try:
-        describe = exported(library, "scipy_openblas_get_config")
-        describe.restype = ctypes.c_char_p
-        told = describe().decode()
-        known = re.match(r"OpenBLAS 0\.3\.(\d+)", told)
-        suits = known is not None and int(known[1]) in TRIED and "OPENMP" not in told
-        return library if suits and hasattr(library, "blas_level1_thread") else None
-    except AttributeError:
-        return None
-
-
 def exported(library: ctypes.CDLL, name: str) -> Any:
     """Return a function, whose name says whether the library's integers have 64 bits."""
     return getattr(library, f"{name}64_", None) or getattr(library, name)
 
 
+def _callback(library: ctypes.CDLL) -> Any:
+    return getattr(library, CALLBACK, None) or exported(library, f"scipy_{CALLBACK}")
+
+
+@cache
+def _lender() -> ctypes.CDLL | None:
+    """Return it if it has threads of its own, and lets others run their jobs, as from 0.3.29 on (NumPy 2.2)."""
+    library = loaded()
+    if library is None:
+        return None
+    try:
+        describe = exported(library, "scipy_openblas_get_config")
+        _callback(library)
+        describe.restype = ctypes.c_char_p
+        told = describe().decode()
+        most = re.search(r"MAX_THREADS=(\d+)", told)
+        return library if most is not None and int(most[1]) <= MOST and "OPENMP" not in told else None
+    except AttributeError:
+        return None
+
+
+def lends() -> bool:
+    """Say whether its jobs can be run elsewhere."""
+    return _lender() is not None
+
+
+def lending() -> int:
+    """Return where ``lend(run)`` lies, which has *run* called with its jobs; 0 gives them back to its own threads.
+
+    What is called is ``run(waits, do, jobs, bytes, data, told)``, the type ``openblas_threads_callback`` in
+    ``cblas.h``. It calls ``do(k, data + k * bytes, told)`` for each of the jobs, all at the same time.
+    """
+    return address(_callback(_found()))
+
+
 @cache
 def core() -> str:
     """Return what OpenBLAS calls the processor, by which it chooses its routines; empty where that is not known."""
-    library = _library()
+    library = _lender()
     if library is None:
         return ""
     name = exported(library, "scipy_openblas_get_corename")
@@ -81,57 +86,21 @@ def core() -> str:
     return str(name().decode())
 
 
-def hides() -> bool:
-    """Say whether NumPy has an OpenBLAS whose threads cannot be had, as that of NumPy 2.5 is."""
-    return loaded() is not None and _library() is None
-
-
 def size() -> int:
-    """Return the number of threads that OpenBLAS uses now; 1 where its threads cannot be had."""
-    return 1 if _library() is None else int(_threads()())
-
-
-def divide() -> Function:
-    """Return ``divide(part, words, members)``, for compiled code, on the threads that there are if they are fewer.
-
-    What is called is ``blas_level1_thread(type, m, n, k, scalar, a, lda, b, ldb, c, ldc, part, threads)``. It divides
-    the numbers below m among threads and returns when each has called *part* with how many are its own, and with the
-    addresses of its elements in three arrays: of b, whose address is 0, the first number's.
-    """
-    there, level1, scalar = address(_threads()), address(_found().blas_level1_thread), SCALAR.ctypes.data
-    count, divide_numbers = caller("i"), caller("", "i", *"lll", "p", *"plplpl", "p", "i")
-
-    def divide(part: Any, words: Any, members: Any) -> None:
-        threads = np.int64(count(there))
-        now = members if members < threads else threads  # a job for a thread that is not there would never be done
-        few = np.int32(now)
-        divide_numbers(level1, SINGLE, now, now, 0, scalar, words, 0, 0, 1, 0, 0, part, few)
-
-    return divide
-
-
-def entry(share: Any) -> Entry:
-    """Return ``share(words, me, members)`` as a C function of what OpenBLAS gives its own operations."""
-
-    def part(
-        m: Any, n: Any, k: Any, scalar: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, buffer: Any
-    ) -> None:
-        for i in range(m):
-            share(a, b // BYTES + i, n)
-
-    return Entry(part, "lllflllllll")  # addresses are numbers here
-
-
-def _found() -> ctypes.CDLL:
-    library = _library()
-    if library is None:
-        raise RuntimeError("OpenBLAS's threads cannot be had here: size() is 1")
-    return library
+    """Return the number of threads that it uses now."""
+    return int(threads()())
 
 
 @cache
-def _threads() -> Any:
-    """Return the function that tells the number of threads."""
+def threads() -> Any:
+    """Return the function that tells the number of its threads."""
     function = exported(_found(), "scipy_openblas_get_num_threads")
     function.argtypes = ()
     return function
+
+
+def _found() -> ctypes.CDLL:
+    library = _lender()
+    if library is None:
+        raise RuntimeError("OpenBLAS's jobs cannot be had here")
+    return library

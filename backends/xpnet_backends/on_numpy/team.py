@@ -1,7 +1,7 @@
 """Calls that several threads share: those that the library of the products keeps for itself.
 
 Between two products those threads wait at hand for a while, each spinning on a core. A second pool would fight them
-for the cores, so work is handed to the same pool: :mod:`openmp` has MKL's, :mod:`openblas` that of NumPy's wheels.
+for the cores, so work is handed to the same pool: :mod:`openmp` has MKL's, :mod:`workers` those that OpenBLAS shares.
 Each thread does its part of the rows, and nothing is added up across parts: the numbers are those of one thread, to
 the bit.
 """
@@ -13,7 +13,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from xpnet_backends.on_numpy import native, openblas, openmp, products
+from xpnet_backends.on_numpy import native, openmp, products, workers
 from xpnet_backends.on_numpy.compiler import Entry, Function, pointer
 
 __all__ = ["HEAD", "call", "name", "size", "worth"]
@@ -26,7 +26,7 @@ what it was given unusable."""
 @cache
 def _pool() -> ModuleType:
     """Return whose threads they are, once for all that is compiled."""
-    return openmp if products.available() else openblas
+    return openmp if products.available() else workers
 
 
 def size() -> int:

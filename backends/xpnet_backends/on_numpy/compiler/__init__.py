@@ -12,6 +12,10 @@ its first value, and is zero where it has got none yet. Beside operators and lit
 - ``pointer(type)(address)``, and its elements ``p[i]``, to read and to write; truth values lie in memory as bytes;
 - a type with a number, which is converted as C does: ``float32(x)``;
 - ``abs(x)``, ``sqrt(x)``, ``fma(a, b, c)``, and ``float_of(bits)``, a float32 by its bits;
+- of an int64 at an address that threads share ``shared(address)``, the number; ``exchange(address, new)``, which writes
+  another and gives the one before; ``compare_exchange(address, expected, new)``, which writes if it finds the expected
+  one, and gives what it has found. All threads see them, and what each has written before, in one order. ``pause()``
+  leaves the processor to its other thread for a moment;
 - ``caller(result, *kinds)(address, ...)``, a C function at an address;
 - another function of this language, which may call itself, or of LLVM's own (:class:`Assembly`); and any number that
   stands around the function.
@@ -38,9 +42,13 @@ from xpnet_backends.on_numpy.compiler.language import (
     Written,
     address,
     caller,
+    compare_exchange,
+    exchange,
     float_of,
     fma,
+    pause,
     pointer,
+    shared,
     sqrt,
 )
 
@@ -52,11 +60,15 @@ __all__ = [
     "Written",
     "address",
     "caller",
+    "compare_exchange",
     "compiled",
+    "exchange",
     "float_of",
     "fma",
+    "pause",
     "pointer",
     "readable",
+    "shared",
     "sqrt",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import platform
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import FunctionType
@@ -30,6 +31,12 @@ BUILT_IN = {"abs": Intrinsic("abs"), "bool": np.bool_}
 
 SYMBOLS = count()
 """What tells functions of one name apart."""
+
+PAUSES = {
+    "x86_64": "void @llvm.x86.sse2.pause()", "AMD64": "void @llvm.x86.sse2.pause()",
+    "aarch64": "void @llvm.aarch64.hint(i32 1)", "arm64": "void @llvm.aarch64.hint(i32 1)",
+}  # fmt: skip
+"""LLVM's pause of a thread that waits, by the processor's name."""
 
 Kinds = tuple[str | Pointer, ...]
 """The types of arguments."""
@@ -317,7 +324,8 @@ class Body:
         if isinstance(function, Caller):
             return self._foreign(function, given)
         if isinstance(function, Intrinsic):
-            return self._intrinsic(function.name, given)
+            atomic = getattr(self, f"_{function.name}", None)
+            return atomic(*given) if atomic else self._intrinsic(function.name, given)
         if isinstance(function, type) and issubclass(function, np.generic):
             (value,) = given
             return self._code.converted(value, np.dtype(function).name)
@@ -346,6 +354,24 @@ class Body:
             for value, kind in zip(values, function.kinds, strict=True)
         ]
         return self._called(CODES.get(function.result), f"{self._at(place)}({', '.join(passed)})")
+
+    def _shared(self, address: Found) -> Found:
+        return self._code.new("int64", f"load atomic i64, ptr {self._at(address)} seq_cst, align 8")
+
+    def _exchange(self, address: Found, value: Found) -> Found:
+        new = self._code.whole(value)
+        return self._code.new("int64", f"atomicrmw xchg ptr {self._at(address)}, {new} seq_cst")
+
+    def _compare_exchange(self, address: Found, expected: Found, value: Found) -> Found:
+        old, new = map(self._code.whole, (expected, value))
+        pair = self._code.name(f"cmpxchg ptr {self._at(address)}, {old}, {new} seq_cst seq_cst")
+        return self._code.new("int64", f"extractvalue {{ i64, i1 }} {pair}, 0")
+
+    def _pause(self) -> Found:
+        if line := PAUSES.get(platform.machine()):
+            self._module.declared[f"declare {line.replace('i32 1', 'i32')}"] = None
+            self._code.emit(f"call {line}")
+        return 0
 
     def _intrinsic(self, name: str, given: Sequence[Found]) -> Found:
         code, first = self._code, self._code.typed(given[0])

@@ -24,9 +24,13 @@ __all__ = [
     "Written",
     "address",
     "caller",
+    "compare_exchange",
+    "exchange",
     "float_of",
     "fma",
+    "pause",
     "pointer",
+    "shared",
     "sqrt",
 ]
 
@@ -144,3 +148,8 @@ def caller(result: str, *kinds: str) -> Any:
 sqrt: Any = Intrinsic("sqrt")
 fma: Any = Intrinsic("fma")
 float_of: Any = Intrinsic("float_of")
+
+shared: Any = Intrinsic("shared")
+exchange: Any = Intrinsic("exchange")
+compare_exchange: Any = Intrinsic("compare_exchange")
+pause: Any = Intrinsic("pause")

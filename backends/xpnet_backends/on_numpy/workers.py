@@ -1,0 +1,316 @@
+"""Threads of this library's own, on which OpenBLAS's products run, too.
+
+OpenBLAS keeps threads for its products. They wait at hand for a while after each, spinning on a core, so that a second
+pool would fight them for the cores. It also lets its jobs be run elsewhere, so while there are shared calls they are
+run here, for the whole process, and its own threads stay asleep. The jobs are those that it would give to its own
+threads, so products keep their bits.
+
+There are as many threads as OpenBLAS uses, the caller's among them. One that has done its work looks for more for a
+while, and then sleeps.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from xpnet_backends.aligned import aligned_empty
+from xpnet_backends.on_numpy import openblas
+from xpnet_backends.on_numpy.compiler import (
+    Entry,
+    Function,
+    address,
+    caller,
+    compare_exchange,
+    compiled,
+    exchange,
+    pause,
+    pointer,
+    shared,
+)
+
+__all__ = ["NAME", "WORTH", "divide", "entry", "size"]
+
+NAME = "workers"
+"""What the threads are called where they are told of."""
+
+WORTH = 8_000
+"""ns of work from which a kernel is shared."""
+
+SPINS, YIELDS, LONG = 20_000, 20_000, 1_000_000
+"""Looks at a box, some 15 ns each, after which a thread with nothing to do lets others have its core between two, and
+then sleeps; and after which one that waits for the rest of its own work does."""
+
+ENOUGH = 1_000
+"""OpenBLAS's jobs in a row, with no shared call between them, after which they are left to its own threads again. Its
+factorization of matrices (LU) has some parts done by those whatever is lent, which then spin beside these."""
+
+FOREVER = 1 << 62
+
+BOX = 16
+"""Words of a box, of which each thread has one: processors fetch lines of 64 bytes in pairs."""
+
+STATE, THREAD, JOB, WORDS, FIRST, STEP, PARTS, SEMAPHORE = range(8)
+"""A box's words: what its thread does, and which thread it is; a job, what it is pointed to, and which of its parts are
+to be done: the first, how many further on the next one is, and how many there are; last a semaphore of POSIX, on which
+the thread sleeps, of 32 bytes."""
+
+IDLE, ASLEEP, BUSY, STOP = range(4)
+"""What a thread does, or is to do. Of the first box, which no thread has, whether work is being shared."""
+
+STARTED, SERVE, RUN, ONE, LENT, DO, DATA, BYTES, TOLD = range(1, 10)
+"""That box's other words: how many threads have been started, and what they do; what runs OpenBLAS's jobs, what does
+one of them, and how many in a row may still come, if they run here; of the last ones the function, where the first
+one's data lie, the bytes of one, and a number that the function is told."""
+
+_at, _call = pointer("int64"), caller("l", "p", "l", "l")
+
+
+def size() -> int:
+    """Return the number of threads that OpenBLAS uses now; 1 where its jobs cannot be had."""
+    return openblas.size() if openblas.lends() else 1
+
+
+def entry(share: Any) -> Entry:
+    """Return ``share(words, me, members)`` as a C function."""
+
+    def part(words: Any, me: Any, members: Any) -> Any:
+        share(words, me, members)
+        return 0
+
+    return Entry(part)
+
+
+@cache
+def divide() -> Function:
+    """Return ``divide(part, words, members)``, for compiled code: it returns when all parts have been done.
+
+    Where the threads are busy, or fewer by now, some do more than one part.
+    """
+    boxes, share = _open(), _sharing()
+    count, there, lend, lending = caller("i"), address(openblas.threads()), caller("", "p"), openblas.lending()
+
+    def divide(part: Any, words: Any, members: Any) -> None:
+        threads = np.int64(count(there))
+        now = members if members < threads else threads
+        alone = 1
+        if now > 1:
+            alone = compare_exchange(boxes, IDLE, BUSY)
+        if alone:
+            _do(part, words, 0, 1, members)
+        else:
+            head = _at(boxes)
+            if head[LENT] == 0:
+                lend(lending, head[RUN])
+            head[LENT] = ENOUGH
+            share(part, words, now, members)
+            exchange(boxes, IDLE)
+
+    return divide
+
+
+@cache
+def _boxes() -> Any:
+    return aligned_empty((openblas.MOST, BOX), np.int64)
+
+
+@cache
+def _open() -> int:
+    """Return where the boxes lie, once they are filled; threads are started when they are needed."""
+    boxes = _boxes()
+    boxes[...] = 0
+    entries = Entry(_serving(), "l"), Entry(_running(), "ililli"), Entry(_one), Entry(_closing(), "")
+    boxes[0, SERVE], boxes[0, RUN], boxes[0, ONE], close = compiled(*entries)
+
+    def forget() -> None:  # a forked process has none of the threads
+        boxes[:, STATE], boxes[0, STARTED] = IDLE, 0
+
+    os.register_at_fork(after_in_child=forget)
+    atexit.register(ctypes.CFUNCTYPE(ctypes.c_int64)(close))
+    return int(boxes.ctypes.data)
+
+
+def _libc(name: str) -> int:
+    return address(getattr(ctypes.CDLL(None), name))
+
+
+# What a thread does
+
+
+def _do(job: Any, words: Any, first: Any, step: Any, parts: Any) -> Any:
+    for k in range(first, parts, step):
+        _call(job, words, k, parts)
+    return 0
+
+
+def _serving() -> Any:
+    """Return ``serve(box)``: jobs, until it is to stop."""
+    leave, give_way, sleep, semaphore = caller("i"), _libc("sched_yield"), caller("i", "p"), _libc("sem_wait")
+
+    def told(box: Any) -> Any:
+        """Return what the thread is to do, when there is something."""
+        for turn in range(SPINS + YIELDS):
+            found = shared(box)
+            if found > ASLEEP:
+                return found
+            if turn < SPINS:
+                pause()
+            else:
+                leave(give_way)
+        if compare_exchange(box, IDLE, ASLEEP) == IDLE:
+            for _ in range(FOREVER):
+                sleep(semaphore, box + 8 * SEMAPHORE)
+                if shared(box) > ASLEEP:  # else a signal has woken it
+                    return shared(box)
+        return shared(box)
+
+    def serve(box: Any) -> Any:
+        given = _at(box)
+        for _ in range(FOREVER):
+            if told(box) == STOP:
+                return 0
+            _do(given[JOB], given[WORDS], given[FIRST], given[STEP], given[PARTS])
+            exchange(box, IDLE)
+        return 0
+
+    return serve
+
+
+# What those do that share their work
+
+
+@cache
+def _telling() -> Any:
+    """Return ``tell(box, order)``, which wakes the thread if that is needed."""
+    wake, post = caller("i", "p"), _libc("sem_post")
+
+    def tell(box: Any, order: Any) -> Any:
+        if exchange(box, order) == ASLEEP:
+            wake(post, box + 8 * SEMAPHORE)
+        return 0
+
+    return tell
+
+
+@cache
+def _starting() -> Any:
+    """Return ``start(now)``, which starts threads that are missing, and gives how many of *now* there are."""
+    boxes, create, prepare = _boxes().ctypes.data, _libc("pthread_create"), _libc("sem_init")
+    new, ready = caller("i", "p", "p", "p", "p"), caller("i", "p", "i", "i")
+
+    def start(now: Any) -> Any:
+        head = _at(boxes)
+        for k in range(head[STARTED] + 1, now):
+            box = boxes + 8 * BOX * k
+            ready(prepare, box + 8 * SEMAPHORE, 0, 0)
+            if new(create, box + 8 * THREAD, 0, head[SERVE], box) != 0:
+                return k
+            head[STARTED] = k
+        return now
+
+    return start
+
+
+@cache
+def _sharing() -> Any:
+    """Return ``share(job, words, now, parts)``: so many threads, or those that there are, do a job's parts."""
+    boxes, start, tell = _boxes().ctypes.data, _starting(), _telling()
+    leave, give_way = caller("i"), _libc("sched_yield")
+
+    def wait(box: Any) -> Any:
+        for turn in range(FOREVER):
+            if shared(box) <= ASLEEP:
+                return 0
+            if turn < LONG:
+                pause()
+            else:
+                leave(give_way)
+        return 0
+
+    def share(job: Any, words: Any, now: Any, parts: Any) -> Any:
+        threads = start(now)
+        for k in range(1, threads):
+            box = boxes + 8 * BOX * k
+            given = _at(box)
+            given[JOB], given[WORDS], given[FIRST], given[STEP], given[PARTS] = job, words, k, threads, parts
+            tell(box, BUSY)
+        _do(job, words, 0, threads, parts)
+        for k in range(1, threads):
+            wait(boxes + 8 * BOX * k)
+        return 0
+
+    return share
+
+
+@cache
+def _taking() -> Any:
+    """Return ``take()``, which returns when no other thread has work shared."""
+    boxes, leave, give_way = _boxes().ctypes.data, caller("i"), _libc("sched_yield")
+
+    def take() -> Any:
+        for _ in range(FOREVER):
+            if compare_exchange(boxes, IDLE, BUSY) == IDLE:
+                return 0
+            leave(give_way)
+        return 0
+
+    return take
+
+
+def _running() -> Any:
+    """Return what OpenBLAS calls: ``run(waits, do, jobs, bytes, data, told)``. It waits for all, whatever *waits* says.
+
+    Jobs wait for each other, so each needs a thread of its own.
+    """
+    boxes, take, start, share = _boxes().ctypes.data, _taking(), _starting(), _sharing()
+    leave, give_way, lend, lending = caller("i"), _libc("sched_yield"), caller("", "p"), openblas.lending()
+
+    def run(waits: Any, do: Any, jobs: Any, size: Any, data: Any, told: Any) -> Any:
+        head, members = _at(boxes), np.int64(jobs)
+        take()
+        if head[LENT] > 0:
+            head[LENT] -= 1
+            if head[LENT] == 0:
+                lend(lending, 0)
+        head[DO], head[DATA], head[BYTES], head[TOLD] = do, data, size, told
+        for _ in range(FOREVER):
+            if start(members) == members:
+                share(head[ONE], boxes, members, members)
+                exchange(boxes, IDLE)
+                return 0
+            leave(give_way)
+        return 0
+
+    return run
+
+
+def _one(boxes: Any, me: Any, members: Any) -> Any:
+    """Do one of OpenBLAS's jobs."""
+    head = _at(boxes)
+    _do_job(head[DO], me, head[DATA] + me * head[BYTES], head[TOLD])
+    return 0
+
+
+_do_job = caller("", "i", "p", "i")
+
+
+def _closing() -> Any:
+    """Return ``close()``: threads end, and nothing is shared, or run here, from then on."""
+    boxes, take, tell = _boxes().ctypes.data, _taking(), _telling()
+    join, end, lend, lending = caller("i", "l", "p"), _libc("pthread_join"), caller("", "p"), openblas.lending()
+
+    def close() -> Any:
+        take()
+        lend(lending, 0)
+        for k in range(1, _at(boxes)[STARTED] + 1):
+            box = boxes + 8 * BOX * k
+            tell(box, STOP)
+            join(end, _at(box)[THREAD], 0)
+        return 0
+
+    return close

@@ -292,7 +292,7 @@ def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
 def test_other_products_are_left_to_one_call(monkeypatch):
     monkeypatch.setattr(gemm, "_is_measured", lambda: True)
     monkeypatch.setattr(team, "size", lambda: 1)
-    monkeypatch.setattr(order, "found", lambda *form: order.ORDERS[0])
+    monkeypatch.setattr(order, "found", lambda *form: order.Order(448, 1, to_zero=True))
     a, b, into = matrix(300, 200), matrix(200, 90), np.zeros((300, 90), dtype="float32")
     assert gemm.call(*map(Place.of, (a, b, into))) is not None
     assert gemm.call(*(Place.of(each.astype("float64")) for each in (a, b, into))) is None
@@ -349,7 +349,7 @@ def test_an_order_is_one_of_numpys_or_none(monkeypatch):
     assert found(100, 300, 64, False, False, 2) is None
 
 
-@pytest.mark.parametrize("given", order.ORDERS, ids=str)
+@pytest.mark.parametrize("given", {given: None for block in order.BLOCKS for given in order.orders(block)}, ids=str)
 def test_an_order_adds_all_terms(given):
     a, b = matrix(20, 1000), matrix(1000, 30)
     exact = a.astype("float64") @ b.astype("float64")
@@ -357,22 +357,41 @@ def test_an_order_adds_all_terms(given):
     assert np.all(np.abs(order.in_order(a, b, given) - exact) <= bound)
 
 
-@pytest.mark.parametrize("terms", [1, 447, 448, 449, 895, 896, 897, 60_000])
-@pytest.mark.parametrize("given", order.ORDERS[:2], ids=str)
+@pytest.mark.parametrize("terms", [1, 447, 448, 449, 511, 512, 513, 895, 896, 897, 1023, 1024, 1025, 60_000])
+@pytest.mark.parametrize("given", [given for block in order.BLOCKS for given in order.orders(block)[:2]], ids=str)
 def test_the_ends_of_sums_cover_all_terms(terms, given):
     ends = order.ends(terms, given)
     assert (ends[0], ends[-1]) == (0, terms)
-    assert all(0 < end - begin <= 448 for begin, end in pairwise(ends))
+    assert all(0 < end - begin <= given.block for begin, end in pairwise(ends))
 
 
+@needs_core
+@needs_openblas
+def test_the_block_is_that_of_numpys_release():
+    assert order._block() == (448 if np.lib.NumpyVersion(np.__version__) < "2.5.0" else 512)
+
+
+@pytest.mark.parametrize(("block", "known"), [*zip(order.BLOCKS, order.BLOCKS, strict=True), (384, order.BLOCKS[0])])
+def test_the_block_is_found_by_trying(block, known, monkeypatch):
+    def dot(a, b):
+        i, j = order._some(len(a)), order._some(b.shape[1])
+        product = np.zeros((len(a), b.shape[1]), dtype="float32")
+        product[np.ix_(i, j)] = order.in_order(a[i], b[:, j], order.Order(block, 1, to_zero=True))
+        return product
+
+    monkeypatch.setattr(np, "dot", dot)
+    assert order._block.__wrapped__() == known
+
+
+@pytest.mark.parametrize("block", order.BLOCKS)
 @pytest.mark.parametrize(
     "form", [(20, 1_000_000, 32), (60_000, 784, 64), (2, 3, 100_000_000), (4096, 4096, 4096), (300, 200, 90)], ids=str
 )
-def test_a_large_product_is_tried_by_a_smaller_one(form):
-    less = order._smaller(*form)
+def test_a_large_product_is_tried_by_a_smaller_one(form, block):
+    less = order._smaller(*form, block)
     assert np.prod(less, dtype=object) >= min(order.SMALLEST, np.prod(form, dtype=object))
     assert np.prod(less, dtype=object) < 1 << 31
-    for count, whole, unit in zip(less, form, (order.UNIT, order.BLOCK, order.UNIT), strict=True):
+    for count, whole, unit in zip(less, form, (order.UNIT, block, order.UNIT), strict=True):
         assert count == whole or (count < whole and count % unit == whole % unit)
 
 

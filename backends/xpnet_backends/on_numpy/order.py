@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ import numpy as np
 
 __all__ = ["Order", "drawn", "ends", "found", "fused", "in_order"]
 
-BLOCK = 448
-"""Terms whose sum is taken by itself on processors with AVX-512 (``SGEMM_DEFAULT_Q`` in OpenBLAS's ``param.h``)."""
+BLOCKS = 448, 512
+"""Terms whose sum is taken by itself on processors with AVX-512 (``SGEMM_DEFAULT_Q`` in OpenBLAS's ``param.h``): up to
+NumPy 2.4, and with 2.5."""
 
 
 class Order(NamedTuple):
@@ -26,8 +28,11 @@ class Order(NamedTuple):
     to_zero: bool
 
 
-ORDERS = (Order(BLOCK, 1, True), Order(BLOCK, 16, True), Order(1 << 40, 1, False), Order(1 << 40, 1, True))
-"""The orders of several threads; of one; and of small products, in one sum."""
+DISTINCT = 256, 1760, 256
+"""A form of products that is added up otherwise by each of them, and alike by one thread and by several."""
+
+ALL = 1 << 40
+"""More terms than there are."""
 
 SMALLEST = 1 << 22
 """Multiplications of what is tried in the place of a larger product: of fewer, the order may be another."""
@@ -49,12 +54,32 @@ def found(rows: int, terms: int, columns: int, a_turned: bool, b_turned: bool, t
     Some rows and columns are computed, among them those at an end, for which OpenBLAS may have other routines. A large
     product is tried by a smaller one that is divided alike.
     """
-    rows, terms, columns = _smaller(rows, terms, columns)
+    block = _block()
+    return _first(orders(block), _smaller(rows, terms, columns, block), a_turned, b_turned)
+
+
+def orders(block: int) -> tuple[Order, ...]:
+    """Return the orders of several threads; of one; and of small products, in one sum."""
+    return Order(block, 1, True), Order(block, 16, True), Order(ALL, 1, False), Order(ALL, 1, True)
+
+
+@cache
+def _block() -> int:
+    """Return of how many terms NumPy's OpenBLAS takes the sum by itself, if it is a known number."""
+    found = _first([Order(block, 1, True) for block in BLOCKS], DISTINCT, a_turned=False, b_turned=False)
+    return found.block if found else BLOCKS[0]
+
+
+def _first(
+    orders: Iterable[Order], form: Sequence[int], a_turned: bool = False, b_turned: bool = False
+) -> Order | None:
+    """Return the first of these orders in which NumPy adds in a product of this form."""
+    rows, terms, columns = form
     a, b = drawn(rows, terms, turned=a_turned), drawn(terms, columns, turned=b_turned)
     a[0], b[:, 0] = np.abs(a[0]) * TINY, -np.abs(b[:, 0]) * TINY
     i, j = _some(rows), _some(columns)
     numpys = np.dot(a, b)[np.ix_(i, j)].view(np.uint32)
-    for order in ORDERS:
+    for order in orders:
         if min(terms, order.block) > LONGEST:
             continue
         if np.array_equal(numpys, in_order(a[i], b[:, j], order).view(np.uint32)):
@@ -108,11 +133,11 @@ def drawn(*shape: int, turned: bool = False) -> Any:
     return numbers.T if turned else numbers
 
 
-def _smaller(*form: int) -> list[int]:
+def _smaller(rows: int, terms: int, columns: int, block: int) -> list[int]:
     """Return numbers, smaller where that can be, that leave as much over when they are divided by units."""
-    found = list(form)
-    for axis in sorted(range(3), key=lambda axis: -form[axis]):
-        unit = BLOCK if axis == 1 else UNIT
+    found = [rows, terms, columns]
+    for axis in sorted(range(3), key=lambda axis: -found[axis]):
+        unit = block if axis == 1 else UNIT
         others = prod(found) // found[axis]
         least = max(3 * unit, -(-SMALLEST // others) // unit * unit + unit)
         found[axis] = min(found[axis], least + found[axis] % unit)

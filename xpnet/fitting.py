@@ -15,12 +15,11 @@ from xpnet.epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
 from xpnet.guarding import Guard
 from xpnet.intake import Intake
+from xpnet.orders import Orders
 from xpnet.progress import choose_progress
-from xpnet.random import host_stream
 from xpnet.training import Batch
 
 if TYPE_CHECKING:
-    from xpnet.arrays import Host
     from xpnet.history import History
     from xpnet.network import Network
     from xpnet.progress import Progress
@@ -95,7 +94,8 @@ class TrainingLoop:
         shuffle: bool | Callable[[int, int], Any],
     ) -> None:
         self.network, self.source, self.hooks, self.progress = network, source, hooks, progress
-        self.guard, self.run, self.size, self.shuffle = guard, run, size, shuffle
+        self.guard, self.run, self.size = guard, run, size
+        self.orders = Orders(shuffle, source.rows, size)
         self.steps = None if source.rows is None else -(-source.rows // size)
         self.longest = run.longest(self.steps) if run else None
         self.before = _before_batch(hooks) if hooks.watch_batches else None
@@ -127,6 +127,8 @@ class TrainingLoop:
         except BaseException as error:
             self._end_early(error)
             raise
+        finally:
+            self.orders.close()
         return ended.history
 
     def _train_epoch(self, epoch: int, start: int, sums: Sums | None) -> None:
@@ -137,7 +139,9 @@ class TrainingLoop:
             hooks.call("on_epoch_begin", epoch, {})
         elif progress:
             progress.on_epoch_begin(epoch, {})
-        order = _order(self.shuffle, network.seed, epoch, self.source.rows, self.size)
+        order = self.orders.of(network.seed, epoch)
+        if epoch + 1 < self.last:
+            self.orders.draw_ahead(network.seed, epoch + 1)
         carry, rate = (network.state, sums or network.compiled.zero_sums()), network.last_learning_rate
         plan = Epoch(epoch, order, self.size, start, self.longest)
         for reached, more in self.guard.train(self.source, carry, plan, self.before):
@@ -211,23 +215,6 @@ def _sources(
         return intake.open_split(x, y, sample_weight, split)
     source = intake.open(x, y, sample_weight)
     return source, None if validation_data is None else intake.open_validation(validation_data)
-
-
-def _order(
-    shuffle: bool | Callable[[int, int], Any], seed: int, epoch: int, rows: int | None, size: int
-) -> Host | None:
-    """Return the order of an epoch's rows, or None for their own, as where a batch takes all."""
-    if not shuffle or rows is None:
-        return None
-    if not callable(shuffle):
-        return None if size >= rows else host_stream(seed, "batches", epoch).permutation(rows)
-    order = np.asarray(shuffle(epoch, rows))
-    if order.dtype.kind not in "iu" or not np.array_equal(np.sort(order, axis=None), np.arange(rows)):
-        raise ConfigurationError(
-            f"shuffle's function must return each of 0..{rows - 1} once; it returned {order.dtype} of shape "
-            f"{order.shape} for epoch {epoch}"
-        )
-    return order.reshape(-1)
 
 
 def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) -> Any:

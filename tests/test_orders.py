@@ -1,0 +1,131 @@
+"""Orders of rows: whose they are, what a thread draws ahead, and that it is the same order."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import orders
+from xpnet.orders import Orders
+from xpnet.random import host_stream
+
+
+def drawn(seed, epoch, rows):
+    return host_stream(seed, "batches", epoch).permutation(rows)
+
+
+@pytest.fixture
+def drawing(monkeypatch):
+    """Draw ahead from 10 rows on, and return the threads that have drawn."""
+    monkeypatch.setattr(orders, "WORTH", 10)
+    names = []
+
+    def noting(seed, epoch, rows):
+        names.append(threading.current_thread().name)
+        return drawn(seed, epoch, rows)
+
+    monkeypatch.setattr(orders, "_drawn", noting)
+    return names
+
+
+def test_an_order_that_was_drawn_ahead_is_the_same(drawing):
+    made = Orders(shuffle=True, rows=100, size=10)
+    for epoch in range(5):
+        if epoch:
+            made.draw_ahead(3, epoch)
+        np.testing.assert_array_equal(made.of(3, epoch), drawn(3, epoch, 100))
+    made.close()
+    assert drawing == [threading.current_thread().name, *["xpnet-order_0"] * 4]
+
+
+def test_what_was_drawn_for_another_epoch_or_seed_is_not_taken(drawing):
+    made = Orders(shuffle=True, rows=100, size=10)
+    made.draw_ahead(3, 1)
+    np.testing.assert_array_equal(made.of(3, 2), drawn(3, 2, 100))
+    np.testing.assert_array_equal(made.of(4, 1), drawn(4, 1, 100))
+    np.testing.assert_array_equal(made.of(3, 1), drawn(3, 1, 100))
+    made.close()
+    assert len(drawing) == 3
+
+
+@pytest.mark.parametrize(
+    ("shuffle", "rows", "size"),
+    [
+        (False, 100, 10),
+        (True, 100, 100),
+        (True, 9, 3),
+        (True, 2**40, 10),
+        (True, None, 10),
+        (lambda epoch, rows: range(rows), 100, 10),
+    ],
+)
+def test_nothing_else_is_drawn_ahead(shuffle, rows, size, drawing):
+    made = Orders(shuffle, rows, size)
+    made.draw_ahead(0, 1)
+    made.close()
+    assert drawing == []
+    assert made._threads is None
+
+
+@pytest.mark.parametrize(("shuffle", "rows", "size"), [(False, 100, 10), (True, 100, 100), (True, None, 10)])
+def test_rows_may_keep_their_own_order(shuffle, rows, size):
+    assert Orders(shuffle, rows, size).of(0, 0) is None
+
+
+def test_a_function_is_asked_in_the_callers_thread():
+    def shuffle(epoch, rows):
+        assert threading.current_thread() is threading.main_thread()
+        return np.roll(np.arange(rows), epoch)
+
+    made = Orders(shuffle, 20_000, 10)
+    made.draw_ahead(0, 1)
+    np.testing.assert_array_equal(made.of(0, 1), np.roll(np.arange(20_000), 1))
+
+
+def test_training_is_the_same_and_leaves_no_thread(drawing, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    y = (x[:, 0] > 0).astype(int)
+
+    def trained():
+        network = xpnet.Network([xpnet.Dense(5), "tanh", xpnet.Dense(2)], seed=1)
+        history = network.fit(x, y, epochs=4, batch_size=7, verbose=0)
+        return history, network.get_weights()
+
+    ahead, weights = trained()
+    assert drawing.count("xpnet-order_0") == 3  # the first is drawn before, and none after the last
+    monkeypatch.setattr(orders, "WORTH", 1000)
+    plain, others = trained()
+    assert ahead == plain
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight, others[name])
+
+
+def test_an_interrupted_training_ends_the_thread(drawing):
+    class Stops(xpnet.Callback):
+        def on_epoch_begin(self, epoch, logs):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    network = xpnet.Network([xpnet.Dense(2)], seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(np.ones((60, 2)), np.zeros(60, int), epochs=4, batch_size=7, verbose=0, callbacks=[Stops()])
+    for thread in threading.enumerate():
+        if thread.name.startswith("xpnet-order"):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert "xpnet-order_0" in drawing
+
+
+def test_what_goes_wrong_in_the_thread_is_raised(monkeypatch):
+    monkeypatch.setattr(orders, "WORTH", 10)
+    made = Orders(shuffle=True, rows=100, size=10)
+
+    def failing(seed, epoch, rows):
+        raise MemoryError("no room for an order")
+
+    monkeypatch.setattr(orders, "_drawn", failing)
+    made.draw_ahead(0, 1)
+    with pytest.raises(MemoryError, match="no room"):
+        made.of(0, 1)
+    made.close()

@@ -46,6 +46,13 @@ def set_threads():
     function(before)
 
 
+def test_many_threads_have_nothing_shared(monkeypatch):
+    """OpenBLAS's own threads and these would have numbers in common."""
+    for threads, expected in ((32, 32), (33, 1)):
+        monkeypatch.setattr(openblas, "size", lambda threads=threads: threads)
+        assert workers.size() == expected
+
+
 def started():
     return int(workers._boxes()[0, workers.STARTED])
 
@@ -105,8 +112,10 @@ wanted = function(x)
 SHARED = """
 a = np.random.default_rng(0).normal(size=(300, 300))
 product = a @ a
-def check():
+def check_x():
     assert np.array_equal(compiled(x), wanted)
+def check():
+    check_x()
     assert np.array_equal(a @ a, product)
 for _ in range(4):
     check()
@@ -211,11 +220,11 @@ ends.set()
 @pytest.mark.parametrize("daemon", [False, True])
 def test_a_process_ends_whatever_its_threads_do(daemon):
     run(f"""
-def work():
+def work():  # a product that a daemon has begun may keep NumPy from ending, whoever else is there
     mine = compiling.Compiled(function)
-    for _ in range(50 if {not daemon} else 10**9):
+    for _ in range(10**9 if {daemon} else 50):
         mine(x)
-        a @ a
+        {daemon} or a @ a
 for _ in range(3):
     threading.Thread(target=work, daemon={daemon}).start()
 time.sleep(0.2)
@@ -237,6 +246,91 @@ for _ in range(2):
     assert not is_run_here()
     assert not is_run_here()
 """)
+
+
+AT_ONCE = """
+def at_once(*functions):
+    ends, failures = time.monotonic() + 2, []
+    def repeat(function):
+        while time.monotonic() < ends:
+            if not function():
+                failures.append(function)
+    others = [threading.Thread(target=repeat, args=(function,)) for function in functions]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert not failures
+"""
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_what_openblas_leaves_to_its_own_threads_meets_none_of_these(threads):
+    """Its factorizations go around what is lent, while other products do not."""
+    run(
+        f"set_threads({threads})"
+        + AT_ONCE
+        + """
+m, b = np.random.default_rng(1).normal(size=(700, 700)), np.ones((700, 5))
+a = a.astype("f")
+solved, product = np.linalg.solve(m, b), a @ a
+at_once(lambda: np.array_equal(np.linalg.solve(m, b), solved), lambda: (check_x(), np.array_equal(a @ a, product))[1])
+"""
+    )
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_products_that_run_when_jobs_are_lent_or_given_back_go_on(threads):
+    run(
+        f"set_threads({threads})"
+        + AT_ONCE
+        + """
+import ctypes
+a, other = a.astype("f"), np.random.default_rng(1).normal(size=(1000, 1000))
+product, others = a @ a, other @ other
+give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.lending())
+def lent_and_given_back():
+    check_x()
+    same = all(np.array_equal(a @ a, product) for _ in range(5))
+    give_back(None)
+    workers._boxes()[0, workers.LENT] = 0
+    return same
+at_once(lent_and_given_back, lambda: np.array_equal(other @ other, others))
+"""
+    )
+
+
+def test_at_the_end_nobody_waits_for_what_a_daemon_multiplies():
+    """A handler of atexit that was there first runs last, when threads have ended, and multiplies, too."""
+    code = (
+        """
+import atexit, numpy as np
+a = np.random.default_rng(0).normal(size=(300, 300))
+product = a @ a
+atexit.register(lambda: print(np.allclose(a @ a, product), flush=True))
+"""
+        + PREPARED
+        + SHARED
+        + """
+def work():
+    mine = compiling.Compiled(function)
+    while True:
+        mine(x)
+        a @ a
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+"""
+    )
+    for _ in range(4):
+        with subprocess.Popen(
+            [sys.executable, "-c", code], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        ) as process:
+            guard = threading.Timer(60, process.kill)
+            guard.start()
+            assert process.stdout.readline() == "True\n"
+            guard.cancel()
+            process.kill()  # OpenBLAS itself may wait for threads of its own now, whoever uses it
 
 
 def test_after_the_end_each_does_its_own_work():

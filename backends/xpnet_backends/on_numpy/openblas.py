@@ -14,7 +14,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.compiler import address
 
-__all__ = ["MOST", "core", "exported", "lending", "lends", "loaded", "size", "threads"]
+__all__ = ["MOST", "core", "exported", "lending", "lends", "loaded", "most", "size", "threads"]
 
 CALLBACK = "openblas_set_threads_callback_function"
 """What has its jobs run elsewhere; the wheels of NumPy 2.4 and later call it as they call all else."""
@@ -55,10 +55,20 @@ def _lender() -> ctypes.CDLL | None:
         _callback(library)
         describe.restype = ctypes.c_char_p
         told = describe().decode()
-        most = re.search(r"MAX_THREADS=(\d+)", told)
-        return library if most is not None and int(most[1]) <= MOST and "OPENMP" not in told else None
+        return library if 0 < _most(told) <= MOST and "OPENMP" not in told else None
     except AttributeError:
         return None
+
+
+def _most(told: str) -> int:
+    most = re.search(r"MAX_THREADS=(\d+)", told)
+    return int(most[1]) if most is not None else 0
+
+
+@cache
+def most() -> int:
+    """Return how many threads it can have."""
+    return _most(exported(_found(), "scipy_openblas_get_config")().decode())
 
 
 def lends() -> bool:

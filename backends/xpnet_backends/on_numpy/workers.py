@@ -61,7 +61,7 @@ to be done: the first, how many further on the next one is, and how many there a
 the thread sleeps, of 32 bytes."""
 
 IDLE, ASLEEP, BUSY, STOP = range(4)
-"""What a thread does, or is to do. Of the first box, which no thread has, whether work is being shared."""
+"""What a thread does, or is to do. Of the first box, which no thread has, whether work is shared now, or no more."""
 
 STARTED, SERVE, RUN, ONE, LENT, DO, DATA, BYTES, TOLD = range(1, 10)
 """That box's other words: how many threads have been started, and what they do; what runs OpenBLAS's jobs, what does
@@ -72,8 +72,9 @@ _at, _call = pointer("int64"), caller("l", "p", "l", "l")
 
 
 def size() -> int:
-    """Return the number of threads that OpenBLAS uses now; 1 where its jobs cannot be had."""
-    return openblas.size() if openblas.lends() else 1
+    """Return the number of threads that OpenBLAS uses now; 1 where its jobs cannot be had, or threads are too many."""
+    threads = openblas.size() if openblas.lends() else 1
+    return threads if threads <= openblas.most() // 2 else 1  # as _doing says
 
 
 def entry(share: Any) -> Entry:
@@ -92,7 +93,7 @@ def divide() -> Function:
 
     Where the threads are busy, or fewer by now, some do more than one part.
     """
-    boxes, share = _open(), _sharing()
+    boxes, start, share = _open(), _starting(), _sharing()
     count, there, lend, lending = caller("i"), address(openblas.threads()), caller("", "p"), openblas.lending()
 
     def divide(part: Any, words: Any, members: Any) -> None:
@@ -105,9 +106,10 @@ def divide() -> Function:
             _do(part, words, 0, 1, members)
         else:
             head = _at(boxes)
-            if head[LENT] == 0:
-                lend(lending, head[RUN])
-            head[LENT] = ENOUGH
+            if start(threads) == threads:  # else jobs would wait for ever, as they do for each other
+                if head[LENT] == 0:
+                    lend(lending, head[RUN])
+                head[LENT] = ENOUGH
             share(part, words, now, members)
             exchange(boxes, IDLE)
 
@@ -124,11 +126,13 @@ def _open() -> int:
     """Return where the boxes lie, once they are filled; threads are started when they are needed."""
     boxes = _boxes()
     boxes[...] = 0
-    entries = Entry(_serving(), "l"), Entry(_running(), "ililli"), Entry(_one), Entry(_closing(), "")
+    entries = Entry(_serving(), "l"), Entry(_running(), "ililli"), Entry(_doing()), Entry(_closing(), "")
     boxes[0, SERVE], boxes[0, RUN], boxes[0, ONE], close = compiled(*entries)
+    give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.lending())
 
     def forget() -> None:  # a forked process has none of the threads
-        boxes[:, STATE], boxes[0, STARTED] = IDLE, 0
+        boxes[:, STATE], boxes[0, STARTED], boxes[0, LENT] = IDLE, 0, 0
+        give_back(None)
 
     os.register_at_fork(after_in_child=forget)
     atexit.register(ctypes.CFUNCTYPE(ctypes.c_int64)(close))
@@ -249,17 +253,39 @@ def _sharing() -> Any:
 
 @cache
 def _taking() -> Any:
-    """Return ``take()``, which returns when no other thread has work shared."""
+    """Return ``take()``, which returns when no other thread has work shared: what the first box said, IDLE or STOP."""
     boxes, leave, give_way = _boxes().ctypes.data, caller("i"), _libc("sched_yield")
 
     def take() -> Any:
         for _ in range(FOREVER):
-            if compare_exchange(boxes, IDLE, BUSY) == IDLE:
-                return 0
+            found = compare_exchange(boxes, IDLE, BUSY)
+            if found == STOP:
+                found = compare_exchange(boxes, STOP, BUSY)
+            if found != BUSY:
+                return found
             leave(give_way)
         return 0
 
     return take
+
+
+@cache
+def _ending() -> Any:
+    """Return ``end()``: threads end, and nothing is shared from then on."""
+    boxes, tell, join, end_of = _boxes().ctypes.data, _telling(), caller("i", "l", "p"), _libc("pthread_join")
+
+    def end() -> Any:
+        head = _at(boxes)
+        for k in range(1, head[STARTED] + 1):
+            box = boxes + 8 * BOX * k
+            tell(box, STOP)
+            join(end_of, _at(box)[THREAD], 0)
+            exchange(box, IDLE)
+        head[STARTED] = 0
+        exchange(boxes, STOP)
+        return 0
+
+    return end
 
 
 def _running() -> Any:
@@ -267,12 +293,11 @@ def _running() -> Any:
 
     Jobs wait for each other, so each needs a thread of its own.
     """
-    boxes, take, start, share = _boxes().ctypes.data, _taking(), _starting(), _sharing()
+    boxes, take, start, share, end = _boxes().ctypes.data, _taking(), _starting(), _sharing(), _ending()
     leave, give_way, lend, lending = caller("i"), _libc("sched_yield"), caller("", "p"), openblas.lending()
 
     def run(waits: Any, do: Any, jobs: Any, size: Any, data: Any, told: Any) -> Any:
-        head, members = _at(boxes), np.int64(jobs)
-        take()
+        head, members, found = _at(boxes), np.int64(jobs), take()
         if head[LENT] > 0:
             head[LENT] -= 1
             if head[LENT] == 0:
@@ -281,7 +306,10 @@ def _running() -> Any:
         for _ in range(FOREVER):
             if start(members) == members:
                 share(head[ONE], boxes, members, members)
-                exchange(boxes, IDLE)
+                if found == STOP:  # OpenBLAS has called before it was told not to
+                    end()
+                else:
+                    exchange(boxes, IDLE)
                 return 0
             leave(give_way)
         return 0
@@ -289,28 +317,31 @@ def _running() -> Any:
     return run
 
 
-def _one(boxes: Any, me: Any, members: Any) -> Any:
-    """Do one of OpenBLAS's jobs."""
-    head = _at(boxes)
-    _do_job(head[DO], me, head[DATA] + me * head[BYTES], head[TOLD])
-    return 0
+def _doing() -> Any:
+    """Return what does one of OpenBLAS's jobs.
 
+    It is told a thread's number, by which OpenBLAS finds memory to work in, and notes that the thread is busy. Its own
+    threads have those from 0 on, and may work at the same time, for LU or for a product that was begun before. So these
+    are counted down from the last.
+    """
+    last, do = openblas.most() - 1, caller("", "i", "p", "i")
 
-_do_job = caller("", "i", "p", "i")
+    def one(boxes: Any, me: Any, members: Any) -> Any:
+        head = _at(boxes)
+        do(head[DO], last - me, head[DATA] + me * head[BYTES], head[TOLD])
+        return 0
+
+    return one
 
 
 def _closing() -> Any:
     """Return ``close()``: threads end, and nothing is shared, or run here, from then on."""
-    boxes, take, tell = _boxes().ctypes.data, _taking(), _telling()
-    join, end, lend, lending = caller("i", "l", "p"), _libc("pthread_join"), caller("", "p"), openblas.lending()
+    take, end, lend, lending = _taking(), _ending(), caller("", "p"), openblas.lending()
 
     def close() -> Any:
         take()
         lend(lending, 0)
-        for k in range(1, _at(boxes)[STARTED] + 1):
-            box = boxes + 8 * BOX * k
-            tell(box, STOP)
-            join(end, _at(box)[THREAD], 0)
+        end()
         return 0
 
     return close

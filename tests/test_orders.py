@@ -1,6 +1,7 @@
 """Orders of rows: whose they are, what a thread draws ahead, and that it is the same order."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,15 @@ def test_training_is_the_same_and_leaves_no_thread(drawing, monkeypatch):
     assert ahead == plain
     for name, weight in weights.items():
         np.testing.assert_array_equal(weight, others[name])
+
+
+@pytest.mark.parametrize("spare", [True, False])
+def test_a_backend_that_needs_all_cores_has_nothing_drawn_beside_it(spare, drawing):
+    backend = replace(xpnet.open_backend("numpy"), spare_core=spare)
+    network = xpnet.Network([xpnet.Dense(2)], seed=1, backend=backend)
+    network.fit(np.ones((60, 2)), np.zeros(60, int), epochs=3, batch_size=7, verbose=0)
+    assert len(drawing) == 3
+    assert ("xpnet-order_0" in drawing) is spare
 
 
 def test_an_interrupted_training_ends_the_thread(drawing):

@@ -120,6 +120,8 @@ class Backend:
         Returns when the device has done all it was given.
     immutable : bool
         Whether no array is ever written to, donated ones included: what holds on to one need not copy it.
+    spare_core : bool
+        Whether a core of the host is left while it computes: then what comes next is prepared beside it.
     nn : mapping
         Replacements for functions of :mod:`xpnet.nn`, by name, with the reference's own signature.
     """
@@ -134,6 +136,7 @@ class Backend:
     loop: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     synchronize: Callable[[], None] = _synchronize_nothing
     immutable: bool = False
+    spare_core: bool = False
     nn: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     precision: str = ""
 

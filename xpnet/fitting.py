@@ -140,7 +140,7 @@ class TrainingLoop:
         elif progress:
             progress.on_epoch_begin(epoch, {})
         order = self.orders.of(network.seed, epoch)
-        if epoch + 1 < self.last:
+        if network.backend.spare_core and epoch + 1 < self.last:
             self.orders.draw_ahead(network.seed, epoch + 1)
         carry, rate = (network.state, sums or network.compiled.zero_sums()), network.last_learning_rate
         plan = Epoch(epoch, order, self.size, start, self.longest)

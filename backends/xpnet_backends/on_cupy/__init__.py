@@ -63,6 +63,7 @@ def open(device: object, dtype: str) -> Backend:
         to_numpy=explained(cupy.asnumpy),
         compile=compile,
         synchronize=synchronize,
+        spare_core=True,
     )
 
 

@@ -33,6 +33,7 @@ def open(device: object, dtype: str) -> Backend:
         to_numpy=np.asarray,
         compile=Compiled,
         loop=loop,
+        spare_core=True,
         nn={"bias_gradient": products.bias_gradient}
         | ({} if by_mkl else {"rounded_product": bfloat16.rounded_product}),
     )

@@ -4,6 +4,7 @@ import ctypes
 import importlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -15,9 +16,13 @@ from xpnet_backends.on_numpy.compiler import (
     NotCompilable,
     Written,
     caller,
+    compare_exchange,
+    exchange,
     float_of,
     fma,
+    pause,
     pointer,
+    shared,
     sqrt,
 )
 
@@ -464,3 +469,56 @@ def test_a_function_without_a_source_is_refused():
     exec("def nowhere(n):\n    return n", scope)
     with pytest.raises(NotCompilable, match="the source of nowhere is not there"):
         called(scope["nowhere"], 1)
+
+
+def test_a_word_is_exchanged():
+    word = np.asarray([5])
+
+    def swap(place, expected, new):
+        before = exchange(place, shared(place) + 1)
+        pause()
+        return 100 * before + compare_exchange(place, expected, new)
+
+    assert called(swap, word.ctypes.data, 6, 9) == 506
+    assert word[0] == 9
+    assert called(swap, word.ctypes.data, 6, 9) == 910
+    assert word[0] == 10
+
+
+def test_threads_lose_nothing_that_each_adds():
+    word, turns, forever = np.zeros(1, np.int64), 200_000, 1 << 40
+
+    def one_more(place):
+        for _ in range(forever):
+            now = shared(place)
+            if compare_exchange(place, now, now + 1) == now:
+                return 0
+        return 1
+
+    def add(place, turns):
+        for _ in range(turns):
+            one_more(place)
+        return 0
+
+    (place,) = compiler.compiled(Entry(add, "ll"))
+    work = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 2)(place)
+    threads = [threading.Thread(target=work, args=(word.ctypes.data, turns)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert word[0] == 4 * turns
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
+def test_a_pause_is_the_processors_own_or_nothing(machine, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+
+    def wait(turns):
+        for _ in range(turns):
+            pause()
+        return turns
+
+    text, _ = compiler._text([Entry(wait, "l")])
+    assert ("pause()" in text, "hint(i32 1)" in text) == (machine == "x86_64", machine == "aarch64")
+    assert compiler.readable(Entry(wait, "l"))

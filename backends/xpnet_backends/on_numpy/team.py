@@ -1,7 +1,7 @@
-"""Calls that several threads share: those that the library of the products keeps for itself.
+"""Calls that several threads share: those on which the library of the products runs them, too.
 
-Between two products those threads wait at hand for a while, each spinning on a core. A second pool would fight them
-for the cores, so work is handed to the same pool: :mod:`openmp` has MKL's, :mod:`workers` those that OpenBLAS shares.
+Between two products such threads wait at hand for a while, each spinning on a core. A second pool would fight them for
+the cores, so there is one: :mod:`openmp` has MKL's, :mod:`workers` those of this library, which OpenBLAS is lent.
 Each thread does its part of the rows, and nothing is added up across parts: the numbers are those of one thread, to
 the bit.
 """

@@ -46,13 +46,6 @@ def set_threads():
     function(before)
 
 
-def test_many_threads_have_nothing_shared(monkeypatch):
-    """OpenBLAS's own threads and these would have numbers in common."""
-    for threads, expected in ((32, 32), (33, 1)):
-        monkeypatch.setattr(openblas, "size", lambda threads=threads: threads)
-        assert workers.size() == expected
-
-
 def started():
     return int(workers._boxes()[0, workers.STARTED])
 
@@ -99,7 +92,7 @@ def test_a_thread_sleeps_when_there_is_nothing_to_do_and_wakes_again(compiled):
 PREPARED = """
 import os, sys, threading, time
 import numpy as np
-from xpnet_backends.on_numpy import compiling, openblas, workers
+from xpnet_backends.on_numpy import compiling, gemm, openblas, team, workers
 compiling.PATIENCE = -1.0
 set_threads = openblas.exported(openblas.loaded(), "scipy_openblas_set_num_threads")
 set_threads(3)
@@ -160,6 +153,25 @@ for threads in (1, 2, 3):
 set_threads(5)
 a @ b
 assert boxes[0, workers.STARTED] == 4
+""",
+        before="",
+    )
+
+
+def test_of_many_threads_the_caller_does_all():
+    """OpenBLAS's own threads and these would have numbers in common; and tiles are for few threads."""
+    run(
+        """
+boxes, most = workers._open() and workers._boxes(), openblas.most() // 2
+for threads, count in ((most + 1, 0), (most, most - 1)):
+    set_threads(threads)
+    again = compiling.Compiled(function)
+    for _ in range(4):
+        assert np.array_equal(again(x), wanted)
+    (plan,) = again._local.plans.values()
+    assert "workers: exp(" in plan.source, plan.source
+    assert boxes[0, workers.STARTED] == count, (threads, boxes[0])
+    assert team.size() == threads > gemm.MEMBERS
 """,
         before="",
     )

@@ -73,9 +73,8 @@ _at, _call = pointer("int64"), caller("l", "p", "l", "l")
 
 
 def size() -> int:
-    """Return the number of threads that OpenBLAS uses now; 1 where its jobs cannot be had, or threads are too many."""
-    threads = openblas.size() if openblas.lends() else 1
-    return threads if threads <= openblas.most() // 2 else 1  # as _doing says
+    """Return the number of threads that OpenBLAS uses now; 1 where its jobs cannot be had."""
+    return openblas.size() if openblas.lends() else 1
 
 
 def entry(share: Any) -> Entry:
@@ -92,16 +91,17 @@ def entry(share: Any) -> Entry:
 def divide() -> Function:
     """Return ``divide(part, words, members)``, for compiled code: it returns when all parts have been done.
 
-    Where the threads are busy, or fewer by now, some do more than one part.
+    Where the threads are busy, or fewer by now, some do more than one part; where they are more than :func:`_doing` has
+    numbers for, the caller does all.
     """
-    boxes, start, share = _open(), _starting(), _sharing()
+    boxes, start, share, most = _open(), _starting(), _sharing(), openblas.most() // 2
     count, there, lend, lending = caller("i"), address(openblas.threads()), caller("", "p"), openblas.lending()
 
     def divide(part: Any, words: Any, members: Any) -> None:
         threads = np.int64(count(there))
         now = members if members < threads else threads
         alone = 1
-        if now > 1:
+        if now > 1 and threads <= most:
             alone = compare_exchange(boxes, IDLE, BUSY)
         if alone:
             _do(part, words, 0, 1, members)

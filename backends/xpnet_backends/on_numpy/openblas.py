@@ -51,13 +51,17 @@ def _lender() -> ctypes.CDLL | None:
     if library is None:
         return None
     try:
-        describe = exported(library, "scipy_openblas_get_config")
         _callback(library)
-        describe.restype = ctypes.c_char_p
-        told = describe().decode()
+        told = _told(library, "config")
         return library if 0 < _most(told) <= MOST and "OPENMP" not in told else None
     except AttributeError:
         return None
+
+
+def _told(library: ctypes.CDLL, what: str) -> str:
+    tell = exported(library, f"scipy_openblas_get_{what}")
+    tell.restype = ctypes.c_char_p
+    return str(tell().decode())
 
 
 def _most(told: str) -> int:
@@ -68,7 +72,7 @@ def _most(told: str) -> int:
 @cache
 def most() -> int:
     """Return how many threads it can have."""
-    return _most(exported(_found(), "scipy_openblas_get_config")().decode())
+    return _most(_told(_found(), "config"))
 
 
 def lends() -> bool:
@@ -89,11 +93,7 @@ def lending() -> int:
 def core() -> str:
     """Return what OpenBLAS calls the processor, by which it chooses its routines; empty where that is not known."""
     library = _lender()
-    if library is None:
-        return ""
-    name = exported(library, "scipy_openblas_get_corename")
-    name.restype = ctypes.c_char_p
-    return str(name().decode())
+    return "" if library is None else _told(library, "corename")
 
 
 def size() -> int:

@@ -95,23 +95,21 @@ def divide() -> Function:
     numbers for, the caller does all.
     """
     boxes, start, share, most = _open(), _starting(), _sharing(), openblas.most() // 2
-    count, there, lend, lending = caller("i"), address(openblas.threads()), caller("", "p"), openblas.lending()
+    count, there, lend = caller("i"), address(openblas.threads()), _lending()
 
     def divide(part: Any, words: Any, members: Any) -> None:
-        threads = np.int64(count(there))
-        now = members if members < threads else threads
-        alone = 1
-        if now > 1 and threads <= most:
+        threads, alone = np.int64(count(there)), 1
+        if threads > 1 and threads <= most:
             alone = compare_exchange(boxes, IDLE, BUSY)
         if alone:
             _do(part, words, 0, 1, members)
         else:
-            head = _at(boxes)
-            if start(threads) == threads:  # else jobs would wait for ever, as they do for each other
+            head, ready = _at(boxes), start(threads)
+            if ready == threads:  # else jobs would wait for ever, as they do for each other
                 if head[LENT] == 0:
-                    lend(lending, head[RUN])
+                    lend(head[RUN])
                 head[LENT] = ENOUGH
-            share(part, words, now, members)
+            share(part, words, members if members < ready else ready, members)
             exchange(boxes, IDLE)
 
     return divide
@@ -144,6 +142,33 @@ def _libc(name: str) -> int:
     return address(getattr(ctypes.CDLL(None), name))
 
 
+@cache
+def _resting() -> Any:
+    """Return ``rest(turn, spins)``: a pause, in which others may have the core after so many turns of a loop."""
+    leave, give_way = caller("i"), _libc("sched_yield")
+
+    def rest(turn: Any, spins: Any) -> Any:
+        if turn < spins:
+            pause()
+        else:
+            leave(give_way)
+        return 0
+
+    return rest
+
+
+@cache
+def _lending() -> Any:
+    """Return ``lend(run)`` for compiled code: see :func:`openblas.lending`."""
+    call, place = caller("", "p"), openblas.lending()
+
+    def lend(run: Any) -> Any:
+        call(place, run)
+        return 0
+
+    return lend
+
+
 # What a thread does
 
 
@@ -155,7 +180,7 @@ def _do(job: Any, words: Any, first: Any, step: Any, parts: Any) -> Any:
 
 def _serving() -> Any:
     """Return ``serve(box)``: jobs, until it is to stop."""
-    leave, give_way, sleep, semaphore = caller("i"), _libc("sched_yield"), caller("i", "p"), _libc("sem_wait")
+    rest, sleep, semaphore = _resting(), caller("i", "p"), _libc("sem_wait")
 
     def told(box: Any) -> Any:
         """Return what the thread is to do, when there is something."""
@@ -163,10 +188,7 @@ def _serving() -> Any:
             found = shared(box)
             if found > ASLEEP:
                 return found
-            if turn < SPINS:
-                pause()
-            else:
-                leave(give_way)
+            rest(turn, SPINS)
         if compare_exchange(box, IDLE, ASLEEP) == IDLE:
             for _ in range(FOREVER):
                 sleep(semaphore, box + 8 * SEMAPHORE)
@@ -223,22 +245,17 @@ def _starting() -> Any:
 
 @cache
 def _sharing() -> Any:
-    """Return ``share(job, words, now, parts)``: so many threads, or those that there are, do a job's parts."""
-    boxes, start, tell = _boxes().ctypes.data, _starting(), _telling()
-    leave, give_way = caller("i"), _libc("sched_yield")
+    """Return ``share(job, words, threads, parts)``, in which so many threads, which there are, do a job's parts."""
+    boxes, tell, rest = _boxes().ctypes.data, _telling(), _resting()
 
     def wait(box: Any) -> Any:
         for turn in range(FOREVER):
             if shared(box) <= ASLEEP:
                 return 0
-            if turn < LONG:
-                pause()
-            else:
-                leave(give_way)
+            rest(turn, LONG)
         return 0
 
-    def share(job: Any, words: Any, now: Any, parts: Any) -> Any:
-        threads = start(now)
+    def share(job: Any, words: Any, threads: Any, parts: Any) -> Any:
         for k in range(1, threads):
             box = boxes + 8 * BOX * k
             given = _at(box)
@@ -255,7 +272,7 @@ def _sharing() -> Any:
 @cache
 def _taking() -> Any:
     """Return ``take()``, which returns when no other thread has work shared: what the first box said, IDLE or STOP."""
-    boxes, leave, give_way = _boxes().ctypes.data, caller("i"), _libc("sched_yield")
+    boxes, rest = _boxes().ctypes.data, _resting()
 
     def take() -> Any:
         for _ in range(FOREVER):
@@ -264,7 +281,7 @@ def _taking() -> Any:
                 found = compare_exchange(boxes, STOP, BUSY)
             if found != BUSY:
                 return found
-            leave(give_way)
+            rest(0, 0)
         return 0
 
     return take
@@ -295,14 +312,14 @@ def _running() -> Any:
     Jobs wait for each other, so each needs a thread of its own.
     """
     boxes, take, start, share, end = _boxes().ctypes.data, _taking(), _starting(), _sharing(), _ending()
-    leave, give_way, lend, lending = caller("i"), _libc("sched_yield"), caller("", "p"), openblas.lending()
+    rest, lend = _resting(), _lending()
 
     def run(waits: Any, do: Any, jobs: Any, size: Any, data: Any, told: Any) -> Any:
         head, members, found = _at(boxes), np.int64(jobs), take()
         if head[LENT] > 0:
             head[LENT] -= 1
             if head[LENT] == 0:
-                lend(lending, 0)
+                lend(0)
         head[DO], head[DATA], head[BYTES], head[TOLD] = do, data, size, told
         for _ in range(FOREVER):
             if start(members) == members:
@@ -312,7 +329,7 @@ def _running() -> Any:
                 else:
                     exchange(boxes, IDLE)
                 return 0
-            leave(give_way)
+            rest(0, 0)
         return 0
 
     return run
@@ -337,11 +354,11 @@ def _doing() -> Any:
 
 def _closing() -> Any:
     """Return ``close()``: threads end, and nothing is shared, or run here, from then on."""
-    take, end, lend, lending = _taking(), _ending(), caller("", "p"), openblas.lending()
+    take, end, lend = _taking(), _ending(), _lending()
 
     def close() -> Any:
         take()
-        lend(lending, 0)
+        lend(0)
         end()
         return 0
 

@@ -9,22 +9,23 @@ by trying, and it is called then.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from xpnet_backends.on_numpy import order, team
-from xpnet_backends.on_numpy.compiler import Function, fma, pointer
+from xpnet_backends.on_numpy.compiler import Assembly, Function, pointer
 from xpnet_backends.on_numpy.native import Call, Place
 
 __all__ = ["call", "in_order"]
 
-WORTH, DIVIDED = 200_000, 460_800
+WORTH, DIVIDED = 100_000, 460_800
 """Numbers of a matrix from which it is worth dividing, and from which OpenBLAS divides it among its threads itself."""
 
-NARROWEST = 192
-"""Columns from which two threads are faster wherever the matrix begins; of some 100 they are as fast as one."""
+NARROWEST = 96
+"""Columns from which two threads are faster wherever the matrix begins."""
 
 EIGHT = 8
 """Terms that are added up by themselves; there are as many more."""
@@ -37,6 +38,11 @@ Threads begin where a line of the matrix does: what lies across two takes longer
 
 MATRIX, ROW, INTO, TERMS, COLUMNS = range(5)
 """A call's words: three addresses, rows and columns of the matrix."""
+
+FORM = f"<{LINE} x float>"
+"""LLVM's name of a line."""
+
+DECLARED = (f"declare {FORM} @llvm.fma.v{LINE}f32({FORM}, {FORM}, {FORM})",)
 
 
 def call(row: Place, matrix: Place, into: Place) -> Call | None:
@@ -65,32 +71,68 @@ def in_order(row: Any, matrix: Any) -> Any:
 
 
 def _multiplying() -> Function:
-    whole, at, head, size = pointer("int64"), pointer("float32"), team.HEAD, 4
-
-    def add(into: Any, x: Any, rows: Any, step: Any, count: Any) -> Any:
-        """Add eight numbers of the row, each by so many of its row of the matrix."""
-        total, a, b, c, d = at(into), at(rows), at(rows + step), at(rows + 2 * step), at(rows + 3 * step)
-        e, f, g, h = at(rows + 4 * step), at(rows + 5 * step), at(rows + 6 * step), at(rows + 7 * step)
-        for j in range(count):
-            part = fma(x[3], d[j], fma(x[2], c[j], fma(x[1], b[j], x[0] * a[j])))
-            total[j] += fma(x[7], h[j], fma(x[6], g[j], fma(x[5], f[j], fma(x[4], e[j], part))))
-        return 0
+    whole, number, size = pointer("int64"), pointer("float32"), 4
+    strips: Any = strip(4), strip(2), strip(1)
+    four, two, one = strips
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
-        words = whole(address + 8 * head)
-        matrix, terms, columns, step = words[MATRIX], words[TERMS], words[COLUMNS], words[COLUMNS] * size
-        short = -(matrix // size) % LINE  # columns before the first line that begins here, for the first thread
+        words = whole(address + 8 * team.HEAD)
+        matrix, x, into, terms, columns = words[MATRIX], number(words[ROW]), words[INTO], words[TERMS], words[COLUMNS]
+        short = -(matrix // size) % LINE  # columns before the first line that begins here
         lines = (columns - short) // LINE
         first, end = short + lines * me // members * LINE, short + lines * (me + 1) // members * LINE
-        start = 0 if me == 0 else first
-        end = columns if me + 1 == members else end
-        total = at(words[INTO])
-        for j in range(start, end):
-            total[j] = 0.0
-        for k in range(0, terms, EIGHT):
-            x, rows = at(words[ROW] + k * size), matrix + k * step
-            add(words[INTO] + start * size, x, rows + start * size, step, first - start)
-            add(words[INTO] + first * size, x, rows + first * size, step, end - first)
+        for j in range(first, end - 3 * LINE, 4 * LINE):
+            four(x, number(matrix + size * j), terms, columns, number(into + size * j))
+        if (end - first) // LINE & 2:
+            j = first + (end - first) // (4 * LINE) * (4 * LINE)
+            two(x, number(matrix + size * j), terms, columns, number(into + size * j))
+        if (end - first) // LINE & 1:
+            j = end - LINE
+            one(x, number(matrix + size * j), terms, columns, number(into + size * j))
+        if short and me == 0:
+            one(x, number(matrix), terms, columns, number(into))
+        if short and me + 1 == members:
+            j = columns - LINE
+            one(x, number(matrix + size * j), terms, columns, number(into + size * j))
         return 0
 
     return multiply
+
+
+def strip(lines: int) -> Assembly:
+    """Return ``strip(x, matrix, terms, columns, into)``: so many lines of the product, whose sums stay in registers.
+
+    Number (k, j) of the matrix is ``matrix[k * columns + j]``.
+    """
+    return Assembly("strip", "\n  ".join(_strip(lines)), DECLARED)
+
+
+def _strip(lines: int) -> Iterator[str]:
+    yield "(ptr %x, ptr %matrix, i64 %terms, i64 %columns, ptr %into) {\nentry:"
+    yield "br label %loop\nloop:"
+    yield "%k = phi i64 [ 0, %entry ], [ %k.next, %loop ]"
+    yield "%row0 = phi ptr [ %matrix, %entry ], [ %row8, %loop ]"
+    for j in range(lines):
+        yield f"%sum{j} = phi {FORM} [ zeroinitializer, %entry ], [ %total{j}, %loop ]"
+    yield "%x0 = getelementptr float, ptr %x, i64 %k"
+    for term in range(EIGHT):
+        yield f"%row{term + 1} = getelementptr float, ptr %row{term}, i64 %columns"
+        yield f"%x{term + 1} = getelementptr float, ptr %x{term}, i64 1"
+        yield f"%n{term} = load float, ptr %x{term}, align 4"
+        yield f"%first{term} = insertelement {FORM} poison, float %n{term}, i32 0"
+        yield f"%n{term}.all = shufflevector {FORM} %first{term}, {FORM} poison, <{LINE} x i32> zeroinitializer"
+        for j in range(lines):
+            yield f"%at{term}.{j} = getelementptr float, ptr %row{term}, i64 {LINE * j}"
+            yield f"%y{term}.{j} = load {FORM}, ptr %at{term}.{j}, align 4"
+            given = f"{FORM} %n{term}.all, {FORM} %y{term}.{j}, {FORM} %part{term - 1}.{j}"
+            added = f"call {FORM} @llvm.fma.v{LINE}f32({given})"
+            yield f"%part{term}.{j} = " + (added if term else f"fmul {FORM} %n0.all, %y0.{j}")
+    for j in range(lines):
+        yield f"%total{j} = fadd {FORM} %sum{j}, %part{EIGHT - 1}.{j}"
+    yield f"%k.next = add nsw i64 %k, {EIGHT}"
+    yield "%more = icmp slt i64 %k.next, %terms"
+    yield "br i1 %more, label %loop, label %end\nend:"
+    for j in range(lines):
+        yield f"%into{j} = getelementptr float, ptr %into, i64 {LINE * j}"
+        yield f"store {FORM} %total{j}, ptr %into{j}, align 4"
+    yield "ret void\n}"

@@ -239,7 +239,7 @@ def require_samples(array: Array, argument: str, *, what: str = "one row per sam
 
 def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
     """Raise ShapeError unless *x* is (N, *in_shape), DataError where it is empty."""
-    if not prod(x.shape):
+    if 0 in x.shape:
         raise DataError(f"{argument} must hold at least one example; got shape {tuple(x.shape)}")
     if tuple(x.shape[1:]) != tuple(in_shape):
         from xpnet.remedies import x_remedy
@@ -268,7 +268,7 @@ def check_finite(values: Array, backend: Backend, argument: str, remedy: str | N
     """
     limit = LARGEST[backend.dtype]
     if isinstance(values, np.ndarray):
-        first = _first_beyond(values, limit)
+        first = None if values.size <= CHUNK and _within(values, limit) else _first_beyond(values, limit)
     elif backend.xp.isdtype(values.dtype, "real floating"):
         limit = min(limit, float(backend.xp.finfo(values.dtype).max))
         fine = bool(backend.to_numpy(backend.compile(_Bound(backend.xp, limit).holds)(values)))
@@ -295,21 +295,20 @@ class _Bound:
 
 def _first_beyond(values: Host, limit: float) -> tuple[int, ...] | None:
     """Return where a host array holds the first number beyond *limit*, looking in pieces: it may be memory-mapped."""
-    if values.dtype.kind != "f":
-        return None
     rows = max(CHUNK // max(prod(values.shape[1:]), 1), 1)
     for start in range(0, len(values), rows):
         part = values[start : start + rows]
-        if not _part_within(part, limit):
+        if not _within(part, limit):
             row, *rest = np.argwhere(~(np.abs(part) <= min(limit, LARGEST.get(part.dtype.char, limit))))[0].tolist()
             return (start + row, *rest)
     return None
 
 
-def _part_within(part: Host, limit: float) -> bool:
+def _within(part: Host, limit: float) -> bool:
+    if part.dtype.kind != "f" or not part.size:
+        return True
     largest = LARGEST.get(part.dtype.char)
     if largest is None or largest > limit:
         return bool(-limit <= part.min() and part.max() <= limit)  # NaN is the minimum of what holds one
-    flat = part.reshape(-1)
     # A finite sum of squares settles it in one pass. Of one that is not, vdot does not warn, as dot would.
-    return isfinite(np.vdot(flat, flat)) or bool(np.isfinite(part).all())
+    return isfinite(np.vdot(part, part)) or bool(np.isfinite(part).all())

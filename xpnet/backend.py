@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
@@ -140,7 +140,7 @@ class Backend:
     nn: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     precision: str = ""
 
-    @property
+    @cached_property
     def float(self) -> Any:
         """The namespace's own object for ``dtype``."""
         return getattr(self.xp, self.dtype)

@@ -11,6 +11,7 @@ import numpy as np
 
 import xpnet
 from xpnet import fitting, losses
+from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, dtype_name, open_backend
@@ -201,8 +202,9 @@ class Network:
         flat = self.layout.initialize(self.seed) if weights is None else joined(self.layout, weights)
         statistics = self._first_state() if weights is None else weights
         layers = {slot.name: self.from_host(statistics[slot.name]) for slot in self.state_layout.slots}
-        own = np.asarray(flat, dtype=self.backend.dtype)  # made here either way, so it need not be copied
-        self._start(self.backend.asarray(own, dtype=self.backend.float), unflatten(layers))
+        # Made here either way, so it need not be copied.
+        own = flat if flat.dtype.name == backend.dtype else aligned_copy(flat, backend.dtype)
+        self._start(backend.asarray(own, dtype=backend.float), unflatten(layers))
         self.out_shape = built.out_shape
         self.in_shape = shape  # last, as it says that the network is built: Ctrl-C may come between any two lines
 
@@ -626,7 +628,7 @@ class Network:
 
     def from_host(self, values: Host) -> Array:
         """Return host values on the device, in memory of the network's own."""
-        return self.backend.asarray(np.array(values, dtype=self.backend.dtype), dtype=self.backend.float)
+        return self.backend.asarray(aligned_copy(values, self.backend.dtype), dtype=self.backend.float)
 
     # Private
 
@@ -658,14 +660,17 @@ class Network:
         check_features(x, self.in_shape or ())
         if self.check_finite:
             check_finite(x, self.backend, "x")
-        run, model = self.compiled.function(function), (self.state.params, self.state.layers)
-        parts = []
-        for start in range(0, x.shape[0], batch_size):
-            part = x if x.shape[0] <= batch_size else x[start : min(start + batch_size, x.shape[0]), ...]
-            parts.append(run(model, self.backend.asarray(portable(part), dtype=self.backend.float)))
-        if len(parts) == 1:
-            return parts[0]
-        return self.backend.compile(self.backend.xp.concat)(parts)
+        backend, compute, model = self.backend, self.compiled.function(function), (self.state.params, self.state.layers)
+
+        def run(part: Array) -> Array:
+            result: Array = compute(model, backend.asarray(portable(part), dtype=backend.float))
+            return result
+
+        if x.shape[0] <= batch_size:
+            return run(x)
+        starts = range(0, x.shape[0], batch_size)
+        parts = [run(x[start : min(start + batch_size, x.shape[0]), ...]) for start in starts]
+        return backend.compile(backend.xp.concat)(parts)
 
     def _trace(self, x: Any, y: Any, sample_weight: Any) -> tuple[dict[str, Host], dict[str, Host]]:
         batch = fitting.place_batch(self, x, y, sample_weight)

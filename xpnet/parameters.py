@@ -120,8 +120,10 @@ class Layout:
         """
         import numpy as np
 
+        from xpnet.aligned import aligned_empty
+
         try:
-            flat = np.empty(self.size, dtype=np.float64)
+            flat = aligned_empty((self.size,), np.float64)
         except (MemoryError, ValueError) as error:  # beyond memory, and beyond what an array can have
             most = max(self.slots, key=lambda slot: prod(slot.shape))
             raise BackendError(

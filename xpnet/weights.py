@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.aligned import aligned_empty
 from xpnet.arrays import Host, check_finite, take_in
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
 from xpnet.parameters import Layout, flatten, unflatten
@@ -35,7 +36,8 @@ def write_weights(network: Network, weights: Mapping[str, Host]) -> None:
 
 def joined(layout: Layout, weights: Mapping[str, Host]) -> Host:
     """Return the flat vector of all parameters."""
-    return np.concatenate([weights[slot.name].reshape(-1) for slot in layout.slots])
+    parts = [weights[slot.name].reshape(-1) for slot in layout.slots]
+    return np.concatenate(parts, out=aligned_empty((layout.size,), np.result_type(*parts)))
 
 
 def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:

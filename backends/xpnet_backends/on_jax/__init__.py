@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.aligned import aligned_copy
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
-from xpnet_backends.aligned import aligned_empty
 from xpnet_backends.machine import cpu_memory
 from xpnet_backends.on_jax.nn import NN
 
@@ -42,8 +42,7 @@ def open(device: object, dtype: str) -> Backend:
                 # A copy of our own: JAX reads it later, when the caller may have written to the original. On a CPU
                 # it keeps the copy itself, if that is aligned, instead of making another.
                 kind = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("=")
-                copy = aligned_empty(values.shape, jax.dtypes.canonicalize_dtype(kind))
-                np.copyto(copy, values, casting="unsafe")
+                copy = aligned_copy(values, jax.dtypes.canonicalize_dtype(kind))
                 return jax.device_put(copy, place, may_alias=True)
             return jax.device_put(jnp.asarray(values, dtype=dtype), place)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.aligned import aligned_copy
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
@@ -57,8 +58,11 @@ def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
         values = np.from_dlpack(values)
-    array = np.asarray(values, dtype=dtype, order="C")
-    return array if array.flags.aligned else array.copy()
+    array = np.asarray(values)
+    kind = array.dtype if dtype is None else np.dtype(dtype)
+    if array.dtype == kind and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return aligned_copy(array, kind)
 
 
 def version() -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.aligned import aligned_empty
+from xpnet.aligned import aligned_empty
 from xpnet_backends.machine import is_intel
 from xpnet_backends.on_numpy import openblas, order, pairs, panels, products, team
 from xpnet_backends.on_numpy.compiler import Entry, compiled, readable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xpnet_backends.aligned import aligned_empty
+from xpnet.aligned import aligned_empty
 from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["Pool", "Store", "new_array"]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.aligned import aligned_empty
+from xpnet.aligned import aligned_empty
 from xpnet_backends.on_numpy import openblas
 from xpnet_backends.on_numpy.compiler import (
     Entry,

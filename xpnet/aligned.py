@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["aligned_empty"]
+__all__ = ["aligned_copy", "aligned_empty"]
 
 ALIGNMENT = 64
 """Bytes of a cache line, and of the alignment that XLA asks of memory on a CPU."""
@@ -21,3 +21,10 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     start = -raw.ctypes.data % ALIGNMENT
     found: np.ndarray[Any, Any] = raw[start : start + size].view(dtype).reshape(shape)
     return found
+
+
+def aligned_copy(values: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
+    """Return a copy in C order and of another type."""
+    copied = aligned_empty(values.shape, dtype)
+    np.copyto(copied, values, casting="unsafe")
+    return copied

@@ -17,18 +17,27 @@ MANY_VIEWS = 3
 
 
 class Lines:
-    """Collects lines, and puts them together as ``run(x0, x1, ...)``, for which what calls need is compiled."""
+    """Collects lines, and puts them together as ``run(x0, x1, ...)``, for which what calls need is compiled.
+
+    They are *silent* where none can raise one of NumPy's floating-point warnings.
+    """
 
     def __init__(self, names: Names, parameters: int) -> None:
         self.names = names
         self.parameters = [f"x{i}" for i in range(parameters)]
         self._body: list[tuple[str, list[Call]]] = []
+        self.is_silent = True
         self._views: dict[str, list[tuple[str, str]]] = {name: [] for name in self.parameters}
 
     def add(self, text: str, *calls: Call | None) -> None:
         """Add a line that does what *calls* do, if they all could be made."""
         made = [call for call in calls if call is not None]
         self._body.append((text, made if len(made) == len(calls) else []))
+        self.is_silent = self.is_silent and bool(self._body[-1][1])
+
+    def add_copy(self, name: str, source: str) -> None:
+        """Add a line that names a copy."""
+        self._body.append((f"{name} = {source}.copy()", []))
 
     def add_view(self, parameter: str, name: str, text: str) -> None:
         """Add a line that looks at a parameter's form alone, and so can stand before all others."""

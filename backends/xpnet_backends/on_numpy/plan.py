@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.memory import new_array
-from xpnet_backends.on_numpy.structures import building, leaves, same_as
+from xpnet_backends.on_numpy.structures import building, leaves, matching, same_as
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
 
@@ -62,6 +62,8 @@ class Plan:
         Of how many threads its products are, to the bits; None where that does not matter.
     problem : str
         Why it goes on without kernels, if that is for good.
+    is_silent : bool
+        Whether no floating-point warning of NumPy's can come from it.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Plan:
         self._pace = 1
         self.problem = ""
         self.threads: int | None = None
+        self._collecting: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
         try:
             writer = Writer(*given, fuse="now" if compile_now else "known")
             self.source = writer.write(inputs[len(owned) :])
@@ -98,13 +101,13 @@ class Plan:
                 self.problem = repr(error)
             writer = Writer(*given, fuse="never")
             self.source = writer.write(inputs[len(owned) :])
-        self.threads = writer.threads
+        self.threads, self.is_silent = writer.threads, writer.lines.is_silent
         scope = writer.names.values
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
         self.run_times: Callable[..., int] | None = scope.get("run_times")
         homes = iter(self.home)
-        given_back = map_leaves(lambda item: next(homes), kept) if donated else None
+        self._given_back = given_back = map_leaves(lambda item: next(homes), kept) if donated else None
         # Parts of what was given back may come again in another tuple.
         self._split = donated and type(given_back) is tuple and type(arguments[0]) is tuple
         self._parts = [(same_as(part), leaves(part)) for part in self.parts(given_back)]
@@ -142,6 +145,15 @@ class Plan:
     def _holds(self, array: Host) -> bool:
         """Say whether an array lies in the plan's memory, all of which are views."""
         return array.base is not None and any(np.may_share_memory(array, home) for home in self.home)
+
+    def collecting(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], list[Host] | None]:
+        """Return what collects the arrays that :meth:`run` takes of arguments like these; of others it returns None.
+
+        A donated argument has to be what was given back last.
+        """
+        if self._collecting is None:
+            self._collecting = matching(arguments, self._given_back)
+        return self._collecting
 
     def step_on(self, fixed: list[Host], rows: Host) -> None:
         """Run once a row, with *fixed* and the row as arguments; where that is compiled code, many times a call."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy.signatures import form
 from xpnet_backends.on_numpy.tracing import Traced, map_leaves
 
-__all__ = ["building", "leaves", "same_as"]
+__all__ = ["building", "leaves", "matching", "same_as"]
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -30,6 +31,25 @@ class _Written:
         name = f"k{len(self.values)}"
         self.values[name] = value
         return name
+
+    def is_same(self, name: str, array: Any) -> Iterator[str]:
+        """Write the test whether what is named is this array."""
+        yield f"{name} is {self.constant(array)}"
+
+    def tests(self, name: str, tree: Any, of_array: Callable[[str, Any], Iterator[str]]) -> Iterator[str]:
+        """Write the tests whether what is named has this structure, with those of its arrays."""
+        if isinstance(tree, np.ndarray):
+            yield from of_array(name, tree)
+        elif isinstance(tree, tuple | list | dict):
+            yield f"type({name}) is {self.constant(type(tree))}"
+            yield f"len({name}) == {len(tree)}"
+            for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
+                at = self.constant(key)
+                if isinstance(tree, dict):
+                    yield f"{at} in {name}"
+                yield from self.tests(f"{name}[{at}]", item, of_array)
+        else:  # NumPy's numbers are arrays to a plan
+            yield "False" if isinstance(tree, np.generic) else f"{name} is {self.constant(tree)}"
 
     def function(self, parameter: str, expression: str) -> Callable[[Any], Any]:
         """Return the function."""
@@ -75,15 +95,26 @@ def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
 def same_as(kept: Any) -> Callable[[Any], bool]:
     """Return what says whether a tree has this structure, and these very arrays in it."""
     scope = _Written()
+    return scope.function("tree", " and ".join(scope.tests("tree", kept, scope.is_same)))
 
-    def tests(tree: Any, name: str) -> list[str]:
-        if not isinstance(tree, tuple | list | dict):
-            return [f"{name} is {scope.constant(tree)}"]
-        found = [f"type({name}) is {scope.constant(type(tree))}", f"len({name}) == {len(tree)}"]
-        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            at = scope.constant(key)
-            found += [f"{at} in {name}"] if isinstance(tree, dict) else []
-            found += tests(item, f"{name}[{at}]")
-        return found
 
-    return scope.function("tree", " and ".join(tests(kept, "tree")))
+def matching(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any] | None]:
+    """Return what collects the arrays of other arguments, if they have these ones' signature; else it gives None.
+
+    The first one has to be *kept*, with these very arrays in it, if that is not None; it is not collected.
+    """
+    scope = _Written()
+    names: list[str] = []
+
+    def is_alike(name: str, array: Any) -> Iterator[str]:
+        names.append(f"a{len(names)}")
+        yield f"type({names[-1]} := {name}) is {scope.constant(type(array))}"
+        yield f"{names[-1]}.shape == {array.shape}"
+        yield f"{names[-1]}.dtype is {scope.constant(array.dtype)}"
+        yield f"{scope.constant(form)}({names[-1]}) == {form(array)}"
+
+    tests = [f"len(arguments) == {len(arguments)}"]
+    for i, argument in enumerate(arguments):
+        is_kept = i == 0 and kept is not None
+        tests += scope.tests(f"arguments[{i}]", kept if is_kept else argument, scope.is_same if is_kept else is_alike)
+    return scope.function("arguments", f"[{', '.join(names)}] if {' and '.join(tests)} else None")

@@ -356,7 +356,7 @@ class Writer:
             return f"{self.names.constant(np.asarray(leaf))}.copy()"
         if id(leaf) in self.fresh or (root(leaf).kind == "input" and self.names.stores[id(leaf)].array is None):
             return self.names.of(leaf)
-        self.lines.add(f"r{i} = {self.names.of(leaf)}.copy()")
+        self.lines.add_copy(f"r{i}", self.names.of(leaf))
         return f"r{i}"
 
     # Memory

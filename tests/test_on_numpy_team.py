@@ -53,6 +53,24 @@ def test_only_work_that_is_worth_it_is_shared(pool, monkeypatch):
 
 
 @pytest.mark.usefixtures("kernels_alone")
+@pytest.mark.parametrize(("rows", "shared"), [(1000, True), (300, False)])
+def test_reducing_rows_is_more_work_than_its_elements(pool, monkeypatch, rows, shared):
+    def function(x, b):
+        y = np.matmul(x, np.eye(10, dtype="float32")) + b
+        largest = np.max(y, axis=1, keepdims=True)
+        return np.sum((y - largest) * 2.0, axis=1, keepdims=True)
+
+    monkeypatch.setattr(team, "worth", lambda: 8000)
+    compiled, x = Compiled(function), np.random.default_rng(0).normal(size=(rows, 10)).astype("float32")
+    for _ in range(4):
+        found = compiled(x, np.ones(10, "float32"))
+    np.testing.assert_array_equal(found, function(x, np.ones(10, "float32")))
+    (plan,) = compiled._local.plans.values()
+    assert f"kernel({rows}, 10" in plan.source
+    assert (pool in plan.source) == shared
+
+
+@pytest.mark.usefixtures("kernels_alone")
 def test_sums_down_columns_stay_with_one_thread(pool):
     def function(x):
         y = np.matmul(x, np.eye(512, dtype="float32")) * 2.0

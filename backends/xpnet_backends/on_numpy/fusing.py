@@ -64,8 +64,8 @@ CALL, ELEMENT, STRIP, KERNEL_CALL, KERNEL_ELEMENT = 400, 0.15, 13, 1200, 0.1
 """Rough costs in ns: a NumPy operation, each element of it, each short inner loop of it; a kernel, each element of an
 operation in it. Measured on an AVX-512 processor; they decide only whether fusing pays."""
 
-EXP = 5
-"""Elements of another operation that take as long as one of exp."""
+EXP, REDUCED = 5, 4
+"""Elements of another operation that take as long as one of exp, and as one of a row that is reduced to a value."""
 
 MIN_GAIN = 1000
 """ns that a group has to save."""
@@ -133,7 +133,8 @@ def _cost(node: Node) -> float:
 
 def _elements(node: Node) -> int:
     """Return the elements of an operation, weighed by what one takes."""
-    return prod(_widest(node)) * (EXP if is_exp(node) else 1)
+    reduces = node.kind != "ufunc" and is_row_reduction(node, _widest(node))
+    return prod(_widest(node)) * (EXP if is_exp(node) else REDUCED if reduces else 1)
 
 
 def role(value: np.ndarray[Any, Any], shape: tuple[int, ...]) -> str | None:

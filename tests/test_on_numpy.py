@@ -383,17 +383,9 @@ def test_a_plan_lets_go_of_its_recording():
     compiled = [Compiled(lambda x: {"sum": np.sum(x * 2.0)}), Compiled(lambda x: (x + 1.0, x * 2.0), donated=True)]
     for function in compiled:
         function(np.ones(3)), function(np.ones(3))
-        assert function._local.plans
+        assert function._local.plans.values()
     gc.collect()
     assert not [item for item in gc.get_objects() if type(item) is Traced]
-
-
-def test_old_plans_make_room():
-    compiled = Compiled(lambda x: x + 1.0)
-    for size in range(1, 60):
-        for _ in range(2):
-            np.testing.assert_array_equal(compiled(np.zeros(size)), np.ones(size))
-    assert len(compiled._local.plans) <= 16
 
 
 def test_threads_do_not_meet_in_a_plan():

@@ -33,7 +33,7 @@ def same_bits(found, wanted):
 
 def plan_of(compiled):
     """Return the one plan that a function has, which is to be compiled."""
-    (plan,) = [plan for plan in compiled._local.plans.values() if plan]
+    (plan,) = compiled._local.plans.values()
     assert plan.wait is None
     assert not plan.problem
     return plan

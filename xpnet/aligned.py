@@ -16,15 +16,12 @@ ALIGNMENT = 64
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     """Return a new array with nothing written to it yet, in C order."""
     dtype = np.dtype(dtype)
-    size = prod(shape) * dtype.itemsize
-    raw = np.empty(size + ALIGNMENT, dtype=np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    found: np.ndarray[Any, Any] = raw[start : start + size].view(dtype).reshape(shape)
-    return found
+    raw = np.empty(prod(shape) * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
+    return np.ndarray(shape, dtype, buffer=raw, offset=-raw.ctypes.data % ALIGNMENT)
 
 
 def aligned_copy(values: np.ndarray[Any, Any], dtype: Any) -> np.ndarray[Any, Any]:
-    """Return a copy in C order and of another type."""
+    """Return a copy in C order and of this type."""
     copied = aligned_empty(values.shape, dtype)
     np.copyto(copied, values, casting="unsafe")
     return copied

@@ -295,6 +295,8 @@ class _Bound:
 
 def _first_beyond(values: Host, limit: float) -> tuple[int, ...] | None:
     """Return where a host array holds the first number beyond *limit*, looking in pieces: it may be memory-mapped."""
+    if not values.ndim:
+        return None if _within(values, limit) else ()
     rows = max(CHUNK // max(prod(values.shape[1:]), 1), 1)
     for start in range(0, len(values), rows):
         part = values[start : start + rows]

@@ -203,7 +203,7 @@ class Network:
         statistics = self._first_state() if weights is None else weights
         layers = {slot.name: self.from_host(statistics[slot.name]) for slot in self.state_layout.slots}
         # Made here either way, so it need not be copied.
-        own = flat if flat.dtype.name == backend.dtype else aligned_copy(flat, backend.dtype)
+        own = flat if flat.dtype == backend.dtype else aligned_copy(flat, backend.dtype)
         self._start(backend.asarray(own, dtype=backend.float), unflatten(layers))
         self.out_shape = built.out_shape
         self.in_shape = shape  # last, as it says that the network is built: Ctrl-C may come between any two lines

@@ -57,9 +57,10 @@ def say_not_finite(values: Host, argument: str, first: tuple[int, ...], dtype: s
     if values.ndim > 1 and not mapped:
         rows = np.any(np.stack(list(bad.values())), axis=(0, *range(2, values.ndim + 1)))
         amount += f", in {np.count_nonzero(rows)} of {len(values)} rows"
-    place = f"{argument}[{', '.join(map(str, first))}] = {values[first]:.4g}"
+    place = f"{argument}[{', '.join(map(str, first))}]" if first else argument
+    value = f"{values[first]:.4g}{'' if mapped else f' ({amount})'}"
     return (
-        f"{argument} holds {' and '.join(found)}: the first is {place}{'' if mapped else f' ({amount})'}; "
+        f"{argument} holds {' and '.join(found)}: the first is {place} = {value}; "
         f"{remedy or _mend(argument, values[first], dtype)}"
     )
 

@@ -16,6 +16,9 @@ from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
 
+LARGE = 1 << 14
+"""Bytes from which a copy begins at a cache line: to see to that takes 2 us."""
+
 
 def open(device: object, dtype: str) -> Backend:
     """Open NumPy; its only device is ``"cpu"``."""
@@ -58,10 +61,12 @@ def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
         values = np.from_dlpack(values)
-    array = np.asarray(values)
+    array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else dtype)
     kind = array.dtype if dtype is None else np.dtype(dtype)
     if array.dtype == kind and array.flags.c_contiguous and array.flags.aligned:
         return array
+    if array.nbytes < LARGE or kind.hasobject:
+        return np.array(array, dtype=kind, order="C")
     return aligned_copy(array, kind)
 
 

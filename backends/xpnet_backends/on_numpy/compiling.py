@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet_backends.on_numpy.plans import Plans
 from xpnet_backends.on_numpy.signatures import signature
 
 if TYPE_CHECKING:
@@ -41,15 +42,13 @@ child would wait for ever for another."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=ALONE.acquire, after_in_parent=ALONE.release, after_in_child=ALONE.release)
 
-MAX_PLANS = 16
-"""Plans that a function keeps for different shapes, in each thread; the oldest goes first."""
-
 
 class Compiled:
     """A function that is run as it stands at its first call with given shapes, and by a plan afterwards.
 
     A function that cannot be recorded, as it looks at values, is always run as it stands. Plans have
-    memory of their own, so each thread has its own plans.
+    memory of their own, so each thread has its own plans. The one that served a thread's last call is *settled*:
+    whether it serves the next one, too, is seen by a test written for it, without a look at the others.
     """
 
     def __init__(self, function: Callable[..., Any], donated: bool = False) -> None:
@@ -91,20 +90,18 @@ class Compiled:
 
         The arrays that it takes, those of the donated argument left out, are collected in *flat*.
         """
-        plans = self._local.__dict__.setdefault("plans", {})
+        plans: Plans = self._local.__dict__.setdefault("plans", Plans())
         first = self._first_signature(arguments) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
-        plan: Plan | None = plans.get(key)
+        plan = plans.get(key)
         if plan is not None and ((plan.wait is not None and plan.wait.seconds > PATIENCE) or plan.is_outdated):
-            plan = plans[key] = self._with_kernels(plan, arguments)
+            plan = self._with_kernels(plan, arguments)
+            plans.put(key, plan)
         if plan is not None or key in self.plain:
             if self.donated and plan is not None:
                 self._local.last = (plan, first)
             return plan
-        if key not in plans:
-            while len(plans) >= MAX_PLANS:
-                plans.pop(next(iter(plans)))
-            plans[key] = None
+        if not plans.is_due(key):
             return None
         homes = self._local.__dict__.setdefault("homes", {})
         try:
@@ -114,7 +111,7 @@ class Compiled:
         except Exception:  # what cannot be recorded, or not in this Python, still runs, and raises its own errors then
             self.plain.add(key)
             return None
-        plans[key] = made
+        plans.put(key, made)
         if self.donated:
             homes[first] = made.home
         return made

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from xpnet.aligned import aligned_empty
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["Pool", "Store", "new_array"]
+__all__ = ["Pool", "Store", "held", "new_array"]
 
 
 class Store:
@@ -39,6 +42,17 @@ class Pool:
 def new_array(value: Host) -> Host:
     """Return new memory of the form of *value* that starts at a cache line."""
     return aligned_empty(value.shape, value.dtype)
+
+
+def held(values: Iterable[Any]) -> int:
+    """Return the bytes of the arrays among *values*, those of views of one memory once."""
+    found: dict[int, int] = {}
+    for value in values:
+        if isinstance(value, np.ndarray):
+            while isinstance(value.base, np.ndarray):
+                value = value.base
+            found[id(value)] = value.nbytes
+    return sum(found.values())
 
 
 def _formed(raw: Host, value: Host) -> Host:

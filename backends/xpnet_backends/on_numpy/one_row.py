@@ -39,10 +39,11 @@ Threads begin where a line of the matrix does: what lies across two takes longer
 MATRIX, ROW, INTO, TERMS, COLUMNS = range(5)
 """A call's words: three addresses, rows and columns of the matrix."""
 
-FORM = f"<{LINE} x float>"
+VECTOR = f"<{LINE} x float>"
 """LLVM's name of a line."""
 
-DECLARED = (f"declare {FORM} @llvm.fma.v{LINE}f32({FORM}, {FORM}, {FORM})",)
+DECLARED = (f"declare {VECTOR} @llvm.fma.v{LINE}f32({VECTOR}, {VECTOR}, {VECTOR})",)
+"""What the text of a strip calls."""
 
 
 def call(row: Place, matrix: Place, into: Place) -> Call | None:
@@ -72,8 +73,7 @@ def in_order(row: Any, matrix: Any) -> Any:
 
 def _multiplying() -> Function:
     whole, number, size = pointer("int64"), pointer("float32"), 4
-    strips: Any = strip(4), strip(2), strip(1)
-    four, two, one = strips
+    four, two, one = _strip(4), _strip(2), _strip(1)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
         words = whole(address + 8 * team.HEAD)
@@ -84,11 +84,12 @@ def _multiplying() -> Function:
         for j in range(first, end - 3 * LINE, 4 * LINE):
             four(x, number(matrix + size * j), terms, columns, number(into + size * j))
         if (end - first) // LINE & 2:
-            j = first + (end - first) // (4 * LINE) * (4 * LINE)
+            j = end - (end - first) % (4 * LINE)
             two(x, number(matrix + size * j), terms, columns, number(into + size * j))
         if (end - first) // LINE & 1:
             j = end - LINE
             one(x, number(matrix + size * j), terms, columns, number(into + size * j))
+        # The ends are lines, too, that lie across two; some columns of theirs are computed twice, to the same bits.
         if short and me == 0:
             one(x, number(matrix), terms, columns, number(into))
         if short and me + 1 == members:
@@ -99,40 +100,40 @@ def _multiplying() -> Function:
     return multiply
 
 
-def strip(lines: int) -> Assembly:
+def _strip(lines: int) -> Any:
     """Return ``strip(x, matrix, terms, columns, into)``: so many lines of the product, whose sums stay in registers.
 
     Number (k, j) of the matrix is ``matrix[k * columns + j]``.
     """
-    return Assembly("strip", "\n  ".join(_strip(lines)), DECLARED)
+    return Assembly("strip", "\n  ".join(_text(lines)), DECLARED)
 
 
-def _strip(lines: int) -> Iterator[str]:
+def _text(lines: int) -> Iterator[str]:
     yield "(ptr %x, ptr %matrix, i64 %terms, i64 %columns, ptr %into) {\nentry:"
     yield "br label %loop\nloop:"
     yield "%k = phi i64 [ 0, %entry ], [ %k.next, %loop ]"
     yield "%row0 = phi ptr [ %matrix, %entry ], [ %row8, %loop ]"
     for j in range(lines):
-        yield f"%sum{j} = phi {FORM} [ zeroinitializer, %entry ], [ %total{j}, %loop ]"
+        yield f"%sum{j} = phi {VECTOR} [ zeroinitializer, %entry ], [ %total{j}, %loop ]"
     yield "%x0 = getelementptr float, ptr %x, i64 %k"
     for term in range(EIGHT):
         yield f"%row{term + 1} = getelementptr float, ptr %row{term}, i64 %columns"
         yield f"%x{term + 1} = getelementptr float, ptr %x{term}, i64 1"
         yield f"%n{term} = load float, ptr %x{term}, align 4"
-        yield f"%first{term} = insertelement {FORM} poison, float %n{term}, i32 0"
-        yield f"%n{term}.all = shufflevector {FORM} %first{term}, {FORM} poison, <{LINE} x i32> zeroinitializer"
+        yield f"%first{term} = insertelement {VECTOR} poison, float %n{term}, i32 0"
+        yield f"%n{term}.all = shufflevector {VECTOR} %first{term}, {VECTOR} poison, <{LINE} x i32> zeroinitializer"
         for j in range(lines):
             yield f"%at{term}.{j} = getelementptr float, ptr %row{term}, i64 {LINE * j}"
-            yield f"%y{term}.{j} = load {FORM}, ptr %at{term}.{j}, align 4"
-            given = f"{FORM} %n{term}.all, {FORM} %y{term}.{j}, {FORM} %part{term - 1}.{j}"
-            added = f"call {FORM} @llvm.fma.v{LINE}f32({given})"
-            yield f"%part{term}.{j} = " + (added if term else f"fmul {FORM} %n0.all, %y0.{j}")
+            yield f"%y{term}.{j} = load {VECTOR}, ptr %at{term}.{j}, align 4"
+            given = f"{VECTOR} %n{term}.all, {VECTOR} %y{term}.{j}, {VECTOR} %part{term - 1}.{j}"
+            added = f"call {VECTOR} @llvm.fma.v{LINE}f32({given})"
+            yield f"%part{term}.{j} = " + (added if term else f"fmul {VECTOR} %n0.all, %y0.{j}")
     for j in range(lines):
-        yield f"%total{j} = fadd {FORM} %sum{j}, %part{EIGHT - 1}.{j}"
+        yield f"%total{j} = fadd {VECTOR} %sum{j}, %part{EIGHT - 1}.{j}"
     yield f"%k.next = add nsw i64 %k, {EIGHT}"
     yield "%more = icmp slt i64 %k.next, %terms"
     yield "br i1 %more, label %loop, label %end\nend:"
     for j in range(lines):
         yield f"%into{j} = getelementptr float, ptr %into, i64 {LINE * j}"
-        yield f"store {FORM} %total{j}, ptr %into{j}, align 4"
+        yield f"store {VECTOR} %total{j}, ptr %into{j}, align 4"
     yield "ret void\n}"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import team
-from xpnet_backends.on_numpy.memory import new_array
+from xpnet_backends.on_numpy.memory import held, new_array
 from xpnet_backends.on_numpy.structures import building, leaves, matching, same_as
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
@@ -64,6 +64,8 @@ class Plan:
         Why it goes on without kernels, if that is for good.
     is_silent : bool
         Whether no floating-point warning of NumPy's can come from it.
+    nbytes : int
+        Its memory, but for what donated arguments lie in.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Plan:
             self.source = writer.write(inputs[len(owned) :])
         self.threads, self.is_silent = writer.threads, writer.lines.is_silent
         scope = writer.names.values
+        self.nbytes = held(scope.values()) - held(self.home)
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
         self.run: Callable[..., tuple[Any, ...]] = scope["run"]
         self.run_times: Callable[..., int] | None = scope.get("run_times")

@@ -41,13 +41,11 @@ class _Written:
         if isinstance(tree, np.ndarray):
             yield from of_array(name, tree)
         elif isinstance(tree, tuple | list | dict):
+            keys = [*tree] if isinstance(tree, dict) else None
             yield f"type({name}) is {self.constant(type(tree))}"
-            yield f"len({name}) == {len(tree)}"
+            yield f"len({name}) == {len(tree)}" if keys is None else f"[*{name}] == {self.constant(keys)}"
             for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
-                at = self.constant(key)
-                if isinstance(tree, dict):
-                    yield f"{at} in {name}"
-                yield from self.tests(f"{name}[{at}]", item, of_array)
+                yield from self.tests(f"{name}[{self.constant(key)}]", item, of_array)
         else:  # NumPy's numbers are arrays to a plan
             yield "False" if isinstance(tree, np.generic) else f"{name} is {self.constant(tree)}"
 
@@ -107,14 +105,17 @@ def matching(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any]
     names: list[str] = []
 
     def is_alike(name: str, array: Any) -> Iterator[str]:
-        names.append(f"a{len(names)}")
-        yield f"type({names[-1]} := {name}) is {scope.constant(type(array))}"
-        yield f"{names[-1]}.shape == {array.shape}"
-        yield f"{names[-1]}.dtype is {scope.constant(array.dtype)}"
-        yield f"{scope.constant(form)}({names[-1]}) == {form(array)}"
+        a = f"a{len(names)}"
+        names.append(a)
+        yield f"type({a} := {name}) is {scope.constant(type(array))}"
+        yield f"{a}.shape == {array.shape}"
+        yield f"{a}.dtype == {scope.constant(array.dtype)}"
+        yield f"{scope.constant(form)}({a}) == {form(array)}"
 
     tests = [f"len(arguments) == {len(arguments)}"]
     for i, argument in enumerate(arguments):
-        is_kept = i == 0 and kept is not None
-        tests += scope.tests(f"arguments[{i}]", kept if is_kept else argument, scope.is_same if is_kept else is_alike)
+        if i == 0 and kept is not None:
+            tests += scope.tests("arguments[0]", kept, scope.is_same)
+        else:
+            tests += scope.tests(f"arguments[{i}]", argument, is_alike)
     return scope.function("arguments", f"[{', '.join(names)}] if {' and '.join(tests)} else None")

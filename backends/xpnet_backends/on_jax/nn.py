@@ -19,6 +19,13 @@ def rows(xp: Any, array: Any, indices: Any) -> Any:
     return array.at[indices].get(mode="promise_in_bounds")
 
 
+def sigmoid(xp: Any, x: Any) -> Any:
+    """Return 1 / (1 + exp(-x)), in a pass of fewer operations; where exp(-x) overflows, 0."""
+    from jax.lax import logistic
+
+    return logistic(x)
+
+
 def softmax_cross_entropy(xp: Any, logits: Any, targets: Any) -> tuple[Any, Any]:
     """Return losses and slopes, by columns where there are few.
 
@@ -77,6 +84,7 @@ NN: dict[str, Callable[..., Any]] = {
     "rounded": rounded,
     "rounded_product": rounded_product,
     "rows": rows,
+    "sigmoid": sigmoid,
     "softmax_cross_entropy": softmax_cross_entropy,
 }
 """One object, so that networks know that they share it."""

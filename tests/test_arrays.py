@@ -141,8 +141,8 @@ def test_features() -> None:
         check_features(np.ones((2, 4)), (3,))
     with pytest.raises(ShapeError, match=r"data must have shape \(N, 3, 2\).*got \(3, 2\).*x\[None\]"):
         check_features(np.ones((3, 2)), (3, 2), "data")
-    for shape in ((0, 3), (0,), (2, 0)):
-        with pytest.raises(DataError, match=r"at least one example; got shape \("):
+    for shape, what in (((0, 3), "example"), ((0,), "example"), ((0, 0), "example"), ((2, 0), "feature")):
+        with pytest.raises(DataError, match=rf"at least one {what}; got shape \("):
             check_features(np.ones(shape), (3,))
 
 

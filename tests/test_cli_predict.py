@@ -130,6 +130,25 @@ def test_a_number_that_is_none_is_named(shell: Shell, size: str, words: str) -> 
     fails(shell("predict", "shop.safetensors", "new.csv"), "'size'", words, "line 3")
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_number_beyond_the_models_type_is_named(shell: Shell) -> None:
+    trained(shell, "price", "--epochs", "1")
+    write(Path("new.csv"), [SHOP[0], {**SHOP[1], "size": "1e300"}])
+    fails(
+        shell("predict", "shop.safetensors", "new.csv"), "'size' holds a number in line 3", "too large for", "float32"
+    )
+
+
+@pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e400"])
+def test_an_infinite_answer_is_named_with_its_line(shell: Shell, cell: str) -> None:
+    write(Path("new.csv"), [SHOP[0], {**SHOP[1], "price": cell}, *SHOP[2:]])
+    for arguments in (("--task", "auto"), ("--task", "regression"), ("--task", "classification")):
+        failed = shell("train", "new.csv", "--target", "price", "--out", "new.safetensors", *arguments)
+        fails(failed, "the target 'price' must hold finite numbers", "inf in line 3")
+    trained(shell, "price", "--epochs", "1")
+    fails(shell("evaluate", "shop.safetensors", "new.csv"), "the target 'price' must hold finite", "inf in line 3")
+
+
 def test_predict_writes_files_and_json(shell: Shell) -> None:
     trained(shell)
     expected = shell("predict", "shop.safetensors", "shop.csv").out

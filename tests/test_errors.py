@@ -147,6 +147,11 @@ SET = {
     "optimiser": ": it is 'optimizer' here; net.with_optimizer(...) gives a network that goes on with another",
     "criterion": ": it is 'loss' here; make a new Network(..., loss=...)",
     "weights": ": net.get_weights() gives them by name, and net.set_weights(...) takes them",
+    "batch_size": ": it is an argument of fit: net.fit(x, y, batch_size=...)",
+    "precision": ": net.backend.precision says it; net.to('numpy', precision='bfloat16') gives it in another",
+    "dtype": ": net.backend.dtype says it; net.to('numpy', dtype='float64') gives it in another",
+    "device": ": net.backend.device says where it is; net.to('torch', device='cuda') gives it elsewhere",
+    "inputs": ": net.in_shape is the shape of one input",
 }
 
 

@@ -240,7 +240,8 @@ def require_samples(array: Array, argument: str, *, what: str = "one row per sam
 def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
     """Raise ShapeError unless *x* is (N, *in_shape), DataError where it is empty."""
     if 0 in x.shape:
-        raise DataError(f"{argument} must hold at least one example; got shape {tuple(x.shape)}")
+        what = "feature" if x.shape[0] else "example"
+        raise DataError(f"{argument} must hold at least one {what}; got shape {tuple(x.shape)}")
     if tuple(x.shape[1:]) != tuple(in_shape):
         from xpnet.remedies import x_remedy
 

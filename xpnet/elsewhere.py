@@ -139,7 +139,9 @@ INSTEAD: Mapping[str, str] = {
 
 _DENSE_ONLY = "there are dense networks only, no convolution, recurrence or attention"
 _ESTIMATORS = "estimators for scikit-learn stand in xpnet.sklearn"
+_FITS = "it is an argument of fit: net.fit(x, y, {}=...)"
 _GIVEN_AT_ONCE = "give the layers as one list, Network([Dense(32), 'relu', Dense(3)])"
+_IN_SHAPE = "net.in_shape is the shape of one input, which Network(..., inputs=...) or the first data decide"
 _INTO_WEIGHTS = "net.set_weights(weights) takes what get_weights() gives, and xpnet.load(path) reads what save wrote"
 _IS_LAYER = "Sequential is a layer; give its layers to xpnet.Network([...]), which is trained"
 _MAPPING = "fit returns the mapping itself: history['loss']"
@@ -154,18 +156,27 @@ ATTRIBUTES: Mapping[str, str] = {
     "Network.add": _GIVEN_AT_ONCE,
     "Network.append": _GIVEN_AT_ONCE,
     "Network.backward": "net.gradients(x, y) gives every parameter's gradient by name",
+    "Network.batch_size": _FITS.format("batch_size"),
+    "Network.callbacks": _FITS.format("callbacks"),
+    "Network.class_weight": _FITS.format("class_weight"),
     "Network.coefs_": _WEIGHTS,
     "Network.compile": "they are given at once, Network(layers, loss=..., optimizer=..., metrics=[...]); "
     "net.with_optimizer(...) goes on with another optimizer",
     "Network.cpu": "net.to('numpy') gives the network on the CPU",
     "Network.cuda": "net.to('cupy') gives the network on a GPU, or net.to('torch', device='cuda')",
+    "Network.device": "net.backend.device says where it is; net.to('torch', device='cuda') gives it elsewhere",
+    "Network.dtype": "net.backend.dtype says it; net.to('numpy', dtype='float64') gives it in another",
     "Network.eval": _NO_MODE,
+    "Network.input_shape": _IN_SHAPE,
+    "Network.inputs": _IN_SHAPE,
     "Network.layers": "the layers are net.model.layers",
     "Network.load": "xpnet.load(path) reads a network, layers and all",
     "Network.load_state_dict": _INTO_WEIGHTS,
     "Network.load_weights": _INTO_WEIGHTS,
+    "Network.momentum": "it is the optimizer's: net.with_optimizer(SGD(0.1, momentum=0.9)) goes on with it",
     "Network.parameters": _WEIGHTS,
     "Network.partial_fit": "net.train_step(x, y) trains on one batch, and a second fit goes on",
+    "Network.precision": "net.backend.precision says it; net.to('numpy', precision='bfloat16') gives it in another",
     "Network.predict_classes": "net.classify(x) gives them",
     "Network.predict_proba": "net.predict(x) gives probabilities",
     "Network.save_weights": "net.save(path) writes weights, layers, optimizer and history",
@@ -174,8 +185,10 @@ ATTRIBUTES: Mapping[str, str] = {
     "Network.test_on_batch": "net.evaluate(x, y) is meant",
     "Network.train": _NO_MODE,
     "Network.train_on_batch": "net.train_step(x, y) is meant",
+    "Network.trainable": "every layer is trained",
     "Network.trainable_variables": _WEIGHTS,
     "Network.trainable_weights": _WEIGHTS,
+    "Network.verbose": _FITS.format("verbose"),
     "Network.weights": _WEIGHTS,
     "Network.zero_grad": "gradients are results, and do not add up",
     "Sequential.add": _IS_LAYER,

@@ -343,6 +343,7 @@ class Network:
         self.take_state(state, 1)
         return loss
 
+    @explains_arguments
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Host]:
         """Return the loss's gradient with respect to every parameter, by name, for one batch.
 
@@ -350,6 +351,7 @@ class Network:
         """
         return self._trace(x, y, sample_weight)[1]
 
+    @explains_arguments
     def trace(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Host]:
         """Return every activation and gradient of one training pass by name, without changing the network.
 
@@ -404,11 +406,13 @@ class Network:
 
     # Weights and learning rate
 
+    @explains_arguments
     def get_weights(self) -> dict[str, Host]:
         """Return copies of all parameters and running statistics by name: ``{"0.weight": ..., "0.bias": ...}``."""
         self._need_built("get_weights")
         return read_weights(self)
 
+    @explains_arguments
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Put values in place by the names of :meth:`get_weights`; names left out keep theirs.
 
@@ -484,10 +488,12 @@ class Network:
         twin._device = self._device if backend is own else device
         return twin
 
+    @explains_arguments
     def copy(self) -> Network:
         """Return an independent copy on the same backend."""
         return self.to(self.backend)
 
+    @explains_arguments
     def with_optimizer(self, optimizer: Link | str) -> Network:
         """Return a copy that goes on with another optimizer, which begins anew, its schedule at step 0.
 
@@ -523,6 +529,7 @@ class Network:
 
         return unpickle, (*take_apart(self), self.backend.name, self._device)
 
+    @explains_arguments
     def averaged(self) -> Network:
         """Return a copy whose weights are the moving average that ``ExponentialMovingAverage`` keeps."""
         self._need_built("averaged")
@@ -605,6 +612,8 @@ class Network:
         from xpnet.summary import short
 
         parts = f"loss={short(self.loss)}, optimizer={short(self.optimizer)}, backend={self.backend.name!r}"
+        parts += f", dtype={self.backend.dtype!r}" if self.backend.dtype != "float32" else ""
+        parts += f", precision={self.backend.precision!r}" if self.backend.precision != self.backend.dtype else ""
         return f"Network({short(self.model.layers)}, {parts})"
 
     def _repr_html_(self) -> str:

@@ -183,7 +183,7 @@ def learn_input(table: Table, name: str, rows: Features, categorical: bool = Fal
     everything = None if categorical else table.numbers(name)
     if everything is None:
         return _learn_category(table, name, categorical)
-    _require_no_infinity(everything, table, name)
+    require_no_infinity(everything, table, name)
     values = everything[rows]
     gaps = np.isnan(values)
     if gaps.all():
@@ -243,14 +243,15 @@ def _finite(table: Table, name: str) -> Features:
     values = table.numbers(name) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
     if values is None:
         raise DataError(f"column {name!r} must hold numbers; got {_first_text(table, name)}")
-    _require_no_infinity(values, table, name)
+    require_no_infinity(values, table, name)
     return values
 
 
-def _require_no_infinity(values: Features, table: Table, name: str) -> None:
+def require_no_infinity(values: Features, table: Table, name: str, what: str = "column") -> None:
+    """Raise DataError where a column's number is infinite."""
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
-        raise DataError(f"column {name!r} must hold finite numbers; got {values[row]} in {table.place(row)}")
+        raise DataError(f"{what} {name!r} must hold finite numbers; got {values[row]} in {table.place(row)}")
 
 
 def _first_text(table: Table, name: str) -> str:

@@ -67,7 +67,7 @@ class Preparation:
         Raises
         ------
         DataError
-            A column is missing, is of another kind, or holds what training never saw.
+            A column is missing, is of another kind, or holds what training never saw, or a number beyond the type.
         """
         table = self._matched(table)
         lacking = [part.name for part in self.inputs if part.name not in table.columns]
@@ -89,7 +89,13 @@ class Preparation:
         filled = np.empty((next(iter(lengths.values())), self.width), dtype)
         start = 0
         for part in self.inputs:
-            filled[:, start : start + part.width] = part.features(table)
+            own = filled[:, start : start + part.width]
+            with np.errstate(over="ignore"):
+                own[...] = part.features(table)
+            beyond = ~np.isfinite(own).all(axis=1)
+            if beyond.any():
+                where = table.place(int(np.argmax(beyond)))
+                raise DataError(f"{part.name!r} holds a number in {where} that is too large for the model's {dtype}")
             start += part.width
         return filled
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.cli.cells import EXACT, texts
-from xpnet.cli.inputs import Features, scaler
+from xpnet.cli.inputs import Features, require_no_infinity, scaler
 from xpnet.cli.recognition import are_dates, examples
 from xpnet.cli.tables import Table, listed, plural, shown
 from xpnet.cli.unread import unread_numbers
@@ -65,8 +65,7 @@ class Target:
         known = self.known(table, column)
         if self.classes is None:
             values = np.where(known, table.numbers(column), 0.0)  # type: ignore[arg-type]
-            if np.isinf(values).any():
-                raise DataError(f"the target {self.name!r} of {table.source} must hold finite numbers")
+            require_no_infinity(values, table, self.name, "the target")
             return np.asarray(scaler(self.mean, self.deviation).transform(values))[:, None]
         places = {name: i for i, name in enumerate(self.classes)}
         labels = texts(table.numbers(column)) if self.numeric else table.texts(column)  # type: ignore[arg-type]
@@ -91,8 +90,8 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     Raises
     ------
     DataError
-        The column is missing, cannot be what *task* says, or says nothing: one value, or another text in nearly each
-        row.
+        The column is missing, holds an infinite number, cannot be what *task* says, or says nothing: one value, or
+        another text in nearly each row.
     """
     column = table.column(name)
     what = f"the target {name!r} of {table.source}"
@@ -104,11 +103,12 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     values = table.numbers(name)
     if values is None:
         return _learn_names(table, name, task, held, what)
+    require_no_infinity(values, table, name, "the target")
     different = np.unique(values[~np.isnan(values)])
     if task == "regression":
         _require_several(map(str, different), len(held), what)
         return Target(name, None), "as asked"
-    whole = bool(np.all(np.isfinite(different) & (different == np.round(different))))
+    whole = bool(np.all(different == np.round(different)))
     floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
     # Beyond what float64 tells apart, numbers would make one class of several.
     numeric = floats or not whole or bool(np.abs(different).max() < EXACT)

@@ -393,10 +393,15 @@ def test_a_network_learns(backend: xpnet.Backend) -> None:
 
 
 def test_the_text_of_a_network_names_its_parts(backend: xpnet.Backend) -> None:
-    text = repr(make(backend))
-    assert text == (
-        f"Network([Dense(6), ReLU(), Dense(3)], loss=CrossEntropy(), optimizer=Adam(), backend={backend.name!r})"
-    )
+    said = f"loss=CrossEntropy(), optimizer=Adam(), backend={backend.name!r}"
+    said += ", dtype='float64'" if backend.dtype == "float64" else ""
+    assert repr(make(backend)) == f"Network([Dense(6), ReLU(), Dense(3)], {said})"
+
+
+def test_the_text_of_a_network_says_another_type_and_precision() -> None:
+    made = Network([Dense(2)], dtype="float64")
+    assert repr(made).endswith("backend='numpy', dtype='float64')")
+    assert repr(made.to("numpy", dtype="float32", precision="bfloat16")).endswith("'numpy', precision='bfloat16')")
 
 
 def test_numpys_numbers_are_a_seed_and_a_learning_rate():

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from xpnet import Backend, ConfigurationError, Dense, Network, callbacks, initializers, losses, metrics, optimizers
+from xpnet import (
+    Backend,
+    ConfigurationError,
+    Dense,
+    Network,
+    ShapeError,
+    callbacks,
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+)
 from xpnet.layers import Residual, Tanh, names as layers
 from xpnet.registry import FORMS, resolve
 
@@ -217,3 +228,66 @@ def test_what_returns_something_else_is_named_in_training(parts: Any, said: str,
 def test_one_array_of_two_rows_is_no_pair() -> None:
     with pytest.raises(ConfigurationError, match="GivesOutputAlone"):
         Network([Dense(4), GivesOutputAlone(), Dense(3)]).fit(np.ones((2, 2)), [0, 1], verbose=0)
+
+
+class GivesANumber(Tanh):
+    def forward(self, params, x, context):
+        return 1.0, None
+
+
+class GivesOneRow(Tanh):
+    def forward(self, params, x, context):
+        y, kept = super().forward(params, x, context)
+        return y[:1, ...], kept
+
+
+class GivesNoSlope(Tanh):
+    def backward(self, params, residuals, dy, context):
+        return None, {}
+
+
+class GivesFewSlopes(Tanh):
+    def backward(self, params, residuals, dy, context):
+        dx, gradients = super().backward(params, residuals, dy, context)
+        return dx[:2, ...], gradients
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([GivesANumber()], "layer 1: GivesANumber.forward must give an array with a row for each of x's 6; got float"),
+        (
+            [GivesOneRow()],
+            "layer 1: GivesOneRow.forward must give an array with a row for each of x's 6; got shape (1,",
+        ),
+        ([GivesNoSlope()], "layer 1: GivesNoSlope.backward must give dx with a row for each of dy's 6; got NoneType"),
+        (
+            [GivesFewSlopes()],
+            "layer 1: GivesFewSlopes.backward must give dx with a row for each of dy's 6; got shape (2",
+        ),
+        ([Residual(["relu"], GivesOneRow())], "layer shortcut: GivesOneRow.forward must give an array with a row"),
+        ([Residual([GivesNoSlope()])], "layer 0: GivesNoSlope.backward must give dx with a row for each of dy's"),
+    ],
+    ids=["number", "one row", "no slope", "few slopes", "shortcut", "inside"],
+)
+def test_what_gives_too_few_rows_is_named_in_training(layers: Any, said: str, backend: Backend) -> None:
+    with pytest.raises(ShapeError) as caught:
+        Network([Dense(4), *layers, Dense(3)], backend=backend).fit(np.ones((6, 2)), [0, 1, 2] * 2, verbose=0)
+    assert said in str(caught.value)
+
+
+class FailsOnItsWay(Tanh):
+    def forward(self, params, x, context):
+        raise ZeroDivisionError("of its own")
+
+
+class FailsOnItsWayBack(Tanh):
+    def backward(self, params, residuals, dy, context):
+        raise ZeroDivisionError("of its own")
+
+
+@pytest.mark.parametrize(("layer", "way"), [(FailsOnItsWay(), "forward"), (FailsOnItsWayBack(), "backward")])
+def test_an_error_of_a_layers_own_says_which_layer(layer: Any, way: str, backend: Backend) -> None:
+    with pytest.raises(ZeroDivisionError, match="of its own") as caught:
+        Network([Dense(4), layer, Dense(3)], backend=backend).fit(np.ones((6, 2)), [0, 1, 2] * 2, verbose=0)
+    assert caught.value.__notes__[0] == f"It is in {way} of layer 1, {type(layer).__name__}."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from xpnet import initializers
 from xpnet.backend import Array
-from xpnet.errors import ConfigurationError, ShapeError, unknown_attribute
+from xpnet.errors import ConfigurationError, ShapeError, XpnetError, unknown_attribute
 from xpnet.initializers import Initializer
 from xpnet.layers.base import Built, Context, Layer
 from xpnet.layers.names import resolve_layer
@@ -79,7 +79,7 @@ class Sequential:
         residuals = []
         for i, layer in enumerate(self.layers):
             name = str(i)
-            x, kept = _forward(layer, params.get(name, {}), x, context.child(name, layer))
+            x, kept = _forward(name, layer, params.get(name, {}), x, context)
             context.note(f"{name}.output", x)
             residuals.append(kept)
         return x, residuals
@@ -92,8 +92,8 @@ class Sequential:
         for i in range(len(self.layers) - 1, first - 1, -1):
             name, layer = str(i), self.layers[i]
             context.note(f"{name}.output.gradient", dx)
-            child = context.child(name, layer)._replace(input_gradient=context.input_gradient or i > first)
-            dx, found = _backward(layer, params.get(name, {}), residuals[i], dx, child)
+            asked = context._replace(input_gradient=context.input_gradient or i > first)
+            dx, found = _backward(name, layer, params.get(name, {}), residuals[i], dx, asked)
             if found:
                 gradients[name] = found
         return (dx if context.input_gradient else None), gradients
@@ -171,8 +171,7 @@ class Residual:
         y, inner = self._inner.forward(_without_shortcut(params), x, context)
         if self.shortcut is None:
             return x + y, (inner, None)
-        child = context.child("shortcut", self.shortcut)
-        around, outer = _forward(self.shortcut, params.get("shortcut", {}), x, child)
+        around, outer = _forward("shortcut", self.shortcut, params.get("shortcut", {}), x, context)
         return around + y, (inner, outer)
 
     def backward(
@@ -183,8 +182,7 @@ class Residual:
         dx, gradients = self._inner.backward(_without_shortcut(params), inner, dy, context)
         around: Any = dy
         if self.shortcut is not None:
-            child = context.child("shortcut", self.shortcut)
-            around, found = _backward(self.shortcut, params.get("shortcut", {}), outer, dy, child)
+            around, found = _backward("shortcut", self.shortcut, params.get("shortcut", {}), outer, dy, context)
             gradients = {**gradients, "shortcut": found} if found else gradients
         return (around + dx if context.input_gradient else None), gradients
 
@@ -212,16 +210,45 @@ def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
     return resolved
 
 
-def _forward(layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
-    """Run a child, and name it where it returns something else."""
-    y, kept = returned("layer", layer, "forward", layer.forward(params, x, context))
+def _forward(name: str, layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
+    """Run a child, and name it where it fails or returns something else."""
+    try:
+        given = layer.forward(params, x, context.child(name, layer))
+    except Exception as error:
+        _name(error, name, layer, "forward")
+        raise
+    y, kept = returned("layer", layer, "forward", given)
+    _hold_rows(y, x, f"layer {name}: {type(layer).__name__}.forward must give an array with a row for each of x's")
     return y, kept
 
 
-def _backward(layer: Layer, params: Tree, kept: Any, dy: Array | None, context: Context) -> tuple[Array | None, Tree]:
-    """Run a child back, and name it where it returns something else."""
-    dx, gradients = returned("layer", layer, "backward", layer.backward(params, kept, dy, context))
+def _backward(
+    name: str, layer: Layer, params: Tree, kept: Any, dy: Array | None, context: Context
+) -> tuple[Array | None, Tree]:
+    """Run a child back, and name it where it fails or returns something else."""
+    child = context.child(name, layer)
+    try:
+        given = layer.backward(params, kept, dy, child)
+    except Exception as error:
+        _name(error, name, layer, "backward")
+        raise
+    dx, gradients = returned("layer", layer, "backward", given)
+    if context.input_gradient:
+        _hold_rows(dx, dy, f"layer {name}: {type(layer).__name__}.backward must give dx with a row for each of dy's")
     return dx, gradients
+
+
+def _name(error: Exception, name: str, layer: Layer, method: str) -> None:
+    """Add to an error that is not ours in which layer it was."""
+    if not isinstance(error, XpnetError):
+        error.add_note(f"It is in {method} of layer {name}, {type(layer).__name__}.")
+
+
+def _hold_rows(given: Any, like: Any, expected: str) -> None:
+    shape = getattr(given, "shape", None)
+    if shape is None or tuple(shape[:1]) != tuple(like.shape[:1]):
+        got = type(given).__name__ if shape is None else f"shape {tuple(shape)}"
+        raise ShapeError(f"{expected} {like.shape[0]}; got {got}")
 
 
 def _build(layer: Layer, shape: Shape, name: str) -> Built:

@@ -283,7 +283,7 @@ def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
         for now in (threads, threads, threads, 1, 2, 3, threads):
             set_threads(now)
             same_bits(compiled(a, b), np.matmul(a, b))
-            made = next(iter(compiled._local.plans.values()))
+        (made,) = compiled._local.plans.values()
         assert made.threads == threads
     finally:
         set_threads(before)

@@ -92,7 +92,9 @@ STATE_TABLE = [
         ("0.weight", "NaN", "network.check_finite"),
     ),
     Row("weights-number", set_weights("0.weight", 0.5), ShapeError, ("0.weight", "(4, 6)", "got ()")),
-    Row("weights-text", set_weights("0.weight", TEXT), DtypeError, ("0.weight", "real numbers", "<U1")),
+    Row(
+        "weights-text", set_weights("0.weight", TEXT), DtypeError, ("0.weight", "real numbers", "<U1", "get_weights()")
+    ),
     Row(
         "weights-list",
         lambda net, x, y: net.set_weights([1]),

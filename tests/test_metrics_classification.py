@@ -103,7 +103,7 @@ def test_classification_report_is_aligned_and_named() -> None:
     assert "a long one" in report
     assert "0.667" in report
     assert "3" not in classification_report([0, 4], [0, 4], digits=0).split()
-    with pytest.raises(DataError, match="2 classes"):
+    with pytest.raises(DataError, match="names must have one for each class: the labels reach 2, and it has 2"):
         classification_report([0, 1, 2], [0, 1, 1], names=["a", "b"])
     for digits in (-1, 1.5, True):
         with pytest.raises(ConfigurationError, match="digits"):

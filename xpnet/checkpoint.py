@@ -124,7 +124,11 @@ def read_parts(path: StrPath) -> tuple[dict[str, Any], dict[str, str], Arrays, A
     CheckpointError
         The file is missing, damaged or not xpnet's.
     """
-    texts, arrays = read_file(check_path("path", path))
+    file = check_path("path", path)
+    if file.is_dir():
+        newest = max(file.glob("*.safetensors"), key=lambda each: each.stat().st_mtime, default="")
+        raise CheckpointError(f"{path} is a folder; name a file in it{newest and f', such as its newest, {newest}'}")
+    texts, arrays = read_file(file)
     description = _description(texts, path)
     try:
         description["history"] = _history(description["history"], arrays)

@@ -120,6 +120,8 @@ INSTEAD: Mapping[str, str] = {
     "learning_rate": _RATE,
     "learning_rate_init": _RATE,
     "lr": _RATE,
+    "load(dtype)": "xpnet.load(path).to('numpy', dtype='float64') gives the network in another",
+    "load(precision)": "xpnet.load(path).to('numpy', precision='bfloat16') gives the network in another",
     "name": "layers go by their place, such as '0.weight'",
     "normalized_shape": _INPUTS,
     "num_features": _INPUTS,

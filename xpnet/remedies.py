@@ -105,6 +105,8 @@ def real_remedy(array: Array, argument: str) -> str:
         return "if that is a file, read it first, such as by np.loadtxt(path, delimiter=',')"
     if all(map(_is_number, texts)):
         return f"its text looks like numbers, which np.asarray({name}, dtype=float) makes of it"
+    if argument.startswith("weight "):
+        return "give what get_weights() gives: numbers"
     if name in ("x", "X") or prod(array.shape[1:]) > 1:
         return (
             "make columns of 0 and 1 of text and categories, by pandas.get_dummies(frame) or scikit-learn's "

@@ -244,7 +244,10 @@ def classification_report(
     """
     digits = check_integer("digits", digits, least=0)
     labels = None if names is None else [str(name) for name in names]
-    counts = _count(y_true, y_pred, None if labels is None else len(labels), sample_weight)
+    counts = _count(y_true, y_pred, None, sample_weight)
+    reached = len(counts.actual) - 1
+    if labels is not None and len(labels) <= reached:
+        raise DataError(f"names must have one for each class: the labels reach {reached}, and it has {len(labels)}")
     figures = _figures(counts)
     support = counts.actual.sum()
     classes = [

@@ -120,7 +120,8 @@ class TopKAccuracy:
         _need_one_class(self.name, loss, out_shape)
         if len(out_shape) != 1 or out_shape[0] <= self.k:
             raise ConfigurationError(
-                f"metric {self.name!r} needs more than {self.k} classes; the network gives {out_shape}"
+                f"metric {self.name!r} needs more than {self.k} classes; the network gives {out_shape}; "
+                "give TopKAccuracy(k=...) with a smaller k"
             )
 
     def shape(self, out_shape: Shape) -> Shape:

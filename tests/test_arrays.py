@@ -187,6 +187,20 @@ def test_a_sum_that_overflows_is_not_a_bad_number(backend: xpnet.Backend) -> Non
         check_finite(np.array([1e308, -1e308] * 3), backend, "x")
 
 
+def test_nothing_is_always_finite(backend: xpnet.Backend) -> None:
+    for shape in ((0,), (0, 3), (3, 0)):
+        for dtype in ("float32", "float64", "int64"):
+            check_finite(np.ones(shape, dtype), backend, "x")
+
+
+def test_a_single_number_is_named_without_a_place() -> None:
+    backend = xpnet.open_backend("numpy")
+    check_finite(np.array(2.0), backend, "x")
+    for number, said in ((np.nan, "x holds NaN: the first is x = nan"), (1e300, "numbers beyond float32")):
+        with pytest.raises(DataError, match=said):
+            check_finite(np.array(number), backend, "x")
+
+
 def test_integers_are_always_finite(backend: xpnet.Backend) -> None:
     check_finite(np.array([2**63 - 1]), backend, "x")
     check_finite(backend.asarray(np.array([1, 2])), backend, "x")

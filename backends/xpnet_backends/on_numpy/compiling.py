@@ -90,10 +90,12 @@ class Compiled:
 
         The arrays that it takes, those of the donated argument left out, are collected in *flat*.
         """
-        plans: Plans = self._local.__dict__.setdefault("plans", Plans())
+        plans = getattr(self._local, "plans", None)
+        if plans is None:
+            plans = self._local.plans = Plans()
         first = self._first_signature(arguments) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
-        plan = plans.get(key)
+        plan: Plan | None = plans.get(key)
         if plan is not None and ((plan.wait is not None and plan.wait.seconds > PATIENCE) or plan.is_outdated):
             plan = self._with_kernels(plan, arguments)
             plans.put(key, plan)

@@ -123,6 +123,44 @@ def run(code, before=SHARED):
     subprocess.run([sys.executable, "-c", PREPARED + before + code], env=ENVIRONMENT, check=True, timeout=60)
 
 
+def test_what_no_thread_has_begun_the_caller_does():
+    run(
+        """
+libc = workers._libc
+workers._libc = lambda name: libc("sched_yield" if name == "pthread_create" else name)  # which is 0, and starts nobody
+for _ in range(6):
+    assert np.array_equal(compiled(x), wanted)
+(plan,) = compiled._local.plans.values()
+assert "workers: exp(" in plan.source, plan.source
+boxes = workers._boxes()
+assert boxes[0, workers.STARTED] == 2
+assert not boxes[:3, workers.STATE].any()
+os._exit(0)  # without a wait for threads that never were
+""",
+        before="",
+    )
+
+
+def test_offers_that_come_to_nothing_leave_threads_as_they_were():
+    run(
+        """
+boxes = workers._boxes()
+for round in range(300):
+    time.sleep(0.002 * (round % 3))  # so that some are asleep, and some about to be
+    check_x()
+    if round % 10 == 0:
+        check()
+for _ in range(2000):
+    if all(boxes[1:3, workers.STATE] == workers.ASLEEP):
+        break
+    time.sleep(0.002)
+else:
+    raise AssertionError(boxes[:3])
+check()
+"""
+    )
+
+
 def test_products_run_on_these_threads_and_keep_their_bits():
     run(
         """

@@ -61,8 +61,9 @@ STATE, THREAD, JOB, WORDS, FIRST, STEP, PARTS, SEMAPHORE = range(8)
 to be done: the first, how many further on the next one is, and how many there are; last a semaphore of POSIX, on which
 the thread sleeps, of 32 bytes."""
 
-IDLE, ASLEEP, BUSY, STOP = range(4)
-"""What a thread does, or is to do. Of the first box, which no thread has, whether work is shared now, or no more."""
+IDLE, ASLEEP, OFFERED, BUSY, STOP = range(5)
+"""What a thread does, or is to do: what it is offered it may still find done. Of the first box, which no thread has,
+whether work is shared now, BUSY, or no more."""
 
 STARTED, SERVE, RUN, ONE, LENT, DO, DATA, BYTES, TOLD = range(1, 10)
 """That box's other words: how many threads have been started, and what they do; what runs OpenBLAS's jobs, what does
@@ -109,7 +110,7 @@ def divide() -> Function:
                 if head[LENT] == 0:
                     lend(head[RUN])
                 head[LENT] = ENOUGH
-            share(part, words, members if members < ready else ready, members)
+            share(part, words, members if members < ready else ready, members, 0)
             exchange(boxes, IDLE)
 
     return divide
@@ -179,7 +180,7 @@ def _do(job: Any, words: Any, first: Any, step: Any, parts: Any) -> Any:
 
 
 def _serving() -> Any:
-    """Return ``serve(box)``: jobs, until it is to stop."""
+    """Return ``serve(box)``: jobs, as far as nobody else has done them, until it is to stop."""
     rest, sleep, semaphore = _resting(), caller("i", "p"), _libc("sem_wait")
 
     def told(box: Any) -> Any:
@@ -192,7 +193,7 @@ def _serving() -> Any:
         if compare_exchange(box, IDLE, ASLEEP) == IDLE:
             for _ in range(FOREVER):
                 sleep(semaphore, box + 8 * SEMAPHORE)
-                if shared(box) > ASLEEP:  # else a signal has woken it
+                if shared(box) != ASLEEP:  # else a signal has woken it
                     return shared(box)
         return shared(box)
 
@@ -201,8 +202,9 @@ def _serving() -> Any:
         for _ in range(FOREVER):
             if told(box) == STOP:
                 return 0
-            _do(given[JOB], given[WORDS], given[FIRST], given[STEP], given[PARTS])
-            exchange(box, IDLE)
+            if compare_exchange(box, OFFERED, BUSY) == OFFERED:
+                _do(given[JOB], given[WORDS], given[FIRST], given[STEP], given[PARTS])
+                exchange(box, IDLE)
         return 0
 
     return serve
@@ -245,25 +247,36 @@ def _starting() -> Any:
 
 @cache
 def _sharing() -> Any:
-    """Return ``share(job, words, threads, parts)``, in which so many threads, which there are, do a job's parts."""
+    """Return ``share(job, words, threads, parts, apart)``, in which so many threads, which there are, do a job's parts.
+
+    What a thread has not begun when the caller is done, as it was asleep or another process had its core, the caller
+    does, too; but not where parts wait for each other, and have to be done *apart*.
+    """
     boxes, tell, rest = _boxes().ctypes.data, _telling(), _resting()
 
-    def wait(box: Any) -> Any:
+    def wait(box: Any, apart: Any) -> Any:
+        given = _at(box)
         for turn in range(FOREVER):
-            if shared(box) <= ASLEEP:
+            found = shared(box)
+            if found == OFFERED and apart == 0:
+                found = compare_exchange(box, OFFERED, IDLE)
+                if found == OFFERED:
+                    _do(given[JOB], given[WORDS], given[FIRST], given[STEP], given[PARTS])
+                    return 0
+            if found <= ASLEEP:
                 return 0
             rest(turn, LONG)
         return 0
 
-    def share(job: Any, words: Any, threads: Any, parts: Any) -> Any:
+    def share(job: Any, words: Any, threads: Any, parts: Any, apart: Any) -> Any:
         for k in range(1, threads):
             box = boxes + 8 * BOX * k
             given = _at(box)
             given[JOB], given[WORDS], given[FIRST], given[STEP], given[PARTS] = job, words, k, threads, parts
-            tell(box, BUSY)
+            tell(box, OFFERED)
         _do(job, words, 0, threads, parts)
         for k in range(1, threads):
-            wait(boxes + 8 * BOX * k)
+            wait(boxes + 8 * BOX * k, apart)
         return 0
 
     return share
@@ -323,7 +336,7 @@ def _running() -> Any:
         head[DO], head[DATA], head[BYTES], head[TOLD] = do, data, size, told
         for _ in range(FOREVER):
             if start(members) == members:
-                share(head[ONE], boxes, members, members)
+                share(head[ONE], boxes, members, members, 1)
                 if found == STOP:  # OpenBLAS has called before it was told not to
                     end()
                 else:

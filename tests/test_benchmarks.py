@@ -17,7 +17,7 @@ from xpnet_backends.on_numpy import openblas, products, writer
 pytest.importorskip("resource", reason="peak memory is read where POSIX offers it")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import core_distance, cpu, precision, report, rounds, startup
+from benchmarks import core_distance, cpu, latency, precision, report, rounds, startup
 from benchmarks.end_to_end import two_moons
 from benchmarks.peers import PEERS, Peer
 from benchmarks.processes import Worker, WorkerFailed, environment
@@ -262,6 +262,19 @@ def test_a_trip_between_cores_is_measured() -> None:
     assert 5.0 < trip < 1e6  # nearer are no two cores, and each player waits for the other
     assert core_distance.least() == min(trip, core_distance.least() or trip)
     assert len(os.sched_getaffinity(0)) >= 2, "this thread may still go anywhere"
+
+
+def test_calls_are_measured_alone_and_beside_others(capsys: pytest.CaptureFixture[str]) -> None:
+    latency.main(["--peers", "xpnet", "--seconds", "0.1"])
+    lines = capsys.readouterr().out.splitlines()
+    said = [line.split("  calls ")[0].split(maxsplit=1)[1].strip() for line in lines]
+    assert said == [
+        f"{where}, {when}" for where in ("alone", "beside others") for when in ("back to back", "after rests")
+    ]
+    for line in lines:
+        median, mean, most = (float(part.split()[-1].replace(",", "")) for part in line.split("  ")[-3:])
+        assert 0 < median <= most
+        assert mean > 0
 
 
 def test_precisions_are_set_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ def test_a_file_that_is_not_a_network_is_refused(
 
 
 def test_a_folder_is_no_network(backend: xpnet.Backend, tmp_path: Any) -> None:
-    with pytest.raises(CheckpointError, match="directory"):
+    with pytest.raises(CheckpointError, match="is a folder; name a file in it"):
         xpnet.load(tmp_path, backend=backend)
 
 

@@ -3,8 +3,8 @@
 Such a product reads each number of the matrix once, and takes as long as that takes: two cores read from their second
 and third caches twice as fast as one, to which OpenBLAS leaves it up to a size. Its order of additions is kept: eight
 terms of a sum are added up by themselves, a product and its addition rounded once, and then added to the sum. Each
-thread has columns of its own. On other processors, and for other shapes, OpenBLAS may have other orders: that is seen
-by trying, and it is called then.
+thread has columns of its own, but for some at an end. On other processors, and for other shapes, OpenBLAS may have
+other orders: that is seen by trying, and it is called then.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ run here, for the whole process, and its own threads stay asleep. The jobs are t
 threads, so products keep their bits.
 
 There are as many threads as OpenBLAS uses, the caller's among them. One that has done its work looks for more for a
-while, and then sleeps.
+while, and then sleeps. What one has not begun when the caller is done, the caller does, but for OpenBLAS's jobs.
 """
 
 from __future__ import annotations

@@ -61,14 +61,42 @@ def test_a_shared_product_is_numpys_bit_for_bit(pool, shape, offset):
 
 
 @needs_order
-def test_numbers_that_are_not_finite_and_zeros_are_numpys(pool):
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.2, 0.5, 0.8, 1.0])
+def test_zeros_change_no_bit(pool, density):
     row, matrix = draw(1, LARGE[0]), draw(*LARGE)
-    row[0, ::3] = -0.0
+    row[np.random.default_rng(2).random(row.shape) >= density] = 0.0
+    row[0, ::5] *= -1.0
+    assert pool in planned(row, matrix)
+
+
+@needs_order
+@pytest.mark.parametrize("used", [[0], [7], [8, 783], range(776, 784), range(12, 21), range(3)], ids=str)
+def test_a_few_numbers_among_zeros_change_no_bit(pool, used):
+    row, matrix = np.zeros((1, LARGE[0]), dtype="float32"), -np.abs(draw(*LARGE))
+    row[0, list(used)] = draw(len(used))
+    assert pool in planned(row, matrix)
+
+
+@needs_order
+def test_numbers_that_are_not_finite_are_numpys(pool):
+    row, matrix = draw(1, LARGE[0]), draw(*LARGE)
     matrix[:, 5] = -np.abs(matrix[:, 5])
     matrix[40, 7], matrix[41, 8], matrix[2:4, 9] = -np.float32(np.nan), np.inf, (np.inf, -np.inf)
     matrix[:, 10], matrix[:, 11] = 1e-40, 3e38
     assert pool in planned(row, matrix)
-    assert pool in planned(np.zeros_like(row), -np.abs(matrix))
+    row[0, 3] = np.nan
+    assert pool in planned(row, draw(*LARGE))
+
+
+@needs_order
+def test_zero_leaves_out_weights_that_are_not_finite(pool):
+    row, matrix = draw(1, LARGE[0]), draw(*LARGE)
+    row[0, 40], spared = 0.0, matrix.copy()
+    matrix[40, 7], spared[40, 7] = np.inf, 0.0
+    compiled = Compiled(lambda row, matrix: np.matmul(row, matrix))
+    for _ in range(4):
+        found = compiled(row, matrix)
+    np.testing.assert_array_equal(found, np.matmul(row, spared))
 
 
 @needs_order

@@ -1,10 +1,12 @@
 """One row by a matrix of middle size, as of one example by a layer's weights, on all threads, to NumPy's bits.
 
-Such a product reads each number of the matrix once, and takes as long as that takes: two cores read from their second
-and third caches twice as fast as one, to which OpenBLAS leaves it up to a size. Its order of additions is kept: eight
-terms of a sum are added up by themselves, a product and its addition rounded once, and then added to the sum. Each
-thread has columns of its own, but for some at an end. On other processors, and for other shapes, OpenBLAS may have
-other orders: that is seen by trying, and it is called then.
+Such a product takes as long as the matrix takes to be read: two cores read from their second and third caches twice as
+fast as one, to which OpenBLAS leaves it up to a size. And what is multiplied by zero need not be read: that is half of
+it behind a ReLU, and four fifths below an image of a digit. OpenBLAS's order of additions is kept: eight terms of a sum
+are added up by themselves, a product and its addition rounded once, and then added to the sum; a zero changes none of
+them, but for a weight that is infinite or NaN, which NumPy would multiply by zero to NaN. Each thread has columns of
+its own, but for some at an end. On other processors, and for other shapes, OpenBLAS may have other orders: that is seen
+by trying, and it is called then.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ WORTH, DIVIDED = 100_000, 460_800
 NARROWEST = 96
 """Columns from which two threads are faster wherever the matrix begins."""
 
-EIGHT = 8
-"""Terms that are added up by themselves; there are as many more."""
+EIGHT, FOUR = 8, 4
+"""Terms that are added up by themselves, of which there are as many more; terms that a strip adds at once."""
 
 LINE = 16
 """Numbers of a cache line, of which a row of the matrix is some.
@@ -36,11 +38,11 @@ LINE = 16
 Threads begin where a line of the matrix does: what lies across two takes longer to read.
 """
 
-MATRIX, ROW, INTO, TERMS, COLUMNS = range(5)
-"""A call's words: three addresses, rows and columns of the matrix."""
+MATRIX, ROW, INTO, TERMS, COLUMNS, FOUND = range(6)
+"""A call's words: three addresses, rows and columns of the matrix, and where each thread writes what is not zero."""
 
-VECTOR = f"<{LINE} x float>"
-"""LLVM's name of a line."""
+VECTOR, EACH, CHOICE = f"<{LINE} x float>", f"<{LINE} x i32> zeroinitializer", f"<{LINE} x i1>"
+"""LLVM's names of a line, of what repeats a number in all of it, and of a choice for each number."""
 
 DECLARED = (f"declare {VECTOR} @llvm.fma.v{LINE}f32({VECTOR}, {VECTOR}, {VECTOR})",)
 """What the text of a strip calls."""
@@ -53,7 +55,8 @@ def call(row: Place, matrix: Place, into: Place) -> Call | None:
         return None
     if columns < NARROWEST or columns % LINE or terms % EIGHT or team.size() == 1 or not _agrees(terms, columns):
         return None
-    return team.call("row", _multiplying, [matrix, row, into, terms, columns], shared=True)
+    found = Place.of(np.empty((team.size(), _room(terms)), dtype=np.int64))
+    return team.call("row", _multiplying, [matrix, row, into, terms, columns, found], shared=True)
 
 
 @lru_cache(maxsize=64)
@@ -77,63 +80,111 @@ def _multiplying() -> Function:
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
         words = whole(address + 8 * team.HEAD)
-        matrix, x, into, terms, columns = words[MATRIX], number(words[ROW]), words[INTO], words[TERMS], words[COLUMNS]
+        matrix, into, terms, columns = words[MATRIX], words[INTO], words[TERMS], words[COLUMNS]
+        begin = words[FOUND] + 8 * _room(terms) * me
+        rows, values, goes_on = whole(begin), number(begin + 8 * _most(terms)), whole(begin + 12 * _most(terms))
+        fours = _find(number(words[ROW]), terms, size * columns, rows, values, goes_on)
         short = -(matrix // size) % LINE  # columns before the first line that begins here
         lines = (columns - short) // LINE
         first, end = short + lines * me // members * LINE, short + lines * (me + 1) // members * LINE
         for j in range(first, end - 3 * LINE, 4 * LINE):
-            four(x, number(matrix + size * j), terms, columns, number(into + size * j))
+            four(rows, values, goes_on, fours, matrix + size * j, into + size * j)
         if (end - first) // LINE & 2:
             j = end - (end - first) % (4 * LINE)
-            two(x, number(matrix + size * j), terms, columns, number(into + size * j))
+            two(rows, values, goes_on, fours, matrix + size * j, into + size * j)
         if (end - first) // LINE & 1:
             j = end - LINE
-            one(x, number(matrix + size * j), terms, columns, number(into + size * j))
+            one(rows, values, goes_on, fours, matrix + size * j, into + size * j)
         # The ends are lines, too, that lie across two; some columns of theirs are computed twice, to the same bits.
         if short and me == 0:
-            one(x, number(matrix), terms, columns, number(into))
+            one(rows, values, goes_on, fours, matrix, into)
         if short and me + 1 == members:
             j = columns - LINE
-            one(x, number(matrix + size * j), terms, columns, number(into + size * j))
+            one(rows, values, goes_on, fours, matrix + size * j, into + size * j)
         return 0
 
     return multiply
 
 
-def _strip(lines: int) -> Any:
-    """Return ``strip(x, matrix, terms, columns, into)``: so many lines of the product, whose sums stay in registers.
+def _most(terms: Any) -> Any:
+    """Return how many terms are written at most: all, and what fills up the last four."""
+    return terms + FOUR
 
-    Number (k, j) of the matrix is ``matrix[k * columns + j]``.
+
+def _room(terms: Any) -> Any:
+    """Return how many words of 8 bytes a thread needs: of each term 8 and 4 bytes, of each four 8."""
+    return 2 * _most(terms)
+
+
+def _find(x: Any, terms: Any, step: Any, rows: Any, values: Any, goes_on: Any) -> Any:
+    """Write down the terms that are not zero, in fours, and return how many fours there are.
+
+    Of each term there are the number of *x*, and how many bytes into the matrix its row begins. The terms of a four are
+    of one eight: if there are less, the last one is repeated with a zero. A four *goes on* with the eight before it.
     """
+    fours, last = 0, 0
+    for first in range(0, terms, EIGHT):
+        end = FOUR * fours
+        for k in range(first, first + EIGHT):
+            rows[end], values[end] = k * step, x[k]
+            last = rows[end] if x[k] != 0 else last
+            end += x[k] != 0
+        for k in range(end, end + FOUR - 1):
+            rows[k], values[k] = last, 0
+        goes_on[fours], goes_on[fours + 1] = 0, 1
+        fours = (end + FOUR - 1) // FOUR
+    return fours
+
+
+def _strip(lines: int) -> Any:
+    """Return ``strip(rows, values, goes_on, fours, matrix, into)``: so many lines, whose sums stay in registers."""
     return Assembly("strip", "\n  ".join(_text(lines)), DECLARED)
 
 
 def _text(lines: int) -> Iterator[str]:
-    yield "(ptr %x, ptr %matrix, i64 %terms, i64 %columns, ptr %into) {\nentry:"
-    yield "br label %loop\nloop:"
-    yield "%k = phi i64 [ 0, %entry ], [ %k.next, %loop ]"
-    yield "%row0 = phi ptr [ %matrix, %entry ], [ %row8, %loop ]"
+    yield "(ptr %rows, ptr %values, ptr %goes_on, i64 %fours, i64 %matrix, i64 %into) {\nentry:"
+    yield "%columns = inttoptr i64 %matrix to ptr\n  %sums = inttoptr i64 %into to ptr"
+    yield "%any = icmp sgt i64 %fours, 0\n  br i1 %any, label %loop, label %end\nloop:"
+    yield "%four = phi i64 [ 0, %entry ], [ %four.next, %loop ]"
     for j in range(lines):
         yield f"%sum{j} = phi {VECTOR} [ zeroinitializer, %entry ], [ %total{j}, %loop ]"
-    yield "%x0 = getelementptr float, ptr %x, i64 %k"
-    for term in range(EIGHT):
-        yield f"%row{term + 1} = getelementptr float, ptr %row{term}, i64 %columns"
-        yield f"%x{term + 1} = getelementptr float, ptr %x{term}, i64 1"
-        yield f"%n{term} = load float, ptr %x{term}, align 4"
-        yield f"%first{term} = insertelement {VECTOR} poison, float %n{term}, i32 0"
-        yield f"%n{term}.all = shufflevector {VECTOR} %first{term}, {VECTOR} poison, <{LINE} x i32> zeroinitializer"
-        for j in range(lines):
-            yield f"%at{term}.{j} = getelementptr float, ptr %row{term}, i64 {LINE * j}"
-            yield f"%y{term}.{j} = load {VECTOR}, ptr %at{term}.{j}, align 4"
-            given = f"{VECTOR} %n{term}.all, {VECTOR} %y{term}.{j}, {VECTOR} %part{term - 1}.{j}"
-            added = f"call {VECTOR} @llvm.fma.v{LINE}f32({given})"
-            yield f"%part{term}.{j} = " + (added if term else f"fmul {VECTOR} %n0.all, %y0.{j}")
+        yield f"%part{j} = phi {VECTOR} [ zeroinitializer, %entry ], [ %added{FOUR}.{j}, %loop ]"
+    yield from _read("goes", "i64", "goes_on", "%four")
+    yield "%same.1 = trunc i64 %goes to i1"
+    yield from _repeat("same", CHOICE, "i1")
     for j in range(lines):
-        yield f"%total{j} = fadd {VECTOR} %sum{j}, %part{EIGHT - 1}.{j}"
-    yield f"%k.next = add nsw i64 %k, {EIGHT}"
-    yield "%more = icmp slt i64 %k.next, %terms"
+        yield f"%ended{j} = select {CHOICE} %same, {VECTOR} zeroinitializer, {VECTOR} %part{j}"
+        yield f"%added0.{j} = select {CHOICE} %same, {VECTOR} %part{j}, {VECTOR} zeroinitializer"
+        yield f"%total{j} = fadd {VECTOR} %sum{j}, %ended{j}"
+    yield f"%first = mul nsw i64 %four, {FOUR}"
+    for k in range(FOUR):
+        yield f"%term{k} = add nsw i64 %first, {k}"
+        yield from _read(f"row{k}", "i64", "rows", f"%term{k}")
+        yield from _read(f"x{k}.1", "float", "values", f"%term{k}")
+        yield from _repeat(f"x{k}", VECTOR, "float")
+        yield f"%line{k} = getelementptr i8, ptr %columns, i64 %row{k}"
+        for j in range(lines):
+            yield from _read(f"y{k}.{j}", VECTOR, f"line{k}", f"{j}", align=4)
+            given = f"{VECTOR} %x{k}, {VECTOR} %y{k}.{j}, {VECTOR} %added{k}.{j}"
+            yield f"%added{k + 1}.{j} = call {VECTOR} @llvm.fma.v{LINE}f32({given})"
+    yield "%four.next = add nsw i64 %four, 1\n  %more = icmp slt i64 %four.next, %fours"
     yield "br i1 %more, label %loop, label %end\nend:"
     for j in range(lines):
-        yield f"%into{j} = getelementptr float, ptr %into, i64 {LINE * j}"
-        yield f"store {VECTOR} %total{j}, ptr %into{j}, align 4"
+        yield f"%sum{j}.end = phi {VECTOR} [ zeroinitializer, %entry ], [ %total{j}, %loop ]"
+        yield f"%part{j}.end = phi {VECTOR} [ zeroinitializer, %entry ], [ %added{FOUR}.{j}, %loop ]"
+    for j in range(lines):
+        yield f"%whole{j} = fadd {VECTOR} %sum{j}.end, %part{j}.end"
+        yield f"%into{j} = getelementptr {VECTOR}, ptr %sums, i64 {j}"
+        yield f"store {VECTOR} %whole{j}, ptr %into{j}, align 4"
     yield "ret void\n}"
+
+
+def _read(name: str, kind: str, base: str, index: str, align: int | None = None) -> Iterator[str]:
+    yield f"%{name}.at = getelementptr {kind}, ptr %{base}, i64 {index}"
+    yield f"%{name} = load {kind}, ptr %{name}.at" + (f", align {align}" if align else "")
+
+
+def _repeat(name: str, kind: str, one: str) -> Iterator[str]:
+    """Fill a vector with the number called ``name.1``."""
+    yield f"%{name}.first = insertelement {kind} poison, {one} %{name}.1, i32 0"
+    yield f"%{name} = shufflevector {kind} %{name}.first, {kind} poison, {EACH}"

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             results["parts"][name] = PART_FUNCTIONS[name](options)
         else:
             found = measure_work(name, options.peers, options.rounds, options.seconds, options.threads, log)
-            work = TRAINING.get(name) or INFERENCE[name][0]
+            work = TRAINING.get(name) or INFERENCE[name].work
             results["works"][name] = {"work": as_dict(work), **found}
     results["machine"]["seconds"] = perf_counter() - begin
     results["machine"]["round_trip"] = core_distance.least()

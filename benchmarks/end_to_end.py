@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 from warnings import catch_warnings
 
 import numpy as np
+
+from benchmarks.work import find_mnist
 
 UNITS = range(3, 100)
 TRIALS = 3
@@ -210,12 +211,6 @@ def mnist_on_gpu(device: str, quick: bool) -> dict[str, Any]:
             "reached": all(answer["accuracy"][-1] >= GOAL for answer in answers),
         }
     return found
-
-
-def find_mnist(name: str) -> Path:
-    """A file of the folder that XPNET_DATA names, or of its subfolder mnist."""
-    folder = Path(os.environ["XPNET_DATA"])
-    return next(place for place in (folder / name, folder / "mnist" / name) if place.exists())
 
 
 SEARCHED = ("xpnet", "sklearn")

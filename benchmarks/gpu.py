@@ -25,7 +25,7 @@ from benchmarks.command import log, machine, parse_measuring, save, write
 from benchmarks.peers import GPU_PEERS, NO_EXTRAS
 from benchmarks.processes import ROOT, WorkerFailed, ask
 from benchmarks.rounds import ALLOWED, measure_work
-from benchmarks.work import INFERENCE, TRAINING, as_dict
+from benchmarks.work import FOR_CPUS, INFERENCE, TRAINING, as_dict
 
 PARTS = ("questions", "ceilings", "kernels", "mnist-98")
 """Each a module of this package, run in a process of its own."""
@@ -36,7 +36,7 @@ MODULES = {
     "kernels": "benchmarks.kernels",
     "mnist-98": "benchmarks.end_to_end",
 }
-WORKS = (*NO_EXTRAS, *(name for name in INFERENCE if name != "predict-10000"))
+WORKS = (*NO_EXTRAS, *(name for name in INFERENCE if name not in FOR_CPUS))
 MEASURABLE = (*PARTS, *WORKS)
 PACKAGES = (
     *("xpnet", "numpy", "cupy-cuda12x", "cupy-cuda13x", "torch", "triton", "jax", "jaxlib"),
@@ -132,7 +132,7 @@ def measure(name: str, precision: str, options: argparse.Namespace) -> dict[str,
     found = measure_work(
         name, options.peers, options.rounds, options.seconds, None, log, device=options.device, precision=precision
     )
-    work = TRAINING.get(name) or INFERENCE[name][0]
+    work = TRAINING.get(name) or INFERENCE[name].work
     return {"work": as_dict(work), **found}
 
 

@@ -61,7 +61,7 @@ def latencies(network: Inference, rest: float, seconds: float) -> dict[str, floa
 
 def measure(peer: str, seconds: float) -> Found:
     """Measure a peer in this process."""
-    network = Inference(peer, *INFERENCE["predict-1"], {})
+    network = Inference(peer, INFERENCE["predict-1"], {})
     latencies(network, 0.0, WARM_UP * seconds)
     found = {}
     for processes in (0, os.cpu_count() or 1):

@@ -106,10 +106,10 @@ def reach(results: Results) -> list[dict[str, Any]]:
     if {"xpnet-fit", "xpnet-bare"} <= medians.get("moons", {}).keys():
         extra = medians["moons"]["xpnet-fit"] - medians["moons"]["xpnet-bare"]
         at_most("moons: fit's microseconds a step over the bare step", extra, 10.0)
-    for peer, times in (("torch", 5.0), ("sklearn", 10.0)):
-        if {"xpnet", peer} <= medians.get("predict-1", {}).keys():
-            found = medians["predict-1"]
-            at_most(f"one-row inference: xpnet / {peer}", found["xpnet"] / found[peer], 1 / times)
+    for work, name in (("predict-1", "one-row inference"), ("predict-digit", "inference of one digit")):
+        for peer, times in (("torch", 5.0), ("sklearn", 10.0)):
+            if {"xpnet", peer} <= medians.get(work, {}).keys():
+                at_most(f"{name}: xpnet / {peer}", medians[work]["xpnet"] / medians[work][peer], 1 / times)
     parts = results["parts"]
     if {"xpnet, used", "numpy"} <= parts.get("import", {}).keys():
         found = parts["import"]

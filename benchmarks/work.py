@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,19 +63,50 @@ TRAINING = {
     )
 }
 
+
+class Calls(NamedTuple):
+    """A network, rows of one call, how many different inputs are cycled through, and what they are."""
+
+    work: Work
+    rows: int
+    count: int
+    inputs: str = "normal"  # standard-normal numbers, or "digits": images of MNIST's test set, a fifth of them not zero
+
+    def draw(self) -> list[np.ndarray]:
+        """Return the inputs."""
+        shape = self.count, self.rows, self.work.sizes[0]
+        if self.inputs == "digits":
+            content = gzip.decompress(find_mnist("t10k-images-idx3-ubyte.gz").read_bytes())
+            pixels = np.frombuffer(content, np.uint8, math.prod(shape), offset=16)
+            return list(pixels.reshape(shape) / np.float32(255))
+        generator = np.random.default_rng(4)
+        return [generator.standard_normal(shape[1:], dtype=np.float32) for _ in range(self.count)]
+
+
+def find_mnist(name: str) -> Path:
+    """A file of the folder that XPNET_DATA names, or of its subfolder mnist."""
+    if "XPNET_DATA" not in os.environ:
+        raise FileNotFoundError("XPNET_DATA does not name the folder with MNIST's files")
+    folder = Path(os.environ["XPNET_DATA"])
+    return next(place for place in (folder / name, folder / "mnist" / name) if place.exists())
+
+
 INFERENCE = {
-    "predict-1": (TRAINING["mlp"], 1, 64),
-    "predict-64": (TRAINING["mlp"], 64, 64),
-    "predict-8192": (TRAINING["mlp"], 8192, 2),
-    "predict-10000": (TRAINING["mlp"], 10_000, 2),
-    "huge-predict-1": (TRAINING["huge"], 1, 64),
-    "huge-predict-64": (TRAINING["huge"], 64, 64),
-    "huge-predict-8192": (TRAINING["huge"], 8192, 2),
+    "predict-1": Calls(TRAINING["mlp"], 1, 64),
+    "predict-digit": Calls(TRAINING["mlp"], 1, 64, "digits"),
+    "predict-64": Calls(TRAINING["mlp"], 64, 64),
+    "predict-8192": Calls(TRAINING["mlp"], 8192, 2),
+    "predict-10000": Calls(TRAINING["mlp"], 10_000, 2),
+    "huge-predict-1": Calls(TRAINING["huge"], 1, 64),
+    "huge-predict-64": Calls(TRAINING["huge"], 64, 64),
+    "huge-predict-8192": Calls(TRAINING["huge"], 8192, 2),
 }
-"""A network, rows of one call, and how many different inputs are cycled through."""
 
 FOR_GPUS = ("huge", "predict-64", "predict-8192", "huge-predict-1", "huge-predict-64", "huge-predict-8192")
 """What is measured on a GPU alone."""
+
+FOR_CPUS = ("predict-digit", "predict-10000")
+"""What is measured on a CPU alone."""
 
 
 class Pool(NamedTuple):

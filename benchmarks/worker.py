@@ -25,6 +25,7 @@ from benchmarks.peers import ALL_PEERS
 from benchmarks.work import (
     INFERENCE,
     TRAINING,
+    Calls,
     Pool,
     Weights,
     Work,
@@ -82,14 +83,13 @@ class Training:
 class Inference:
     """Predictions for rows as a user holds them, or that lie on the GPU; given back as probabilities on the host."""
 
-    def __init__(self, name: str, work: Work, rows: int, count: int, options: Options) -> None:
-        weights = first_weights(work)
+    def __init__(self, name: str, calls: Calls, options: Options) -> None:
+        work, weights = calls.work, first_weights(calls.work)
         small = make_pool(replace(work, pool=1))
         trainer = make_trainer(name, work, weights, small, options)
         self.predict = trainer.predict
-        generator = np.random.default_rng(4)
-        self.inputs = [generator.standard_normal((rows, work.sizes[0]), dtype=np.float32) for _ in range(count)]
-        self.units = count
+        self.inputs = calls.draw()
+        self.units = calls.count
         wanted = probabilities(work, weights, self.inputs[0][:64])
         if options:
             self.inputs = [trainer.place(x) for x in self.inputs]
@@ -119,7 +119,7 @@ def make_trainer(name: str, work: Work, weights: Weights, pool: Pool, options: O
 
 def make_runner(name: str, work: str, options: Options) -> Runner:
     if work in INFERENCE:
-        return Inference(name, *INFERENCE[work], options)
+        return Inference(name, INFERENCE[work], options)
     return Training(name, TRAINING[work], options)
 
 

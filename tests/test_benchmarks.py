@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from benchmarks import core_distance, cpu, latency, precision, report, rounds, s
 from benchmarks.end_to_end import two_moons
 from benchmarks.peers import PEERS, Peer
 from benchmarks.processes import Worker, WorkerFailed, environment
-from benchmarks.work import TRAINING, Work, first_weights, loss_of, make_pool
+from benchmarks.work import INFERENCE, TRAINING, Work, first_weights, loss_of, make_pool
 from benchmarks.worker import make_trainer, repetitions_for
 
 TINY = {
@@ -76,6 +77,19 @@ def test_pool_has_fresh_batches_and_labels_that_can_be_learned() -> None:
         assert len(np.unique(pool.x, axis=0)) == work.pool * work.batch
         assert pool.x.dtype == np.float32
     assert all(work.pool > 1 or work.batch == 60_000 for work in TRAINING.values())
+
+
+def test_a_digit_is_an_image_as_networks_are_given_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = INFERENCE["predict-digit"]
+    monkeypatch.delenv("XPNET_DATA", raising=False)
+    with pytest.raises(FileNotFoundError, match="XPNET_DATA"):
+        calls.draw()
+    images = np.random.default_rng(0).integers(256, size=(100, 784), dtype=np.uint8)
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + images.tobytes()))
+    monkeypatch.setenv("XPNET_DATA", str(tmp_path))
+    rows = calls.draw()
+    assert {(row.shape, row.dtype.name) for row in rows} == {((1, 784), "float32")}
+    np.testing.assert_array_equal(np.concatenate(rows) * 255, images[: calls.count])
 
 
 def test_names_of_peers_and_works_fit_together() -> None:

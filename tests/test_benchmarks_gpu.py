@@ -20,7 +20,7 @@ import xpnet
 from benchmarks import ceilings, end_to_end, gpu, gpu_report, kernels, questions, rounds
 from benchmarks.peers import GPU_PEERS
 from benchmarks.rounds import ALLOWED
-from benchmarks.work import FOR_GPUS, INFERENCE, TRAINING, Work, first_weights, loss_of, make_pool
+from benchmarks.work import FOR_GPUS, INFERENCE, TRAINING, Calls, Work, first_weights, loss_of, make_pool
 from benchmarks.worker import Inference, make_trainer
 
 TINY = Work("tiny", (4, 6, 5, 3), 20, "adam", 1e-3, "relu", pool=4)
@@ -95,7 +95,7 @@ def test_every_peer_predicts_what_its_weights_say(name: str, precision: str) -> 
         pytest.skip(f"computes in {', '.join(peer.precisions)}")
     if absence := peer.absence():
         pytest.skip(absence)
-    runner = Inference(name, TINY, 7, 2, {"device": "cpu", "precision": precision} if peer.placed else {})
+    runner = Inference(name, Calls(TINY, 7, 2), {"device": "cpu", "precision": precision} if peer.placed else {})
     assert runner.run(2) > 0
     assert runner.deviation < ALLOWED[precision][1]
     assert (runner.deviation > 1e-6) == (precision == "bf16")

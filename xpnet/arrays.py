@@ -18,6 +18,7 @@ from xpnet.records import record
 
 __all__ = [
     "Host",
+    "are_plain",
     "check_features",
     "check_finite",
     "check_lengths",
@@ -43,6 +44,20 @@ LARGEST = {
 
 CHUNK = 1 << 24
 """Elements of a memory-mapped array that are looked at in one go."""
+
+
+def are_plain(x: Any, backend: Backend, in_shape: Shape | None) -> bool:
+    """Say of a few rows, such as one example that waits for its answer, whether every check of them would pass.
+
+    Those are a NumPy array of the backend's dtype, (N, *in_shape), in which a glance finds nothing that is not finite.
+    """
+    return (
+        type(x) is np.ndarray
+        and x.dtype == backend.float
+        and x.shape[1:] == in_shape
+        and 0 < x.size <= CHUNK
+        and isfinite(np.vdot(x, x))
+    )
 
 
 def take_in(values: Any, backend: Backend, argument: str, *, rows: bool = True) -> Array:
@@ -239,6 +254,8 @@ def require_samples(array: Array, argument: str, *, what: str = "one row per sam
 
 def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
     """Raise ShapeError unless *x* is (N, *in_shape), DataError where it is empty."""
+    if x.shape[1:] == in_shape and x.shape[0]:
+        return
     if 0 in x.shape:
         what = "feature" if x.shape[0] else "example"
         raise DataError(f"{argument} must hold at least one {what}; got shape {tuple(x.shape)}")

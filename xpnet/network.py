@@ -13,7 +13,7 @@ import xpnet
 from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
-from xpnet.arrays import check_features, check_finite, portable, take_in
+from xpnet.arrays import are_plain, check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_integer, check_real, check_seed
@@ -663,23 +663,22 @@ class Network:
         return {s.name: flat[s.start : s.stop].reshape(s.shape) for s in self.state_layout.slots}
 
     def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
-        self._need_built(method)
-        batch_size = check_integer("batch_size", batch_size)
-        x = take_in(x, self.backend, "x")
+        if not self.built:
+            self._need_built(method)
+        if batch_size is not EVALUATION_ROWS:
+            batch_size = check_integer("batch_size", batch_size)
+        backend, model, compute = self.backend, (self.state.params, self.state.layers), self.compiled.function(function)
+        if are_plain(x, backend, self.in_shape) and x.shape[0] <= batch_size:
+            return compute(model, backend.asarray(x, dtype=backend.float))
+        x = take_in(x, backend, "x")
         check_features(x, self.in_shape or ())
         if self.check_finite:
-            check_finite(x, self.backend, "x")
-        backend, compute, model = self.backend, self.compiled.function(function), (self.state.params, self.state.layers)
-
-        def run(part: Array) -> Array:
-            result: Array = compute(model, backend.asarray(portable(part), dtype=backend.float))
-            return result
-
-        if x.shape[0] <= batch_size:
-            return run(x)
-        starts = range(0, x.shape[0], batch_size)
-        parts = [run(x[start : min(start + batch_size, x.shape[0]), ...]) for start in starts]
-        return backend.compile(backend.xp.concat)(parts)
+            check_finite(x, backend, "x")
+        parts = []
+        for start in range(0, x.shape[0], batch_size):
+            part = x[start : min(start + batch_size, x.shape[0]), ...] if x.shape[0] > batch_size else x
+            parts.append(compute(model, backend.asarray(portable(part), dtype=backend.float)))
+        return backend.compile(backend.xp.concat)(parts) if len(parts) > 1 else parts[0]
 
     def _trace(self, x: Any, y: Any, sample_weight: Any) -> tuple[dict[str, Host], dict[str, Host]]:
         batch = fitting.place_batch(self, x, y, sample_weight)

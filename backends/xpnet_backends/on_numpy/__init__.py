@@ -59,12 +59,15 @@ def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     BLAS adds the terms of a product in another order where a matrix lies in Fortran's order, in strides, or between
     the places that its type asks for.
     """
-    if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
-        values = np.from_dlpack(values)
-    array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else dtype)
-    kind = array.dtype if dtype is None else np.dtype(dtype)
-    if array.dtype == kind and array.flags.c_contiguous and array.flags.aligned:
+    array: np.ndarray[Any, Any] = values
+    if type(values) is not np.ndarray:
+        if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
+            values = np.from_dlpack(values)
+        array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else dtype)
+    flags = array.flags
+    if (dtype is None or array.dtype == dtype) and flags.c_contiguous and flags.aligned:
         return array
+    kind = array.dtype if dtype is None else np.dtype(dtype)
     if array.nbytes < LARGE or kind.hasobject:
         return np.array(array, dtype=kind, order="C")
     return aligned_copy(array, kind)

@@ -32,9 +32,12 @@ GREY = "#777777"
 MARKERS = "os^Dv*P"
 """One for each colour, so that classes differ in print too."""
 
+MOST_COLUMNS, PANEL = 3, (4.2, 3.2)
+"""Panels in a row of a new figure at most; width and height of one, inches."""
 
-def one_axes(ax: Any, *, width: float = 6.4, height: float = 4.8) -> Axes:
-    """Return *ax*, or for None the axes of a new pyplot figure of so many inches.
+
+def one_axes(ax: Any, *, width: float = 6.4) -> Axes:
+    """Return *ax*, or for None the axes of a new pyplot figure that is so many inches wide.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def one_axes(ax: Any, *, width: float = 6.4, height: float = 4.8) -> Axes:
     """
     axes_type = import_extra("matplotlib.axes", "plot", "xpnet.plotting").Axes
     if ax is None:
-        fresh: Axes = _figure(figsize=(width, height))[1]
+        fresh: Axes = _figure(figsize=(width, 4.8))[1]
         return fresh
     if not isinstance(ax, axes_type):
         raise ConfigurationError(f"ax must be one matplotlib Axes, such as figure.subplots() gives; got {ax!r}")
@@ -53,7 +56,7 @@ def one_axes(ax: Any, *, width: float = 6.4, height: float = 4.8) -> Axes:
     return given
 
 
-def several_axes(axes: Any, count: int, *, columns: int = 3, width: float = 4.2, height: float = 3.2) -> Host:
+def several_axes(axes: Any, count: int) -> Host:
     """Return *count* axes as an array: those of the caller, or a new pyplot figure's, row by row.
 
     Parameters
@@ -62,10 +65,6 @@ def several_axes(axes: Any, count: int, *, columns: int = 3, width: float = 4.2,
         As many as there are panels, in any shape.
     count : int
         Number of panels.
-    columns : int
-        Most panels in a row of a new figure.
-    width, height : float
-        Of a panel of a new figure, inches.
 
     Raises
     ------
@@ -76,9 +75,9 @@ def several_axes(axes: Any, count: int, *, columns: int = 3, width: float = 4.2,
     """
     if axes is None:
         import_extra("matplotlib", "plot", "xpnet.plotting")
-        columns = min(count, columns)
+        columns = min(count, MOST_COLUMNS)
         rows = -(-count // columns)
-        figure, grid = _figure(rows, columns, squeeze=False, figsize=(width * columns, height * rows))
+        figure, grid = _figure(rows, columns, squeeze=False, figsize=(PANEL[0] * columns, PANEL[1] * rows))
         panels: Host = grid.ravel()
         for unused in panels[count:]:
             figure.delaxes(unused)

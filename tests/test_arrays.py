@@ -139,8 +139,8 @@ def test_features() -> None:
     check_features(np.ones((2, 3)), (3,))
     with pytest.raises(ShapeError, match=r"x must have shape \(N, 3\).*got \(2, 4\)"):
         check_features(np.ones((2, 4)), (3,))
-    with pytest.raises(ShapeError, match=r"data must have shape \(N, 3, 2\).*got \(3, 2\).*x\[None\]"):
-        check_features(np.ones((3, 2)), (3, 2), "data")
+    with pytest.raises(ShapeError, match=r"x must have shape \(N, 3, 2\).*got \(3, 2\).*x\[None\]"):
+        check_features(np.ones((3, 2)), (3, 2))
     for shape, what in (((0, 3), "example"), ((0,), "example"), ((0, 0), "example"), ((2, 0), "feature")):
         with pytest.raises(DataError, match=rf"at least one {what}; got shape \("):
             check_features(np.ones(shape), (3,))

@@ -252,19 +252,19 @@ def require_samples(array: Array, argument: str, *, what: str = "one row per sam
     return int(array.shape[0])
 
 
-def check_features(x: Array, in_shape: Shape, argument: str = "x") -> None:
+def check_features(x: Array, in_shape: Shape) -> None:
     """Raise ShapeError unless *x* is (N, *in_shape), DataError where it is empty."""
     if x.shape[1:] == in_shape and x.shape[0]:
         return
     if 0 in x.shape:
         what = "feature" if x.shape[0] else "example"
-        raise DataError(f"{argument} must hold at least one {what}; got shape {tuple(x.shape)}")
+        raise DataError(f"x must hold at least one {what}; got shape {tuple(x.shape)}")
     if tuple(x.shape[1:]) != tuple(in_shape):
         from xpnet.remedies import x_remedy
 
         expected, remedy = ", ".join(["N", *(str(n) for n in in_shape)]), x_remedy(tuple(x.shape), tuple(in_shape))
         raise ShapeError(
-            f"{argument} must have shape ({expected}), as the network was built for; got {tuple(x.shape)}; {remedy}"
+            f"x must have shape ({expected}), as the network was built for; got {tuple(x.shape)}; {remedy}"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.arguments import explains_arguments
-from xpnet.arrays import to_host
+from xpnet.arrays import check_lengths, to_host
 from xpnet.checks import check_integer, check_real
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
 from xpnet.losses import BinaryCrossEntropy, CrossEntropy
@@ -142,7 +142,7 @@ def _draw_classes(
         ax.scatter(points[:, 0], points[:, 1], s=14, color=GREY, edgecolors="white", linewidths=0.5)
         return
     classes = class_labels(y, "y")
-    _same_length(classes, points)
+    check_lengths(points, classes, "y")
     require_range(classes, "y", count, f"the network's {count} classes")
     right = float(np.mean(net.backend.to_numpy(net.classify(points)) == classes))
     ax.set_title(f"{right:.1%} of {len(points):,} examples right")
@@ -170,7 +170,7 @@ def _draw_values(ax: Axes, net: Network, grid: Host, ticks: tuple[Host, Host], p
         )
     seen = None if y is None else to_host(y, "y", real=True).reshape(-1)
     if seen is not None:
-        _same_length(seen, points)
+        check_lengths(points, seen, "y")
     both = values if seen is None else np.concatenate([values[:, 0], seen])
     scale: dict[str, Any] = {"vmin": both.min(), "vmax": both.max(), "cmap": "viridis"}
     image = _show(ax, values.reshape(len(ticks[1]), len(ticks[0])), ticks, **scale)
@@ -222,11 +222,6 @@ def _ticks(values: Host, eps: float | None, resolution: int) -> Host:
     low, high = values.min(), values.max()
     beyond = (high - low) / 20 or 0.5 if eps is None else check_real("eps", eps, above=0)
     return np.linspace(low - beyond, high + beyond, resolution)
-
-
-def _same_length(y: Host, points: Host) -> None:
-    if len(y) != len(points):
-        raise ShapeError(f"y must have one entry for each of the {len(points)} examples of x; got {len(y)}")
 
 
 def _marker_size(count: int) -> float:

@@ -13,7 +13,7 @@ import xpnet
 from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
-from xpnet.arrays import are_plain, check_features, check_finite, portable, take_in
+from xpnet.arrays import Host, are_plain, check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_integer, check_real, check_seed
@@ -36,8 +36,6 @@ from xpnet.training import Program, State
 from xpnet.weights import joined, merged, read_weights, write_weights
 
 __all__ = ["Network"]
-
-Host = np.ndarray[Any, Any]
 
 
 class Network:

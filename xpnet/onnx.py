@@ -23,6 +23,7 @@ from xpnet.parameters import unflatten
 from xpnet.summary import short, summarize
 
 if TYPE_CHECKING:
+    from xpnet.arrays import Host
     from xpnet.backend import Array, Backend
     from xpnet.network import Network
     from xpnet.scaling import MinMaxScaler, StandardScaler
@@ -34,8 +35,6 @@ BATCH = "N"
 
 MAX_BYTES = 2**31 - 1
 """What one protobuf message, and so one file without others beside it, can hold."""
-
-Host = np.ndarray[Any, Any]
 
 
 def to_onnx(

@@ -7,14 +7,12 @@ or the same one, never a changed one.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.errors import DataError, ShapeError
 from xpnet.parameters import Shape
-
-Host = np.ndarray[Any, Any]
 
 __all__ = ["binary_rows", "class_targets", "count_rows", "real_rows", "sign_rows"]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.records import record
 
-__all__ = ["DECIMALS", "EXACT", "PLAIN", "THOUSANDS", "Array", "Column", "Notation", "numbers", "texts"]
+__all__ = ["DECIMALS", "EXACT", "PLAIN", "THOUSANDS", "Column", "Notation", "numbers", "texts"]
 
-Array: TypeAlias = np.ndarray[Any, Any]
-Column: TypeAlias = "list[str | None] | Array"
+Column: TypeAlias = "list[str | None] | Host"
 """Texts, with None for a missing one, or an array (rows, ...)."""
 
 MISSING = frozenset(["", "?", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "null", "none"])
@@ -106,7 +106,7 @@ PLAIN = Notation()
 """A point, and nothing between thousands."""
 
 
-def numbers(column: Column, notation: Notation = PLAIN) -> Array | None:
+def numbers(column: Column, notation: Notation = PLAIN) -> Host | None:
     """Return a column as float64, NaN where a value is missing; None if it holds other texts.
 
     >>> numbers(["1.5", "NA"]), numbers(["1,5"]), numbers(["1,5"], Notation(decimal=","))

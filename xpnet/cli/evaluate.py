@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.cli.inputs import Features
+from xpnet.arrays import Host
 from xpnet.cli.models import Model, load_model, prepared_table
 from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import note, print_json
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def measure(model: Model, x: Features, y: Features) -> dict[str, Any]:
+def measure(model: Model, x: Host, y: Host) -> dict[str, Any]:
     """Return figures over prepared rows; those of a quantity are in its own unit (the loss is of the scaled one)."""
     network, target = model.network, model.preparation.target
     found: dict[str, Any] = {"rows": len(x), **network.evaluate(x, y)}

@@ -15,7 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from xpnet.cli.cells import EXACT, Array, Column
+from xpnet.arrays import Host
+from xpnet.cli.cells import EXACT, Column
 from xpnet.cli.csv_files import Dialect, read_csv
 from xpnet.cli.tables import Table, listed
 from xpnet.errors import DataError
@@ -176,7 +177,7 @@ def _read_npz(path: str, file: IO[bytes]) -> Table:
     return Table(path, columns)
 
 
-def _as_column(array: Array, what: str, path: str) -> Column:
+def _as_column(array: Host, what: str, path: str) -> Column:
     if array.dtype.kind not in "biufU" or not array.ndim or (array.dtype.kind == "U" and array.ndim > 1):
         raise DataError(f"{what} of {path} must hold rows of numbers or text; got {array!r:.60}")
     return array.tolist() if array.dtype.kind == "U" else np.array(array)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.cli.cells import numbers
 from xpnet.cli.recognition import are_dates, are_names, examples
 from xpnet.cli.tables import Table, listed, nearest, plural
@@ -21,8 +22,6 @@ from xpnet.records import record
 from xpnet.scaling import StandardScaler
 
 __all__ = ["KINDS", "Block", "Category", "Input", "Number", "learn_input"]
-
-Features: TypeAlias = np.ndarray[Any, Any]
 
 MOST_CATEGORIES = 100
 """Different texts up to which a column is taken for categories and not for names or remarks."""
@@ -61,7 +60,7 @@ class Number:
         """Mean and deviation of each feature."""
         return ((self.mean, self.deviation), UNSCALED)[: self.width]
 
-    def features(self, table: Table) -> Features:
+    def features(self, table: Table) -> Host:
         """Return (rows, width); DataError where the column holds anything but finite numbers."""
         values = _finite(table, self.name)
         gaps = np.isnan(values)
@@ -92,7 +91,7 @@ class Category:
         """Mean and deviation of each feature."""
         return (UNSCALED,) * self.width
 
-    def features(self, table: Table) -> Features:
+    def features(self, table: Table) -> Host:
         """Return (rows, width); DataError where a text is none of those known."""
         places = {value: i for i, value in enumerate(self.values)}
         found = table.texts(self.name)
@@ -143,7 +142,7 @@ class Block:
         pairs = tuple(zip(self.mean, self.deviation, strict=True))
         return pairs * (self.width // len(pairs))
 
-    def features(self, table: Table) -> Features:
+    def features(self, table: Table) -> Host:
         """Return (rows, width); DataError where the array has another shape or a value that is not finite."""
         array = np.asarray(table.column(self.name))
         if array.shape[1:] != self.shape or array.dtype.kind not in "biuf":
@@ -167,7 +166,7 @@ KINDS: dict[str, type[Number] | type[Category] | type[Block]] = {cls.kind: cls f
 """The kinds of input that a file may name."""
 
 
-def learn_input(table: Table, name: str, rows: Features, categorical: bool = False) -> Input | str:
+def learn_input(table: Table, name: str, rows: Host, categorical: bool = False) -> Input | str:
     """Return what a column becomes, its scale learnt from these *rows* alone; or, in words, why it is left out.
 
     Categories are collected from all rows: they are names, and tell nothing of how the rows are distributed.
@@ -218,7 +217,7 @@ def _learn_category(table: Table, name: str, asked: bool) -> Category | str:
     return Category(name, tuple(known))
 
 
-def _learn_block(column: Features, table: Table, name: str, rows: Features) -> Block:
+def _learn_block(column: Host, table: Table, name: str, rows: Host) -> Block:
     chosen = column[rows].reshape(len(rows), -1)
     _require_finite(chosen, table, name)
     # Pixels share one scale: by its own, a pixel that is nearly always dark would weigh most where it is not.
@@ -227,7 +226,7 @@ def _learn_block(column: Features, table: Table, name: str, rows: Features) -> B
     return Block(name, column.shape[1:], mean, deviation)
 
 
-def _statistics(values: Features) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(values: Host) -> tuple[tuple[float, ...], tuple[float, ...]]:
     fitted = StandardScaler().fit(values)
     return fitted.mean or (), fitted.deviation or ()
 
@@ -237,7 +236,7 @@ def scaler(mean: float, deviation: float) -> StandardScaler:
     return StandardScaler((mean,), (deviation,), SCALAR)
 
 
-def _finite(table: Table, name: str) -> Features:
+def _finite(table: Table, name: str) -> Host:
     """Return a column's numbers, NaN where missing."""
     column = table.column(name)
     values = table.numbers(name) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
@@ -247,7 +246,7 @@ def _finite(table: Table, name: str) -> Features:
     return values
 
 
-def require_no_infinity(values: Features, table: Table, name: str, what: str = "column") -> None:
+def require_no_infinity(values: Host, table: Table, name: str, what: str = "column") -> None:
     """Raise DataError where a column's number is infinite."""
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
@@ -264,7 +263,7 @@ def _first_text(table: Table, name: str) -> str:
     return f"{column[row]!r} in {table.place(row)}; {remedy}"
 
 
-def _require_finite(values: Features, table: Table, name: str) -> None:
+def _require_finite(values: Host, table: Table, name: str) -> None:
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values).all(axis=1)))
         raise DataError(f"{name!r} must hold finite numbers; NaN or infinity is in {table.place(row)}")

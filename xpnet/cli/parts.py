@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.cli.inputs import Features
+from xpnet.arrays import Host
 from xpnet.cli.output import note
 from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
 from xpnet.cli.target import Target
@@ -21,14 +21,12 @@ __all__ = ["Parts", "deal"]
 class Parts:
     """Rows by what they are for."""
 
-    training: Features
-    validation: Features
-    test: Features
+    training: Host
+    validation: Host
+    test: Host
 
 
-def deal(
-    table: Table, target: Target, rows: Features, *, test: float | int, validation: float | int, seed: int
-) -> Parts:
+def deal(table: Table, target: Target, rows: Host, *, test: float | int, validation: float | int, seed: int) -> Parts:
     """Deal the *rows* into parts, each class in proportion where every class has enough of them.
 
     A class with fewer rows than there are parts is trained on alone. Where a class with more rows still misses a part,
@@ -54,7 +52,7 @@ def deal(
     return Parts(next(found), *(next(found) if size else empty for size in (validation, test)))
 
 
-def _by_class(table: Table, target: Target, rows: Features, sizes: dict[str, Any]) -> tuple[Features, ...]:
+def _by_class(table: Table, target: Target, rows: Host, sizes: dict[str, Any]) -> tuple[Host, ...]:
     names = target.classes or ()
     codes = target.encode(table, target.name)[rows]
     counts = np.bincount(codes, minlength=len(names))
@@ -79,5 +77,5 @@ def _by_class(table: Table, target: Target, rows: Features, sizes: dict[str, Any
     return training, *held
 
 
-def _rows(table: Table, rows: Features) -> str:
+def _rows(table: Table, rows: Host) -> str:
     return f"{plural(len(rows), 'row')}, {'first ' * (len(rows) > 1)}in {table.place(int(rows[0]))}"

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation
-from xpnet.cli.inputs import KINDS, Block, Category, Features, Input, Number, learn_input
+from xpnet.cli.inputs import KINDS, Block, Category, Input, Number, learn_input
 from xpnet.cli.tables import SHOWN, Table, listed, nearest, plural
 from xpnet.cli.target import Target
 from xpnet.cli.unread import require_read
@@ -61,7 +62,7 @@ class Preparation:
         mean, deviation = zip(*(pair for part in self.inputs for pair in part.scales), strict=True)
         return StandardScaler(mean, deviation, (self.width,))
 
-    def features(self, table: Table, dtype: str) -> Features:
+    def features(self, table: Table, dtype: str) -> Host:
         """Return the network's inputs, (rows, width), from columns found by name.
 
         Raises
@@ -154,7 +155,7 @@ class Preparation:
 
 
 def learn_inputs(
-    table: Table, target: str, rows: Features, *, drop: Sequence[str] = (), categorical: Sequence[str] = ()
+    table: Table, target: str, rows: Host, *, drop: Sequence[str] = (), categorical: Sequence[str] = ()
 ) -> tuple[tuple[Input, ...], dict[str, str]]:
     """Return what each column but the target becomes, and why others of the file are left out, by name.
 

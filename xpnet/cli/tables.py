@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
-from xpnet.cli.cells import PLAIN, Array, Column, Notation, numbers, texts
+from xpnet.arrays import Host
+from xpnet.cli.cells import PLAIN, Column, Notation, numbers, texts
 from xpnet.errors import DataError
 from xpnet.records import record
 
@@ -54,7 +55,7 @@ class Table:
             raise DataError(f"{self.source} has no column {name!r}; {meant}it has: {listed(self.columns)}{several}")
         return self.columns[name]
 
-    def numbers(self, name: str) -> Array | None:
+    def numbers(self, name: str) -> Host | None:
         """Return a column as float64, NaN where a value is missing; None if it holds other texts."""
         return numbers(self.column(name), self.notation)
 

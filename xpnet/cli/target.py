@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.cli.cells import EXACT, texts
-from xpnet.cli.inputs import Features, require_no_infinity, scaler
+from xpnet.cli.inputs import require_no_infinity, scaler
 from xpnet.cli.recognition import are_dates, examples
 from xpnet.cli.tables import Table, listed, plural, shown
 from xpnet.cli.unread import unread_numbers
@@ -54,7 +55,7 @@ class Target:
             return ~np.isnan(values)
         return np.asarray([text is not None for text in table.texts(column)])
 
-    def encode(self, table: Table, column: str) -> Features:
+    def encode(self, table: Table, column: str) -> Host:
         """Return class indices (rows,), or scaled quantities (rows, 1), of a column; rows without a value get 0.
 
         Raises
@@ -77,7 +78,7 @@ class Target:
             )
         return np.asarray([0 if label is None else places[label] for label in labels])
 
-    def decode(self, outputs: Features) -> Features:
+    def decode(self, outputs: Host) -> Host:
         """Return quantities (rows,) in their own unit from the network's outputs (rows, 1)."""
         return np.asarray(scaler(self.mean, self.deviation).inverse_transform(outputs.astype(np.float64)[:, 0]))
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.cli.columns import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
-from xpnet.cli.inputs import Features
 from xpnet.cli.models import Model, check_size, save_model
 from xpnet.cli.options import add_backend, add_reading, open_table
 from xpnet.cli.output import note, print_json, refuse_overwriting, reserved, told_warnings
@@ -165,7 +165,7 @@ def _default_out(data: str) -> Path:
     return Path(name or "model").with_suffix(SUFFIX)
 
 
-def _scaled(table: Table, target: Target, rows: Features) -> Target:
+def _scaled(table: Table, target: Target, rows: Host) -> Target:
     """Return a quantity with the scale of these rows; classes have none."""
     if target.classes is not None:
         return target
@@ -197,7 +197,7 @@ def _network(options: argparse.Namespace, target: Target, features: int) -> Netw
     )
 
 
-def _fit(network: Network, x: Features, y: Features, parts: Parts, options: argparse.Namespace) -> int:
+def _fit(network: Network, x: Host, y: Host, parts: Parts, options: argparse.Namespace) -> int:
     """Train, with progress on standard error; return the epoch, from 1 on, whose weights were kept.
 
     Raises

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any, ClassVar, Protocol
 
+from xpnet.arrays import Host
 from xpnet.backend import Array
 from xpnet.errors import unknown_name
 from xpnet.parameters import Shape
-from xpnet.targets import Host
 
 __all__ = ["Loss", "check_reduction", "mean_of_outputs"]
 

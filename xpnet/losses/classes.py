@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.errors import ConfigurationError
 from xpnet.losses.base import check_reduction, mean_of_outputs
 from xpnet.parameters import Shape
 from xpnet.records import record
-from xpnet.targets import Host, binary_rows, class_targets, sign_rows
+from xpnet.targets import binary_rows, class_targets, sign_rows
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge"]
 

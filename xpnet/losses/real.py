@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from xpnet.arrays import Host
 from xpnet.backend import Array
 from xpnet.checks import hold_reals
 from xpnet.losses.base import check_reduction, mean_of_outputs
 from xpnet.parameters import Shape
 from xpnet.records import record
-from xpnet.targets import Host, count_rows, real_rows
+from xpnet.targets import count_rows, real_rows
 
 __all__ = ["Huber", "MeanAbsoluteError", "MeanSquaredError", "Poisson", "Quantile"]
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.backend import Array
 from xpnet.checks import hold_integers
 from xpnet.errors import ConfigurationError, unknown_name
@@ -33,8 +34,6 @@ __all__ = [
     "weighted_sum",
 ]
 
-Sums = np.ndarray[Any, Any]
-
 
 class Metric(Protocol):
     """What a metric has."""
@@ -52,7 +51,7 @@ class Metric(Protocol):
     def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any, /) -> Array:
         """Return the batch's sums."""
 
-    def result(self, sums: Sums, /) -> float:
+    def result(self, sums: Host, /) -> float:
         """Return the metric's value from the total."""
 
 
@@ -81,7 +80,7 @@ class Accuracy:
         right = xp.astype(loss.classify(scores, xp) == loss.true_classes(targets, xp), scores.dtype)
         return weighted_sum(xp.mean(right, axis=1) if len(right.shape) == 2 else right, weights, xp)
 
-    def result(self, sums: Sums) -> float:
+    def result(self, sums: Host) -> float:
         """Return right / all."""
         return _ratio(sums[0], sums[1])
 
@@ -139,7 +138,7 @@ class TopKAccuracy:
         count = xp.sum(xp.astype(behind, scores.dtype), axis=1)
         return weighted_sum(xp.astype(count > float(classes - self.k), scores.dtype), weights, xp)
 
-    def result(self, sums: Sums) -> float:
+    def result(self, sums: Host) -> float:
         """Return right / all."""
         return _ratio(sums[0], sums[1])
 
@@ -172,7 +171,7 @@ class _FromConfusion:
             true = true * xp.expand_dims(weights, axis=1)
         return xp.matmul(xp.matrix_transpose(true), predicted)
 
-    def result(self, sums: Sums) -> float:
+    def result(self, sums: Host) -> float:
         """Average the classes' values; with two classes, the value of class 1."""
         if not sums.any():
             return 0.0
@@ -264,7 +263,7 @@ class SquaredError:
         error = loss.link(scores, xp) - targets
         return weighted_sum(_example_mean(error * error, xp), weights, xp)
 
-    def result(self, sums: Sums) -> float:
+    def result(self, sums: Host) -> float:
         """Return error / weight."""
         return _ratio(sums[0], sums[1])
 
@@ -293,7 +292,7 @@ class AbsoluteError:
         """Add up the examples' absolute errors."""
         return weighted_sum(_example_mean(xp.abs(loss.link(scores, xp) - targets), xp), weights, xp)
 
-    def result(self, sums: Sums) -> float:
+    def result(self, sums: Host) -> float:
         """Return error / weight."""
         return _ratio(sums[0], sums[1])
 
@@ -332,7 +331,7 @@ class R2:
             rows = rows * xp.reshape(weights, (1, -1, 1))
         return xp.sum(rows, axis=1)
 
-    def result(self, sums: Sums) -> float:
+    def result(self, sums: Host) -> float:
         """Return the mean over outputs of 1 - error² / spread."""
         weight, total, square, error = np.asarray(sums, dtype=np.float64)
         if not weight.any():

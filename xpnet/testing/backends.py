@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.backend import CREATION, DTYPES, Backend, Namespace, available_backends, open_backend
 from xpnet.errors import BackendError, ConfigurationError
 from xpnet.random import bits16, host_stream, key_words, make_key
-from xpnet.testing.comparing import CheckError, Host, check_close, require
+from xpnet.testing.comparing import CheckError, check_close, require
 from xpnet.testing.operations import check_operations
 from xpnet.testing.places import PARITY
 

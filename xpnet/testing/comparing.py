@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.errors import XpnetError
 
-__all__ = ["CheckError", "Host", "check_close", "check_finite", "check_same", "check_shapes", "require"]
-
-Host = np.ndarray[Any, Any]
+__all__ = ["CheckError", "check_close", "check_finite", "check_same", "check_shapes", "require"]
 
 
 class CheckError(XpnetError, AssertionError):

@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.parameters import Shape
 
 if TYPE_CHECKING:
-    from xpnet.testing.comparing import Host
+    from xpnet.arrays import Host
 
 __all__ = ["LARGE", "extremes"]
 

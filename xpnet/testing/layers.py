@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
 from xpnet.configuration import as_shape
 from xpnet.layers.base import Built, Context, Layer
@@ -14,7 +15,7 @@ from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Param, Shape, Tree, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
 from xpnet.registry import misreturned, returned
-from xpnet.testing.comparing import Host, check_close, check_finite, check_same, check_shapes, require
+from xpnet.testing.comparing import check_close, check_finite, check_same, check_shapes, require
 from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.numeric import TOLERANCE, away_from_zero, check_gradients, numeric_gradient
 from xpnet.testing.own import answering, arrays, check_array

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from xpnet import losses
+from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
 from xpnet.losses import Loss
 from xpnet.parameters import Shape
 from xpnet.random import host_stream
 from xpnet.registry import resolve, returned
-from xpnet.testing.comparing import Host, check_finite, check_same, check_shapes, require
+from xpnet.testing.comparing import check_finite, check_same, check_shapes, require
 from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.numeric import TOLERANCE, check_gradients, numeric_gradient
 from xpnet.testing.own import answering, check_array

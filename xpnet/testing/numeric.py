@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from xpnet.testing.comparing import Host, check_close
+from xpnet.arrays import Host
+from xpnet.testing.comparing import check_close
 
 __all__ = ["STEP", "TOLERANCE", "away_from_zero", "check_gradients", "numeric_gradient"]
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from xpnet import nn
+from xpnet.arrays import Host
 from xpnet.backend import Backend, open_backend
 from xpnet.random import host_stream, key_words, make_key
-from xpnet.testing.comparing import Host, check_close, check_same, require
+from xpnet.testing.comparing import check_close, check_same, require
 from xpnet.testing.places import PARITY, hosted
 
 __all__ = ["check_operations"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
 from xpnet.configuration import resolve_optimizer
 from xpnet.initializers import Zeros
@@ -13,7 +14,7 @@ from xpnet.optimizers import Link, Now, rate_at
 from xpnet.parameters import Layout, Param, Shape, Tree, flatten
 from xpnet.random import host_stream
 from xpnet.registry import returned
-from xpnet.testing.comparing import Host, check_close, check_finite, require
+from xpnet.testing.comparing import check_close, check_finite, require
 from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.own import answering, arrays, check_array
 from xpnet.testing.places import PARITY, narrow, open_wide, others, place

@@ -13,7 +13,7 @@ from xpnet.errors import ConfigurationError
 from xpnet.extras import as_installed
 
 if TYPE_CHECKING:
-    from xpnet.testing.comparing import Host
+    from xpnet.arrays import Host
 
 __all__ = ["PARITY", "hosted", "narrow", "open_wide", "others", "place", "placed"]
 

@@ -55,8 +55,20 @@ class Metric(Protocol):
         """Return the metric's value from the total."""
 
 
+class _Mean:
+    """Base of the metrics that are a mean over examples, whose sums are those of :func:`weighted_sum`."""
+
+    def shape(self, out_shape: Shape) -> Shape:
+        """Return (2,): sum of w v, sum of w."""
+        return (2,)
+
+    def result(self, sums: Host) -> float:
+        """Return the mean; 0 where nothing weighs anything."""
+        return float(sums[0]) / float(sums[1]) if sums[1] else 0.0
+
+
 @record
-class Accuracy:
+class Accuracy(_Mean):
     """Share of examples whose class is right (of answers, where an example has several yes-or-no ones).
 
     Raises
@@ -71,22 +83,14 @@ class Accuracy:
         """Need classes."""
         _need_classes(self.name, loss)
 
-    def shape(self, out_shape: Shape) -> Shape:
-        """Return (2,): right answers, all answers."""
-        return (2,)
-
     def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
         """Count the right answers."""
         right = xp.astype(loss.classify(scores, xp) == loss.true_classes(targets, xp), scores.dtype)
         return weighted_sum(xp.mean(right, axis=1) if len(right.shape) == 2 else right, weights, xp)
 
-    def result(self, sums: Host) -> float:
-        """Return right / all."""
-        return _ratio(sums[0], sums[1])
-
 
 @record
-class TopKAccuracy:
+class TopKAccuracy(_Mean):
     """Share of examples whose class is among the ``k`` highest scores; of equal scores the lower class comes first.
 
     So it agrees with :class:`Accuracy` and :func:`xpnet.top_k_accuracy`, and a network that scores all classes alike,
@@ -123,10 +127,6 @@ class TopKAccuracy:
                 "give TopKAccuracy(k=...) with a smaller k"
             )
 
-    def shape(self, out_shape: Shape) -> Shape:
-        """Return (2,): right answers, all answers."""
-        return (2,)
-
     def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
         """Count the examples with fewer than k classes ahead of the true one."""
         classes = scores.shape[1]
@@ -137,10 +137,6 @@ class TopKAccuracy:
         behind = (scores < own) | ((scores == own) & (columns >= labels))
         count = xp.sum(xp.astype(behind, scores.dtype), axis=1)
         return weighted_sum(xp.astype(count > float(classes - self.k), scores.dtype), weights, xp)
-
-    def result(self, sums: Host) -> float:
-        """Return right / all."""
-        return _ratio(sums[0], sums[1])
 
 
 class _FromConfusion:
@@ -239,7 +235,7 @@ class F1(_FromConfusion):
 
 
 @record
-class SquaredError:
+class SquaredError(_Mean):
     """Mean squared error of the predictions (after the loss's link).
 
     Raises
@@ -254,22 +250,14 @@ class SquaredError:
         """Need real targets."""
         _need_real_targets(self.name, loss)
 
-    def shape(self, out_shape: Shape) -> Shape:
-        """Return (2,): error, weight."""
-        return (2,)
-
     def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
         """Add up the examples' squared errors."""
         error = loss.link(scores, xp) - targets
         return weighted_sum(_example_mean(error * error, xp), weights, xp)
 
-    def result(self, sums: Host) -> float:
-        """Return error / weight."""
-        return _ratio(sums[0], sums[1])
-
 
 @record
-class AbsoluteError:
+class AbsoluteError(_Mean):
     """Mean absolute error of the predictions (after the loss's link).
 
     Raises
@@ -284,17 +272,9 @@ class AbsoluteError:
         """Need real targets."""
         _need_real_targets(self.name, loss)
 
-    def shape(self, out_shape: Shape) -> Shape:
-        """Return (2,): error, weight."""
-        return (2,)
-
     def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
         """Add up the examples' absolute errors."""
         return weighted_sum(_example_mean(xp.abs(loss.link(scores, xp) - targets), xp), weights, xp)
-
-    def result(self, sums: Host) -> float:
-        """Return error / weight."""
-        return _ratio(sums[0], sums[1])
 
 
 @record
@@ -362,10 +342,6 @@ def weighted_sum(values: Array, weights: Array | None, xp: Any) -> Array:
 
 def _example_mean(values: Array, xp: Any) -> Array:
     return xp.mean(xp.reshape(values, (values.shape[0], -1)), axis=1)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part) / float(whole) if whole else 0.0
 
 
 def _need_classes(metric: str, loss: Loss) -> None:

@@ -79,9 +79,8 @@ def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 
 def _instead(owner: str, name: str, value: Any, known: list[str]) -> str:
     """Say what to write instead of an argument that is not among the *known* ones."""
-    from difflib import get_close_matches
-
     from xpnet import elsewhere
+    from xpnet.errors import nearest
 
     shown = repr(value) if isinstance(value, str | int | float) and len(repr(value)) < 20 else "..."
     for ours in elsewhere.ARGUMENTS.get(name.lower(), ()):
@@ -90,8 +89,8 @@ def _instead(owner: str, name: str, value: Any, known: list[str]) -> str:
     advice = elsewhere.INSTEAD.get(f"{owner}({name})", elsewhere.INSTEAD.get(name)) or _neighbour(owner, name, shown)
     if advice:
         return f": {advice}."
-    near = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else "."
 
 
 def _neighbour(owner: str, name: str, shown: str) -> str | None:

@@ -18,7 +18,7 @@ from typing import Any
 import xpnet
 from xpnet.arguments import explains_arguments
 from xpnet.checks import StrPath, check_integer, check_path, check_real, check_takes
-from xpnet.errors import ConfigurationError, did_you_mean, unknown_name
+from xpnet.errors import ConfigurationError, did_you_mean, nearest, unknown_name
 from xpnet.registry import resolve
 
 __all__ = [
@@ -118,10 +118,8 @@ def _warn_of_misspelt(callback: Callback) -> None:
     kind = type(callback)
     methods = {name for cls in kind.__mro__ for name, value in vars(cls).items() if isinstance(value, FunctionType)}
     for name in sorted(name for name in methods - HOOKS if name.startswith("on_")):
-        from difflib import get_close_matches
-
-        if near := get_close_matches(name, HOOKS, n=1, cutoff=NEAR):
-            warnings.warn(f"{kind.__name__}.{name} is never called; did you mean {near[0]!r}?", UserWarning, 6)
+        if near := nearest(name, HOOKS, NEAR):
+            warnings.warn(f"{kind.__name__}.{name} is never called; did you mean {near!r}?", UserWarning, 6)
 
 
 class CallbackList:

@@ -24,6 +24,7 @@ __all__ = [
     "ShapeError",
     "XpnetError",
     "did_you_mean",
+    "nearest",
     "unknown_attribute",
     "unknown_name",
 ]
@@ -81,21 +82,31 @@ class DatasetError(XpnetError, OSError):
     """A data set is neither on this machine nor obtainable, or its files are damaged."""
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the one of *known* that is most like *name*, whatever its case, by ``difflib``'s measure; or None.
+
+    >>> nearest("width", ["WIDTH", "height"]), nearest("width", ["color"])
+    ('WIDTH', None)
+    """
+    spelling = {item.lower(): item for item in known}
+    if not spelling:
+        return None
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), spelling, n=1, cutoff=cutoff)
+    return spelling[near[0]] if near else None
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     """Return the question for the one of *known* that is like *name*, whatever its case, or begins with it, or nothing.
 
     >>> did_you_mean("Relu", ["Dense", "ReLU"]), did_you_mean("acc", ["loss", "accuracy"]), did_you_mean("a", [])
     ("; did you mean 'ReLU'?", "; did you mean 'accuracy'?", '')
     """
-    spelling = {item.lower(): item for item in known}
-    if not spelling:
-        return ""
-    from difflib import get_close_matches
-
-    plain = name.lower()
-    near = get_close_matches(plain, spelling, n=1, cutoff=cutoff)
-    near = near or [item for item in spelling if len(plain) > 1 and item.startswith(plain)]
-    return f"; did you mean {spelling[near[0]]!r}?" if near else ""
+    known = list(known)
+    longer = (item for item in known if len(name) > 1 and item.lower().startswith(name.lower()))
+    meant = nearest(name, known, cutoff) or next(longer, None)
+    return f"; did you mean {meant!r}?" if meant else ""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ConfigurationError:

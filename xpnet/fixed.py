@@ -49,15 +49,14 @@ def refuse_misnamed(thing: Any, name: str, value: object, settable: Iterable[str
     Traceback (most recent call last):
     AttributeError: Net has no attribute 'lr' to set; write net.learning_rate = 0.1
     """
-    from difflib import get_close_matches
-
     from xpnet import elsewhere
+    from xpnet.errors import nearest
 
     owner = type(thing).__name__
     fixed = {ours: kept.instead for ours, kept in vars(type(thing)).items() if isinstance(kept, Fixed)}
     known = [*settable, *fixed]
     same = [ours for ours in elsewhere.ARGUMENTS.get(name.lower(), ()) if ours in known]
-    meant = next(iter(same or get_close_matches(name.lower(), known, n=1, cutoff=NEAR)), None)
+    meant = same[0] if same else nearest(name, known, NEAR)
     if f"{owner}.{name}" in elsewhere.ATTRIBUTES:
         hint = f": {elsewhere.ATTRIBUTES[f'{owner}.{name}']}"
     elif meant is None:

@@ -15,9 +15,9 @@ import numpy as np
 from xpnet.arrays import Host
 from xpnet.cli.cells import numbers
 from xpnet.cli.recognition import are_dates, are_names, examples
-from xpnet.cli.tables import Table, listed, nearest, plural
+from xpnet.cli.tables import Table, listed, plural
 from xpnet.cli.unread import unread_numbers
-from xpnet.errors import DataError
+from xpnet.errors import DataError, nearest
 from xpnet.records import record
 from xpnet.scaling import StandardScaler
 

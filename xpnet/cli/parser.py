@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
 from xpnet import elsewhere
-from xpnet.errors import ConfigurationError, did_you_mean
+from xpnet.errors import ConfigurationError, did_you_mean, nearest
 
 __all__ = ["Commands", "Parser", "UsageError", "add_command"]
 
@@ -37,8 +36,8 @@ class Parser(argparse.ArgumentParser):
         known = self._option_string_actions
         if OPTION.match(option) and option not in known:
             meant = f"--{elsewhere.OPTIONS.get(option.lstrip('-').lower())}"
-            near = [meant] if meant in known else difflib.get_close_matches(option, known, n=1, cutoff=0.7)
-            self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
+            near = meant if meant in known else nearest(option, known, 0.7)
+            self.error(f"there is no option {option}" + (f"; did you mean {near}?" if near else ""))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse what is not among an option's choices, with the one that was meant."""

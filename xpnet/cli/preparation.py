@@ -17,10 +17,10 @@ import numpy as np
 from xpnet.arrays import Host
 from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation
 from xpnet.cli.inputs import KINDS, Block, Category, Input, Number, learn_input
-from xpnet.cli.tables import SHOWN, Table, listed, nearest, plural
+from xpnet.cli.tables import SHOWN, Table, listed, plural
 from xpnet.cli.target import Target
 from xpnet.cli.unread import require_read
-from xpnet.errors import CheckpointError, DataError
+from xpnet.errors import CheckpointError, DataError, nearest
 from xpnet.records import record
 from xpnet.scaling import StandardScaler
 from xpnet.strict_json import read_json, write_json

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 from xpnet.arrays import Host
 from xpnet.cli.cells import PLAIN, Column, Notation, numbers, texts
-from xpnet.errors import DataError
+from xpnet.errors import DataError, nearest
 from xpnet.records import record
 
-__all__ = ["SHOWN", "Table", "listed", "nearest", "plural", "shown"]
+__all__ = ["SHOWN", "Table", "listed", "plural", "shown"]
 
 SHOWN = 8
 """What a line lists at most."""
@@ -70,17 +69,6 @@ class Table:
     def place(self, row: int) -> str:
         """Return where a row is, for errors."""
         return f"line {self.lines[row]} of {self.source}" if self.lines else f"row {row} of {self.source}"
-
-
-def nearest(text: str, known: Iterable[str]) -> str | None:
-    """Return the one of *known* texts that is likely to be meant, whatever the case of its letters; or None.
-
-    >>> nearest("width", ["WIDTH", "height"]), nearest("width", ["color"])
-    ('WIDTH', None)
-    """
-    spelling = {item.lower(): item for item in known}
-    near = difflib.get_close_matches(text.lower(), spelling, n=1)
-    return spelling[near[0]] if near else None
 
 
 def listed(names: Iterable[str]) -> str:

@@ -33,13 +33,13 @@ def class_targets(y: Host, classes: int) -> Host:
     DataError
         A label is not integral or not in 0..classes-1; a row is negative somewhere or does not sum to 1.
     """
-    if len(y.shape) == 2 and y.shape[1] == 1 and classes > 1:
-        y = np.reshape(y, (-1,))
-    if len(y.shape) == 1:
+    if y.ndim == 2 and y.shape[1] == 1 and classes > 1:
+        y = y.reshape(-1)
+    if y.ndim == 1:
         return _labels(y, classes)
-    if len(y.shape) != 2:
+    if y.ndim != 2:
         raise ShapeError(
-            f"y must hold class indices of shape (N,) or rows of shape (N, {classes}); got shape {tuple(y.shape)}"
+            f"y must hold class indices of shape (N,) or rows of shape (N, {classes}); got shape {y.shape}"
         )
     if y.shape[1] != classes:
         raise ShapeError(
@@ -48,8 +48,8 @@ def class_targets(y: Host, classes: int) -> Host:
         )
     if y.dtype.kind in "bui":
         y = y.astype(np.float32)
-    off = np.abs(np.sum(y, axis=1) - 1.0) > SUM_TOLERANCE
-    if bool(np.any(y < 0.0)) or bool(np.any(off)):
+    off = np.abs(y.sum(axis=1) - 1.0) > SUM_TOLERANCE
+    if (y < 0.0).any() or off.any():
         raise DataError(_no_probabilities(y, off))
     return y
 
@@ -82,7 +82,7 @@ def _labels(y: Host, classes: int) -> Host:
     if y.dtype.kind not in "iu":
         with np.errstate(invalid="ignore"):
             odd = ~(y - np.round(y) == 0.0)  # so that an infinite label is odd too
-        if bool(np.any(odd)):
+        if odd.any():
             raise DataError(
                 f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
             )
@@ -112,11 +112,11 @@ def binary_rows(y: Host, outputs: int) -> Host:
         A value is outside [0, 1].
     """
     y = real_rows(y, (outputs,))
-    wrong = np.logical_or(y < 0, y > 1)
-    if bool(np.any(wrong)):
-        if bool(np.all((y == -1) | (y == 1))):
+    wrong = (y < 0) | (y > 1)
+    if wrong.any():
+        if ((y == -1) | (y == 1)).all():
             remedy = "labels -1 and 1 become 0 and 1 by (y + 1) / 2"
-        elif outputs == 1 and bool(np.all(np.isfinite(y) & (y >= 0) & (y == np.round(y)))):
+        elif outputs == 1 and (np.isfinite(y) & (y >= 0) & (y == np.round(y))).all():
             remedy = (
                 "number the two labels 0 and 1: names, y = np.unique(y, return_inverse=True)"
                 if len(np.unique(y)) == 2
@@ -140,7 +140,7 @@ def count_rows(y: Host, out_shape: Shape) -> Host:
     """
     y = real_rows(y, out_shape)
     wrong = y < 0
-    if bool(np.any(wrong)):
+    if wrong.any():
         raise DataError(f"y must not be negative for loss='poisson'; got {_first(y, wrong)}")
     return y
 
@@ -157,13 +157,10 @@ def sign_rows(y: Host) -> Host:
     """
     y = real_rows(y, (1,))
     negative, zero, one = y == -1, y == 0, y == 1
-    known = np.logical_or(np.logical_or(negative, zero), one)
-    if not bool(np.all(known)):
-        raise DataError(
-            f"y must hold -1 and 1 (or 0 and 1) for loss='hinge' with one output; got "
-            f"{_first(y, np.logical_not(known))}"
-        )
-    if bool(np.any(negative)) and bool(np.any(zero)):
+    known = negative | zero | one
+    if not known.all():
+        raise DataError(f"y must hold -1 and 1 (or 0 and 1) for loss='hinge' with one output; got {_first(y, ~known)}")
+    if negative.any() and zero.any():
         raise DataError("y mixes -1 and 0 for loss='hinge'; use -1 and 1, or 0 and 1")
     return np.where(one, np.ones_like(y), -np.ones_like(y))
 
@@ -178,13 +175,13 @@ def real_rows(y: Host, out_shape: Shape) -> Host:
     """
     if y.dtype.kind in "bui":
         y = y.astype(np.result_type(y.dtype, np.float32))  # float64 for integers that float32 cannot hold
-    if len(y.shape) == 1 and prod(out_shape) == 1:
-        return np.reshape(y, (-1, *out_shape))
-    if tuple(y.shape[1:]) != tuple(out_shape):
+    if y.ndim == 1 and prod(out_shape) == 1:
+        return y.reshape(-1, *out_shape)
+    if y.shape[1:] != tuple(out_shape):
         expected = ", ".join(["N", *(str(n) for n in out_shape)])
         raise ShapeError(
-            f"y must have shape ({expected}), as the network's outputs have; got {tuple(y.shape)}. "
-            f"{_shape_remedy(tuple(y.shape), tuple(out_shape))}"
+            f"y must have shape ({expected}), as the network's outputs have; got {y.shape}. "
+            f"{_shape_remedy(y.shape, tuple(out_shape))}"
         )
     return y
 

@@ -2,8 +2,8 @@
 
 on_train_begin, then for each epoch on_epoch_begin, (on_train_batch_begin, on_train_batch_end) for each batch,
 (on_test_begin, on_test_end) around validation, on_epoch_end; at last on_train_end, or on_train_interrupted where an
-exception ends training. A callback that has neither of the batch hooks costs nothing within an epoch: the steps then
-run in one piece.
+exception ends training. A callback that has neither of the batch hooks costs nothing within an epoch: many steps then
+run as one call.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A backend may replace any function here by name with a faster one of the same signature; the same tests hold
 both to the same numbers. Each takes the namespace first and writes only into arrays that it made itself,
-except the parameter updates at the end, which may reuse the vectors they are given (their owner, the
-training step, has donated them).
+except :func:`wrap` and the parameter updates at the end, which may reuse what they are given (its owner has
+donated it).
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def words(xp: Any, values: Sequence[int]) -> Array:
 
 
 def wrap(xp: Any, words: Array) -> Array:
-    """Return words modulo 2**32, after a sum or product in the type that :func:`words` chose."""
+    """Return words modulo 2**32, after a sum or product in the type that :func:`words` chose, maybe in its memory."""
     return words
 
 

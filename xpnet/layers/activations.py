@@ -1,4 +1,4 @@
-"""Activations: elementwise functions without parameters, each beside its derivative.
+"""Activations: functions without parameters, all but the softmax elementwise, each beside its derivative.
 
 ``initializer`` names the first weights that suit the layer before; see :mod:`xpnet.initializers`.
 """

@@ -56,7 +56,7 @@ class Context(NamedTuple):
     training : bool
         Whether this pass trains: Dropout drops, BatchNorm uses the batch's statistics.
     key : Key or None
-        Source of this layer's random bits; present when training.
+        Source of this layer's random bits: in a training forward pass, of a layer with ``random = True``.
     state : mapping
         This layer's non-trainable arrays.
     input_gradient : bool

@@ -1,7 +1,7 @@
 """Figures of merit of finished regressions, computed on the host.
 
 These take whole sets of targets and predictions, as lists, NumPy, pandas or any library's arrays, bring each
-to NumPy once and return plain numbers and NumPy arrays. The first argument is always the truth.
+to NumPy once and return plain numbers. The first argument is always the truth.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Kernels in the place of functions of :mod:`xpnet.nn`, with the signatures of the reference.
+"""Kernels in the place of functions of :mod:`xpnet.nn`, with the signatures of the reference, and of more together.
+
+:func:`adamw`, :func:`bias_activation` and :func:`bias_activation_backward` do what are two calls of ``xp.nn`` or more,
+for which there is no door yet.
 
 They have never run on a GPU, so :func:`xpnet_backends.on_cupy.open` does not switch them on. On a CPU their arithmetic
 is held to the reference, and they compile for today's GPUs (``tests/test_on_cupy_kernels.py``); whether they run, and

@@ -51,6 +51,7 @@ TINY = np.float32(1e-30)
 def found(rows: int, terms: int, columns: int, a_turned: bool, b_turned: bool, threads: int) -> Order | None:
     """Return the order in which NumPy adds in a product of this form, by so many threads; None where none is known.
 
+    NumPy has to use that number of *threads* now; it is given to tell apart what was found for each number.
     Some rows and columns are computed, among them those at an end, for which OpenBLAS may have other routines. A large
     product is tried by a smaller one that is divided alike.
     """

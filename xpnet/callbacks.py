@@ -262,6 +262,12 @@ class EarlyStopping(_Monitor):
         ``"min"``, ``"max"``, or ``"auto"``: accuracy and its kin rise, losses fall.
     restore_best_weights : bool
         Whether the network ends with the weights of its best epoch.
+
+    Raises
+    ------
+    ConfigurationError
+        ``patience`` is not an integer from 0 on, ``min_delta`` is not in [0, inf), or ``mode`` is unknown; in ``fit``,
+        no epoch has such a result.
     """
 
     @explains_arguments
@@ -325,6 +331,12 @@ class ReduceLROnPlateau(_Monitor):
         Epochs without improvement before each reduction.
     min_learning_rate : float
         Where reductions end; a lower rate stays as it is.
+
+    Raises
+    ------
+    ConfigurationError
+        ``factor`` is not in (0, 1), ``patience`` is not an integer from 0 on, ``min_delta`` or ``min_learning_rate`` is
+        not in [0, inf), or ``mode`` is unknown; in ``fit``, no epoch has such a result.
     """
 
     @explains_arguments
@@ -353,7 +365,13 @@ class ReduceLROnPlateau(_Monitor):
 
 
 class LearningRateScheduler(Callback):
-    """Set the learning rate before each epoch to ``schedule(epoch, current_rate)``."""
+    """Set the learning rate before each epoch to ``schedule(epoch, current_rate)``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``schedule`` is no function of these two; in ``fit``, it has returned no number from 0 on.
+    """
 
     @explains_arguments
     def __init__(self, schedule: Callable[[int, float], float]) -> None:
@@ -396,7 +414,15 @@ class ModelCheckpoint(_Monitor):
     save_best_only : bool
         Whether only a new best is saved.
     every : int
-        Epochs between saves.
+        Epochs between saves; with ``save_best_only`` every new best is saved.
+
+    Raises
+    ------
+    ConfigurationError
+        ``path`` is no path, ``every`` is not a positive integer, or ``mode`` is unknown; in ``fit``, the path's folder
+        is missing, or no epoch has a result that it, or ``save_best_only``, asks for.
+    CheckpointError
+        In ``fit``: a file cannot hold the network, or cannot be written.
     """
 
     @explains_arguments

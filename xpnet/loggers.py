@@ -59,7 +59,13 @@ class _Logger(Callback):
 
 
 class JSONLinesLogger(_Logger):
-    """Write each epoch's results as one line of JSON; a file of an earlier run is continued with ``append``."""
+    """Write each epoch's results as one line of JSON; a file of an earlier run is continued with ``append``.
+
+    Raises
+    ------
+    ConfigurationError
+        ``path`` is no path; in ``fit``, its folder is missing, or the file cannot be written.
+    """
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Add a line; a result that is not finite becomes null, as JSON has no NaN."""
@@ -68,7 +74,13 @@ class JSONLinesLogger(_Logger):
 
 
 class CSVLogger(_Logger):
-    """Write each epoch's results as a row of CSV, with a head row; ``append`` continues an earlier file."""
+    """Write each epoch's results as a row of CSV, with a head row; ``append`` continues an earlier file.
+
+    Raises
+    ------
+    ConfigurationError
+        ``path`` is no path; in ``fit``, its folder is missing, or the file cannot be written.
+    """
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Add a row."""

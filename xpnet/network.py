@@ -331,6 +331,11 @@ class Network:
         """Train on one batch and return its loss as a 0-d array on the device (``float()`` of it waits).
 
         For loops of your own. Shapes and labels are checked, finiteness is not.
+
+        Raises
+        ------
+        ShapeError, DataError, DtypeError, ConfigurationError
+            The batch is unusable; the network is as it was.
         """
         batch = fitting.place_batch(self, x, y, sample_weight)
         try:
@@ -345,7 +350,8 @@ class Network:
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Host]:
         """Return the loss's gradient with respect to every parameter, by name, for one batch.
 
-        Dropout is active, with the masks of the step to come; the network is not changed.
+        Dropout is active, with the masks of the step to come; the network is not changed. Raises what
+        :meth:`train_step` raises.
         """
         return self._trace(x, y, sample_weight)[1]
 
@@ -355,6 +361,7 @@ class Network:
 
         ``"0.output"`` is what layer 0 gives, ``"0.output.gradient"`` the loss's gradient there,
         ``"0.weight.gradient"`` a parameter's, ``"input.gradient"`` the input's; ``"losses"`` (N,) and ``"loss"``.
+        Raises what :meth:`train_step` raises.
         """
         found, gradients = self._trace(x, y, sample_weight)
         return {**found, **{f"{name}.gradient": value for name, value in gradients.items()}}
@@ -362,7 +369,7 @@ class Network:
     # Using
 
     def forward(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
-        """Return the raw scores (logits), (N, *outputs), on the backend's device."""
+        """Return the raw scores (logits), (N, *outputs), on the backend's device; raises what :meth:`predict` does."""
         return self._run("forward", "scores", x, batch_size)
 
     def predict(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
@@ -381,11 +388,17 @@ class Network:
             The network has not seen data and was not given ``inputs``.
         ShapeError, DataError, DtypeError
             x is unusable.
+        ConfigurationError
+            ``batch_size`` is not a positive integer.
         """
         return self._run("predict", "predictions", x, batch_size)
 
     def classify(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
-        """Return predicted class indices, (N,): the highest score, or for one output whether it is above one half."""
+        """Return predicted class indices, (N,): the highest score's, or for one output 1 for a score above 0, else 0.
+
+        Several yes-or-no questions at once (binary cross-entropy) have an answer each, (N, K). Raises what
+        :meth:`predict` raises, and ConfigurationError where the loss is not one for classes.
+        """
         if not hasattr(self.loss, "classify"):
             raise ConfigurationError(f"classify() needs a loss for classes; got {self.loss}. Use predict()")
         return self._run("classify", "classes", x, batch_size)
@@ -406,7 +419,10 @@ class Network:
 
     @explains_arguments
     def get_weights(self) -> dict[str, Host]:
-        """Return copies of all parameters and running statistics by name: ``{"0.weight": ..., "0.bias": ...}``."""
+        """Return copies of all parameters and running statistics by name: ``{"0.weight": ..., "0.bias": ...}``.
+
+        Raises NotBuiltError where there are none yet.
+        """
         self._need_built("get_weights")
         return read_weights(self)
 
@@ -419,10 +435,12 @@ class Network:
 
         Raises
         ------
+        NotBuiltError
+            There are none yet.
         ConfigurationError
             A name is unknown.
-        ShapeError, DataError
-            A value has another shape, or is not finite.
+        ShapeError, DataError, DtypeError
+            A value has another shape, is not finite, or is no real number.
         """
         self._need_built("set_weights")
         write_weights(self, merged(self, weights))
@@ -475,7 +493,13 @@ class Network:
     def to(
         self, backend: str | Backend, *, device: object = None, dtype: object = None, precision: object = None
     ) -> Network:
-        """Return a copy on another backend, device, dtype or precision, with its training state; this one stays."""
+        """Return a copy on another backend, device, dtype or precision, with its training state; this one stays.
+
+        Raises
+        ------
+        BackendError, ConfigurationError
+            The backend cannot be had, or what is given does not go together; see :func:`xpnet.open_backend`.
+        """
         from xpnet.assembly import copy_network
 
         own = self.backend
@@ -529,7 +553,13 @@ class Network:
 
     @explains_arguments
     def averaged(self) -> Network:
-        """Return a copy whose weights are the moving average that ``ExponentialMovingAverage`` keeps."""
+        """Return a copy whose weights are the moving average that ``ExponentialMovingAverage`` keeps.
+
+        Raises
+        ------
+        NotBuiltError, ConfigurationError
+            The network is not built, or keeps no average.
+        """
         self._need_built("averaged")
         found = [a for name, a in flatten(self.state.optimizer) if name.endswith("average")]
         if not found:
@@ -543,7 +573,15 @@ class Network:
 
     @explains_arguments
     def save(self, path: StrPath) -> None:
-        """Write the network with all its training state to one safetensors file; see :func:`xpnet.load`."""
+        """Write the network with all its training state to one safetensors file; see :func:`xpnet.load`.
+
+        Raises
+        ------
+        CheckpointError
+            The file cannot be written, or the network has something that no file holds; what was there stays.
+        ConfigurationError
+            ``path`` is no path.
+        """
         from xpnet.checkpoint import save
 
         save(self, path)

@@ -38,7 +38,9 @@ class Dense:
     Raises
     ------
     ConfigurationError
-        ``units`` is not a positive integer, or an initializer is unknown.
+        ``units`` is not a positive integer, ``bias`` is no bool, or an initializer is unknown.
+    ShapeError
+        At build: the input is one number per example, without an axis.
 
     Examples
     --------

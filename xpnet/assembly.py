@@ -25,16 +25,10 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Link
     from xpnet.parameters import Shape
 
-__all__ = ["SCHEMA", "copy_network", "fill", "put_together", "records", "take_apart", "unpickle", "with_optimizer"]
+__all__ = ["SCHEMA", "fill", "put_together", "records", "take_apart", "unpickle", "with_optimizer"]
 
 SCHEMA = 1
 """Version of the description's form."""
-
-
-def copy_network(network: Network, backend: Backend) -> Network:
-    """Return an independent copy on *backend*, with all training state."""
-    description, arrays = take_apart(network)
-    return put_together(description, arrays, backend)
 
 
 def with_optimizer(network: Network, optimizer: Link | str) -> Network:

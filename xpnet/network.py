@@ -500,13 +500,14 @@ class Network:
         BackendError, ConfigurationError
             The backend cannot be had, or what is given does not go together; see :func:`xpnet.open_backend`.
         """
-        from xpnet.assembly import copy_network
+        from xpnet.assembly import put_together, take_apart
 
         own = self.backend
         if not isinstance(backend, Backend):
             dtype = own.dtype if dtype is None else dtype_name(dtype)
             precision = own.precision if precision is None and dtype == own.dtype else precision
-        twin = copy_network(self, open_backend(backend, device=device, dtype=dtype, precision=precision))
+        opened = open_backend(backend, device=device, dtype=dtype, precision=precision)
+        twin = put_together(*take_apart(self), opened)
         twin._device = self._device if backend is own else device
         return twin
 

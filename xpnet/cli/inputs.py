@@ -192,7 +192,7 @@ def learn_input(table: Table, name: str, rows: Host, categorical: bool = False) 
     known = values[~gaps]
     if len(known) == len(values) and (known == known[0]).all():
         return f"it holds one value, {known[0]:.15g}, in all rows that are trained on"
-    (mean,), (deviation,) = _statistics(known)
+    (mean,), (deviation,) = mean_and_deviation(known)
     return Number(name, mean, deviation, bool(gaps.any()))
 
 
@@ -222,11 +222,12 @@ def _learn_block(column: Host, table: Table, name: str, rows: Host) -> Block:
     _require_finite(chosen, table, name)
     # Pixels share one scale: by its own, a pixel that is nearly always dark would weigh most where it is not.
     together = column.ndim > 2 or column.dtype == np.uint8
-    mean, deviation = _statistics(chosen.reshape(-1) if together else chosen)
+    mean, deviation = mean_and_deviation(chosen.reshape(-1) if together else chosen)
     return Block(name, column.shape[1:], mean, deviation)
 
 
-def _statistics(values: Host) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def mean_and_deviation(values: Host) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each feature."""
     fitted = StandardScaler().fit(values)
     return fitted.mean or (), fitted.deviation or ()
 

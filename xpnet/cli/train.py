@@ -15,6 +15,7 @@ import numpy as np
 from xpnet.arrays import Host
 from xpnet.cli.columns import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
+from xpnet.cli.inputs import mean_and_deviation
 from xpnet.cli.models import Model, check_size, save_model
 from xpnet.cli.options import add_backend, add_reading, open_table
 from xpnet.cli.output import note, print_json, refuse_overwriting, reserved, told_warnings
@@ -27,7 +28,6 @@ from xpnet.cli.values import count, folder, names, part, positive, share, sizes,
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
 from xpnet.optimizers import NAMES as OPTIMIZERS
-from xpnet.scaling import StandardScaler
 
 if TYPE_CHECKING:
     from xpnet.network import Network
@@ -170,8 +170,7 @@ def _scaled(table: Table, target: Target, rows: Host) -> Target:
     if target.classes is not None:
         return target
     values: Any = table.numbers(target.name)
-    fitted = StandardScaler().fit(values[rows])
-    (mean,), (deviation,) = fitted.mean or (), fitted.deviation or ()
+    (mean,), (deviation,) = mean_and_deviation(values[rows])
     return replace(target, mean=mean, deviation=deviation)
 
 

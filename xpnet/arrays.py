@@ -22,6 +22,7 @@ __all__ = [
     "check_features",
     "check_finite",
     "check_lengths",
+    "chosen_rows",
     "default_dtype",
     "open_array",
     "portable",
@@ -204,6 +205,14 @@ def open_array(values: Any, argument: str) -> tuple[Array, Any, Any]:
     if isinstance(values, np.ndarray | np.generic) or not array_api_compat.is_array_api_obj(values):
         values = to_host(values, argument)
     return values, array_api_compat.array_namespace(values), array_api_compat.device(values)
+
+
+def chosen_rows(array: Array, rows: Host, backend: Backend) -> Array:
+    """Return some rows of an array: NumPy's of NumPy's own, else on the backend."""
+    if isinstance(array, np.ndarray):
+        return array[rows]
+    take = backend.compile(lambda array, rows: backend.xp.take(array, rows, axis=0))
+    return take(backend.asarray(array), backend.asarray(rows))
 
 
 def default_dtype(xp: Any, device: Any, kind: str) -> Any:

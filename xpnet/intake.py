@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.arrays import Host, check_features, check_finite, check_lengths, portable, take_in, to_host
+from xpnet.arrays import Host, check_features, check_finite, check_lengths, chosen_rows, portable, take_in, to_host
 from xpnet.batches import HostRows, Resident, Source, Stream
 from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
 from xpnet.losses import BinaryCrossEntropy
@@ -141,11 +141,7 @@ class Intake:
         if isinstance(x, np.memmap):
             return HostRows((x, y, weights), self._move, chosen)
         backend = self.network.backend
-        if chosen is not None and isinstance(x, np.ndarray):
-            x = x[chosen]
-        elif chosen is not None:
-            take = backend.compile(lambda array, rows: backend.xp.take(array, rows, axis=0))
-            x = take(x, backend.asarray(chosen))
+        x = x if chosen is None else chosen_rows(x, chosen, backend)
         return Resident(self._move(x, y, weights), backend)
 
     def _open_stream(self, batches: Any) -> Source:

@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from xpnet.arrays import Host
+from xpnet.arrays import Host, chosen_rows
 from xpnet.backend import Array
 from xpnet.callbacks import Callback, resolve_callbacks
 from xpnet.errors import ConfigurationError, DataError
@@ -187,8 +187,9 @@ class Perceptron(NetworkEstimator):
         if self.early_stopping and validation is None:
             split = self._hold_out(targets)
             held_out = None if weights is None else weights[split.held_out]
-            validation = self._taken(X, split.held_out), targets[split.held_out], held_out
-            X, targets, labels = self._taken(X, split.train), targets[split.train], labels[split.train]
+            validation = chosen_rows(X, split.held_out, network.backend), targets[split.held_out], held_out
+            X = chosen_rows(X, split.train, network.backend)
+            targets, labels = targets[split.train], labels[split.train]
             weights = None if weights is None else weights[split.train]
         weights = self._weigh(weights, labels)
         rows = int(X.shape[0])
@@ -254,14 +255,6 @@ class Perceptron(NetworkEstimator):
                 )
             split = self._split = Split(train, held_out)
         return split
-
-    def _taken(self, X: Array, chosen: Host) -> Array:
-        """Return rows of X; of another library's array on the network's backend."""
-        if isinstance(X, np.ndarray):
-            return X[chosen]
-        backend = self.network_.backend
-        take = backend.compile(lambda array, rows: backend.xp.take(array, rows, axis=0))
-        return take(backend.asarray(X), backend.asarray(chosen))
 
     def _check_validation(self, validation: Any) -> tuple[Any, ...] | None:
         """Return (X, targets, weights) of the caller's own held-out examples, checked, or None."""

@@ -42,7 +42,6 @@ NOTE = "run"
 FILES = "step-*.safetensors"
 """What a run's files are called."""
 UNITS = ("step", "epoch", "minute")
-RECORDS = ("layers", "loss", "optimizer", "metrics")
 
 
 @record
@@ -152,7 +151,13 @@ class Run:
             "shuffle": "a function" if callable(shuffle) else bool(shuffle),
             "callbacks": [type(callback).__name__ for callback in callbacks],
         }
-        own = self._described(in_shape)
+        here = {
+            "inputs": list(in_shape),
+            "dtype": network.backend.dtype,
+            "precision": network.backend.precision,
+            "seed": network.seed,
+        }
+        records = configs(network)
         self._take_folder()
         self._found = self._newest()
         if self._found is None:
@@ -163,13 +168,13 @@ class Run:
                 "it, or name another folder"
             )
         description, note, _, _ = self._found
-        there = {name: description[name] for name in ("inputs", "dtype", "precision", "seed")}
-        there |= {name: description["network"][name] for name in RECORDS}
+        there = {name: description[name] for name in here}
+        there |= {name: description["network"][name] for name in records}
         # In the order of this call's: a file has them sorted.
         settings = {name: note["settings"].get(name) for name in (*self._settings, *note["settings"])}
         if found := (
-            _difference("", there, {name: own[name] for name in there})
-            or _other_examples(settings, own)
+            _difference("", there, here | records)
+            or _other_examples(settings, self._settings)
             or _difference("", settings, self._settings)
         ):
             found = found.removeprefix("layers.")  # "layers" is the container; its field has the same name
@@ -250,18 +255,6 @@ class Run:
                 file.unlink(missing_ok=True)
             except OSError:  # as on Windows, while somebody has it open: the next save tries again
                 self._files.add(file)
-
-    def _described(self, in_shape: Shape) -> dict[str, Any]:
-        """Return the settings that decide the numbers, as a file holds them."""
-        network = self.network
-        described = {
-            "inputs": list(in_shape),
-            "dtype": network.backend.dtype,
-            "precision": network.backend.precision,
-            "seed": network.seed,
-            **configs(network),
-        }
-        return described | self._settings
 
     def _newest(self) -> tuple[dict[str, Any], dict[str, Any], Arrays, Arrays] | None:
         """Return what the newest file that can be read holds; one that cannot is passed over with a warning."""

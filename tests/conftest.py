@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -122,6 +123,20 @@ def trained(backend: xpnet.Backend) -> dict[str, xpnet.Network]:
     from bad_input import trained_networks
 
     return trained_networks(backend)
+
+
+@pytest.fixture
+def ax() -> Any:
+    """Axes of a figure that no window shows; modules that take it are skipped without matplotlib."""
+    from matplotlib.figure import Figure
+
+    return Figure().subplots()
+
+
+@pytest.fixture(scope="session")
+def sk() -> Any:
+    """scikit-learn's metrics, where it is installed."""
+    return pytest.importorskip("sklearn.metrics")
 
 
 @pytest.fixture(scope="session", autouse=True)

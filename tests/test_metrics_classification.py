@@ -23,11 +23,6 @@ def columns(rows: list[tuple[Any, ...]]) -> list[np.ndarray]:
     return [np.array(column) for column in zip(*rows, strict=True)]
 
 
-@pytest.fixture(scope="module")
-def sk() -> Any:
-    return pytest.importorskip("sklearn.metrics")
-
-
 def test_accuracy_takes_any_whole_labels() -> None:
     assert accuracy([-1, 1, 1.0], [-1.0, 1, -1]) == pytest.approx(2 / 3)
     assert accuracy([True, False], [1, 1]) == 0.5

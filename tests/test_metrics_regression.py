@@ -12,11 +12,6 @@ from xpnet.metrics.regression import mean_absolute_error, mean_squared_error, r2
 MEASURED = [mean_squared_error, mean_absolute_error, r2]
 
 
-@pytest.fixture(scope="module")
-def sk() -> Any:
-    return pytest.importorskip("sklearn.metrics")
-
-
 @pytest.mark.parametrize("shape", [(30,), (30, 3)])
 def test_regression_agrees_with_sklearn(sk: Any, shape: tuple[int, ...]) -> None:
     generator = np.random.default_rng(6)

@@ -14,11 +14,6 @@ def columns(rows: list[tuple[Any, ...]]) -> list[np.ndarray]:
     return [np.array(column) for column in zip(*rows, strict=True)]
 
 
-@pytest.fixture(scope="module")
-def sk() -> Any:
-    return pytest.importorskip("sklearn.metrics")
-
-
 def test_roc_auc_counts_ties_half() -> None:
     assert roc_auc([0, 1], [0.5, 0.5]) == 0.5
     assert roc_auc([0, 1], [1.0, 0.0]) == 0.0

@@ -13,18 +13,11 @@ from xpnet import Dense, Network
 pytest.importorskip("matplotlib", reason="pip install 'xpnet[plot]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:matplotlib")
 
-from matplotlib.figure import Figure  # noqa: E402
-
 from xpnet.plotting import plot_decision_boundary  # noqa: E402
 from xpnet.plotting.axes import class_colors  # noqa: E402
 from xpnet.plotting.boundary import STRENGTH  # noqa: E402
 
 SQUARE = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-
-
-@pytest.fixture
-def ax() -> Any:
-    return Figure().subplots()
 
 
 def by_the_first(loss: str, outputs: int, backend: Any = "numpy") -> Network:

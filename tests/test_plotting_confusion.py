@@ -19,11 +19,6 @@ from xpnet.plotting import plot_confusion_matrix  # noqa: E402
 MATRIX = np.array([[8, 2, 0], [0, 1_000, 0], [1, 1, 2]])
 
 
-@pytest.fixture
-def ax() -> Any:
-    return Figure().subplots()
-
-
 def texts(ax: Any) -> list[list[str]]:
     found = [text.get_text() for text in ax.texts]
     return [found[start : start + 3] for start in range(0, len(found), 3)]

@@ -25,11 +25,6 @@ HISTORY = {
 }
 
 
-@pytest.fixture
-def ax() -> Any:
-    return Figure().subplots()
-
-
 def lines(ax: Any) -> dict[str, list[list[float]]]:
     """Return the points of each line that has a name."""
     found = {str(line.get_label()): line.get_xydata().tolist() for line in ax.lines}

@@ -14,15 +14,9 @@ pytest.importorskip("matplotlib", reason="pip install 'xpnet[plot]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:matplotlib")
 
 from matplotlib.colors import to_rgb  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
 
 from xpnet.plotting import plot_network  # noqa: E402
 from xpnet.plotting.diagram import NEGATIVE, POSITIVE  # noqa: E402
-
-
-@pytest.fixture
-def ax() -> Any:
-    return Figure().subplots()
 
 
 def lines(ax: Any) -> list[Any]:

@@ -13,14 +13,7 @@ from xpnet import Dense, Flatten, Network
 pytest.importorskip("matplotlib", reason="pip install 'xpnet[plot]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:matplotlib")
 
-from matplotlib.figure import Figure  # noqa: E402
-
 from xpnet.plotting import plot_weights  # noqa: E402
-
-
-@pytest.fixture
-def ax() -> Any:
-    return Figure().subplots()
 
 
 def test_each_image_holds_the_weights_of_one_unit(ax: Any, backend: xpnet.Backend) -> None:

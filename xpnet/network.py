@@ -197,9 +197,12 @@ class Network:
             place=(backend.name, str(backend.device), backend.dtype, backend.precision, id(backend.nn)),
         )
         self.compiled = Compiled(program, backend)
-        flat = self.layout.initialize(self.seed) if weights is None else joined(self.layout, weights)
-        statistics = self._first_state() if weights is None else weights
-        layers = {slot.name: self.from_host(statistics[slot.name]) for slot in self.state_layout.slots}
+        if weights is None:
+            flat = self.layout.initialize(self.seed)
+            weights = dict(flatten(self.state_layout.views(self.state_layout.initialize(self.seed), np)))
+        else:
+            flat = joined(self.layout, weights)
+        layers = {slot.name: self.from_host(weights[slot.name]) for slot in self.state_layout.slots}
         # Made here either way, so it need not be copied.
         own = flat if flat.dtype == backend.dtype else aligned_copy(flat, backend.dtype)
         self._start(backend.asarray(own, dtype=backend.float), unflatten(layers))
@@ -694,10 +697,6 @@ class Network:
         drawn = key_words(self.seed) if self.model.random else [0, 0, 0, 0]  # NumPy's generators take 5 ms to import
         words = self.backend.xp.nn.words(drawn)
         self.state = self.compiled.function("start")(params, layers, words)
-
-    def _first_state(self) -> dict[str, Host]:
-        flat = self.state_layout.initialize(self.seed)
-        return {s.name: flat[s.start : s.stop].reshape(s.shape) for s in self.state_layout.slots}
 
     def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         if not self.built:

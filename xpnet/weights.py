@@ -22,9 +22,9 @@ __all__ = ["joined", "merged", "read_arrays", "read_weights", "write_optimizer",
 def read_weights(network: Network) -> dict[str, Host]:
     """Return copies of all parameters and running statistics."""
     to_numpy, state = network.backend.to_numpy, network.state
-    flat = to_numpy(state.params)
-    params = {s.name: np.array(flat[s.start : s.stop]).reshape(s.shape) for s in network.layout.slots}
-    return params | {name: np.array(to_numpy(array)) for name, array in flatten(state.layers)}
+    params = network.layout.views(to_numpy(state.params), np)
+    arrays = {name: np.array(view) for name, view in flatten(params)}
+    return arrays | {name: np.array(to_numpy(array)) for name, array in flatten(state.layers)}
 
 
 def write_weights(network: Network, weights: Mapping[str, Host]) -> None:

@@ -20,7 +20,7 @@ def leaves(tree: Any) -> list[Any]:
     return found
 
 
-class _Written:
+class _Expression:
     """A function of one argument that is one expression, and the values that it names."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
     The arrays of *kept* come first, in new containers, as the caller may change those; with *rest* None they are the
     result. Of *rest* the structure alone is taken: recorded arrays would hold every value of the recording in memory.
     """
-    scope, outputs = _Written(), iter(range(len(leaves(rest))))
+    scope, outputs = _Expression(), iter(range(len(leaves(rest))))
 
     def written(tree: Any, leaf: Callable[[Any], str]) -> str:
         if isinstance(tree, np.ndarray | np.generic | Traced):
@@ -92,7 +92,7 @@ def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
 
 def same_as(kept: Any) -> Callable[[Any], bool]:
     """Return what says whether a tree has this structure, and these very arrays in it."""
-    scope = _Written()
+    scope = _Expression()
     return scope.function("tree", " and ".join(scope.tests("tree", kept, scope.is_same)))
 
 
@@ -101,7 +101,7 @@ def matching(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any]
 
     The first one has to be *kept*, with these very arrays in it, if that is not None; it is not collected.
     """
-    scope = _Written()
+    scope = _Expression()
     names: list[str] = []
 
     def is_alike(name: str, array: Any) -> Iterator[str]:

@@ -18,8 +18,9 @@ def drawn(seed, epoch, rows):
 
 @pytest.fixture
 def drawing(monkeypatch):
-    """Draw ahead from 10 rows on, and return the threads that have drawn."""
+    """Draw ahead from 10 rows on, however long an epoch is, and return the threads that have drawn."""
     monkeypatch.setattr(orders, "WORTH", 10)
+    monkeypatch.setattr(orders, "SHARE", 0.0)
     names = []
 
     def noting(seed, epoch, rows):
@@ -67,6 +68,14 @@ def test_nothing_else_is_drawn_ahead(shuffle, rows, size, drawing):
     made.close()
     assert drawing == []
     assert made._threads is None
+
+
+@pytest.mark.parametrize(("seconds", "ahead"), [(0.0, True), (1e-3, True), (0.017, True), (0.02, False), (5.0, False)])
+def test_a_thread_has_to_be_worth_what_it_takes_from_the_steps(seconds, ahead):
+    made = Orders(shuffle=True, rows=30_000, size=100, seconds=seconds)  # drawn in 0.45 ms
+    made.draw_ahead(0, 1)
+    made.close()
+    assert (made._threads is not None) is ahead
 
 
 @pytest.mark.parametrize(("shuffle", "rows", "size"), [(False, 100, 10), (True, 100, 100), (True, None, 10)])

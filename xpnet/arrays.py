@@ -54,7 +54,7 @@ def are_plain(x: Any, backend: Backend, in_shape: Shape | None) -> bool:
     """
     return (
         type(x) is np.ndarray
-        and x.dtype == backend.float
+        and x.dtype == backend.dtype
         and x.shape[1:] == in_shape
         and 0 < x.size <= CHUNK
         and isfinite(np.vdot(x, x))
@@ -263,7 +263,7 @@ def require_samples(array: Array, argument: str, *, what: str = "one row per sam
 
 def check_features(x: Array, in_shape: Shape) -> None:
     """Raise ShapeError unless *x* is (N, *in_shape), DataError where it is empty."""
-    if x.shape[1:] == in_shape and x.shape[0]:
+    if x.shape[1:] == in_shape and 0 not in x.shape:
         return
     if 0 in x.shape:
         what = "feature" if x.shape[0] else "example"

@@ -117,7 +117,7 @@ class Backend:
         ``loop(step)`` gives ``run(carry, data, order)``, which is ``carry = step(carry, data, row)`` for
         each row of ``order``. ``None`` means a plain Python loop over ``compile(step)``.
     synchronize : callable
-        Returns when the device has done all it was given.
+        Returns when the device has done all it was given. Default: a call returns when all is done.
     immutable : bool
         Whether no array is ever written to, donated ones included: what holds on to one need not copy it.
     spare_core : bool
@@ -144,6 +144,11 @@ class Backend:
     def float(self) -> Any:
         """The namespace's own object for ``dtype``."""
         return getattr(self.xp, self.dtype)
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether what it is given has been done when a call returns."""
+        return self.synchronize is _synchronize_nothing
 
     def __copy__(self) -> Backend:
         """Return itself: there is nothing in it that changes."""

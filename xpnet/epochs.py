@@ -39,9 +39,9 @@ class EndedEpochs:
     ----------
     history : History
         What this call has trained.
-    observed : bool
-        Whether somebody looks at the network after every epoch. Where nobody does, results are waited for while the
-        device does the next epoch.
+    at_once : bool
+        Whether an epoch is to be closed before the next one begins: where somebody looks at the network after every
+        epoch, and where nothing is left to be waited for. Elsewhere the device does the next epoch meanwhile.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class EndedEpochs:
         self.network, self.hooks, self.guard, self.run = network, hooks, guard, run
         self.validation, self.rows = validation, max(size, EVALUATION_ROWS)
         self.history = History()
-        self.observed = guard.observed
+        self.at_once = guard.observed or network.backend.is_synchronous
         self._ended: list[tuple[int, Sums, float]] = []
         self._entering: list[tuple[int, int, int, Mapping[str, float]]] = []
 
@@ -65,7 +65,7 @@ class EndedEpochs:
 
     def add(self, epoch: int, sums: Sums, rate: float) -> None:
         """Take an epoch that has ended, with its sums and the learning rate of its last step."""
-        self._ended.append((epoch, sums if self.observed else self.network.compiled.copied(sums), rate))
+        self._ended.append((epoch, sums if self.at_once else self.network.compiled.copied(sums), rate))
 
     def close(self, last: int) -> dict[str, float]:
         """Wait for the results of the first epoch that has ended, and tell them; training ends with epoch *last*."""
@@ -92,7 +92,7 @@ class EndedEpochs:
             self._enter(*entry)
         self._ended[:] = [item for item in self._ended if item[0] >= network.epochs]
         with suppress(BackendError):  # a lost device takes the results with it that nobody has fetched
-            while self._ended and not self.observed and (guard.failed is None or self._ended[0][0] < guard.failed):
+            while self._ended and not guard.observed and (guard.failed is None or self._ended[0][0] < guard.failed):
                 self.close(last)
         network.recount()
 

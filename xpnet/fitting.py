@@ -95,8 +95,11 @@ class TrainingLoop:
     ) -> None:
         self.network, self.source, self.hooks, self.progress = network, source, hooks, progress
         self.guard, self.run, self.size = guard, run, size
-        self.orders = Orders(shuffle, source.rows, size)
         self.steps = None if source.rows is None else -(-source.rows // size)
+        here = network.backend.is_synchronous
+        self.orders = Orders(
+            shuffle, source.rows, size, (self.steps or 0) * network.compiled.seconds(size) if here else 0.0
+        )
         self.longest = run.longest(self.steps) if run else None
         self.before = _before_batch(hooks) if hooks.watch_batches else None
         self.ended = EndedEpochs(network, hooks, guard, run, validation, size)
@@ -116,7 +119,7 @@ class TrainingLoop:
             for epoch in range(network.epochs, network.epochs if network.stop_training else self.last):
                 self._train_epoch(epoch, start, sums)
                 start, sums = 0, None
-                if ended.observed or len(ended) > 1:
+                if ended.at_once or len(ended) > 1:
                     self.logs = ended.close(self.last)
                 if network.stop_training:
                     break

@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 __all__ = ["Orders"]
 
 WORTH, LARGEST = 4_000, 4_000_000
-"""Rows from which an order is worth a thread, as each takes some 15 ns; and up to which a second one is kept."""
+"""Rows from which an order is worth a thread, and up to which a second one is kept."""
+
+ROW, SHARE = 15e-9, 0.025
+"""Seconds that a row of an order takes; and the part of an epoch from which drawing is worth a thread where the epoch
+is computed on the same cores, from which the thread takes what it needs."""
 
 
 class Orders:
-    """The orders of the epochs of one training, by its seed: a new one each epoch, its rows' own, or a function's."""
+    """The orders of the epochs of one training, by its seed: a new one each epoch, its rows' own, or a function's.
 
-    def __init__(self, shuffle: bool | Callable[[int, int], Any], rows: int | None, size: int) -> None:
-        self.shuffle, self.rows, self.size = shuffle, rows, size
+    An epoch takes some *seconds* of this host's cores; 0 where another device computes.
+    """
+
+    def __init__(
+        self, shuffle: bool | Callable[[int, int], Any], rows: int | None, size: int, seconds: float = 0.0
+    ) -> None:
+        self.shuffle, self.rows, self.size, self.seconds = shuffle, rows, size, seconds
         self._threads: ThreadPoolExecutor | None = None
         self._ahead: tuple[int, int, Future[Host]] | None = None
 
@@ -45,7 +54,8 @@ class Orders:
     def draw_ahead(self, seed: int, epoch: int) -> None:
         """Begin to draw an epoch's order in a thread, if it is drawn and worth that."""
         rows = self.rows or 0
-        if self.shuffle and not callable(self.shuffle) and self.size < rows and WORTH <= rows <= LARGEST:
+        drawn = self.shuffle and not callable(self.shuffle) and self.size < rows
+        if drawn and WORTH <= rows <= LARGEST and ROW * rows >= SHARE * self.seconds:
             if self._threads is None:
                 from concurrent.futures import ThreadPoolExecutor  # here, as importing it takes some ms
 

@@ -75,8 +75,6 @@ class Compiled:
         plan = self.plan(arguments, flat)
         if plan is None:
             return self.function(*arguments)
-        if self.donated:
-            plan.load(arguments[0])
         if plan.wait is None:
             self._local.settled = plan, plan.collecting(arguments)
             return plan.finish(plan.run(*flat))
@@ -88,23 +86,38 @@ class Compiled:
     def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
         """Return the plan for these shapes, made at the second call; None where there is none yet.
 
-        The arrays that it takes, those of the donated argument left out, are collected in *flat*.
+        The arrays that it takes are collected in *flat*; those of the donated argument are brought into its memory.
         """
+        plan = self._alike(arguments, flat) or self._kept(arguments, flat)
+        if plan is not None and self.donated:
+            plan.load(flat[: len(plan.home)])
+            del flat[: len(plan.home)]
+        return plan
+
+    def _alike(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
+        """Return the plan of a call like one of the last two, as an epoch has two forms of batches, if there is one."""
+        for plan, collect in self._local.__dict__.get("alike", ()):
+            found = None if plan.is_outdated else collect(arguments)
+            if found is not None:
+                flat += found
+                return plan  # type: ignore[no-any-return]
+        return None
+
+    def _kept(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
+        """Return the plan that is kept for these shapes, or a new one where it is due."""
         plans = getattr(self._local, "plans", None)
         if plans is None:
             plans = self._local.plans = Plans()
-        first = self._first_signature(arguments) if self.donated else None
+        first = signature(arguments[0], flat) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
         plan: Plan | None = plans.get(key)
         if plan is not None and ((plan.wait is not None and plan.wait.seconds > PATIENCE) or plan.is_outdated):
             plan = self._with_kernels(plan, arguments)
             plans.put(key, plan)
-        if plan is not None or key in self.plain:
-            if self.donated and plan is not None:
-                self._local.last = (plan, first)
+        if plan is not None and plan.wait is None and self.donated:
+            self._local.alike = [(plan, plan.alike(arguments)), *self._local.__dict__.get("alike", ())][:2]
+        if plan is not None or key in self.plain or not plans.is_due(key):
             return plan
-        if not plans.is_due(key):
-            return None
         homes = self._local.__dict__.setdefault("homes", {})
         try:
             from xpnet_backends.on_numpy.plan import Plan  # here, as a first call does without
@@ -129,16 +142,6 @@ class Compiled:
             plan.wait, plan.threads, plan.problem = None, None, repr(error)
             return plan
 
-    def _first_signature(self, arguments: tuple[Any, ...]) -> Any:
-        """Return the donated argument's signature; parts that a plan has just given back are known by their arrays."""
-        first, (plan, keys) = arguments[0], self._local.__dict__.get("last", (None, ()))
-        split = type(first) is tuple
-        parts = first if split else (first,)
-        if plan is None or keys[0] is not split or not len(parts) == len(keys) - 1 == len(plan.parts(first)):
-            return split, *[signature(part, []) for part in parts]
-        known = zip(parts, plan.known(first), keys[1:], strict=True)
-        return split, *[key if same else signature(part, []) for part, same, key in known]
-
 
 def loop(step: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``run(carry, data, order)``: a step for each row of *order*, by one plan."""
@@ -155,7 +158,6 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
                 carry = step(*arguments)
                 i += 1
                 continue
-            plan.load(carry)
             carry = plan.hand_out(())
             rows = order[i : i + PIECE] if plan.wait is not None else order[i:]
             plan.step_on(flat[:-1], rows)

@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.memory import held, new_array
-from xpnet_backends.on_numpy.structures import building, leaves, matching, same_as
+from xpnet_backends.on_numpy.structures import building, leaves, matching
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
 
@@ -89,6 +89,7 @@ class Plan:
         self.problem = ""
         self.threads: int | None = None
         self._collecting: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
+        self._alike: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
         try:
             writer = Writer(*given, fuse="now" if compile_now else "known")
             self.source = writer.write(inputs[len(owned) :])
@@ -111,9 +112,6 @@ class Plan:
         self.run_times: Callable[..., int] | None = scope.get("run_times")
         homes = iter(self.home)
         self._given_back = given_back = map_leaves(lambda item: next(homes), kept) if donated else None
-        # Parts of what was given back may come again in another tuple.
-        self._split = donated and type(given_back) is tuple and type(arguments[0]) is tuple
-        self._parts = [(same_as(part), leaves(part)) for part in self.parts(given_back)]
         self.finish: Callable[[tuple[Any, ...]], Any] = building(rest, given_back)
         self.hand_out = building(None, given_back)
 
@@ -122,24 +120,9 @@ class Plan:
         """Whether its products are those of another number of threads than there are now."""
         return self.threads is not None and self.threads != team.size()
 
-    def parts(self, first: Any) -> tuple[Any, ...]:
-        """Return the parts of a donated argument that may each be known."""
-        return first if self._split else (first,)
-
-    def known(self, first: Any) -> list[bool]:
-        """Say which parts of a donated argument are what was given back last, with the same arrays in them."""
-        parts = self.parts(first)
-        return [same(part) for part, (same, _) in zip(parts, self._parts, strict=True)]
-
-    def load(self, first: Any) -> None:
-        """Bring the donated argument into the plan's memory, if it is not there."""
-        moved = [
-            (home, array)
-            for part, known, (_, homes) in zip(self.parts(first), self.known(first), self._parts, strict=True)
-            if not known
-            for home, array in zip(homes, leaves(part), strict=True)
-            if home is not array
-        ]
+    def load(self, arrays: list[Host]) -> None:
+        """Bring the donated argument's arrays into the plan's memory, those that are not there."""
+        moved = [(home, array) for home, array in zip(self.home, arrays, strict=True) if home is not array]
         # What a plan gave back may come in other places: it is all read before anything is written.
         held = [np.array(array) if self._holds(array) else array for _, array in moved]
         for (home, _), array in zip(moved, held, strict=True):
@@ -157,6 +140,12 @@ class Plan:
         if self._collecting is None:
             self._collecting = matching(arguments, self._given_back)
         return self._collecting
+
+    def alike(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], list[Host] | None]:
+        """Return what collects all arrays of arguments like these, the donated one's first; None of others."""
+        if self._alike is None:
+            self._alike = matching(arguments, None)
+        return self._alike
 
     def step_on(self, fixed: list[Host], rows: Host) -> None:
         """Run once a row, with *fixed* and the row as arguments; where that is compiled code, many times a call."""

@@ -10,7 +10,7 @@ import numpy as np
 from xpnet_backends.on_numpy.signatures import form
 from xpnet_backends.on_numpy.tracing import Traced, map_leaves
 
-__all__ = ["building", "leaves", "matching", "same_as"]
+__all__ = ["building", "leaves", "matching"]
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -88,12 +88,6 @@ def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
     first = written(kept, scope.constant)
     others = None if rest is None else "".join([f"{written(item, output)}, " for item in rest])
     return scope.function("outputs", first if others is None else f"({first}, {others})")
-
-
-def same_as(kept: Any) -> Callable[[Any], bool]:
-    """Return what says whether a tree has this structure, and these very arrays in it."""
-    scope = _Expression()
-    return scope.function("tree", " and ".join(scope.tests("tree", kept, scope.is_same)))
 
 
 def matching(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any] | None]:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -60,3 +61,46 @@ def test_a_pickle_from_a_missing_backend_goes_on_with_numpy(monkeypatch):
         twin = pickle.loads(pickled)
     assert twin.backend.name == "numpy"
     np.testing.assert_allclose(twin.predict(X), expected, rtol=1e-6)
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Steepest descent with a count, a word of random bits and a flag for each parameter."""
+
+    learning_rate: float = 0.1
+
+    def init(self, params, layout, xp):
+        word = xp.full((1,), 2463534242, dtype=xp.uint32)
+        return {"word": word, "even": xp.zeros(params.shape, dtype=xp.bool), "count": xp.full((), 2**24 + 1)}
+
+    def update(self, gradient, params, state, now):
+        word = state["word"] ^ (state["word"] << 13)
+        word = word ^ (word >> 17)
+        even, count = now.xp.logical_not(state["even"]), state["count"] + 1
+        noise = now.xp.astype(word, params.dtype) / 2.0**32
+        step = now.xp.where(even, now.learning_rate, 0.0 * now.learning_rate) * (gradient + 0.01 * noise)
+        return gradient, params - step, {"word": word, "even": even, "count": count}
+
+
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), Network.copy])
+def test_an_optimizers_integers_and_truths_stay_what_they_are(twin_of):
+    network = Network([Dense(3)], optimizer=Noisy(), seed=0, inputs=4)
+    for _ in range(3):
+        network.train_step(X, Y)
+    twin = twin_of(network)
+    for name, array in network.state.optimizer.items():
+        assert twin.state.optimizer[name].dtype == array.dtype
+        np.testing.assert_array_equal(twin.state.optimizer[name], array)
+    for net in (network, twin):
+        net.fit(X, Y, epochs=2, batch_size=8, verbose=0, on_nonfinite="skip")
+    assert read_arrays(twin).keys() == read_arrays(network).keys()
+    for name, array in read_arrays(network).items():
+        np.testing.assert_array_equal(read_arrays(twin)[name], array)
+    assert network.state.optimizer["even"].dtype == bool
+
+
+def test_a_copy_counts_the_steps_that_its_state_has_done():
+    """As where a signal's handler saves while fit has many steps done in one call."""
+    network = trained("numpy")
+    steps, network.steps = network.steps, 0
+    assert network.copy().steps == steps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -611,3 +613,74 @@ def test_an_order_of_ones_own(backend: xpnet.Backend) -> None:
 def test_an_order_that_is_none_is_refused(order: object) -> None:
     with pytest.raises(xpnet.ConfigurationError, match=r"shuffle's function must return each of 0\.\.21 once"):
         make(xpnet.open_backend("numpy")).fit(X, Y, shuffle=lambda epoch, rows: order, verbose=0)
+
+
+# One at a time
+
+
+def test_a_second_training_of_one_network_is_refused(backend: xpnet.Backend) -> None:
+    class Again(xpnet.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            with pytest.raises(xpnet.ConfigurationError, match=r"being trained by another call of fit.* net.copy\(\)"):
+                self.network.fit(X, Y, epochs=1, verbose=0)
+            self.network.copy().fit(X, Y, epochs=1, verbose=0)
+
+    net, plain = make(backend), make(backend)
+    net.fit(X, Y, epochs=3, batch_size=8, callbacks=[Again()], verbose=0)
+    plain.fit(X, Y, epochs=3, batch_size=8, verbose=0)
+    assert_same(net, plain)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, shuffle=lambda epoch, rows: (_ for _ in ()).throw(KeyboardInterrupt), verbose=0)
+    net.fit(X, Y, verbose=0)
+
+
+def test_two_threads_do_not_train_one_network() -> None:
+    net, began, told = make(xpnet.open_backend("numpy")), threading.Event(), []
+
+    class Waits(xpnet.Callback):
+        def on_train_begin(self, logs: Any) -> None:
+            began.set()
+            while not told:
+                time.sleep(0.01)
+
+    def second() -> None:
+        began.wait(60)
+        try:
+            net.fit(X, Y, verbose=0)
+        except xpnet.ConfigurationError as error:
+            told.append(error)
+        told.append(None)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    net.fit(X, Y, epochs=2, callbacks=[Waits()], verbose=0)
+    thread.join()
+    assert "another thread" in str(told[0])
+    assert (net.epochs, net.history.epochs) == (2, 2)
+
+
+def test_a_callback_that_refuses_to_begin_leaves_the_network_unbuilt(backend: xpnet.Backend) -> None:
+    net = make(backend)
+    with pytest.raises(xpnet.ConfigurationError, match="folder"):
+        net.fit(X, Y, callbacks=[xpnet.ModelCheckpoint("/nowhere/net.safetensors")], verbose=0)
+    assert not net.built
+    net.fit(X[:, :2], Y, verbose=0)
+    with pytest.raises(xpnet.ConfigurationError, match="folder"):
+        net.fit(X[:, :2], Y, callbacks=[xpnet.ModelCheckpoint("/nowhere/net.safetensors")], verbose=0)
+    assert (net.built, net.epochs) == (True, 1)
+
+
+@pytest.mark.parametrize("weight", [1e-60, 1e39])
+@pytest.mark.parametrize("how", ["sample_weight", "class_weight"])
+def test_weights_are_numbers_that_the_network_can_hold(weight: float, how: str, backend32: xpnet.Backend) -> None:
+    net = make(backend32, inputs=3)
+    before = arrays(net)
+    given = {how: np.full(len(X), weight) if how == "sample_weight" else [weight] * CLASSES}
+    with pytest.raises(DataError, match=r"float32 holds; got 1e.* Divide all of them by their mean"):
+        net.fit(X, Y, verbose=0, **given)
+    if how == "sample_weight":
+        for method in (net.train_step, net.evaluate):
+            with pytest.raises(DataError, match="float32 holds"):
+                method(X, Y, **given)
+    assert arrays(net) == before
+    net.fit(X, Y, verbose=0, sample_weight=np.where(np.arange(len(X)) < 3, weight if weight < 1 else 0.0, 1.0))

@@ -224,6 +224,26 @@ def test_skipping_nothing_changes_nothing(backend: xpnet.Backend) -> None:
             np.testing.assert_allclose(array, read_arrays(nets[0])[name], rtol=1e-9)
 
 
+def test_a_step_skipped_at_an_epochs_end_changes_nothing_afterwards(backend: xpnet.Backend) -> None:
+    x = X[:18].copy()
+    x[17] = np.inf  # in the last of three batches
+    settings: dict[str, Any] = {"batch_size": 6, "shuffle": False, "on_nonfinite": "skip", "verbose": 0}
+
+    def trained(calls: list[int], rates: list[float]) -> Network:
+        net = make(backend, optimizer=xpnet.SGD(0.1), inputs=3)
+        net.check_finite = False
+        for length in calls:
+            callback = xpnet.LearningRateScheduler(lambda epoch, rate: rates[epoch])
+            net.fit(x, Y[:18], epochs=length, callbacks=[callback], **settings)
+        return net
+
+    whole, apart = trained([3], [0.1, 0.05, 0.0]), trained([1, 1, 1], [0.1, 0.05, 0.0])
+    assert dict(whole.history) == dict(apart.history)
+    assert arrays(whole) == arrays(apart)
+    two = trained([2], [0.1, 0.05]).get_weights()
+    assert all(np.array_equal(value, two[name]) for name, value in whole.get_weights().items()), "the last rate is 0"
+
+
 def test_an_unknown_policy_is_named() -> None:
     with pytest.raises(ConfigurationError, match="on_nonfinite 'skp'; did you mean 'skip'"):
         make("numpy").fit(X, Y, on_nonfinite="skp", verbose=0)

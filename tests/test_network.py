@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
 
 import xpnet
+from tests.pressing import press
 from xpnet import BatchNorm, Dense, Dropout, Network, Residual
+from xpnet.layers.base import Built
+from xpnet.parameters import Param
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(2)
@@ -409,3 +414,37 @@ def test_numpys_numbers_are_a_seed_and_a_learning_rate():
     net.learning_rate = np.float32(0.25)
     assert type(net.seed) is int
     assert (net.seed, net.learning_rate, type(net.scale)) == (3, 0.25, float)
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """A layer whose parameter and running statistic have one name."""
+
+    def build(self, shape: Any) -> Built:
+        return Built(shape, {"scale": Param(shape, xpnet.Ones())}, {"scale": Param(shape, xpnet.Zeros())})
+
+    def forward(self, params: Any, x: Any, context: Any) -> Any:
+        return x * params["scale"], x
+
+    def backward(self, params: Any, residuals: Any, dy: Any, context: Any) -> Any:
+        return dy * params["scale"], {"scale": context.xp.sum(dy * residuals, axis=0)}
+
+
+@pytest.mark.parametrize("layers", [[Dense(3), Doubled()], [Dense(3), xpnet.Residual([Doubled()])]])
+def test_a_parameter_and_a_statistic_have_names_of_their_own(layers: list[Any]) -> None:
+    net = Network(layers)
+    with pytest.raises(xpnet.ConfigurationError, match=r"both a parameter and a running statistic .*scale"):
+        net.build(4)
+    assert not net.built
+
+
+def test_ctrl_c_at_any_line_of_a_step_leaves_its_count() -> None:
+    for line in count(1):
+        net = make("numpy")
+        for _ in range(3):
+            net.train_step(X, Y)
+        lines = press(lambda net=net: net.train_step(X, Y), line, lambda code: "xpnet" in code.co_filename)
+        assert net.steps == int(net.state.step)
+        if lines < line:
+            break
+    assert net.steps == 4

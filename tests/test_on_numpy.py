@@ -607,3 +607,33 @@ def test_a_number_that_a_function_takes_in_another_type_stays_one():
     x = np.random.default_rng(0).uniform(0.5, 2.0, 50).astype(np.float32)
     assert_same(*replayed(lambda x: np.ldexp(x, -2) * 2.0, x))
     assert_same(*replayed(lambda x: np.float_power(x, 0.7) * 2.0, x))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.stack([part * 2.0 for part in np.unstack(x[0])]),
+        lambda x: x * np.linalg.slogdet(x + 9.0 * np.eye(3))[1],
+        lambda x: x * np.count_nonzero(x > 0.0),
+        lambda x: x + (1.0 if np.allclose(x, 1.0) else 2.0),
+        lambda x: x + (1.0 if np.array_equal(x, np.ones_like(x)) else 2.0),
+        lambda x: x[..., np.argsort(x[0])],
+        lambda x: x[1:, np.argmax(x[0])],
+    ],
+    ids="unstack slogdet count allclose equal indices index".split(),
+)
+def test_a_value_that_hangs_on_numbers_is_not_that_of_the_recording(function):
+    compiled = Compiled(function)
+    for x in (np.eye(3), np.eye(3), np.ones((3, 3)), np.eye(3)[::-1] - 2.0, np.arange(9.0).reshape(3, 3)):
+        np.testing.assert_array_equal(compiled(x), function(x))
+
+
+def test_what_writes_by_a_function_writes_once():
+    def step(p, g):
+        np.copyto(p, p - g)
+        return p
+
+    compiled, p = Compiled(step, donated=True), np.zeros(3)
+    for k in range(1, 5):
+        p = compiled(p, np.ones(3))
+        np.testing.assert_array_equal(p, -float(k))

@@ -183,3 +183,22 @@ for _ in range(4):
 sys.exit("llvmlite" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+END = """
+import threading, time
+from xpnet_backends.on_numpy import compiling
+def compile():
+    with compiling.ALONE:
+        holds.set()
+        time.sleep(1.0)
+        print("compiled", flush=True)
+holds = threading.Event()
+threading.Thread(target=compile, daemon=True).start()
+holds.wait()
+"""
+
+
+def test_a_process_ends_after_what_is_being_compiled():
+    done = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("compiled\n", 0), done.stderr

@@ -130,3 +130,24 @@ def test_a_network_that_meets_many_sizes_is_planned_for_each(made):
     for size in np.random.default_rng(0).permutation([*sizes, *sizes]):
         network.train_step(x[:size], y[:size])
     assert len(made) == before
+
+
+def test_memory_is_free_once_nobody_holds_the_network():
+    """Without a look for cycles, which the collector takes rarely where arrays are few and large."""
+    gc.disable()
+    try:
+        network = Network([Dense(3), "tanh", Dense(2)], seed=0)
+        x, y = np.ones((20, 4), dtype="float32"), np.arange(20) % 2
+        for _ in range(4):
+            network.train_step(x, y)
+            network.predict(x)
+        arrays = []
+        for name in ("step_loss", "predictions"):
+            for plan in network.compiled.function(name)._local.plans.values():
+                names = plan.run.__globals__.values()
+                arrays += [weakref.ref(value) for value in names if isinstance(value, np.ndarray)]
+        assert arrays
+        del network, plan, names
+        assert [array() for array in arrays] == [None] * len(arrays)
+    finally:
+        gc.enable()

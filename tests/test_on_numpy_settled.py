@@ -247,3 +247,25 @@ def test_what_is_no_array_is_converted_as_numpy_does():
     things = np.empty((2, 3), dtype=object, order="F")
     assert asarray(things).flags.c_contiguous
     assert asarray(things).dtype == object
+
+
+def test_a_signals_handler_may_call_what_it_has_interrupted(plans):
+    """Which happens between two lines of a plan, as after its code has run and before the result has been copied."""
+    compiled = Compiled(lambda x: np.exp(x) + 1.0)
+    for _ in range(4):
+        compiled(TABLE)
+    lines = compiled._local.settled[0].run.__globals__
+    name = "perform" if plans == "compiled" else next(name for name, value in lines.items() if value is np.exp)
+    original, inner = lines[name], []
+
+    def interrupted(*arguments, **options):
+        result = original(*arguments, **options)
+        if not inner:
+            inner.append(None)
+            inner.append(compiled(TABLE - 1.0))
+        return result
+
+    lines[name] = interrupted
+    np.testing.assert_array_equal(compiled(TABLE), np.exp(TABLE) + 1.0)
+    np.testing.assert_array_equal(inner[1], np.exp(TABLE - 1.0) + 1.0)
+    np.testing.assert_array_equal(compiled(TABLE), np.exp(TABLE) + 1.0)

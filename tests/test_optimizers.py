@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -410,3 +411,28 @@ def test_optimizers_of_one_family_take_their_arguments_in_one_order():
     shared = ["learning_rate", "beta1", "beta2", "epsilon"]
     for kind in (Adam, AdamW, Nadam):
         assert list(inspect.signature(kind).parameters)[:4] == shared
+
+
+@dataclass(frozen=True)
+class OfGradients:
+    """A moving average of gradients."""
+
+    def init(self, params, layout, xp):
+        return {"gradient_average": xp.zeros_like(params)}
+
+    def update(self, gradient, params, state, now):
+        return gradient, params, {"gradient_average": 0.9 * state["gradient_average"] + 0.1 * gradient}
+
+
+def test_only_an_average_of_the_weights_is_taken_for_them(backend):
+    def trained(*links):
+        net = xpnet.Network([xpnet.Dense(2)], optimizer=chain(*links), seed=0, inputs=3, backend=backend)
+        net.train_step(np.eye(3), [0, 1, 0])
+        return net
+
+    net = trained(OfGradients(), chain(SGD(0.1), ExponentialMovingAverage(0.5)))
+    alone = trained(SGD(0.1), ExponentialMovingAverage(0.5))
+    for name, value in alone.averaged().get_weights().items():
+        np.testing.assert_array_equal(net.averaged().get_weights()[name], value)
+    with pytest.raises(xpnet.ConfigurationError, match="no average is kept"):
+        trained(OfGradients(), SGD(0.1)).averaged()

@@ -1,5 +1,7 @@
 """Orders of rows: whose they are, what a thread draws ahead, and that it is the same order."""
 
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -148,3 +150,39 @@ def test_what_goes_wrong_in_the_thread_is_raised(monkeypatch):
     with pytest.raises(MemoryError, match="no room"):
         made.of(0, 1)
     made.close()
+
+
+ALONE = """
+import concurrent.futures, threading, time, xpnet
+from xpnet import orders
+x, y = xpnet.clouds(3000, seed=0)
+def train():
+    time.sleep(0.5)  # until the main thread has ended
+    network = xpnet.Network([xpnet.Dense(4), "relu", xpnet.Dense(3)], seed=0)
+    network.fit(x, y, epochs=3, batch_size=1000, verbose=0)
+    print("trained", network.epochs, flush=True)
+{start}
+"""
+
+
+@pytest.mark.parametrize(
+    "start", ["threading.Thread(target=train).start()", "concurrent.futures.ThreadPoolExecutor(1).submit(train)"]
+)
+def test_a_thread_trains_on_where_the_main_thread_has_ended(start):
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE.replace("{start}", start)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.returncode) == ("trained 3\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "u2", ">i4", "u8"])
+def test_rows_of_any_type_are_an_order(kind, backend):
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+
+    def trained(kind):
+        network = xpnet.Network([xpnet.Dense(2)], backend=backend, seed=0)
+        rows = np.arange(20)[::-1].astype(kind)
+        network.fit(x, y, batch_size=6, shuffle=lambda epoch, count: rows, verbose=0)
+        return network.get_weights()["0.weight"]
+
+    np.testing.assert_array_equal(trained(kind), trained("int64"))

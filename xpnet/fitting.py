@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xpnet.resuming import Run
     from xpnet.training import Sums
 
-__all__ = ["fit", "opened_run", "place_batch"]
+__all__ = ["alone", "fit", "opened_run", "place_batch"]
 
 EVERY, KEEP = "1 epoch", 2
 """How often ``fit`` saves a run, and how many of its files stay, when the caller does not say."""
@@ -74,7 +74,15 @@ def fit(
             batch_size=size,
             shuffle=shuffle,
         )
+    fresh = not network.built
     network.build(intake.in_shape)
+    network.stop_training = False
+    try:
+        hooks.begin()
+    except BaseException:
+        if fresh:  # data of another shape may be next
+            network.in_shape = None
+        raise
     return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
 
 
@@ -110,8 +118,6 @@ class TrainingLoop:
     def train(self, epochs: int) -> History:
         """Train for so many epochs, or as many as a run that goes on has left; callbacks may end it sooner."""
         network, hooks, run, ended = self.network, self.hooks, self.run, self.ended
-        network.stop_training = False
-        hooks.begin()
         try:
             first, _, start, sums = run.begin(ended.history) if run else (network.epochs, 0, 0, None)
             self.last = first + epochs
@@ -173,6 +179,28 @@ class TrainingLoop:
             done = network.steps - self.begun if network.epochs == self.at else 0  # as far as the device knows
             usable = not isinstance(error, BackendError)
             error.add_note(_where(network, done, self.steps, self.last, run, usable=usable))
+
+
+@contextmanager
+def alone(network: Network) -> Iterator[None]:
+    """Let no other call of ``fit`` train the network meanwhile.
+
+    Raises
+    ------
+    ConfigurationError
+        One does, in another thread or by a callback of this one.
+    """
+    me = object()
+    try:
+        if vars(network).setdefault("_trained_by", me) is not me:  # which no thread can come between
+            raise ConfigurationError(
+                "the network is being trained by another call of fit, in another thread or by a callback; "
+                "wait until that has ended, or train a copy: net.copy()"
+            )
+        yield
+    finally:
+        if vars(network).get("_trained_by") is me:
+            del vars(network)["_trained_by"]
 
 
 @contextmanager

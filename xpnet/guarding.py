@@ -92,6 +92,7 @@ class Guard:
     def train(self, source: Source, carry: Carry, epoch: Epoch, before: Before | None) -> Iterator[tuple[Carry, int]]:
         """Train as :meth:`~xpnet.batches.Source.train` does, and look where it is time."""
         network, done = self.network, epoch.start
+        self._mended = None  # the network has what a step skipped last has left, and hooks may have changed it since
         if self._known is network.state and not self.stepwise:
             self._window.append(Window(source, epoch))
         elif self.policy != "ignore":

@@ -176,6 +176,8 @@ class Intake:
     def _move(self, x: Any, y: Any, weights: Any = None) -> Batch:
         """Return the batch on the device: integers for class indices, else the network's floating type."""
         backend = self.network.backend
+        if weights is not None:
+            _check_held(weights, backend.dtype)
         dtype = backend.xp.int32 if y.dtype.kind in "iu" else backend.float
         return Batch(
             backend.asarray(portable(x), dtype=backend.float),
@@ -197,6 +199,19 @@ def _refuse_arrays(batches: Any) -> None:
         raise DataError(
             f"y is missing, and x is a {type(batches).__name__} of {len(batches)} arrays, which are no batches (x, y); "
             f"give them one by one: fit({apart}), evaluate({apart})"
+        )
+
+
+def _check_held(weights: Host, dtype: str) -> None:
+    """Raise DataError where weights of examples become infinite in the network's type, or all of them 0."""
+    if weights.dtype == dtype:
+        return
+    with np.errstate(all="ignore"):
+        held = weights.astype(dtype, copy=False)
+    if not np.isfinite(held).all() or (weights.any() and not held.any()):
+        raise DataError(
+            f"sample_weight (times class_weight) must be numbers that {dtype} holds; got {weights.min():g} to "
+            f"{weights.max():g}. Divide all of them by their mean"
         )
 
 

@@ -28,6 +28,7 @@ from xpnet.layers import Layer, Sequential
 from xpnet.losses import Loss
 from xpnet.metrics import Metric
 from xpnet.optimizers import Link, rate_at
+from xpnet.optimizers.chaining import averages
 from xpnet.parameters import Layout, Shape, flatten, unflatten
 from xpnet.random import key_words
 from xpnet.records import is_plain
@@ -217,6 +218,11 @@ class Network:
         self.loss.check(built.out_shape)
         for metric in self.metrics:
             metric.check(self.loss, built.out_shape)
+        for name in sorted({name for name, _ in flatten(built.params)} & {name for name, _ in flatten(built.state)}):
+            raise ConfigurationError(
+                f"a layer has both a parameter and a running statistic of the name {name!r}; weights go by names, so "
+                "give one of them another"
+            )
 
     def out_shape_for(self, in_shape: Shape) -> Shape:
         """Return the shape of one output, built or not."""
@@ -312,7 +318,7 @@ class Network:
         After Ctrl-C, or an exception in a callback, the network can be used, saved and trained on. Steps that were
         finished count, as far as they have reached it; the one that was interrupted may be half done.
         """
-        with fitting.opened_run(checkpoint, resume, every, keep) as run:
+        with fitting.alone(self), fitting.opened_run(checkpoint, resume, every, keep) as run:
             return fitting.fit(
                 self,
                 x,
@@ -343,10 +349,10 @@ class Network:
         batch = fitting.place_batch(self, x, y, sample_weight)
         try:
             state, loss = self.compiled.function("step_loss")(self.state, batch)
+            self.take_state(state, 1)
         except BaseException:
             self.recount()
             raise
-        self.take_state(state, 1)
         return loss
 
     @explains_arguments
@@ -565,7 +571,7 @@ class Network:
             The network is not built, or keeps no average.
         """
         self._need_built("averaged")
-        found = [a for name, a in flatten(self.state.optimizer) if name.endswith("average")]
+        found = [*averages(self.optimizer, self.state.optimizer)]
         if not found:
             raise ConfigurationError(
                 "no average is kept; train with optimizer=chain(Adam(), ExponentialMovingAverage())"

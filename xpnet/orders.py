@@ -56,11 +56,14 @@ class Orders:
         rows = self.rows or 0
         drawn = self.shuffle and not callable(self.shuffle) and self.size < rows
         if drawn and WORTH <= rows <= LARGEST and ROW * rows >= SHARE * self.seconds:
-            if self._threads is None:
-                from concurrent.futures import ThreadPoolExecutor  # here, as importing it takes some ms
+            try:
+                if self._threads is None:
+                    from concurrent.futures import ThreadPoolExecutor  # here, as importing it takes some ms
 
-                self._threads = ThreadPoolExecutor(1, "xpnet-order")
-            self._ahead = seed, epoch, self._threads.submit(_drawn, seed, epoch, rows)
+                    self._threads = ThreadPoolExecutor(1, "xpnet-order")
+                self._ahead = seed, epoch, self._threads.submit(_drawn, seed, epoch, rows)
+            except RuntimeError:  # the main thread has ended, and waits for this one: there are no new threads then
+                self._ahead = None
 
     def close(self) -> None:
         """Let the thread end."""
@@ -80,4 +83,4 @@ def _checked(given: Any, epoch: int, rows: int) -> Host:
             f"shuffle's function must return each of 0..{rows - 1} once; it returned {order.dtype} of shape "
             f"{order.shape} for epoch {epoch}"
         )
-    return order.reshape(-1)
+    return order.reshape(-1).astype(np.int64)  # not every library takes rows by each type of integers

@@ -277,7 +277,8 @@ def _copied(tree: Any) -> Any:
         return type(tree)(*(_copied(part) for part in tree))
     if isinstance(tree, tuple):
         return tuple([_copied(part) for part in tree])
-    return tree * 1  # exact, and recorded by backends that record, as `asarray(copy=True)` is not
+    # Exact, and recorded by backends that record, as `asarray(copy=True)` is not.
+    return tree | False if "bool" in str(tree.dtype) else tree * 1
 
 
 def taken(data: Batch, rows: Array, xp: Any) -> Batch:

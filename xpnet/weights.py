@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.aligned import aligned_empty
+from xpnet.aligned import aligned_copy, aligned_empty
 from xpnet.arrays import Host, check_finite, take_in
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
 from xpnet.parameters import Layout, flatten, unflatten
@@ -108,16 +108,17 @@ def write_optimizer(network: Network, arrays: Mapping[str, Host]) -> None:
 
 
 def _hollow(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names of a nested mapping, without its arrays."""
-    return {name: _hollow(value) if isinstance(value, Mapping) else None for name, value in tree.items()}
+    """Return the names of a nested mapping, with its arrays' types in their places."""
+    return {name: _hollow(value) if isinstance(value, Mapping) else value.dtype for name, value in tree.items()}
 
 
 def _filled(tree: Mapping[str, Any], arrays: Mapping[str, Host], prefix: str, network: Network) -> dict[str, Any]:
-    """Nest arrays as *tree* is nested, empty branches included."""
+    """Nest arrays as *tree* is nested, empty branches included, in the types that it has in their places."""
     filled: dict[str, Array] = {}
     for name, value in tree.items():
-        nested = isinstance(value, Mapping)
-        filled[name] = (
-            _filled(value, arrays, f"{prefix}{name}.", network) if nested else network.from_host(arrays[prefix + name])
-        )
+        if isinstance(value, Mapping):
+            filled[name] = _filled(value, arrays, f"{prefix}{name}.", network)
+        else:
+            array = arrays[prefix + name]
+            filled[name] = network.backend.asarray(aligned_copy(array, array.dtype), dtype=value)
     return filled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any
 
@@ -10,12 +10,13 @@ from xpnet.arguments import explains_arguments
 from xpnet.backend import Array
 from xpnet.errors import ConfigurationError
 from xpnet.optimizers.base import Link, Now, Updated
+from xpnet.optimizers.links import ExponentialMovingAverage
 from xpnet.parameters import Layout, Tree
 from xpnet.records import record
 from xpnet.registry import returned
 from xpnet.schedules import Schedule
 
-__all__ = ["Chain", "chain"]
+__all__ = ["Chain", "averages", "chain"]
 
 
 @record
@@ -70,6 +71,14 @@ class Chain:
             updated = link.update(gradient, params, state[str(i)], now)
             gradient, params, new[str(i)] = returned("optimizer", link, "update", updated)
         return gradient, params, new
+
+
+def averages(link: Link, state: Tree) -> Iterator[Array]:
+    """Yield what the links that keep averages of the parameters have in an optimizer's state."""
+    if isinstance(link, ExponentialMovingAverage):
+        yield state["average"]
+    for i, part in enumerate(link.links if isinstance(link, Chain) else ()):
+        yield from averages(part, state[str(i)])
 
 
 @explains_arguments

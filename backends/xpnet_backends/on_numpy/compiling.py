@@ -10,6 +10,7 @@ kernels for small products compute on what lies beside the operands.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable
@@ -36,8 +37,13 @@ PIECE = 64
 """Steps of a loop between two looks at the clock, while a plan waits for kernels."""
 
 ALONE = threading.RLock()
-"""Held by the thread that compiles, so that what one has compiled the next finds known; and by one that forks, whose
-child would wait for ever for another."""
+"""Held by the thread that compiles, so that what one has compiled the next finds known; by one that forks, whose child
+would wait for ever for another; and while the process ends, which LLVM must not be at work beside."""
+
+LAST = 10.0
+"""Seconds that the process's end waits at most for what is being compiled."""
+
+atexit.register(ALONE.acquire, timeout=LAST)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=ALONE.acquire, after_in_parent=ALONE.release, after_in_child=ALONE.release)
@@ -62,26 +68,34 @@ class Compiled:
         if settled is not None and not settled[0].is_outdated:
             plan, collect = settled
             flat = collect(arguments)
-            if flat is not None and plan.is_silent:
-                return plan.finish(plan.run(*flat))
-            if flat is not None:
-                with np.errstate(all="ignore"):
-                    return plan.finish(plan.run(*flat))
+            if flat is not None and not plan.runs:
+                plan.runs = True
+                try:
+                    if plan.is_silent:
+                        return plan.finish(plan.run(*flat))
+                    with np.errstate(all="ignore"):
+                        return plan.finish(plan.run(*flat))
+                finally:
+                    plan.runs = False
         return self._call(arguments)
 
     @np.errstate(all="ignore")
     def _call(self, arguments: tuple[Any, ...]) -> Any:
         flat: list[Any] = []
         plan = self.plan(arguments, flat)
-        if plan is None:
+        if plan is None or plan.runs:
             return self.function(*arguments)
-        if plan.wait is None:
-            self._local.settled = plan, plan.collecting(arguments)
-            return plan.finish(plan.run(*flat))
-        begin = perf_counter()
-        outputs = plan.run(*flat)
-        plan.wait.seconds += perf_counter() - begin
-        return plan.finish(outputs)
+        plan.runs = True
+        try:
+            if plan.wait is None:
+                self._local.settled = plan, plan.collecting(arguments)
+                return plan.finish(plan.run(*flat))
+            begin = perf_counter()
+            outputs = plan.run(*flat)
+            plan.wait.seconds += perf_counter() - begin
+            return plan.finish(outputs)
+        finally:
+            plan.runs = False
 
     def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
         """Return the plan for these shapes, made at the second call; None where there is none yet.
@@ -89,7 +103,7 @@ class Compiled:
         The arrays that it takes are collected in *flat*; those of the donated argument are brought into its memory.
         """
         plan = self._alike(arguments, flat) or self._kept(arguments, flat)
-        if plan is not None and self.donated:
+        if plan is not None and self.donated and not plan.runs:
             plan.load(flat[: len(plan.home)])
             del flat[: len(plan.home)]
         return plan

@@ -254,15 +254,11 @@ def hoisted(nodes: list[Node]) -> list[Node]:
                 followers.setdefault(id(maker), []).append(node)
     moved = {id(node) for nodes in followers.values() for node in nodes}
     order: list[Node] = []
-
-    def put(node: Node) -> None:
+    waiting = [node for node in reversed(nodes) if id(node) not in moved]
+    while waiting:
+        node = waiting.pop()
         order.append(node)
-        for follower in followers.get(id(node), ()):  # which may be followed by others
-            put(follower)
-
-    for node in nodes:
-        if id(node) not in moved:
-            put(node)
+        waiting += reversed(followers.get(id(node), ()))  # which may be followed by others
     return order
 
 

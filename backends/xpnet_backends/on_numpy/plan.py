@@ -62,6 +62,8 @@ class Plan:
         Of how many threads its products are, to the bits; None where that does not matter.
     problem : str
         Why it goes on without kernels, if that is for good.
+    runs : bool
+        Whether a call is being served: a signal's handler may make another in the midst of it.
     is_silent : bool
         Whether no floating-point warning of NumPy's can come from it.
     nbytes : int
@@ -86,6 +88,7 @@ class Plan:
         given = (nodes, owned, self.home, leaves(kept), leaves(rest))
         self.wait: Wait | None = None
         self._pace = 1
+        self.runs = False
         self.problem = ""
         self.threads: int | None = None
         self._collecting: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
@@ -108,8 +111,9 @@ class Plan:
         scope = writer.names.values
         self.nbytes = held(scope.values()) - held(self.home)
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
-        self.run: Callable[..., tuple[Any, ...]] = scope["run"]
-        self.run_times: Callable[..., int] | None = scope.get("run_times")
+        # Out of their own scope, so that the plan's memory is free once nobody holds the plan.
+        self.run: Callable[..., tuple[Any, ...]] = scope.pop("run")
+        self.run_times: Callable[..., int] | None = scope.pop("run_times", None)
         homes = iter(self.home)
         self._given_back = given_back = map_leaves(lambda item: next(homes), kept) if donated else None
         self.finish: Callable[[tuple[Any, ...]], Any] = building(rest, given_back)

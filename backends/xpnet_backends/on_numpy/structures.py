@@ -49,10 +49,27 @@ class _Expression:
         else:  # NumPy's numbers are arrays to a plan
             yield "False" if isinstance(tree, np.generic) else f"{name} is {self.constant(tree)}"
 
+    def written(self, tree: Any, leaf: Callable[[Any], str]) -> str:
+        """Write what makes this structure anew, with its arrays as *leaf* writes them."""
+        if isinstance(tree, np.ndarray | np.generic | Traced):
+            return leaf(tree)
+        if isinstance(tree, dict):
+            items = [f"{self.constant(name)}: {self.written(item, leaf)}" for name, item in tree.items()]
+            return f"{{{', '.join(items)}}}"
+        if not isinstance(tree, tuple | list):
+            return self.constant(tree)
+        items = [f"{self.written(item, leaf)}, " for item in tree]
+        if type(tree) is list:
+            return f"[{''.join(items)}]"
+        if type(tree) is tuple:
+            return f"({''.join(items)})"
+        made = "".join(items) if hasattr(tree, "_fields") else f"({''.join(items)})"
+        return f"{self.constant(type(tree))}({made})"
+
     def function(self, parameter: str, expression: str) -> Callable[[Any], Any]:
         """Return the function."""
         exec(f"def function({parameter}):\n    return {expression}\n", self.values)
-        function: Callable[[Any], Any] = self.values["function"]
+        function: Callable[[Any], Any] = self.values.pop("function")  # so that nothing holds itself
         return function
 
 
@@ -64,29 +81,13 @@ def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
     """
     scope, outputs = _Expression(), iter(range(len(leaves(rest))))
 
-    def written(tree: Any, leaf: Callable[[Any], str]) -> str:
-        if isinstance(tree, np.ndarray | np.generic | Traced):
-            return leaf(tree)
-        if isinstance(tree, dict):
-            items = [f"{scope.constant(name)}: {written(item, leaf)}" for name, item in tree.items()]
-            return f"{{{', '.join(items)}}}"
-        if not isinstance(tree, tuple | list):
-            return scope.constant(tree)
-        items = [f"{written(item, leaf)}, " for item in tree]
-        if type(tree) is list:
-            return f"[{''.join(items)}]"
-        if type(tree) is tuple:
-            return f"({''.join(items)})"
-        made = "".join(items) if hasattr(tree, "_fields") else f"({''.join(items)})"
-        return f"{scope.constant(type(tree))}({made})"
-
     def output(leaf: Any) -> str:
         return f"outputs[{next(outputs)}]"
 
     if kept is None:
-        return scope.function("outputs", written(rest, output))
-    first = written(kept, scope.constant)
-    others = None if rest is None else "".join([f"{written(item, output)}, " for item in rest])
+        return scope.function("outputs", scope.written(rest, output))
+    first = scope.written(kept, scope.constant)
+    others = None if rest is None else "".join([f"{scope.written(item, output)}, " for item in rest])
     return scope.function("outputs", first if others is None else f"({first}, {others})")
 
 

@@ -124,6 +124,8 @@ class Traced(NDArrayOperatorsMixin):
         if isinstance(index, Traced):
             raise NotTraceable("an array is indexed by an array")
         index = index if isinstance(index, tuple) else (index,)
+        if any(True for _ in _traced(index)):
+            raise NotTraceable("an array is indexed by an array")
         if Ellipsis not in index:
             index = (*index, Ellipsis)
         view: Traced = self._apply("call", getitem, (self, index), {})
@@ -182,9 +184,9 @@ class Traced(NDArrayOperatorsMixin):
         if "out" in options:
             raise NotTraceable(f"{function} writes into an array")
         value = call(*_values(arguments), **_values(options))
-        if value is None or (isinstance(value, tuple | list) and any(isinstance(item, np.ndarray) for item in value)):
-            raise NotTraceable(f"{function} gives no array, or several")
         if not isinstance(value, np.ndarray | np.generic):
+            if function not in OF_FORMS:  # what depends on numbers would be the same number in every run
+                raise NotTraceable(f"{function} gives no array, or several")
             return value
         is_number = isinstance(value, np.generic)
         value = np.asarray(value)
@@ -208,6 +210,9 @@ class Traced(NDArrayOperatorsMixin):
         return Traced(node, self.tape)
 
 
+OF_FORMS = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.isdtype, np.iscomplexobj, np.isrealobj}
+"""Functions that look at shapes and types alone."""
+
 LEAVES = (Traced, np.ndarray, np.generic)
 """What is looked for in trees."""
 
@@ -219,7 +224,9 @@ def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], An
     def wrap(value: Host) -> Traced:
         if not isinstance(value, np.generic) and type(value) not in (np.ndarray, np.memmap):
             raise NotTraceable("a kind of array of its own, such as a matrix or a masked array, calculates differently")
-        node = Node("input", None, (), {}, np.asarray(value))
+        given = np.asarray(value).view()
+        given.flags.writeable = False  # what does not write by an operator fails before it has, and runs as it stands
+        node = Node("input", None, (), {}, given)
         tape.nodes.append(node)
         return Traced(node, tape)
 

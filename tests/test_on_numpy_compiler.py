@@ -522,3 +522,32 @@ def test_a_pause_is_the_processors_own_or_nothing(machine, monkeypatch):
     text, _ = compiler._text([Entry(wait, "l")])
     assert ("pause()" in text, "hint(i32 1)" in text) == (machine == "x86_64", machine == "aarch64")
     assert compiler.readable(Entry(wait, "l"))
+
+
+SHIFT = """
+def shift(given, into, sums, rows):
+    for i in range(rows):
+        a, r, s = at(given + 40 * i), at(into + 40 * i), at(sums)
+        for j in range(10):
+            r[j] = a[j] / float32(3.0)
+        for j in range(10):
+            s[j] += a[j] - r[j]
+    return 0
+"""
+
+
+def test_pointers_that_lie_apart_give_the_same_numbers_in_vectors():
+    """LLVM keeps sums in registers, and makes vectors of short rows, only where it knows that they do."""
+    scope = {"at": pointer("float32"), "float32": np.float32}
+    a = draw(6, 10, dtype="float32")
+    found = []
+    for apart in ((), ("a", "r", "s")):
+        written = Written.of_text(SHIFT, scope, apart)
+        text = compiler._text([Entry(written, "llll")])[0]
+        assert text.count("!noalias") == (6 if apart else 0), "each of four reads and two writes"
+        r, s = np.zeros_like(a), np.zeros(10, dtype="float32")
+        assert called(written, a.ctypes.data, r.ctypes.data, s.ctypes.data, len(a)) == 0
+        found.append((r, s))
+    for array, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(array, other)
+    np.testing.assert_array_equal(found[0][0], a / np.float32(3.0))

@@ -1,11 +1,15 @@
 """Compiled passes of the NumPy backend: the numbers of NumPy's own operations, bit for bit."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from pools import POOLS, used
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from xpnet_backends.on_numpy import compiling, fusing, kernels, team
 from xpnet_backends.on_numpy.compiling import Compiled
+from xpnet_backends.on_numpy.native import Place
+from xpnet_backends.on_numpy.writer import Writer
 
 import xpnet
 from xpnet import Dense, Dropout, LayerNorm, Network
@@ -403,3 +407,34 @@ def test_two_largest_values_of_other_types_in_one_kernel(made):
 
     found, wanted = run_both(function, draw(200, 5), draw(200, 5, dtype="float64"))
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_places_that_share_memory_are_not_said_to_lie_apart():
+    memory, home = np.zeros(100, dtype="float32"), np.zeros(20, dtype="float32")
+    writer = SimpleNamespace(home=[home])
+
+    def apart(*places, written=(0,)):
+        return Writer._lie_apart(writer, list(places), set(written))
+
+    first, second, both = (Place.of(part) for part in (memory[:50], memory[50:], memory[40:60]))
+    given = Place(home, 0, argument=1)
+    assert apart(first, second)
+    assert not apart(first, both)
+    assert not apart(both, second)
+    assert apart(first, second, both, written=())
+    assert apart(Place.of(home), first, both)
+    assert not apart(first, Place.of(home), both)
+    assert apart(first, given)
+    assert not apart(Place.of(home[5:]), given), "an argument may be what was given back"
+
+
+def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made):
+    def function(x, y):
+        slopes = np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True) - y
+        return slopes, np.sum(slopes, axis=0)
+
+    compiled, x, y = Compiled(function), draw(300, 10) / 1e3, draw(300, 10)
+    for _ in range(4):
+        for found, expected in zip(compiled(x, y), function(x, y), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert any("[j] +=" in source.text for source in made)

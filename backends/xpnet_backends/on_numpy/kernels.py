@@ -252,19 +252,20 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
-def call(source: Source, places: list[tuple[str, Place]], shared: bool) -> Call:
+def call(source: Source, places: list[tuple[str, Place]], shared: bool, apart: bool) -> Call:
     """Return the call of a source's kernel.
 
     *places* says of each array that it takes where it lies and what it is: a "vector", "table", "row value", "column
-    value", "number", or "scratch" rows, of which each thread has one.
+    value", "number", or "scratch" rows, of which each thread has one. Where they lie *apart*, what is written is no
+    part of another one.
     """
     kinds = tuple((role, place.form.dtype.name) for role, place in places)
     words = [source.rows, source.columns, *(place for _, place in places)]
     text = source.text  # and not the source, which knows all that was recorded
-    return team.call(("kernel", text, kinds), lambda: _share(text, kinds), words, shared)
+    return team.call(("kernel", text, kinds, apart), lambda: _share(text, kinds, apart), words, shared)
 
 
-def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Written:
+def _share(text: str, kinds: tuple[tuple[str, str], ...], apart: bool) -> Written:
     """Write what each thread does: the kernel's loops, on its share of the rows."""
     head, _, loops = text.partition("\n")
     names = re.findall(r"\w+", head)[4:]
@@ -287,7 +288,7 @@ def _share(text: str, kinds: tuple[tuple[str, str], ...]) -> Written:
             lines.append(f"    {name} = at_{kind}({begin})")
     loops = loops.replace(rows[0], "\n".join(rows), 1)
     scope = {f"at_{kind}": pointer(kind) for kind in {"int64", *(kind for _, kind in kinds)}}
-    return Written.of_text("\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope)
+    return Written.of_text("\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope, tuple(names) if apart else ())
 
 
 def _first_largest(into: str, value: str, kind: str, columns: int, largest: str | None) -> list[str]:

@@ -50,6 +50,10 @@ class Place(NamedTuple):
         """Return the place of an array that exists now."""
         return cls(array, array.ctypes.data)
 
+    def meets(self, other: Place) -> bool:
+        """Say whether two places of arrays that exist now, each in one piece, have memory in common."""
+        return self.start < other.start + other.form.nbytes and other.start < self.start + self.form.nbytes
+
     def moved(self, form: Host, offset: int = 0) -> Place:
         """Return a place *offset* bytes further on, with another form."""
         return Place(form, self.start + offset, self.argument)

@@ -237,8 +237,10 @@ class Writer:
             places.append((found, place))
             names.append(name)
         claimed: set[int] = set()
+        written: set[int] = set()
         for k, (node, found) in enumerate(source.writes):
             into, over = self._group_destination(node, source, end, claimed)
+            written.add(len(places) if over is None else over)
             if over is None:
                 places.append((found, Place.of(_formed(into, found, source))))
                 names.append(self.names.of(node))
@@ -246,15 +248,25 @@ class Writer:
                 source.merge(k, over)
         shared = source.divisible and group.work > team.worth() and team.size() > 1
         scratch = (team.size() if shared else 1, source.columns)
+        written.update(range(len(places), len(places) + len(source.scratch)))
         places += [("scratch", Place.of(np.empty(scratch, dtype))) for dtype in source.scratch]
         if source.flat:
             places = [("vector" if found == "table" else found, place) for found, place in places]
         text = f"kernel({source.rows}, {source.columns}, {', '.join(names)})"
-        self.lines.add(text, call(source, places, shared))
+        self.lines.add(text, call(source, places, shared, self._lie_apart([place for _, place in places], written)))
         for key in {id(root(operand)) for node in group.members for operand in node.operands} - group.inside:
             store = self.names.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
+
+    def _lie_apart(self, places: list[Place], written: set[int]) -> bool:
+        """Say whether what is written is no part of another place; an argument may lie in what was given back."""
+        given = [Place.of(home) for home in self.home] if any(place.argument is not None for place in places) else []
+        for k in written:
+            others = [place for i, place in enumerate(places) if i != k and place.argument is None] + given
+            if any(places[k].meets(other) for other in others):
+                return False
+        return True
 
     def _group_operand(self, arg: Any, found: str, source: Source) -> tuple[Place, str]:
         """Return where a kernel finds an operand, and its name.

@@ -32,6 +32,9 @@ BUILT_IN = {"abs": Intrinsic("abs"), "bool": np.bool_}
 SYMBOLS = count()
 """What tells functions of one name apart."""
 
+METADATA = count(100)
+"""Numbers of LLVM's metadata, of which text in its own language has the first ones."""
+
 PAUSES = {
     "x86_64": "void @llvm.x86.sse2.pause()", "AMD64": "void @llvm.x86.sse2.pause()",
     "aarch64": "void @llvm.aarch64.hint(i32 1)", "arm64": "void @llvm.aarch64.hint(i32 1)",
@@ -65,7 +68,7 @@ class Module:
         node = written.node
         if len(_plain(node.args)) != len(kinds):
             raise NotCompilable(f"no function of {len(kinds)} arguments: {node.name}({ast.unparse(node.args)})")
-        body = Body(self, f"{node.name}.{next(SYMBOLS)}", written.scope)
+        body = Body(self, f"{node.name}.{next(SYMBOLS)}", written)
         self._known[function, kinds] = body  # it may call itself
         body.write(node, kinds)
 
@@ -74,6 +77,23 @@ class Module:
         bodies = self._known.values()
         texts = [f"define {'' if body.symbol in outside else 'internal '}{body.text()}" for body in bodies]
         return "\n".join([*self.declared, *texts])
+
+
+def _apart(names: Sequence[str], declared: dict[str, None]) -> dict[str, str]:
+    """Return what says of a load or store through each pointer that the others lie elsewhere; LLVM is to know all."""
+    if not names:
+        return {}
+    domain, *scopes = (next(METADATA) for _ in range(len(names) + 1))
+    lines = [f"!{domain} = distinct !{{!{domain}}}"]
+    lines += [f"!{scope} = distinct !{{!{scope}, !{domain}}}" for scope in scopes]
+    told = {}
+    for name, scope in zip(names, scopes, strict=True):
+        own, others = next(METADATA), next(METADATA)
+        listed = ", ".join(f"!{other}" for other in scopes if other != scope)
+        lines += [f"!{own} = !{{!{scope}}}", f"!{others} = !{{{listed}}}"]
+        told[name] = f", !alias.scope !{own}, !noalias !{others}"
+    declared.update(dict.fromkeys(lines))
+    return told
 
 
 def _plain(given: ast.arguments) -> list[ast.arg]:
@@ -100,10 +120,11 @@ class Body:
     Variables are places in memory, which LLVM turns into registers.
     """
 
-    def __init__(self, module: Module, symbol: str, scope: dict[str, Any]) -> None:
+    def __init__(self, module: Module, symbol: str, written: Written) -> None:
         self.symbol = symbol
         self.result: str | None = None
-        self._module, self._scope = module, scope
+        self._module, self._scope = module, written.scope
+        self._apart = _apart(written.apart, module.declared)
         self._slots: dict[str, tuple[str, Number | Address]] = {}
         self._parameters: list[str] = []
         self._entry: list[str] = []
@@ -176,7 +197,7 @@ class Body:
             self._store(target.id, value)
         elif isinstance(target, ast.Subscript):
             place = self._element(target)
-            self._code.emit(f"store {self._code.converted(value, place.kind)}, {place}")
+            self._code.emit(f"store {self._code.converted(value, place.kind)}, {place}{self._told(target)}")
         else:
             raise NotCompilable(f"line {target.lineno}: nothing can be assigned to {ast.unparse(target)}")
 
@@ -273,7 +294,11 @@ class Body:
 
     def _write_Subscript(self, node: ast.Subscript) -> Found:
         place = self._element(node)
-        return self._code.new(place.kind, f"load {FORMS[place.kind]}, {place}")
+        return self._code.new(place.kind, f"load {FORMS[place.kind]}, {place}{self._told(node)}")
+
+    def _told(self, node: ast.Subscript) -> str:
+        """Return what LLVM is told of an element of a pointer's."""
+        return self._apart.get(node.value.id, "") if isinstance(node.value, ast.Name) else ""
 
     def _element(self, node: ast.Subscript) -> Address:
         """Return the place of an element."""

@@ -69,18 +69,22 @@ class Intrinsic(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A function's syntax, and what its names stand for."""
+    """A function's syntax, what its names stand for, and which of its pointers lie *apart* from one another.
+
+    Nothing that is written through one of these is read or written through another.
+    """
 
     node: ast.FunctionDef
     scope: dict[str, Any]
+    apart: tuple[str, ...] = ()
 
     @classmethod
-    def of_text(cls, text: str, scope: dict[str, Any]) -> Written:
+    def of_text(cls, text: str, scope: dict[str, Any], apart: tuple[str, ...] = ()) -> Written:
         """Return a function that stands in no file."""
         (node,) = ast.parse(text).body
         if not isinstance(node, ast.FunctionDef):
             raise NotCompilable(f"no function: {text}")
-        return cls(node, scope)
+        return cls(node, scope, apart)
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Written:

@@ -39,7 +39,7 @@ def load(text: str, names: list[str]) -> list[int]:
         module.triple, module.data_layout = target.triple, str(target.target_data)
         module.verify()
         options = binding.create_pipeline_tuning_options(speed_level=3)
-        options.loop_vectorization = options.loop_unrolling = True
+        options.loop_vectorization = options.loop_unrolling = options.slp_vectorization = True
         passes = binding.create_pass_builder(target, options)
         passes.getModulePassManager().run(module, passes)
         engine.add_module(module)

@@ -552,3 +552,27 @@ def test_another_rule_of_a_warm_start_begins_anew():
     model.set_params(optimizer=Adam(1e-3), epochs=1).fit(XR, YR[:, 0])
     for name, array in model.network_.get_weights().items():
         np.testing.assert_allclose(np.abs(array - before[name]), 1e-3, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_a_wrapper_that_diverges_stops_before_the_step_and_keeps_its_counts():
+    model = XPRegressor([Dense(8), "relu", Dense(2)], optimizer=xpnet.SGD(0.01), epochs=3, random_state=0).fit(XR, YR)
+    before = weights(model)
+    with pytest.raises(xpnet.NonFiniteError, match="The network is as it was before that step"):
+        model.partial_fit(XR * 1e200, YR)
+    assert_equal(weights(model), before)
+    assert model.n_iter_ == len(model.history_["loss"]) == 3
+
+    classifier = XPClassifier([Dense(8), "tanh", Dense(8), "gelu", Dense(3)], optimizer=xpnet.SGD(1e100), epochs=5)
+    with pytest.raises(xpnet.NonFiniteError, match=r"the learning rate 1e\+100 is too high"):
+        classifier.fit(X, Y)
+    assert all(np.isfinite(value).all() for value in weights(classifier).values())
+    assert (classifier.n_iter_, dict(classifier.history_)) == (0, {})
+
+
+@pytest.mark.parametrize("callback", ["terminate_on_nan", xpnet.TerminateOnNaN()])
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_a_wrapper_that_terminates_on_nan_ends_without_an_error(callback):
+    model = XPRegressor([Dense(2)], optimizer=xpnet.SGD(1e100), epochs=9, callbacks=[callback], random_state=0)
+    assert model.fit(XR, YR).n_iter_ < 9
+    assert not np.isfinite(model.history_["loss"][-1])

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from xpnet.arrays import Host
 from xpnet.backend import Array
+from xpnet.callbacks import TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_real
 from xpnet.errors import ConfigurationError
 from xpnet.layers import Dense, Sequential
@@ -26,6 +27,8 @@ class _Wrapper(NetworkEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, epochs: int, go_on: bool, declared: bool = False) -> None:
         with self._kept_on_error():
+            callbacks = resolve_callbacks(self.callbacks or ())
+            terminated = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
             fresh = not (go_on and hasattr(self, "network_"))
             X = take_features(self, X, reset=fresh)
             rows = int(X.shape[0])
@@ -37,19 +40,22 @@ class _Wrapper(NetworkEstimator):
             else:
                 self._refuse_changes(targets)
                 self._go_on(self.optimizer)
-            self.network_.fit(
-                X,
-                targets,
-                epochs=epochs,
-                batch_size=self.batch_size,
-                shuffle=self.shuffle,
-                validation_split=fraction,
-                **self._weights_for_fit(weights, labels),
-                callbacks=self.callbacks or (),
-                verbose=self.verbose,
-            )
-            self.history_ = self.network_.history
-            self.n_iter_ = self.network_.epochs
+            try:
+                self.network_.fit(
+                    X,
+                    targets,
+                    epochs=epochs,
+                    batch_size=self.batch_size,
+                    shuffle=self.shuffle,
+                    validation_split=fraction,
+                    **self._weights_for_fit(weights, labels),
+                    callbacks=callbacks,
+                    verbose=self.verbose,
+                    on_nonfinite=None if terminated else "raise",  # it looks at no data, which X's check has seen
+                )
+            finally:  # training that stops within an epoch leaves the epochs before
+                self.history_ = self.network_.history
+                self.n_iter_ = self.network_.epochs
 
     def _refuse_changes(self, targets: Host) -> None:
         """Raise ConfigurationError where the network that is trained on is not the one that is asked for now.
@@ -128,6 +134,14 @@ class XPClassifier(ClassifierParts, _Wrapper):
     n_iter_ : int
         Epochs in all.
     n_features_in_, feature_names_in_ : int, array
+
+    Raises
+    ------
+    NonFiniteError
+        In training, a loss, a gradient or a weight became NaN or infinite; the network is as it was before that step.
+        Not with :class:`~xpnet.TerminateOnNaN` among the callbacks.
+    ConfigurationError, DataError, ShapeError, BackendError
+        As for :class:`MLPClassifier`.
 
     Examples
     --------
@@ -216,6 +230,14 @@ class XPRegressor(RegressorParts, _Wrapper):
     n_iter_ : int
         Epochs in all.
     n_features_in_, feature_names_in_ : int, array
+
+    Raises
+    ------
+    NonFiniteError
+        In training, a loss, a gradient or a weight became NaN or infinite; the network is as it was before that step.
+        Not with :class:`~xpnet.TerminateOnNaN` among the callbacks.
+    ConfigurationError, DataError, ShapeError, BackendError
+        As for :class:`MLPRegressor`.
 
     Examples
     --------

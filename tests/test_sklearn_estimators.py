@@ -365,6 +365,48 @@ def test_training_that_diverges_is_refused():
         MLPRegressor(solver="sgd", learning_rate_init=1e6, max_iter=20, random_state=0).fit(XR * 1e6, YR)
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    "options",
+    [SGD | {"learning_rate": "adaptive"}, {"early_stopping": True, "batch_norm": True}],
+    ids=["sgd", "batch norm"],
+)
+def test_what_diverges_is_as_it_was_before_the_call(options):
+    """To the last number: what is trained next is what would have come without the call."""
+    options = {"hidden_layer_sizes": (8,), "max_iter": 4, "batch_size": 40, "random_state": 0} | options
+    model, twin = (MLPRegressor(warm_start=True, **options).fit(XR, YR) for _ in range(2))
+    before = {name: value for name, value in vars(model).items() if name != "_order"}
+    curve = list(model.loss_curve_)
+    for bad in ({"warm_start": True}, {"warm_start": False}):
+        with pytest.raises(xpnet.DataError, match="non-finite parameter weights"):
+            model.set_params(**bad).fit(XR * 1e200, YR)
+        model.set_params(warm_start=True)
+        assert {name: value for name, value in vars(model).items() if name != "_order"} == before
+        assert_equal(weights(model), weights(twin))
+        assert model.history_ == twin.history_
+        assert model.loss_curve_ == curve
+        assert (model.network_.epochs, model.network_.steps) == (twin.network_.epochs, twin.network_.steps)
+    assert_equal(weights(model.fit(XR, YR)), weights(twin.fit(XR, YR)))
+    assert model.n_iter_ == twin.n_iter_
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_a_batch_that_diverges_leaves_the_model_and_a_first_one_none():
+    model, stream = (
+        MLPRegressor(hidden_layer_sizes=(8,), solver="sgd", random_state=np.random.RandomState(0)),
+        np.random.RandomState(0),
+    )
+    with pytest.raises(xpnet.DataError, match="non-finite parameter weights"):
+        model.partial_fit(XR * 1e200, YR)
+    assert not hasattr(model, "network_")
+    model.set_params(random_state=stream).partial_fit(XR, YR)
+    found, drawn = model.predict(XR), stream.get_state()[2]
+    with pytest.raises(xpnet.DataError, match="non-finite parameter weights"):
+        model.partial_fit(XR * 1e200, YR)
+    assert np.array_equal(model.predict(XR), found)
+    assert stream.get_state()[2] != drawn, "a caller's own random numbers are not turned back"
+
+
 def test_the_wrapper_s_layers_fit_the_data():
     model = XPClassifier(lambda inputs, outputs: [Dense(inputs), "tanh", Dense(outputs)], epochs=2).fit(X, Y)
     assert [slot.shape for slot in model.network_.layout.slots] == [(13, 13), (13,), (13, 3), (3,)]

@@ -21,8 +21,10 @@ from xpnet.callbacks import Callback, resolve_callbacks
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.layers import BatchNorm, Dense, Dropout
 from xpnet.network import Network
+from xpnet.parameters import flatten
 from xpnet.sklearn.base import NetworkEstimator
 from xpnet.sklearn.inputs import host_values, open_for, take_features, take_weights
+from xpnet.sklearn.keeping import Kept
 from xpnet.sklearn.lbfgs import minimize_loss
 from xpnet.sklearn.objective import Objective, out_activation
 from xpnet.sklearn.rules import EpochRules, RowOrder, Split
@@ -59,6 +61,7 @@ class Perceptron(NetworkEstimator):
         self._callbacks()
         self._hidden_sizes()
         with self._kept_on_error():
+            kept = Kept(self, trained=not fresh)
             X = take_features(self, X, reset=fresh)
             rows = int(X.shape[0])
             labels, targets = self._encode(y, rows, fresh=fresh and not incremental, same=self.warm_start)
@@ -73,8 +76,10 @@ class Perceptron(NetworkEstimator):
                 self._fit_lbfgs(X, targets, self._weigh(weights, labels))
             else:
                 self._fit_stochastic(X, targets, labels, weights, self._check_validation(validation), incremental)
-            flat = self.network_.backend.to_numpy(self.network_.state.params)
-            if not np.isfinite(flat).all():
+            backend, state = self.network_.backend, self.network_.state
+            arrays = [state.params, *(array for _, array in flatten(state.layers))]
+            if not all(np.isfinite(backend.to_numpy(array)).all() for array in arrays):
+                kept.put_back()
                 raise DataError(
                     "Solver produced non-finite parameter weights. The input data may contain large values and need to "
                     "be preprocessed."

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 import xpnet
-from xpnet.records import record
+from xpnet.records import differ, record
 
 
 @record
@@ -171,3 +171,16 @@ def test_a_record_is_made_by_compiling_one_method(monkeypatch: pytest.MonkeyPatc
 
     record(Body)
     assert len(compiled) == 1
+
+
+def test_values_differ_where_it_is_sure() -> None:
+    class Own:
+        """Which is equal to itself alone."""
+
+    assert not differ(Standard(1, names=(Own(),)), Standard(1, names=(Own(),)))  # type: ignore[arg-type]
+    assert differ(Standard(1, names=(Own(),)), Standard(2, names=(Own(),)))  # type: ignore[arg-type]
+    assert differ(Standard(1), Pair(1))
+    assert differ((Own(), Own()), (Own(),))
+    assert differ([Own(), 1], [Own(), 2])
+    assert differ(Own(), 1)
+    assert not differ(Standard, Pair)

@@ -541,6 +541,68 @@ def test_a_warm_start_does_not_go_on_with_another_network_than_is_asked_for():
     assert model.n_iter_ == 1
 
 
+CHANGES = [
+    ({"loss": "hinge"}, "loss"),
+    ({"dtype": "float32"}, "dtype"),
+    ({"precision": "bfloat16"}, "precision"),
+    ({"backend": "array-api-strict"}, "backend"),
+    ({"backend": xpnet.open_backend("numpy")}, "dtype"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "named"),
+    [
+        *[(kind, *change) for kind in (MLPClassifier, XPClassifier) for change in CHANGES],
+        (MLPClassifier, {"hidden_layer_sizes": (4, 4)}, "hidden_layer_sizes"),
+        (MLPClassifier, {"activation": "tanh"}, "activation"),
+        (MLPClassifier, {"dropout": 0.5}, "dropout"),
+        (MLPClassifier, {"batch_norm": True}, "batch_norm"),
+        (MLPClassifier, {"activation": "tanh", "dropout": 0.5}, "activation and dropout"),
+        (MLPClassifier, {"layers": [Dense(100), "gelu"]}, "layers"),
+        (MLPClassifier, {"early_stopping": True}, "early_stopping"),
+        (XPClassifier, {"metrics": ["f1"]}, "metrics"),
+    ],
+)
+def test_what_is_decided_when_the_network_is_made_is_not_changed_in_silence(kind, changed, named):
+    options = {"warm_start": True, "random_state": 0} | ({"max_iter": 2} if kind is MLPClassifier else {"epochs": 2})
+    model = kind(**options).fit(X, Y)
+    there, before = model.get_params(), weights(model)
+    calls = [model.fit] if "early_stopping" in changed else [model.fit, model.partial_fit]
+    for call in calls:
+        model.set_params(**changed)
+        with pytest.raises(
+            xpnet.ConfigurationError, match=rf"^{named} (has|have) been changed since .* Set {named} back"
+        ):
+            call(X, Y)
+        model.set_params(**there)
+    assert_equal(weights(model), before)
+    model.partial_fit(X, Y)
+    model.set_params(**changed, warm_start=False).fit(X, Y)
+    assert model.network_.epochs <= 2
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+def test_other_words_for_the_same_are_no_change(kind):
+    model = kind(warm_start=True).set_params(**{"max_iter" if kind is MLPClassifier else "epochs": 1}).fit(X, Y)
+    network = model.network_
+    model.set_params(dtype="float64", backend="numpy", loss=xpnet.CrossEntropy())
+    if kind is MLPClassifier:
+        model.set_params(layers=[Dense(100), "relu"])
+    assert model.fit(X, Y).network_ is network
+    model.set_params(dtype=None).fit(X, Y)
+    model.partial_fit(X.astype("float32"), Y)  # X itself may come as it likes
+    assert model.network_ is network
+    assert model.network_.backend.dtype == "float64"
+
+
+def test_a_warm_start_does_not_go_from_lbfgs_to_batches():
+    model = MLPClassifier((4,), solver="lbfgs", max_iter=2, warm_start=True).fit(X, Y)
+    with pytest.raises(xpnet.ConfigurationError, match=r"solver has been changed .* it has lbfgs; got adam"):
+        model.set_params(solver="adam").fit(X, Y)
+    assert MLPClassifier((4,), max_iter=2, warm_start=True).fit(X, Y).set_params(solver="lbfgs").fit(X, Y)
+
+
 def test_lbfgs_minimizes_a_sum_where_the_loss_is_one():
     """A sum over n examples with n times the penalty is n times the mean, with the same minimum."""
     options = {"hidden_layer_sizes": (5,), "solver": "lbfgs", "max_iter": 12, "tol": 0.0, "random_state": 3}

@@ -15,17 +15,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from xpnet.arrays import Host
-from xpnet.backend import Array
+from xpnet.backend import Array, Backend
 from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
 from xpnet.optimizers import Link
-from xpnet.records import record
+from xpnet.records import differ, record
 from xpnet.sklearn.inputs import (
     check_same_library,
     give_back,
     host_values,
     is_foreign,
+    open_for,
     take_features,
     take_targets,
 )
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from xpnet.network import Network
 
 __all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts", "offered_if", "validated"]
+
+PLACE = "backend", "device", "dtype", "precision"
+"""Parameters that say where and how precisely a network computes."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -97,8 +101,42 @@ class NetworkEstimator(BaseEstimator):
                 )
         return super().set_params(**params)
 
-    def _go_on(self, optimizer: Link | str) -> None:
-        """Train on with this optimizer: parameters may have changed since the network was made."""
+    def _open(self, X: Array) -> Backend:
+        """Open the backend that is asked for, and remember what was asked."""
+        self._place = self._asked_place()
+        return open_for(self, X)
+
+    def _asked_place(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in PLACE)
+
+    def _go_on(self, X: Array, optimizer: Link | str, asked: dict[str, tuple[Any, Any]]) -> None:
+        """Train on with this optimizer: parameters may have changed since the network was made.
+
+        Parameters
+        ----------
+        X : Array
+        optimizer : Link or str
+        asked : dict
+            By the parameters' names, what the network has, and what they ask for now.
+
+        Raises
+        ------
+        ConfigurationError
+            They are not the same, or another backend, device, dtype or precision is asked for.
+        """
+        changed = [name for name, now, made in zip(PLACE, self._asked_place(), self._place, strict=True) if now != made]
+        if changed and isinstance(self.backend, Backend):
+            changed = [*PLACE]  # it says all four
+        if changed:  # else X may come in another library and dtype, and is converted
+            there, now = _place(self.network_.backend), _place(open_for(self, X))
+            asked = asked | {name: (there[name], now[name]) for name in changed}
+        for name, (made, wanted) in asked.items():
+            if differ(made, wanted):
+                have = "have" if " and " in name else "has"
+                raise ConfigurationError(
+                    f"{name} {have} been changed since the network was made, which training goes on with: it has "
+                    f"{made}; got {wanted}. Set {name} back, or fit anew with warm_start=False"
+                )
         wanted = resolve_optimizer(optimizer)
         if wanted != self.network_.optimizer:
             self.network_ = self.network_.with_optimizer(wanted)
@@ -113,6 +151,11 @@ class NetworkEstimator(BaseEstimator):
         tags.array_api_support = True
         tags.input_tags.sparse = True
         return tags
+
+
+def _place(backend: Backend) -> dict[str, str]:
+    values = backend.name, str(backend.device), backend.dtype, backend.precision
+    return dict(zip(PLACE, values, strict=True))
 
 
 def _gives_probabilities(estimator: Any) -> bool:

@@ -19,11 +19,11 @@ from xpnet.arrays import Host, chosen_rows
 from xpnet.backend import Array
 from xpnet.callbacks import Callback, resolve_callbacks
 from xpnet.errors import ConfigurationError, DataError
-from xpnet.layers import BatchNorm, Dense, Dropout
+from xpnet.layers import BatchNorm, Dense, Dropout, Sequential
 from xpnet.network import Network
 from xpnet.parameters import flatten
 from xpnet.sklearn.base import NetworkEstimator
-from xpnet.sklearn.inputs import host_values, open_for, take_features, take_weights
+from xpnet.sklearn.inputs import host_values, take_features, take_weights
 from xpnet.sklearn.keeping import Kept
 from xpnet.sklearn.lbfgs import minimize_loss
 from xpnet.sklearn.objective import Objective, out_activation
@@ -35,6 +35,8 @@ __all__ = ["CONSTRAINTS", "Perceptron", "is_stochastic"]
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 """scikit-learn's names and ours."""
 
+HIDDEN = "hidden_layer_sizes", "activation", "dropout", "batch_norm", "layers"
+"""Parameters that make the hidden layers."""
 
 CONSTRAINTS: dict[str, Any] = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -71,7 +73,7 @@ class Perceptron(NetworkEstimator):
             elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
                 raise DataError(f"y must have {self.n_outputs_} outputs as in the first call; got {targets.shape[1]}")
             else:
-                self._go_on(make_optimizer(self, self._objective_.scale))
+                self._go_on_with(X, targets)
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, targets, self._weigh(weights, labels))
             else:
@@ -101,7 +103,7 @@ class Perceptron(NetworkEstimator):
             layers,
             loss=objective.loss,
             optimizer=make_optimizer(self, objective.scale),
-            backend=open_for(self, X),
+            backend=self._open(X),
             seed=seed,
             inputs=inputs,
             check_finite=False,
@@ -111,6 +113,7 @@ class Perceptron(NetworkEstimator):
             named = {f"{i}.{name}": value for i, pair in zip(dense, drawn, strict=True) for name, value in pair.items()}
             self.network_.set_weights(named)
         self._objective_ = objective
+        self._made = {name: repr(getattr(self, name)) for name in HIDDEN}
         self._order = RowOrder(stream)
         self._split: Split | None = None
         self._best_weights: dict[str, Host] | None = None
@@ -124,6 +127,21 @@ class Perceptron(NetworkEstimator):
             self.validation_scores_: list[float] | None = [] if stopping else None
             self.best_validation_score_ = -np.inf if stopping else None
             self.best_loss_ = None if stopping else np.inf
+
+    def _go_on_with(self, X: Array, targets: Host) -> None:
+        """Train on the network that there is, which must be the one that is asked for now."""
+        objective: Objective = self._objective(targets)
+        model = Sequential([*self._hidden_layers(), Dense(objective.outputs)])
+        changed = [name for name, made in self._made.items() if repr(getattr(self, name)) != made]
+        asked: dict[str, tuple[Any, Any]] = {
+            "loss": (self._objective_, objective),
+            " and ".join(changed) or "layers": (self.network_.model, model),
+        }
+        if self.solver != "lbfgs" and not hasattr(self, "loss_curve_"):
+            asked["solver"] = "lbfgs", self.solver
+        elif self.solver != "lbfgs":
+            asked["early_stopping"] = self.validation_scores_ is not None, bool(self.early_stopping)
+        self._go_on(X, make_optimizer(self, objective.scale), asked)
 
     def _callbacks(self) -> list[Callback]:
         return resolve_callbacks(() if self.callbacks is None else self.callbacks)

@@ -11,12 +11,12 @@ from xpnet.arrays import Host
 from xpnet.backend import Array
 from xpnet.callbacks import TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_real
+from xpnet.configuration import resolve_metrics
 from xpnet.errors import ConfigurationError
 from xpnet.layers import Dense, Sequential
 from xpnet.network import Network
-from xpnet.records import is_plain
 from xpnet.sklearn.base import ClassifierParts, NetworkEstimator, RegressorParts
-from xpnet.sklearn.inputs import open_for, take_features, take_weights
+from xpnet.sklearn.inputs import take_features, take_weights
 from xpnet.sklearn.objective import class_loss, outputs_for, real_loss
 
 __all__ = ["XPClassifier", "XPRegressor"]
@@ -38,8 +38,7 @@ class _Wrapper(NetworkEstimator):
             if fresh:
                 self.network_ = self._network(X, targets)
             else:
-                self._refuse_changes(targets)
-                self._go_on(self.optimizer)
+                self._go_on_with(X, targets)
             try:
                 self.network_.fit(
                     X,
@@ -57,20 +56,14 @@ class _Wrapper(NetworkEstimator):
                 self.history_ = self.network_.history
                 self.n_iter_ = self.network_.epochs
 
-    def _refuse_changes(self, targets: Host) -> None:
-        """Raise ConfigurationError where the network that is trained on is not the one that is asked for now.
-
-        Records of xpnet's own are compared, as others need not be equal to their copies.
-        """
+    def _go_on_with(self, X: Array, targets: Host) -> None:
+        """Train on the network that there is, which must be the one that is asked for now."""
         loss, outputs = self._loss_and_outputs(targets)
         network = self.network_
         model = self._model(network.in_shape[0], outputs)  # type: ignore[index]
-        for name, there, asked in (("layers", network.model, model), ("loss", network.loss, loss)):
-            if is_plain((there, asked)) and there != asked:
-                raise ConfigurationError(
-                    f"{name} has been changed since the network was made, which training goes on with: it has {there}; "
-                    f"got {asked}. Set {name} back, or fit anew with warm_start=False"
-                )
+        metrics = resolve_metrics(self.metrics, loss)
+        asked = {"loss": (network.loss, loss), "layers": (network.model, model), "metrics": (network.metrics, metrics)}
+        self._go_on(X, self.optimizer, asked)
 
     def _model(self, inputs: int, outputs: int) -> Sequential:
         layers: Any = [Dense(100), "relu", Dense(outputs)] if self.layers is None else self.layers
@@ -91,7 +84,7 @@ class _Wrapper(NetworkEstimator):
             loss=loss,
             optimizer=self.optimizer,
             metrics=self.metrics,
-            backend=open_for(self, X),
+            backend=self._open(X),
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
             inputs=inputs,
             check_finite=False,

@@ -77,6 +77,16 @@ CASES: dict[str, tuple[Callable[[], object], str, str]] = {
     "SGD(weight_decay)": (lambda: xpnet.SGD(weight_decay=0.1), "'weight_decay'", "chain(L2(...), SGD())"),
     "StepDecay(step_size)": (lambda: xpnet.StepDecay(0.1, step_size=3, gamma=0.1), "'step_size'", "write every=3"),
     # scikit-learn
+    "StandardScaler.fit_transform(x, y)": (
+        lambda: xpnet.StandardScaler().fit_transform(X, Y),
+        "StandardScaler.fit_transform: too many",
+        "there take sklearn.preprocessing.StandardScaler",
+    ),
+    "MinMaxScaler.fit(x, y)": (
+        lambda: xpnet.MinMaxScaler().fit(X, Y),
+        "xpnet.MinMaxScaler is a record",
+        "take x alone",
+    ),
     "Network(hidden_layer_sizes)": (lambda: Network(hidden_layer_sizes=(9,)), "'hidden_layer_sizes'", "[Dense(32),"),
     "Network(random_state)": (lambda: Network([Dense(3)], random_state=1), "'random_state'", "write seed=1"),
     "Network(max_iter)": (lambda: Network([Dense(3)], max_iter=9), "it belongs to fit", "net.fit(x, y, epochs=9)"),

@@ -155,6 +155,16 @@ def test_an_optimizers_rate_is_set_on_the_network(made: Any, name: str) -> None:
         setattr(made, name, 0.1)
 
 
+@pytest.mark.parametrize("made", [xpnet.StandardScaler(), xpnet.MinMaxScaler()], ids=["standard", "min-max"])
+def test_a_scaler_that_is_given_what_is_no_field_says_where_it_does_not_belong(made: Any) -> None:
+    with pytest.raises(
+        dataclasses.FrozenInstanceError, match=r"field '_context': .* no step of a scikit-learn pipeline"
+    ):
+        made._context = None
+    with pytest.raises(dataclasses.FrozenInstanceError, match=r"field 'shape'$"):
+        made.shape = (3,)
+
+
 def test_a_record_is_made_by_compiling_one_method(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
 

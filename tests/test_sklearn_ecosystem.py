@@ -184,3 +184,20 @@ def test_a_search_over_quantiles_is_scored_by_the_pinball():
         cv=2,
     ).fit(XR, YR)
     assert search.best_params_ == {"loss": Quantile(0.9)}
+
+
+@pytest.mark.parametrize("scaler", [xpnet.StandardScaler(), xpnet.MinMaxScaler()], ids=kind)
+def test_a_scaler_of_xpnets_in_a_pipeline_is_told_from_scikit_learns(scaler):
+    """Some versions of scikit-learn set an attribute first, others give y to fit_transform at once."""
+    with pytest.raises((AttributeError, TypeError), match=rf"there take sklearn\.preprocessing\.{kind(scaler)}"):
+        make_pipeline(scaler, MLPClassifier()).fit(X, Y)
+
+
+@pytest.mark.parametrize("model", [*CLASSIFIERS, *REGRESSORS], ids=kind)
+def test_what_a_scaler_of_xpnets_gives_is_unpacked_first(model):
+    pair = xpnet.StandardScaler().fit_transform(X)
+    for call in (model.fit, clone(model).fit(X, Y).score):
+        with pytest.raises(
+            xpnet.ShapeError, match=r"got a tuple; .* write scaler, x = StandardScaler\(\)\.fit_transform"
+        ):
+            call(pair, Y)

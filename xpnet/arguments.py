@@ -70,7 +70,7 @@ def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         unknown = next((name for name in kwargs if name not in known), None)
         if unknown is None:
             placed = [name for name in known if kinds[name] != "KEYWORD_ONLY"]
-            what = f"{owner}: {error}{_by_position(str(error), placed, known)}."
+            what = f"{owner}: {error}{_by_position(owner, str(error), placed, known)}."
         else:
             what = f"{owner} has no argument {unknown!r}{_instead(owner, unknown, kwargs[unknown], known)}"
         return ArgumentError(f"{what} It has {', '.join(known) or 'no arguments'}")
@@ -110,9 +110,15 @@ def _neighbour(owner: str, name: str, shown: str) -> str | None:
     return f"it belongs to {call}"
 
 
-def _by_position(problem: str, placed: list[str], known: list[str]) -> str:
+def _by_position(owner: str, problem: str, placed: list[str], known: list[str]) -> str:
     """Say which arguments go by position, those *placed*, where more were given so."""
-    if "too many positional" not in problem or placed == known:
+    from xpnet import elsewhere
+
+    if "too many positional" not in problem:
+        return ""
+    if advice := elsewhere.INSTEAD.get(f"{owner}()"):
+        return f": {advice}"
+    if placed == known:
         return ""
     if placed == ["layers"]:
         return ": give the layers as one list, Network([...])"

@@ -98,6 +98,11 @@ _INPUTS = "the number of inputs is taken from the data, or given once as Network
 _PENALTY = "penalties stand in the optimizer: Network(..., optimizer=chain(L2(1e-4), Adam()))"
 _RATE = "the learning rate is the optimizer's: Network(..., optimizer=Adam(learning_rate=0.001))"
 
+_SCALER = (
+    "xpnet.{0} is a record, whose fit and transform take x alone, and no step of a scikit-learn pipeline; "
+    "there take sklearn.preprocessing.{0}"
+)
+
 INSTEAD: Mapping[str, str] = {
     "activation": "an activation is a layer of its own: [Dense(8), 'relu', ...]",
     "affine": "scale and shift are always there",
@@ -126,10 +131,14 @@ INSTEAD: Mapping[str, str] = {
     "normalized_shape": _INPUTS,
     "num_features": _INPUTS,
     "n_features": _INPUTS,
+    "MinMaxScaler.fit()": _SCALER.format("MinMaxScaler"),
+    "MinMaxScaler.fit_transform()": _SCALER.format("MinMaxScaler"),
     "Network.evaluate(verbose)": "nothing is printed",
     "Network.save(overwrite)": "what is there is replaced, as a whole or not at all",
     "params": "the network gives its parameters to the optimizer; leave them out",
     "seed": "there is one seed, the network's: Network(..., seed=0)",
+    "StandardScaler.fit()": _SCALER.format("StandardScaler"),
+    "StandardScaler.fit_transform()": _SCALER.format("StandardScaler"),
     "steps_per_epoch": "an epoch is one pass over the data, and over an iterable of batches",
     "trainable": "every layer is trained",
     "validation_steps": "validation_data is measured as a whole",
@@ -137,7 +146,8 @@ INSTEAD: Mapping[str, str] = {
     "SGD(weight_decay)": "write chain(L2(...), SGD())",
     "weight_decay": _PENALTY,
 }
-"""Arguments that have no counterpart of another name, maybe of one class alone, and what to write here."""
+"""Arguments that have no counterpart of another name, maybe of one class alone, and what to write here; without an
+argument, what to write where a call has too many."""
 
 _DENSE_ONLY = "there are dense networks only, no convolution, recurrence or attention"
 _ESTIMATORS = "estimators for scikit-learn stand in xpnet.sklearn"
@@ -246,8 +256,10 @@ _SET_RATE = ": a network's rate is set by net.learning_rate = ..., and net.with_
 FIELDS: Mapping[str, str] = {
     "learning_rate": _SET_RATE,
     "lr": _SET_RATE,
+    "MinMaxScaler": f": {_SCALER.format('MinMaxScaler')}",
+    "StandardScaler": f": {_SCALER.format('StandardScaler')}",
 }
-"""Fields of records, which are never set, and what is set instead."""
+"""Fields of records, which are never set, and what is set instead; of a class, what is no field of it."""
 
 OPTIONS: Mapping[str, str] = {
     "b": "batch-size",

@@ -60,7 +60,8 @@ class _Methods:
         if name in self.__dict__ if name in self.__record_fields__ else _is_record(self):
             from xpnet.elsewhere import FIELDS
 
-            raise FrozenInstanceError(f"cannot assign to field {name!r}{FIELDS.get(name, '')}")
+            other = "" if name in self.__record_fields__ else FIELDS.get(self.__class__.__name__, "")
+            raise FrozenInstanceError(f"cannot assign to field {name!r}{FIELDS.get(name, other)}")
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:

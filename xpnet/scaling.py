@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.arguments import explain_records
+from xpnet.arguments import explain_records, explains_arguments
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.backend import Array
 from xpnet.checks import hold_reals
@@ -66,6 +66,7 @@ class StandardScaler:
     def __post_init__(self) -> None:
         _freeze_statistics(self, "mean", "deviation")
 
+    @explains_arguments
     def fit(self, x: Any) -> StandardScaler:
         """Return a new scaler with the statistics of *x*, of shape (n, ...).
 
@@ -97,6 +98,7 @@ class StandardScaler:
         """Return ``x * deviation + mean``, in the features' own units; raises as `transform` does."""
         return _applied(x, *self._statistics(), lambda array, mean, scale: array * scale + mean)
 
+    @explains_arguments
     def fit_transform(self, x: Any) -> tuple[StandardScaler, Array]:
         """Return ``(fitted, fitted.transform(x))``.
 
@@ -157,6 +159,7 @@ class MinMaxScaler:
             raise ConfigurationError(f"low must be below high; got low={self.low}, high={self.high}.")
         _freeze_statistics(self, "minimum", "maximum")
 
+    @explains_arguments
     def fit(self, x: Any) -> MinMaxScaler:
         """Return a new scaler with the statistics of *x*, of shape (n, ...), and the same *low* and *high*.
 
@@ -181,6 +184,7 @@ class MinMaxScaler:
         low, high = self.low, self.high
         return _applied(x, *self._statistics(), lambda array, least, span: (array - low) / (high - low) * span + least)
 
+    @explains_arguments
     def fit_transform(self, x: Any) -> tuple[MinMaxScaler, Array]:
         """Return ``(fitted, fitted.transform(x))``.
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from xpnet.arrays import Host, require_real, to_host
 from xpnet.backend import BFLOAT16, Array, Backend, open_backend
 from xpnet.errors import DataError, DtypeError, ShapeError
-from xpnet.remedies import LOOKED_AT
+from xpnet.remedies import LOOKED_AT, ragged_remedy
 
 __all__ = ["give_back", "host_values", "is_foreign", "open_for", "take_features", "take_targets", "take_weights"]
 
@@ -34,9 +34,13 @@ def take_features(estimator: Any, X: Any, *, reset: bool) -> Array:
 
     Raises
     ------
+    ShapeError
+        It is a tuple of a scaler and an array, as xpnet's scalers give.
     ValueError, TypeError
         By scikit-learn's rules, or its counterpart of ours for other libraries' arrays.
     """
+    if isinstance(X, tuple) and X and hasattr(X[0], "transform"):
+        raise ShapeError(f"X must be an array (samples, features), got a tuple; {ragged_remedy(X)}")
     if not is_foreign(X):
         options = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
         found = validate_data(estimator, X, reset=reset, **options)

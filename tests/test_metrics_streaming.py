@@ -72,15 +72,6 @@ def weights_of(weights: Any) -> Any:
     return np.ones(ROWS) if weights is None else weights
 
 
-def binary(kind: str) -> Expected:
-    def expected(weights: Any) -> float:
-        sklearn = pytest.importorskip("sklearn.metrics")
-        function = getattr(sklearn, f"{kind}_score")
-        return float(function(BINARY, BINARY_SCORES[:, 0] > 0, sample_weight=weights))
-
-    return expected
-
-
 def ours(name: str, *arguments: Any) -> Expected:
     return lambda weights: float(getattr(metrics, name)(*arguments, sample_weight=weights))
 
@@ -135,7 +126,18 @@ CASES: dict[str, tuple[Any, Any, Any, Any, list[Expected]]] = {
         for average in ("macro", "micro", "weighted")
     },
     **{
-        f"binary {kind}": (metric(), BCE, BINARY_SCORES, BINARY, [binary(kind)])
+        f"{average} {kind} of two": (
+            metric(average),
+            BCE,
+            BINARY_SCORES,
+            BINARY,
+            [skl(f"{kind}_score", BINARY, BINARY_SCORES[:, 0] > 0, average=average or "binary")],
+        )
+        for kind, metric in {"precision": xpnet.Precision, "recall": xpnet.Recall, "f1": xpnet.F1}.items()
+        for average in (None, "binary", "macro", "micro", "weighted")
+    },
+    **{
+        f"{kind} by itself": (metric(), CROSS, SCORES, TRUE, [averaged(kind, "macro")])
         for kind, metric in {"precision": xpnet.Precision, "recall": xpnet.Recall, "f1": xpnet.F1}.items()
     },
     "squared error": (
@@ -250,3 +252,15 @@ def test_an_epoch_reports_them(backend: xpnet.Backend) -> None:
 def test_metrics_of_one_class_refuse_several_answers(metric: Any) -> None:
     with pytest.raises(xpnet.ConfigurationError, match="needs one class for each example, not 4 answers"):
         xpnet.Network([xpnet.Dense(4)], loss="binary_cross_entropy", metrics=[metric], inputs=3)
+
+
+def test_the_figure_of_class_1_needs_two_classes() -> None:
+    with pytest.raises(xpnet.ConfigurationError, match=r"'f1' with average='binary' needs two classes; .* \(3,\)"):
+        xpnet.Network([xpnet.Dense(3)], metrics=[xpnet.F1("binary")], inputs=3)
+
+
+@pytest.mark.parametrize("average", [None, "macro"])
+def test_an_average_is_in_the_file(average: str | None, tmp_path: Any) -> None:
+    path = tmp_path / "net.safetensors"
+    xpnet.Network([xpnet.Dense(2)], metrics=[xpnet.F1(average)], inputs=3).save(path)
+    assert xpnet.load(path).metrics == (xpnet.F1(average),)

@@ -143,15 +143,20 @@ class _FromConfusion:
     """Base of the metrics that are functions of the confusion matrix (rows true, columns predicted)."""
 
     name: str
-    average: str
+    average: str | None
 
     def __post_init__(self) -> None:
-        if self.average not in ("macro", "micro", "weighted"):
-            raise unknown_name("average", self.average, ("macro", "micro", "weighted"))
+        if self.average not in (None, "macro", "micro", "weighted", "binary"):
+            raise unknown_name("average", self.average, ("None", "macro", "micro", "weighted", "binary"))
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
-        """Need one class for each example."""
+        """Need one class for each example, and two of them for ``"binary"``."""
         _need_one_class(self.name, loss, out_shape)
+        if self.average == "binary" and prod(out_shape) > 2:
+            raise ConfigurationError(
+                f"metric {self.name!r} with average='binary' needs two classes; the network gives {out_shape}: leave "
+                "average out, or write 'macro'"
+            )
 
     def shape(self, out_shape: Shape) -> Shape:
         """Return (classes, classes)."""
@@ -168,69 +173,75 @@ class _FromConfusion:
         return xp.matmul(xp.matrix_transpose(true), predicted)
 
     def result(self, sums: Host) -> float:
-        """Average the classes' values; with two classes, the value of class 1."""
+        """Average the classes' values, or give that of class 1."""
         if not sums.any():
             return 0.0
         actual, predicted = sums.sum(axis=1), sums.sum(axis=0)
         counts = Counts(np.diagonal(sums), actual, predicted, actual + predicted > 0)
-        figures = averaged_figures(counts, "binary" if len(sums) == 2 else self.average)
+        figures = averaged_figures(counts, self.average or ("binary" if len(sums) == 2 else "macro"))
         return float(getattr(figures, self.name))
 
 
 @record
 class Precision(_FromConfusion):
-    """Share of the predictions of a class that are right; of class 1 for two classes, else averaged.
+    """Share of the predictions of a class that are right; of class 1 for two classes, else averaged, unless told.
 
     Parameters
     ----------
-    average : str
-        ``"macro"``, ``"micro"`` or ``"weighted"``, as in :func:`xpnet.precision_recall_f1`.
+    average : str, optional
+        ``"macro"``, ``"micro"``, ``"weighted"`` or ``"binary"`` (class 1 of two), as in
+        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``.
 
     Raises
     ------
     ConfigurationError
-        ``average`` is none of these. At build: the loss is not one for classes, or an example has several answers.
+        ``average`` is none of these. At build: the loss is not one for classes, an example has several answers, or
+        there are more than the two classes of ``"binary"``.
     """
 
-    average: str = "macro"
+    average: str | None = None
     name = "precision"
 
 
 @record
 class Recall(_FromConfusion):
-    """Share of a class's examples that are found; of class 1 for two classes, else averaged.
+    """Share of a class's examples that are found; of class 1 for two classes, else averaged, unless told.
 
     Parameters
     ----------
-    average : str
-        ``"macro"``, ``"micro"`` or ``"weighted"``, as in :func:`xpnet.precision_recall_f1`.
+    average : str, optional
+        ``"macro"``, ``"micro"``, ``"weighted"`` or ``"binary"`` (class 1 of two), as in
+        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``.
 
     Raises
     ------
     ConfigurationError
-        ``average`` is none of these. At build: the loss is not one for classes, or an example has several answers.
+        ``average`` is none of these. At build: the loss is not one for classes, an example has several answers, or
+        there are more than the two classes of ``"binary"``.
     """
 
-    average: str = "macro"
+    average: str | None = None
     name = "recall"
 
 
 @record
 class F1(_FromConfusion):
-    """Harmonic mean of precision and recall; of class 1 for two classes, else averaged.
+    """Harmonic mean of precision and recall; of class 1 for two classes, else averaged, unless told.
 
     Parameters
     ----------
-    average : str
-        ``"macro"``, ``"micro"`` or ``"weighted"``, as in :func:`xpnet.precision_recall_f1`.
+    average : str, optional
+        ``"macro"``, ``"micro"``, ``"weighted"`` or ``"binary"`` (class 1 of two), as in
+        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``.
 
     Raises
     ------
     ConfigurationError
-        ``average`` is none of these. At build: the loss is not one for classes, or an example has several answers.
+        ``average`` is none of these. At build: the loss is not one for classes, an example has several answers, or
+        there are more than the two classes of ``"binary"``.
     """
 
-    average: str = "macro"
+    average: str | None = None
     name = "f1"
 
 

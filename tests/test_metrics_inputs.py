@@ -82,3 +82,18 @@ def test_labels_are_checked(function: Any, true: Any, predicted: Any, error: typ
 def test_weights_are_checked(function: Any, weight: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         function([0, 1], [0, 1], sample_weight=weight)
+
+
+@pytest.mark.parametrize("function", [*LABELED, roc_auc, lambda true, scores: top_k_accuracy(true, scores, 1)])
+@pytest.mark.parametrize("dtype", [int, float, bool])
+def test_several_labels_for_each_sample_are_measured_column_by_column(function: Any, dtype: type) -> None:
+    several = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0]]).astype(dtype)
+    with pytest.raises(ShapeError, match=r"y_true .* \(3, 3\); .* any number of labels .* for each column, .*\[:, j\]"):
+        function(several, several)
+    with pytest.raises(ShapeError, match="take argmax over the last axis of scores or one-hot labels"):
+        function(np.eye(3).astype(dtype), several)
+
+
+def test_several_predicted_labels_are_seen_too() -> None:
+    with pytest.raises(ShapeError, match=r"y_pred .* for each column"):
+        accuracy([0, 1], np.ones((2, 3)))

@@ -29,10 +29,13 @@ def class_labels(value: Any, name: str) -> Labels:
     """Return labels (n,) as int64; raise what `accuracy` documents where they are none."""
     host = to_host(value, name, real=True)
     if host.ndim != 1:
-        raise ShapeError(
-            f"{name} must be one label per sample, shape (n,), got {host.shape}; take argmax over the last "
-            "axis of scores or one-hot labels, and reshape(-1) a single column."
-        )
+        remedy = "take argmax over the last axis of scores or one-hot labels, and reshape(-1) a single column"
+        if _are_several(host):
+            remedy = (
+                "its rows hold any number of labels as 0 and 1, which are not taken at once; call it for each column, "
+                "with y_true[:, j] and that column of the predictions"
+            )
+        raise ShapeError(f"{name} must be one label per sample, shape (n,), got {host.shape}; {remedy}.")
     require_filled(host, name)
     if host.dtype.kind == "f" and not np.all(np.isfinite(host) & (host == np.floor(host))):
         raise DataError(
@@ -43,6 +46,13 @@ def class_labels(value: Any, name: str) -> Labels:
     if host.dtype.kind in "uf" and np.any(np.abs(host) >= 2.0**63):
         raise DataError(f"{name} must hold class numbers, but it reaches {host.max()}.")
     return host.astype(np.int64)
+
+
+def _are_several(host: npt.NDArray[Any]) -> bool:
+    """Say whether rows are of 0 and 1, and not all of them one-hot."""
+    if host.ndim != 2 or host.shape[1] < 2 or not np.all((host == 0) | (host == 1)):
+        return False
+    return bool(np.any(np.sum(host, axis=1) != 1))
 
 
 def label_pair(y_true: Any, y_pred: Any) -> tuple[Labels, Labels]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -405,6 +406,43 @@ def test_a_batch_is_one_example_where_an_update_is_told_nothing_else(backend):
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(xpnet.ConfigurationError, match=message):
         make()
+
+
+GRADIENT, WEIGHTS = "changes the gradient, so it comes before", "acts on the weights that a step has made"
+
+
+@pytest.mark.parametrize(
+    ("links", "reason", "written"),
+    [
+        ((Adam(), L2(0.1)), rf"L2\(rate=0.1\) {GRADIENT}", "chain(L2(...), Adam(...))"),
+        ((SGD(0.1), L1(0.1)), GRADIENT, "chain(L1(...), SGD(...))"),
+        ((SGD(0.1), ClipByNorm(1.0)), GRADIENT, "chain(ClipByNorm(...), SGD(...))"),
+        ((SGD(0.1), ClipByValue(1.0)), GRADIENT, "chain(ClipByValue(...), SGD(...))"),
+        ((MaxNorm(1.0), Adam()), rf"MaxNorm\(limit=1.0\) {WEIGHTS}", "chain(Adam(...), MaxNorm(...))"),
+        ((ExponentialMovingAverage(), Adam()), WEIGHTS, "chain(Adam(...), ExponentialMovingAverage(...))"),
+        ((chain(ClipByNorm(1.0), SGD(0.1)), L2(0.1)), GRADIENT, "chain(L2(...), chain(...))"),
+        (
+            (L1(0.1), MaxNorm(1.0), L2(0.1), Adam(), DecoupledWeightDecay(), ClipByNorm(1.0)),
+            WEIGHTS,
+            "chain(L1(...), L2(...), ClipByNorm(...), Adam(...), MaxNorm(...), DecoupledWeightDecay(...))",
+        ),
+    ],
+)
+def test_links_on_the_side_where_they_do_nothing_are_refused_with_the_right_order(links, reason, written):
+    with pytest.raises(xpnet.ConfigurationError, match=f"{reason}.*write {re.escape(written)}$"):
+        chain(*links)
+
+
+def test_links_of_one_s_own_stand_on_either_side():
+    class Halve:
+        def init(self, params, layout, xp):
+            return {}
+
+        def update(self, gradient, params, state, now):
+            return gradient * 0.5, params, state
+
+    halve = Halve()
+    assert chain(halve, SGD(0.1), halve).links == (halve, SGD(0.1), halve)
 
 
 def test_optimizers_of_one_family_take_their_arguments_in_one_order():

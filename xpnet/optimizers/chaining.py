@@ -10,13 +10,19 @@ from xpnet.arguments import explains_arguments
 from xpnet.backend import Array
 from xpnet.errors import ConfigurationError
 from xpnet.optimizers.base import Link, Now, Updated
-from xpnet.optimizers.links import ExponentialMovingAverage
+from xpnet.optimizers.links import L1, L2, ClipByNorm, ClipByValue, ExponentialMovingAverage, MaxNorm
 from xpnet.parameters import Layout, Tree
 from xpnet.records import record
 from xpnet.registry import returned
 from xpnet.schedules import Schedule
 
 __all__ = ["Chain", "averages", "chain"]
+
+BEFORE: tuple[type[Link], ...] = (L1, L2, ClipByNorm, ClipByValue)
+"""Links that change the gradient: behind the optimizer, which is what uses it, they would do nothing."""
+
+AFTER: tuple[type[Link], ...] = (MaxNorm, ExponentialMovingAverage)
+"""Links that hold or watch the weights which a step has made: before the optimizer they would see the last step's."""
 
 
 @record
@@ -31,7 +37,8 @@ class Chain:
     Raises
     ------
     ConfigurationError
-        One is a name, a class or has no ``init``, or there is not exactly one optimizer among them.
+        One is a name, a class or has no ``init``, there is not exactly one optimizer among them, a penalty or a clip
+        comes after it, or a constraint on the weights or an average before it.
     """
 
     links: tuple[Link, ...] = field(default_factory=tuple)
@@ -46,12 +53,28 @@ class Chain:
                 raise ConfigurationError(
                     f"chain() takes optimizers, penalties and clips as objects; got {link!r}{listed}"
                 )
-        optimizers = [link for link in self.links if hasattr(link, "learning_rate")]
+        optimizers = [i for i, link in enumerate(self.links) if hasattr(link, "learning_rate")]
         if len(optimizers) != 1:
             raise ConfigurationError(
                 f"chain() needs exactly one optimizer among its links; got {len(optimizers)}: "
                 f"{', '.join(str(link) for link in self.links) or 'no link'}"
             )
+        self._require_order(optimizers[0])
+
+    def _require_order(self, optimizer: int) -> None:
+        """Raise ConfigurationError where a link stands on that side of the optimizer on which it does not work."""
+        places = [_place(link, i, optimizer) for i, link in enumerate(self.links)]
+        misplaced = [link for i, link in enumerate(self.links) if places[i] != i]
+        if not misplaced:
+            return
+        names = [type(self.links[i]).__name__ for i in sorted(range(len(places)), key=places.__getitem__)]
+        written = ", ".join(f"{'chain' if name == Chain.__name__ else name}(...)" for name in names)
+        reason = (
+            "changes the gradient, so it comes before the optimizer, behind which nothing uses that"
+            if isinstance(misplaced[0], BEFORE)
+            else "acts on the weights that a step has made, so it comes after the optimizer"
+        )
+        raise ConfigurationError(f"{misplaced[0]} {reason}; write chain({written})")
 
     @property
     def learning_rate(self) -> float | Schedule:
@@ -88,7 +111,8 @@ def chain(*links: Link) -> Chain:
     Raises
     ------
     ConfigurationError
-        One is a name, a class or has no ``init``, or there is not exactly one optimizer among them.
+        One is a name, a class or has no ``init``, there is not exactly one optimizer among them, a penalty or a clip
+        comes after it, or a constraint on the weights or an average before it.
 
     Examples
     --------
@@ -98,3 +122,10 @@ def chain(*links: Link) -> Chain:
     0.001
     """
     return Chain(links)
+
+
+def _place(link: Link, place: int, optimizer: int) -> float:
+    """Return a link's place where it works, and the one next to the optimizer where it does not."""
+    if isinstance(link, BEFORE):
+        return min(place, optimizer - 0.5)
+    return max(place, optimizer + 0.5) if isinstance(link, AFTER) else place

@@ -28,6 +28,8 @@ __all__ = [
 class ClipByValue:
     """Hold each element of the gradient within -limit..limit.
 
+    Comes before the optimizer in a chain.
+
     Parameters
     ----------
     limit : float
@@ -59,8 +61,9 @@ class ClipByNorm:
 
     .. math:: g \leftarrow g \cdot limit / \max(\lVert g \rVert, limit)
 
-    Where the sum of squares overflows (a norm of 1.8e19 in float32, 1.3e154 in float64) the gradient becomes 0, as in
-    PyTorch's ``clip_grad_norm_``: scaling by the largest magnitude first would be two more passes in every step.
+    Comes before the optimizer in a chain. Where the sum of squares overflows (a norm of 1.8e19 in float32, 1.3e154 in
+    float64) the gradient becomes 0, as in PyTorch's ``clip_grad_norm_``: scaling by the largest magnitude first would
+    be two more passes in every step.
 
     Parameters
     ----------
@@ -93,7 +96,7 @@ class ClipByNorm:
 class L1:
     r"""Lasso penalty on weights: adds rate · sign(p) to the gradient, the slope of :math:`rate \sum |p|`.
 
-    The reported loss does not contain it.
+    Comes before the optimizer in a chain. The reported loss does not contain it.
 
     Parameters
     ----------
@@ -126,7 +129,8 @@ class L1:
 class L2:
     r"""Ridge penalty on weights: adds rate · p to the gradient, the slope of :math:`rate/2 \sum p^2`.
 
-    The reported loss does not contain it. With adaptive optimizers prefer :class:`DecoupledWeightDecay`.
+    Comes before the optimizer in a chain. The reported loss does not contain it. With adaptive optimizers
+    prefer :class:`DecoupledWeightDecay`.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import xpnet
-from xpnet import backend
+from xpnet import __main__ as program, backend
 from xpnet.backend import BackendInfo
 from xpnet.cli import info, main
 from xpnet.cli.output import print_json
@@ -131,6 +131,58 @@ def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     monkeypatch.setattr(info, "available_backends", interrupted)
     assert main(["info"]) == 130
     assert capsys.readouterr().err == "\nxpnet info: interrupted\n"
+
+
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            exec("os.kill(os.getpid(), signal.SIGINT)\\nfor _ in range(1000): pass")
+
+module = sys.argv.pop(1)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("xpnet", run_name="__main__", alter_sys=True)
+"""
+"""Run xpnet, with Ctrl-C at the import of a module, within an exec, as it is while a dataclass is made."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("argparse", "\nxpnet: interrupted\n"),
+        ("numpy", "\nxpnet: interrupted\n"),
+        ("xpnet.cli.bench", "\nxpnet: interrupted\n"),
+        ("xpnet_backends.on_numpy", "\nxpnet info: interrupted\n"),
+    ],
+)
+def test_ctrl_c_before_a_command_has_begun_is_one_line_too(module: str, said: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, module, "info"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
+
+
+def test_ctrl_c_while_the_arguments_are_read_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xpnet.cli.main", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    assert program.main() == 130
+    assert capsys.readouterr().err == "\nxpnet: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+def test_ctrl_c_that_is_ignored_stays_so() -> None:
+    code = INTERRUPTED_IMPORT.replace("class Finder", "signal.signal(signal.SIGINT, signal.SIG_IGN)\n\nclass Finder")
+    command = [sys.executable, "-c", code, "numpy", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"xpnet {xpnet.__version__}\n", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")

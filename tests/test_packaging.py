@@ -15,6 +15,7 @@ import pytest
 from xpnet_backends.on_cupy.sources import FUNCTIONS
 
 import xpnet
+from xpnet import __main__ as program
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -72,6 +73,11 @@ def test_the_wheel_describes_itself(wheel: Path) -> None:
     assert set(metadata.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
     core = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert sorted(core) == sorted(PROJECT["dependencies"])
+
+
+def test_the_command_is_what_python_runs_as_a_module() -> None:
+    """It is the one that answers Ctrl-C from its first import on."""
+    assert EntryPoint("xpnet", PROJECT["scripts"]["xpnet"], "console_scripts").load() is program.main
 
 
 @pytest.mark.parametrize(("name", "value"), PROJECT["entry-points"]["xpnet.backends"].items())

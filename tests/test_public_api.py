@@ -106,7 +106,7 @@ def test_each_name_is_listed() -> None:
     assert set(xpnet.__all__) <= set(dir(xpnet))
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__main__")])
+@pytest.mark.parametrize("module", MODULES)
 def test_every_module_says_what_it_is_and_what_it_offers(module: str) -> None:
     try:
         found = import_module(module)

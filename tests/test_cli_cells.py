@@ -88,3 +88,9 @@ def test_texts_for_missing_values() -> None:
     np.testing.assert_array_equal(numbers(["1", " - ", "not available", "NA"], notation), [1, np.nan, np.nan, np.nan])
     assert texts(["a", "-", "#N/A"], notation) == ["a", None, None]
     assert texts(["a", "-"]) == ["a", "-"]
+
+
+def test_kept_texts_are_missing_among_numbers_alone() -> None:
+    notation = Notation(missing=("-",), kept=("None", "na"))
+    assert texts([" none ", "NA", "null", "-", "", None], notation) == ["none", "NA", None, None, None, None]
+    np.testing.assert_array_equal(numbers(["1", "none", "NA"], notation), [1, np.nan, np.nan])

@@ -131,3 +131,25 @@ def test_a_column_of_one_value_in_the_rows_that_are_trained_on_is_left_out(shell
             break
     assert done.json()["left_out"] == {"spike": "it holds one value, 0, in all rows that are trained on"}
     assert done.json()["columns"]["numbers"] == ["size", "gap"]
+
+
+def test_categories_that_are_taken_for_missing_values_are_told_and_can_be_kept(shell: Shell) -> None:
+    texts = {"garage": ["none", "attached", "NA"], "alley": ["NA", "gravel", ""], "pool": ["none", "none", "none"]}
+    rows = [
+        {**{name: found[i % 3] for name, found in texts.items()}, "size": "NA" if i % 4 else f"{i}.5", "y": "ab"[i % 2]}
+        for i in range(ROWS)
+    ]
+    write(Path("h.csv"), rows)
+    done = shell("train", "h.csv", "--target", "y", "--json", "--force", *QUICK)
+    assert (
+        "taken for missing values: garage (none, NA), alley (NA); --keep none,NA makes categories of them\n" in done.err
+    )
+    assert "numbers: size; categories: garage (1), alley (1)\n" in done.err
+    done = shell("train", "h.csv", "--target", "y", "--json", "--force", "--keep", "none,NA", *QUICK)
+    assert "taken for missing" not in done.err
+    assert done.json()["columns"]["numbers"] == ["size"], "where NA is a missing value all the same"
+    assert "categories: garage (3), alley (2)\n" in done.err
+    assert done.json()["left_out"]["pool"] == "it holds one value, 'none'"
+    assert shell("predict", "h.safetensors", "h.csv").status == 0
+    write(Path("new.csv"), [{"garage": "null", "alley": "none", "size": "NA"}])
+    fails(shell("predict", "h.safetensors", "new.csv"), "column 'alley' has 'none' in line 2")

@@ -62,6 +62,7 @@ HOSTILE = {
     "a mark that there is not": {**small(), "notation": notation(decimal="x")},
     "a list for a mark": {**small(), "notation": notation(thousands=["."])},
     "a number for a missing value": {**small(), "notation": notation(missing=[0])},
+    "a number for a kept text": {**small(), "notation": notation(kept=[0])},
     "a text for units": {**small(), "notation": notation(units="kg")},
     "half a notation": {**small(), "notation": {"decimal": ","}},
     "another number of classes": small(["a", "b", "c"]),
@@ -81,7 +82,8 @@ def test_a_hostile_preparation_is_refused(shell: Shell, name: str) -> None:
 def test_the_good_twin_of_the_hostile_ones_works(shell: Shell) -> None:
     net = xpnet.Network([xpnet.Dense(2)], inputs=1)
     german = notation(decimal=",", thousands=".", missing=["-"], units=["kg"])
-    for cell, more in {"1": {}, "-1.000,5 kg": {"notation": german}}.items():
+    kept = notation(kept=["NA"])
+    for cell, more in {"1": {}, "-1.000,5 kg": {"notation": german}, "NA": {"notation": kept}}.items():
         save(net, "good.safetensors", notes={"table": json.dumps(small() | more)})
         write(Path("new.csv"), [{"x": cell}])
         assert shell("predict", "good.safetensors", "new.csv", "--delimiter", ";").status == 0

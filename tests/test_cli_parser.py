@@ -30,6 +30,8 @@ WRONG = {
     "train data.csv extra.csv --target y": "there is no place for extra.csv",
     "train data.csv --target y --drop x,y": "--drop has the target 'y'",
     "train data.csv --target y --decimal , --thousands ,": "both before fractions and between thousands",
+    "train data.csv --target y --keep red": "must be of #n/a, <na>, ?, n.a., n/a, na, nan, none, null, as all",
+    "train data.csv --target y --keep NA,none --missing None": "'None' cannot be both a missing value (--missing) and",
     "train data.csv --target y --thousands ;": "must be , or . or apostrophe or space or none; got ';'",
     "train data.csv --target y --encoding klingon": "such as cp1252; got 'klingon'",
     "train data.csv --target y --encoding rot13": "such as cp1252; got 'rot13'",

@@ -87,3 +87,74 @@ def test_classes_of_several_lines_are_shown_in_one(shell: Shell) -> None:
     done = shell("train", "n.csv", "--target", "b", *QUICK)
     assert "(the target is text): 'x\\ny', z\n" in done.err
     assert "      'x\\ny' " in done.out
+
+
+def severities(*texts: str) -> list[dict[str, str]]:
+    """Rows with texts in turn, which a marker tells apart."""
+    return [{"marker": f"{i % len(texts)}.{i % 7}", "severity": texts[i % len(texts)]} for i in range(120)]
+
+
+def test_a_class_that_is_taken_for_a_missing_value_is_told_and_can_be_kept(shell: Shell) -> None:
+    write(Path("s.csv"), severities("None", "mild", "severe", "none", "mild", ""))
+    arguments = ("train", "s.csv", "--target", "severity", "--json", "--force", *QUICK)
+    taken = "taken for missing values: 'None' in 20 rows, 'none' in 20 rows"
+    left_out = f"left out: 60 rows without a value of 'severity'; {taken}"
+    assert f"{left_out}; give --keep none if that is a value\n" in shell(*arguments).err
+    evaluated = shell("evaluate", "s.safetensors", "s.csv")
+    assert (evaluated.status, evaluated.err) == (0, f"{left_out}\n"), "the model has no such class to give"
+    named = shell(*arguments, "--missing", "none")
+    assert "left out: 60 rows without a value of 'severity'\n" in named.err, "as the user says"
+
+
+def test_a_class_that_is_kept_is_one_to_all_commands(shell: Shell) -> None:
+    write(Path("s.csv"), severities("none", "mild", "NA", ""))
+    done = shell("train", "s.csv", "--target", "severity", "--json", "--quiet", "--keep", "NONE")
+    assert done.json()["classes"] == ["mild", "none"]
+    assert "'NA' in 30 rows; give --keep NA if that is a value" in done.err
+    evaluated = shell("evaluate", "s.safetensors", "s.csv", "--json").json()
+    assert (evaluated["rows"], evaluated["accuracy"]) == (60, 1.0)
+    write(Path("new.csv"), [{"marker": "0.3"}, {"marker": "1.3"}])
+    assert shell("predict", "s.safetensors", "new.csv").table() == [{"severity": "none"}, {"severity": "mild"}]
+    doubtful = ("predict", "s.safetensors", "new.csv", "--missing", "None")
+    with pytest.raises(SystemExit):
+        shell(*doubtful)
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (
+            ("NA", "US"),
+            "60 rows of it all have US; taken for missing values: 'NA' in 60 rows; give --keep NA if that is",
+        ),
+        (("NA", "1"), "60 rows of it all have 1; taken for missing values: 'NA' in 60 rows; give --keep NA if that is"),
+        (
+            ("NA", "none", ""),
+            "no values; taken for missing values: 'NA' in 40 rows, 'none' in 40 rows; give --keep NA,none",
+        ),
+    ],
+)
+def test_a_target_without_several_values_tells_what_was_taken_for_missing(
+    shell: Shell, texts: tuple[str, ...], words: str
+) -> None:
+    write(Path("s.csv"), severities(*texts))
+    fails(shell("train", "s.csv", "--target", "severity", *QUICK), words)
+    done = shell("train", "s.csv", "--target", "severity", "--json", "--keep", "NA,none", *QUICK)
+    assert done.json()["classes"] == sorted(set(texts) - {""})
+
+
+def test_a_kept_text_is_a_class_beside_whole_numbers_and_missing_beside_quantities(shell: Shell) -> None:
+    write(Path("s.csv"), severities("0", "none", "1"))
+    done = shell("train", "s.csv", "--target", "severity", "--json", "--keep", "none", "--force", *QUICK)
+    assert done.json()["classes"] == ["0", "1", "none"]
+    assert "(the target has 2 different whole numbers and none)" in done.err
+    done = shell("train", "s.csv", "--target", "severity", "--task", "regression", "--keep", "none", "--force", *QUICK)
+    assert "left out: 40 rows without a value of 'severity'\n" in done.err
+    write(Path("s.csv"), severities("0.5", "none", "1.5"))
+    done = shell("train", "s.csv", "--target", "severity", "--json", "--keep", "none", "--force", *QUICK)
+    assert (done.json()["task"], sum(done.json()["rows"].values())) == ("regression", 80)
+    write(Path("s.csv"), severities("0.5", "none"))
+    fails(
+        shell("train", "s.csv", "--target", "severity", "--keep", "none", "--force", *QUICK),
+        "60 rows of it all have 0.5",
+    )

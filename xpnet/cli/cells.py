@@ -11,7 +11,7 @@ import numpy as np
 from xpnet.arrays import Host
 from xpnet.records import record
 
-__all__ = ["DECIMALS", "EXACT", "PLAIN", "THOUSANDS", "Column", "Notation", "numbers", "texts"]
+__all__ = ["DECIMALS", "EXACT", "MISSING", "PLAIN", "THOUSANDS", "Column", "Notation", "numbers", "texts"]
 
 Column: TypeAlias = "list[str | None] | Host"
 """Texts, with None for a missing one, or an array (rows, ...)."""
@@ -44,20 +44,37 @@ class Notation:
         Texts that stand for a missing value beside those that always do, in whatever case.
     units : tuple of str
         Texts before or after a number that are passed over.
+    kept : tuple of str
+        Texts that would stand for a missing value, and do not in a column of texts, in whatever case. Among numbers
+        they still do.
     """
 
     decimal: str = "."
     thousands: str = ""
     missing: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def is_missing(self, text: str | None) -> bool:
-        """Say whether a cell stands for nothing.
+        """Say whether a cell among numbers stands for nothing.
 
         >>> PLAIN.is_missing(" NA "), PLAIN.is_missing("-"), Notation(missing=("-",)).is_missing("-")
         (True, False, True)
         """
         return text is None or text.strip().lower() in self._nothing
+
+    def text(self, text: str | None) -> str | None:
+        """Return what a cell among texts says, None where it stands for nothing.
+
+        >>> PLAIN.text(" none "), Notation(kept=("None",)).text(" none ")
+        (None, 'none')
+        """
+        cell = None if text is None else text.strip()
+        return None if cell is None or cell.lower() in self._gaps else cell
+
+    def is_kept(self, text: str) -> bool:
+        """Say whether a text is a value though it would stand for nothing."""
+        return text.strip().lower() in self._kept
 
     def number(self, text: str | None) -> float:
         """Return the number that a cell says, NaN for a missing value; ValueError for another text.
@@ -88,6 +105,15 @@ class Notation:
     @cached_property
     def _nothing(self) -> frozenset[str]:
         return MISSING | {text.strip().lower() for text in self.missing}
+
+    @cached_property
+    def _kept(self) -> frozenset[str]:
+        return frozenset(text.strip().lower() for text in self.kept)
+
+    @cached_property
+    def _gaps(self) -> frozenset[str]:
+        """What stands for nothing among texts."""
+        return self._nothing - self._kept
 
     @cached_property
     def _plain(self) -> bool:
@@ -128,7 +154,7 @@ def texts(column: Column, notation: Notation = PLAIN) -> list[str | None]:
     """
     if isinstance(column, np.ndarray):
         return [None if value != value else _text(value) for value in column.tolist()]
-    return [None if notation.is_missing(cell) else str(cell).strip() for cell in column]
+    return [notation.text(cell) for cell in column]
 
 
 def _text(value: float) -> str:

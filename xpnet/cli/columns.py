@@ -9,7 +9,7 @@ import numpy as np
 from xpnet.cli.inputs import Block, Category, Input, Number
 from xpnet.cli.recognition import FEWEST_NAMES
 from xpnet.cli.tables import SHOWN, Table, listed, shown
-from xpnet.cli.values import as_option
+from xpnet.cli.values import as_option, keeping
 
 __all__ = ["by_kind", "describe_columns"]
 
@@ -36,13 +36,18 @@ def describe_columns(
         yield f"column {name!r} is left out: {why}"
     if len(left_out) > SHOWN:
         yield f"left out are {len(left_out) - SHOWN} more columns: {listed(list(left_out)[SHOWN:])}"
-    taken = {
+    kinds = {
         "numbers": [shown(part.name) for part in inputs if isinstance(part, Number)],
         "categories": [f"{shown(part.name)} ({part.width})" for part in inputs if isinstance(part, Category)],
         "arrays": [f"{shown(part.name)} {part.shape}" for part in inputs if isinstance(part, Block)],
         "dropped": list(map(shown, dropped)),
     }
-    yield "; ".join(f"{title}: {_first(names)}" for title, names in taken.items() if names)
+    yield "; ".join(f"{title}: {_first(names)}" for title, names in kinds.items() if names)
+    taken = {part.name: list(table.taken_as_missing(part.name)) for part in inputs if isinstance(part, Category)}
+    if any(taken.values()):
+        said = [f"{shown(name)} ({listed(texts)})" for name, texts in taken.items() if texts]
+        option = keeping(text for texts in taken.values() for text in texts)
+        yield f"taken for missing values: {_first(said)}; {option} makes categories of them"
     for part in inputs:
         if isinstance(part, Number) and _counts_rows(table, part.name):
             yield (

@@ -14,7 +14,7 @@ from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import note, print_json
 from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.tables import plural, shown
-from xpnet.cli.target import Target
+from xpnet.cli.target import Target, told_missing
 from xpnet.errors import DataError
 from xpnet.metrics import (
     classification_report,
@@ -59,11 +59,11 @@ def run(options: argparse.Namespace) -> int:
     )
     if len(known) != len(x):
         raise DataError(f"{table.source} has {len(x)} rows, but {len(known)} answers in {answers!r}")
-    rows = np.flatnonzero(known)
+    rows, taken = np.flatnonzero(known), told_missing(table, answers)
     if len(rows) < len(x):
-        note(f"left out: {plural(len(x) - len(rows), 'row')} without a value of {target.name!r}")
+        note(f"left out: {plural(len(x) - len(rows), 'row')} without a value of {target.name!r}{taken}")
     if not len(rows):
-        raise DataError(f"{table.source} has no row with a value of {target.name!r}")
+        raise DataError(f"{table.source} has no row with a value of {target.name!r}{taken}")
     measured = measure(model, x[rows], target.encode(table, answers)[rows])
     if options.json:
         print_json({"target": target.name, "classes": target.classes, **measured})

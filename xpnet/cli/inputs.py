@@ -180,7 +180,7 @@ def learn_input(table: Table, name: str, rows: Host, categorical: bool = False) 
     if isinstance(column, np.ndarray) and column.ndim > 1:
         return _learn_block(column, table, name, rows)
     everything = None if categorical else table.numbers(name)
-    if everything is None:
+    if everything is None or np.isnan(everything).all():
         return _learn_category(table, name, categorical)
     require_no_infinity(everything, table, name)
     values = everything[rows]

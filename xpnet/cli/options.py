@@ -11,7 +11,7 @@ from xpnet.cli.files import read_labels, read_table
 from xpnet.cli.output import note
 from xpnet.cli.parser import UsageError
 from xpnet.cli.tables import Table, listed
-from xpnet.cli.values import character, device, encoding, names, spelled, thousands
+from xpnet.cli.values import character, device, encoding, keepable, names, spelled, thousands
 
 __all__ = ["add_backend", "add_reading", "add_unknown", "open_table"]
 
@@ -35,6 +35,11 @@ def add_reading(parser: argparse.ArgumentParser, kept: str = "") -> None:
     group.add_argument(
         "--missing", type=names, metavar="TEXT,TEXT",
         help=f"what stands for a missing value beside NA, ? and the like (default: {kept or 'nothing'})",
+    )  # fmt: skip
+    group.add_argument(
+        "--keep", dest="kept", type=keepable, metavar="TEXT,TEXT",
+        help="what is a text and no missing value, such as none or NA, but for columns of numbers "
+        f"(default: {kept or 'nothing'})",
     )  # fmt: skip
     group.add_argument(
         "--units", type=names, metavar="TEXT,TEXT",
@@ -68,14 +73,18 @@ def open_table(
     Raises
     ------
     UsageError
-        Options say that one character stands before fractions and between thousands.
+        Options say that one character stands before fractions and between thousands, or that one text is a missing
+        value and none.
     DataError
         A file cannot be read.
     """
-    given = {part: getattr(options, part) for part in ("decimal", "thousands", "missing", "units")}
+    given = {part: getattr(options, part) for part in ("decimal", "thousands", "missing", "units", "kept")}
     notation = replace(notation, **{part: value for part, value in given.items() if value is not None})
     if notation.decimal == notation.thousands:
         raise UsageError(f"numbers cannot have {notation.decimal!r} both before fractions and between thousands")
+    doubtful = [text for text in notation.missing if notation.is_kept(text)]
+    if doubtful:
+        raise UsageError(f"{doubtful[0]!r} cannot be both a missing value (--missing) and a text (--keep)")
     table = read_table(path, Dialect(options.delimiter, not options.no_header, options.encoding, notation))
     if table.lines and not options.no_header:
         numerals = [name for name in table.columns if numbers([name]) is not None]

@@ -212,7 +212,8 @@ def _read_notation(entry: Any) -> Notation:
     decimal, thousands = entry["decimal"], entry["thousands"]
     if decimal not in DECIMALS or thousands not in ("", *THOUSANDS) or decimal == thousands:
         raise CheckpointError(f"numbers cannot be written with {decimal!r:.60} and {thousands!r:.60}")
-    return Notation(decimal, thousands, *(_names(entry[part]) if entry[part] else () for part in ("missing", "units")))
+    lists = {part: entry[part] for part in ("missing", "units")} | {"kept": entry.get("kept", [])}
+    return Notation(decimal, thousands, **{part: _names(texts) if texts else () for part, texts in lists.items()})
 
 
 def _read_target(entry: Any) -> Target:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
+
+import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.cli.cells import PLAIN, Column, Notation, numbers, texts
@@ -61,6 +64,16 @@ class Table:
     def texts(self, name: str) -> list[str | None]:
         """Return a column as texts, None where a value is missing."""
         return texts(self.column(name), self.notation)
+
+    def taken_as_missing(self, name: str) -> Counter[str]:
+        """Count the words of a column that stand for a missing value though nobody said so, as they are written.
+
+        Empty cells and question marks are nobody's classes.
+        """
+        column = self.column(name)
+        cells = [] if isinstance(column, np.ndarray) else [cell.strip() for cell in column if cell is not None]
+        known = {"", "?", *(text.strip().lower() for text in self.notation.missing)}
+        return Counter(cell for cell in cells if cell.lower() not in known and self.notation.text(cell) is None)
 
     def without(self, name: str | None) -> Table:
         """Return the table without a column, if it has that one."""

@@ -11,12 +11,13 @@ from xpnet.arrays import Host
 from xpnet.cli.cells import EXACT, texts
 from xpnet.cli.inputs import require_no_infinity, scaler
 from xpnet.cli.recognition import are_dates, examples
-from xpnet.cli.tables import Table, listed, plural, shown
+from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
 from xpnet.cli.unread import unread_numbers
+from xpnet.cli.values import keeping
 from xpnet.errors import DataError
 from xpnet.records import record
 
-__all__ = ["Target", "learn_target"]
+__all__ = ["Target", "learn_target", "told_keeping", "told_missing"]
 
 MOST_CLASSES = 20
 """Different whole numbers up to which a target is taken for classes and not for quantities."""
@@ -99,44 +100,65 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     if isinstance(column, np.ndarray) and column.ndim > 1:
         raise DataError(f"{what} must be one number or text a row; got an array of shape {column.shape}")
     held = [text for text in table.texts(name) if text is not None]
+    missing = told_missing(table, name) + told_keeping(table, name)
     if not held:
-        raise DataError(f"{what} holds no values")
+        raise DataError(f"{what} holds no values{missing}")
     values = table.numbers(name)
-    if values is None:
-        return _learn_names(table, name, task, held, what)
+    if values is None or np.isnan(values).all():
+        return _learn_names(table, name, task, held, what, missing)
     require_no_infinity(values, table, name, "the target")
-    different = np.unique(values[~np.isnan(values)])
+    known = values[~np.isnan(values)]
+    different = np.unique(known)
     if task == "regression":
-        _require_several(map(str, different), len(held), what)
+        _require_several(different, len(known), what)
         return Target(name, None), "as asked"
     whole = bool(np.all(different == np.round(different)))
     floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
+    words = {text for text in held if table.notation.is_kept(text)}
     # Beyond what float64 tells apart, numbers would make one class of several.
-    numeric = floats or not whole or bool(np.abs(different).max() < EXACT)
+    numeric = not words and (floats or not whole or bool(np.abs(different).max() < EXACT))
     labels = [str(text) for text in texts(different)] if numeric else sorted(set(held))
-    _require_several(labels, len(held), what)
     few = whole and len(labels) <= MOST_CLASSES
+    kind = f"{len(labels) - len(words)} different whole numbers" if whole else "fractions"
     if task == "classification" or few:
         if not whole:
             raise DataError(f"{what} holds fractions, so it is no class; leave out --task classification")
-        reason = "as asked" if task != "auto" else f"the target has {len(labels)} different whole numbers"
-        return Target(name, tuple(labels), numeric), reason
-    kind = f"{len(labels)} different whole numbers" if whole else "fractions"
+        _require_several(labels, len(held), what, missing)
+        also = f" and {listed(sorted(words))}" if words else ""
+        return Target(name, tuple(labels), numeric), "as asked" if task != "auto" else f"the target has {kind}{also}"
+    _require_several(different, len(known), what)
     return Target(name, None), f"the target has {kind}"
 
 
-def _learn_names(table: Table, name: str, task: str, held: list[str], what: str) -> tuple[Target, str]:
+def told_missing(table: Table, column: str) -> str:
+    """Return, behind a semicolon, which texts of a column are taken for missing values; nothing where there are none.
+
+    Without those that ``--missing`` has named.
+    """
+    counts = table.taken_as_missing(column).most_common(SHOWN)
+    rows = ", ".join(f"{text!r} in {plural(count, 'row')}" for text, count in counts)
+    return f"; taken for missing values: {rows}" if rows else ""
+
+
+def told_keeping(table: Table, column: str) -> str:
+    """Return, behind a semicolon, the option that makes values of these texts."""
+    found = table.taken_as_missing(column)
+    each = "that is a value" if len(set(map(str.lower, found))) == 1 else "these are values"
+    return f"; give {keeping(found)} if {each}" if found else ""
+
+
+def _learn_names(table: Table, name: str, task: str, held: list[str], what: str, missing: str) -> tuple[Target, str]:
     """Return a target of classes with names, or raise DataError where texts are no such names."""
     labels = sorted(set(held))
     if task == "classification":
-        _require_several(labels, len(held), what)
+        _require_several(labels, len(held), what, missing)
         return Target(name, tuple(labels)), "as asked"
     unread = unread_numbers(table, name)
     if unread is not None:
         raise DataError(f"{what} holds {unread}; or take each text as a class with --task classification")
     if task == "regression":
         raise DataError(f"{what} holds text ({examples(labels)}), so it is no quantity; leave out --task regression")
-    _require_several(labels, len(held), what)
+    _require_several(labels, len(held), what, missing)
     if are_dates(labels):
         raise DataError(
             f"{what} holds dates ({examples(labels)}), which are not understood; make numbers of them first"
@@ -149,11 +171,12 @@ def _learn_names(table: Table, name: str, task: str, held: list[str], what: str)
     return Target(name, tuple(labels)), "the target is text"
 
 
-def _require_several(values: Iterable[str], rows: int, what: str) -> None:
-    known = set(values)
+def _require_several(values: Iterable[object], rows: int, what: str, missing: str = "") -> None:
+    known = set(map(str, values))
     if len(known) < 2:
         (only,) = known
         raise DataError(
             f"{what} must have several values to tell apart; {plural(rows, 'row')} of it "
-            f"{'has' if rows == 1 else 'all have'} {shown(only)}; give another --target, or data with other values"
+            f"{'has' if rows == 1 else 'all have'} {shown(only)}{missing}; {'or ' if missing else ''}"
+            "give another --target, or data with other values"
         )

@@ -23,7 +23,7 @@ from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.parts import Parts, deal
 from xpnet.cli.preparation import Preparation, learn_inputs
 from xpnet.cli.tables import Table, listed, plural
-from xpnet.cli.target import Target, learn_target
+from xpnet.cli.target import Target, learn_target, told_keeping, told_missing
 from xpnet.cli.values import count, folder, names, part, positive, share, sizes, whole
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
@@ -112,7 +112,9 @@ def run(options: argparse.Namespace) -> int:
     rows = np.flatnonzero(target.known(table, target.name))
     dropped = len(table.column(target.name)) - len(rows)
     if dropped:
-        note(f"left out: {plural(dropped, 'row')} without a value of {target.name!r}")
+        taken = told_missing(table, target.name)
+        taken += told_keeping(table, target.name) if target.classes else ""
+        note(f"left out: {plural(dropped, 'row')} without a value of {target.name!r}{taken}")
     parts = deal(table, target, rows, test=options.test, validation=options.validation, seed=options.seed)
     target = _scaled(table, target, parts.training)
     inputs, left_out = learn_inputs(

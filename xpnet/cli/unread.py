@@ -87,7 +87,7 @@ def require_read(table: Table, names: Iterable[str]) -> None:
 def unread_numbers(table: Table, name: str) -> Unread | None:
     """Return what nearly all of a column's texts are but for their notation; None where they are no such numbers."""
     notation = table.notation
-    counts = Counter(text for text in table.texts(name) if text is not None)
+    counts = Counter(text for text in table.texts(name) if text is not None and not notation.is_kept(text))
     cells = list(counts)[:LOOKED_AT]
     strange = [cell for cell in cells if not _is_number(cell, notation)]
     if not strange:

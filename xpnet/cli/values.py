@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from xpnet.cli.cells import THOUSANDS
+from xpnet.cli.cells import MISSING, THOUSANDS
 from xpnet.extras import quoted
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "device",
     "encoding",
     "folder",
+    "keepable",
+    "keeping",
     "names",
     "part",
     "positive",
@@ -44,6 +46,15 @@ def as_option(option: str, values: Iterable[str]) -> str:
     csv.writer(line, lineterminator="").writerow(list(values))
     value = line.getvalue()
     return f"{option}{'=' if value.startswith('-') else ' '}{quoted(value)}"
+
+
+def keeping(texts: Iterable[str]) -> str:
+    """Return the option that keeps texts, which are the same in upper and lower case.
+
+    >>> print(keeping(["None", "NA", "none"]))
+    --keep none,NA
+    """
+    return as_option("--keep", {text.lower(): text for text in texts}.values())
 
 
 def spelled(mark: str) -> str:
@@ -115,6 +126,18 @@ def sizes(text: str) -> tuple[int, ...]:
 def names(text: str) -> tuple[str, ...]:
     """Read texts with commas between; one that has a comma itself stands in double quotes."""
     return tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row if name.strip())
+
+
+def keepable(text: str) -> tuple[str, ...]:
+    """Read texts of those that stand for a missing value."""
+    found = names(text)
+    for name in found:
+        if name.lower() not in MISSING:
+            expected = ", ".join(sorted(MISSING - {""}))
+            raise argparse.ArgumentTypeError(
+                f"must be of {expected}, as all other texts are values anyway; got {name!r}"
+            )
+    return found
 
 
 def folder(text: str) -> Path:

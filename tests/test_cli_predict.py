@@ -139,6 +139,39 @@ def test_a_number_beyond_the_models_type_is_named(shell: Shell) -> None:
     )
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("column", "what", "first"), [("size", "column 'size'", "NA"), ("price", "the target 'price'", "1.5")]
+)
+def test_a_number_whose_square_is_beyond_float64_is_named_with_its_line(
+    shell: Shell, column: str, what: str, first: str
+) -> None:
+    rows = [{**row, column: [first, "-1e300", "2.5"][i % 3]} for i, row in enumerate(SHOP)]
+    write(Path("new.csv"), rows)
+    parts = ("--test", "0", "--validation", "0")
+    done = shell("train", "new.csv", "--target", "price", "--drop", "key", *parts, *QUICK)
+    fails(
+        done, f"{what} holds a number of size 1e+300 in line 3 of new.csv, whose square is beyond float64; correct it"
+    )
+
+
+def test_an_array_whose_squares_are_beyond_float64_is_told_with_its_row(shell: Shell) -> None:
+    x = np.ones((60, 3))
+    x[5, 1] = 1e300
+    np.save("x.npy", x)
+    np.save("y.npy", np.arange(60) % 2)
+    done = shell("train", "x.npy", "--target", "y.npy", "--test", "0", "--validation", "0")
+    fails(done, "'x' holds a number of size 1e+300 in row 5 of x.npy, whose square is beyond float64")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_answer_beyond_the_models_type_is_named(shell: Shell) -> None:
+    trained(shell, "price", "--epochs", "1")
+    write(Path("new.csv"), [SHOP[0], {**SHOP[1], "price": "1e300"}])
+    done = shell("evaluate", "shop.safetensors", "new.csv")
+    fails(done, "the target 'price' holds a number in line 3 of new.csv that is too large for the model's float32")
+
+
 @pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e400"])
 def test_an_infinite_answer_is_named_with_its_line(shell: Shell, cell: str) -> None:
     write(Path("new.csv"), [SHOP[0], {**SHOP[1], "price": cell}, *SHOP[2:]])

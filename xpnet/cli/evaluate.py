@@ -54,9 +54,8 @@ def run(options: argparse.Namespace) -> int:
         raise DataError(f"{table.source} has no answers; give the file of its labels with --target")
     answers = name or target.name
     known = target.known(table, answers)
-    x = model.preparation.features(
-        prepared_table(table.without(name), model, options.unknown), model.network.backend.dtype
-    )
+    dtype = model.network.backend.dtype
+    x = model.preparation.features(prepared_table(table.without(name), model, options.unknown), dtype)
     if len(known) != len(x):
         raise DataError(f"{table.source} has {len(x)} rows, but {len(known)} answers in {answers!r}")
     rows, taken = np.flatnonzero(known), told_missing(table, answers)
@@ -64,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         note(f"left out: {plural(len(x) - len(rows), 'row')} without a value of {target.name!r}{taken}")
     if not len(rows):
         raise DataError(f"{table.source} has no row with a value of {target.name!r}{taken}")
-    measured = measure(model, x[rows], target.encode(table, answers)[rows])
+    measured = measure(model, x[rows], target.encode(table, answers, dtype)[rows])
     if options.json:
         print_json({"target": target.name, "classes": target.classes, **measured})
     else:

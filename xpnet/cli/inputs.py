@@ -174,7 +174,7 @@ def learn_input(table: Table, name: str, rows: Host, categorical: bool = False) 
     Raises
     ------
     DataError
-        A number is infinite, or NaN in an array of features.
+        A number is infinite, or NaN in an array of features, or its square is beyond float64.
     """
     column = table.column(name)
     if isinstance(column, np.ndarray) and column.ndim > 1:
@@ -192,7 +192,7 @@ def learn_input(table: Table, name: str, rows: Host, categorical: bool = False) 
     known = values[~gaps]
     if len(known) == len(values) and (known == known[0]).all():
         return f"it holds one value, {known[0]:.15g}, in all rows that are trained on"
-    (mean,), (deviation,) = mean_and_deviation(known)
+    (mean,), (deviation,) = mean_and_deviation(known, table, rows[~gaps], f"column {name!r}")
     return Number(name, mean, deviation, bool(gaps.any()))
 
 
@@ -222,13 +222,29 @@ def _learn_block(column: Host, table: Table, name: str, rows: Host) -> Block:
     _require_finite(chosen, table, name)
     # Pixels share one scale: by its own, a pixel that is nearly always dark would weigh most where it is not.
     together = column.ndim > 2 or column.dtype == np.uint8
-    mean, deviation = mean_and_deviation(chosen.reshape(-1) if together else chosen)
+    mean, deviation = mean_and_deviation(chosen.reshape(-1) if together else chosen, table, rows, repr(name))
     return Block(name, column.shape[1:], mean, deviation)
 
 
-def mean_and_deviation(values: Host) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each feature."""
-    fitted = StandardScaler().fit(values)
+def mean_and_deviation(
+    values: Host, table: Table, rows: Host, what: str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each feature of finite *values*, which are *what* has in these *rows*.
+
+    Raises
+    ------
+    DataError
+        Their squares are beyond float64; it says where the largest is.
+    """
+    try:
+        fitted = StandardScaler().fit(values)
+    except DataError as error:
+        sizes = np.abs(values).reshape(len(rows), -1).max(axis=1)
+        largest = int(np.argmax(sizes))
+        raise DataError(
+            f"{what} holds a number of size {sizes[largest]:g} in {table.place(int(rows[largest]))}, whose square is "
+            "beyond float64; correct it, or divide all by a power of ten"
+        ) from error
     return fitted.mean or (), fitted.deviation or ()
 
 

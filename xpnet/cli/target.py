@@ -56,19 +56,27 @@ class Target:
             return ~np.isnan(values)
         return np.asarray([text is not None for text in table.texts(column)])
 
-    def encode(self, table: Table, column: str) -> Host:
+    def encode(self, table: Table, column: str, dtype: str = "float64") -> Host:
         """Return class indices (rows,), or scaled quantities (rows, 1), of a column; rows without a value get 0.
 
         Raises
         ------
         DataError
-            A class is not known, or a quantity is infinite.
+            A class is not known, or a quantity is infinite, or scaled beyond a *dtype*.
         """
         known = self.known(table, column)
         if self.classes is None:
             values = np.where(known, table.numbers(column), 0.0)  # type: ignore[arg-type]
             require_no_infinity(values, table, self.name, "the target")
-            return np.asarray(scaler(self.mean, self.deviation).transform(values))[:, None]
+            with np.errstate(over="ignore"):
+                scaled = np.asarray(scaler(self.mean, self.deviation).transform(values))
+            beyond = np.abs(scaled) > np.finfo(dtype).max
+            if beyond.any():
+                where = table.place(int(np.argmax(beyond)))
+                raise DataError(
+                    f"the target {self.name!r} holds a number in {where} that is too large for the model's {dtype}"
+                )
+            return scaled[:, None]
         places = {name: i for i, name in enumerate(self.classes)}
         labels = texts(table.numbers(column)) if self.numeric else table.texts(column)  # type: ignore[arg-type]
         strange = {label for label in labels if label is not None and label not in places}

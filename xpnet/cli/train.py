@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
     )
     preparation = Preparation(inputs, target, table.notation)
     check_size(preparation)
-    x, y = preparation.features(table, options.dtype), target.encode(table, target.name)
+    x, y = preparation.features(table, options.dtype), target.encode(table, target.name, options.dtype)
     network = _network(options, target, x.shape[1])
     kinds = "classification" if target.classes else "regression"
     facts = {"task": kinds, "rows": {name: len(found) for name, found in vars(parts).items()}, "features": x.shape[1]}
@@ -172,7 +172,7 @@ def _scaled(table: Table, target: Target, rows: Host) -> Target:
     if target.classes is not None:
         return target
     values: Any = table.numbers(target.name)
-    (mean,), (deviation,) = mean_and_deviation(values[rows])
+    (mean,), (deviation,) = mean_and_deviation(values[rows], table, rows, f"the target {target.name!r}")
     return replace(target, mean=mean, deviation=deviation)
 
 

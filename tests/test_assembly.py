@@ -100,7 +100,7 @@ def test_an_optimizers_integers_and_truths_stay_what_they_are(twin_of):
 
 
 def test_a_copy_counts_the_steps_that_its_state_has_done():
-    """As where a signal's handler saves while fit has many steps done in one call."""
+    """As in the midst of fit, which has many steps done in one call and counts them afterwards."""
     network = trained("numpy")
     steps, network.steps = network.steps, 0
     assert network.copy().steps == steps

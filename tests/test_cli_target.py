@@ -158,3 +158,24 @@ def test_a_kept_text_is_a_class_beside_whole_numbers_and_missing_beside_quantiti
         shell("train", "s.csv", "--target", "severity", "--keep", "none", "--force", *QUICK),
         "60 rows of it all have 0.5",
     )
+
+
+def test_numbers_are_one_class_however_they_are_written_beside_a_kept_text(shell: Shell) -> None:
+    write(Path("s.csv"), severities("1", "none", "1.0", "2"))
+    done = shell("train", "s.csv", "--target", "severity", "--json", "--keep", "none", "--out", "s.st", *QUICK)
+    assert done.json()["classes"] == ["1", "2", "none"]
+    write(Path("floats.csv"), severities("1.0", "none", "2.0"))
+    assert shell("evaluate", "s.st", "floats.csv", "--json").json()["rows"] == 120
+    write(Path("other.csv"), severities("1", "none", "3"))
+    fails(shell("evaluate", "s.st", "other.csv"), "classes that training never saw: 3; known: 1, 2, none")
+
+
+def test_dates_are_dates_beside_a_kept_text(shell: Shell) -> None:
+    write(Path("s.csv"), severities("2024-01-01", "none", "2024-02-01", "2024-03-01"))
+    fails(shell("train", "s.csv", "--target", "severity", "--keep", "none", *QUICK), "holds dates")
+    rows = [
+        {**row, "day": row["severity"], "severity": "ab"[i % 2]}
+        for i, row in enumerate(severities("2024-01-01", "none", "2024-02-01"))
+    ]
+    write(Path("d.csv"), rows)
+    assert "it holds dates" in shell("train", "d.csv", "--target", "severity", "--keep", "none", *QUICK).err

@@ -684,3 +684,16 @@ def test_weights_are_numbers_that_the_network_can_hold(weight: float, how: str, 
                 method(X, Y, **given)
     assert arrays(net) == before
     net.fit(X, Y, verbose=0, sample_weight=np.where(np.arange(len(X)) < 3, weight if weight < 1 else 0.0, 1.0))
+
+
+def test_weights_are_looked_at_before_training_where_rows_stay_in_a_file(tmp_path: Path) -> None:
+    path, weights = tmp_path / "x.npy", np.ones(len(X))
+    np.save(path, X)
+    weights[-1] = 1e39
+    net = make(xpnet.open_backend("numpy"), inputs=3)
+    with pytest.raises(DataError, match="float32 holds"):
+        net.fit(np.load(path, mmap_mode="r"), Y, sample_weight=weights, batch_size=4, shuffle=False, verbose=0)
+    assert net.steps == 0
+    weights[:-4], weights[-4:] = 1.0, 1e-60  # a batch that weighs nothing
+    net.fit(np.load(path, mmap_mode="r"), Y, sample_weight=weights, batch_size=4, shuffle=False, verbose=0)
+    assert net.epochs == 1

@@ -264,3 +264,9 @@ def test_an_average_is_in_the_file(average: str | None, tmp_path: Any) -> None:
     path = tmp_path / "net.safetensors"
     xpnet.Network([xpnet.Dense(2)], metrics=[xpnet.F1(average)], inputs=3).save(path)
     assert xpnet.load(path).metrics == (xpnet.F1(average),)
+
+
+def test_an_unknown_average_is_not_said_to_be_known() -> None:
+    with pytest.raises(xpnet.ConfigurationError, match=r"unknown average 'None'\. Known: binary, macro") as caught:
+        xpnet.F1("None")
+    assert "did you mean" not in str(caught.value)

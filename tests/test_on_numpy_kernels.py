@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pools import POOLS, used
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
-from xpnet_backends.on_numpy import compiling, fusing, kernels, team
+from xpnet_backends.on_numpy import compiling, fusing, kernels, team, writer
 from xpnet_backends.on_numpy.compiling import Compiled
 from xpnet_backends.on_numpy.native import Place
 from xpnet_backends.on_numpy.writer import Writer
@@ -411,10 +411,10 @@ def test_two_largest_values_of_other_types_in_one_kernel(made):
 
 def test_places_that_share_memory_are_not_said_to_lie_apart():
     memory, home = np.zeros(100, dtype="float32"), np.zeros(20, dtype="float32")
-    writer = SimpleNamespace(home=[home])
+    owner = SimpleNamespace(home=[home])
 
     def apart(*places, written=(0,)):
-        return Writer._lie_apart(writer, list(places), set(written))
+        return Writer._lie_apart(owner, list(places), set(written))
 
     first, second, both = (Place.of(part) for part in (memory[:50], memory[50:], memory[40:60]))
     given = Place(home, 0, argument=1)
@@ -428,13 +428,29 @@ def test_places_that_share_memory_are_not_said_to_lie_apart():
     assert not apart(Place.of(home[5:]), given), "an argument may be what was given back"
 
 
-def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made):
+def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made, monkeypatch):
     def function(x, y):
         slopes = np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True) - y
         return slopes, np.sum(slopes, axis=0)
 
+    told = []
+    monkeypatch.setattr(writer, "call", lambda *given: told.append(given[-1]) or kernels.call(*given))
     compiled, x, y = Compiled(function), draw(300, 10) / 1e3, draw(300, 10)
     for _ in range(4):
         for found, expected in zip(compiled(x, y), function(x, y), strict=True):
             np.testing.assert_array_equal(found, expected)
     assert any("[j] +=" in source.text for source in made)
+    assert told
+    assert all(told), "nothing that is written is read in another array"
+
+
+def test_an_argument_may_lie_in_what_is_written(made, monkeypatch):
+    told = []
+    monkeypatch.setattr(writer, "call", lambda *given: told.append(given[-1]) or kernels.call(*given))
+    compiled, p = Compiled(lambda p, x: p * 0.5 + np.sqrt(np.abs(x)) * 0.1 - x, donated=True), draw(300, 10)
+    for _ in range(4):
+        expected = p * 0.5 + np.sqrt(np.abs(p)) * 0.1 - p
+        p = compiled(p, p)
+        np.testing.assert_array_equal(p, expected)
+    assert told
+    assert not any(told)

@@ -89,6 +89,19 @@ def test_numbers_that_are_not_finite_are_numpys(pool):
 
 
 @needs_order
+@pytest.mark.parametrize("used", [[40], [40, 41, 42], [40, 41, 42, 43, 44], [47]], ids=str)
+def test_what_fills_up_a_four_is_no_weight(pool, used):
+    row, matrix = np.zeros((1, LARGE[0]), dtype="float32"), draw(*LARGE)
+    row[0, used], matrix[used[-1], 7] = 1.5, np.inf
+    spared = np.where(row[0, :, None] == 0.0, np.float32(0.0), matrix)
+    compiled = Compiled(lambda row, matrix: np.matmul(row, matrix))
+    for _ in range(4):
+        found = compiled(row, matrix)
+    assert found[0, 7] == np.inf
+    np.testing.assert_array_equal(found, np.matmul(row, spared))
+
+
+@needs_order
 def test_zero_leaves_out_weights_that_are_not_finite(pool):
     row, matrix = draw(1, LARGE[0]), draw(*LARGE)
     row[0, 40], spared = 0.0, matrix.copy()

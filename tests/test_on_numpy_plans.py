@@ -151,3 +151,15 @@ def test_memory_is_free_once_nobody_holds_the_network():
         assert [array() for array in arrays] == [None] * len(arrays)
     finally:
         gc.enable()
+
+
+def test_what_its_test_has_served_is_not_what_makes_room(monkeypatch):
+    monkeypatch.setattr(plans, "MANY", 3)
+    compiled = Compiled(lambda carry, x: carry + np.sum(x), donated=True)
+    carry = np.zeros(2)
+    for size in (1, 1, 1, 2, 2, 2, 3, 3, 1, 1, 1):
+        carry = compiled(np.array(carry), np.ones(size))
+    hot = next(plan for plan, *_ in compiled._local.alike if plan.home)
+    for size in (4, 4):
+        carry = compiled(np.array(carry), np.ones(size))
+    assert hot in compiled._local.plans.values()

@@ -269,3 +269,22 @@ def test_a_signals_handler_may_call_what_it_has_interrupted(plans):
     np.testing.assert_array_equal(compiled(TABLE), np.exp(TABLE) + 1.0)
     np.testing.assert_array_equal(inner[1], np.exp(TABLE - 1.0) + 1.0)
     np.testing.assert_array_equal(compiled(TABLE), np.exp(TABLE) + 1.0)
+
+
+def test_two_forms_of_a_carrys_calls_are_known_by_their_tests(monkeypatch):
+    """As an epoch's batches and its last, smaller one; also where it began with a number of NumPy's."""
+    compiled = Compiled(lambda carry, x: (carry + np.sum(x), np.sum(x)), donated=True)
+    big, small = np.ones((4, 2)), np.ones((3, 2))
+    carry = np.float64(0.0)
+    for x in [big, big, big, small, small, small]:
+        carry, _ = compiled(np.asarray(carry) * 1, x)
+    for x in [big, small]:
+        carry, _ = compiled(np.array(carry), x)
+    kept = compiled._kept
+    monkeypatch.setattr(compiled, "_kept", lambda *_: pytest.fail("looked up"))
+    for x in [big, small, big, big, small]:
+        expected = float(carry) + x.size
+        carry, _ = compiled(np.array(carry), x)
+        assert float(carry) == expected
+    monkeypatch.setattr(compiled, "_kept", kept)
+    assert len({id(plan) for plan, *_ in compiled._local.alike}) == 2

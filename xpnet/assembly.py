@@ -81,7 +81,7 @@ def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
         "seed": network.seed,
         "check_finite": network.check_finite,
         "epochs": network.epochs,
-        # As many as the state has: a signal's handler that saves may run where fit has not counted a call's steps yet.
+        # As many as the state has: fit counts the steps of a call when it is done.
         "steps": int(network.backend.to_numpy(network.state.step)) if network.built else 0,
         "scale": network.scale,
         "history": {name: list(values) for name, values in network.history.items()},

@@ -92,7 +92,10 @@ class Intake:
     def batch(self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool = False, padding: bool = False) -> Batch:
         """Check one batch, for NaN only if *finite*, and move it; it may weigh nothing only if *padding*."""
         x, targets, weights = self._check(x, y, sample_weight, finite=finite, padding=padding)
-        return self._move(x, targets, self._weigh(targets, weights, padding=padding))
+        weights = self._weigh(targets, weights, padding=padding)
+        if weights is not None:
+            _check_held(weights, self.network.backend.dtype)
+        return self._move(x, targets, weights)
 
     def _check(
         self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool | None = None, padding: bool = False
@@ -138,6 +141,8 @@ class Intake:
 
     def _place(self, x: Any, y: Host, weights: Host | None, chosen: Host | None = None) -> Source:
         """Return the source of the *chosen* rows of x, to which y and weights belong."""
+        if weights is not None:
+            _check_held(weights, self.network.backend.dtype)
         if isinstance(x, np.memmap):
             return HostRows((x, y, weights), self._move, chosen)
         backend = self.network.backend
@@ -176,8 +181,6 @@ class Intake:
     def _move(self, x: Any, y: Any, weights: Any = None) -> Batch:
         """Return the batch on the device: integers for class indices, else the network's floating type."""
         backend = self.network.backend
-        if weights is not None:
-            _check_held(weights, backend.dtype)
         dtype = backend.xp.int32 if y.dtype.kind in "iu" else backend.float
         return Batch(
             backend.asarray(portable(x), dtype=backend.float),

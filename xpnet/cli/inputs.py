@@ -206,7 +206,7 @@ def _learn_category(table: Table, name: str, asked: bool) -> Category | str:
         return Category(name, tuple(known))
     if len(known) == 1 and len(held) == len(found):
         return f"it holds one value, {known[0]!r:.60}"
-    if are_dates(known):
+    if are_dates([text for text in known if not table.notation.is_kept(text)]):
         return (
             f"it holds dates ({examples(known)}), which are not understood; make numbers of them, such as days or years"
         )

@@ -34,7 +34,7 @@ class Target:
     classes : tuple of str or None
         None for a quantity.
     numeric : bool
-        Whether the classes are whole numbers, so that 1, "1" and 1.0 are one class.
+        Whether the classes are whole numbers, so that 1, "1" and 1.0 are one class; texts that are kept are others.
     mean, deviation : float
         Of the quantity: the network's output is ``(y - mean) / deviation``.
     """
@@ -47,14 +47,9 @@ class Target:
 
     def known(self, table: Table, column: str) -> np.ndarray[Any, Any]:
         """Return which rows have a value in a column of answers, (rows,) of bool."""
-        if self.classes is None or self.numeric:
-            values = table.numbers(column)
-            if values is None:
-                unread = unread_numbers(table, column)
-                remedy = f": {unread}" if unread else ""
-                raise DataError(f"the target {self.name!r} must hold numbers, as in training; it holds text{remedy}")
-            return ~np.isnan(values)
-        return np.asarray([text is not None for text in table.texts(column)])
+        if self.classes is None:
+            return ~np.isnan(self._numbers(table, column))
+        return np.asarray([label is not None for label in self._labels(table, column)])
 
     def encode(self, table: Table, column: str, dtype: str = "float64") -> Host:
         """Return class indices (rows,), or scaled quantities (rows, 1), of a column; rows without a value get 0.
@@ -66,7 +61,7 @@ class Target:
         """
         known = self.known(table, column)
         if self.classes is None:
-            values = np.where(known, table.numbers(column), 0.0)  # type: ignore[arg-type]
+            values = np.where(known, self._numbers(table, column), 0.0)
             require_no_infinity(values, table, self.name, "the target")
             with np.errstate(over="ignore"):
                 scaled = np.asarray(scaler(self.mean, self.deviation).transform(values))
@@ -78,7 +73,7 @@ class Target:
                 )
             return scaled[:, None]
         places = {name: i for i, name in enumerate(self.classes)}
-        labels = texts(table.numbers(column)) if self.numeric else table.texts(column)  # type: ignore[arg-type]
+        labels = self._labels(table, column)
         strange = {label for label in labels if label is not None and label not in places}
         if strange:
             raise DataError(
@@ -90,6 +85,22 @@ class Target:
     def decode(self, outputs: Host) -> Host:
         """Return quantities (rows,) in their own unit from the network's outputs (rows, 1)."""
         return np.asarray(scaler(self.mean, self.deviation).inverse_transform(outputs.astype(np.float64)[:, 0]))
+
+    def _numbers(self, table: Table, column: str) -> Host:
+        values = table.numbers(column)
+        if values is None:
+            unread = unread_numbers(table, column)
+            remedy = f": {unread}" if unread else ""
+            raise DataError(f"the target {self.name!r} must hold numbers, as in training; it holds text{remedy}")
+        return values
+
+    def _labels(self, table: Table, column: str) -> list[str | None]:
+        """Return the classes of rows as texts, None where a value is missing."""
+        named = table.texts(column)
+        if not self.numeric:
+            return named
+        whole = texts(self._numbers(table, column))
+        return [text if number is None else number for number, text in zip(whole, named, strict=True)]
 
 
 def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, str]:
@@ -124,8 +135,8 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
     words = {text for text in held if table.notation.is_kept(text)}
     # Beyond what float64 tells apart, numbers would make one class of several.
-    numeric = not words and (floats or not whole or bool(np.abs(different).max() < EXACT))
-    labels = [str(text) for text in texts(different)] if numeric else sorted(set(held))
+    numeric = floats or not whole or bool(np.abs(different).max() < EXACT)
+    labels = [*map(str, texts(different)), *sorted(words)] if numeric else sorted(set(held))
     few = whole and len(labels) <= MOST_CLASSES
     kind = f"{len(labels) - len(words)} different whole numbers" if whole else "fractions"
     if task == "classification" or few:
@@ -167,7 +178,7 @@ def _learn_names(table: Table, name: str, task: str, held: list[str], what: str,
     if task == "regression":
         raise DataError(f"{what} holds text ({examples(labels)}), so it is no quantity; leave out --task regression")
     _require_several(labels, len(held), what, missing)
-    if are_dates(labels):
+    if are_dates([text for text in labels if not table.notation.is_kept(text)]):
         raise DataError(
             f"{what} holds dates ({examples(labels)}), which are not understood; make numbers of them first"
         )

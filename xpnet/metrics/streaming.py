@@ -147,7 +147,7 @@ class _FromConfusion:
 
     def __post_init__(self) -> None:
         if self.average not in (None, "macro", "micro", "weighted", "binary"):
-            raise unknown_name("average", self.average, ("None", "macro", "micro", "weighted", "binary"))
+            raise unknown_name("average", self.average, ("macro", "micro", "weighted", "binary"))
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
         """Need one class for each example, and two of them for ``"binary"``."""

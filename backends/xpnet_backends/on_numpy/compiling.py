@@ -110,7 +110,7 @@ class Compiled:
 
     def _alike(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
         """Return the plan of a call like one of the last two, as an epoch has two forms of batches, if there is one."""
-        for plan, collect in self._local.__dict__.get("alike", ()):
+        for plan, collect, _ in self._local.__dict__.get("alike", ()):
             found = None if plan.is_outdated else collect(arguments)
             if found is not None:
                 flat += found
@@ -124,12 +124,16 @@ class Compiled:
             plans = self._local.plans = Plans()
         first = signature(arguments[0], flat) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
+        alike = self._local.__dict__.get("alike", ())
+        for *_, used in alike:
+            plans.get(used)  # what was used without a look here is not what makes room first
         plan: Plan | None = plans.get(key)
         if plan is not None and ((plan.wait is not None and plan.wait.seconds > PATIENCE) or plan.is_outdated):
             plan = self._with_kernels(plan, arguments)
             plans.put(key, plan)
         if plan is not None and plan.wait is None and self.donated:
-            self._local.alike = [(plan, plan.alike(arguments)), *self._local.__dict__.get("alike", ())][:2]
+            collect, others = plan.alike(arguments), [entry for entry in alike if entry[0] is not plan]
+            self._local.alike = [*([(plan, collect, key)] if collect else []), *others][:2]
         if plan is not None or key in self.plain or not plans.is_due(key):
             return plan
         homes = self._local.__dict__.setdefault("homes", {})

@@ -38,8 +38,9 @@ LINE = 16
 Threads begin where a line of the matrix does: what lies across two takes longer to read.
 """
 
-MATRIX, ROW, INTO, TERMS, COLUMNS, FOUND = range(6)
-"""A call's words: three addresses, rows and columns of the matrix, and where each thread writes what is not zero."""
+MATRIX, ROW, INTO, TERMS, COLUMNS, FOUND, ZEROS = range(7)
+"""A call's words: three addresses, rows and columns of the matrix, where each thread writes what is not zero, and a row
+of zeros."""
 
 VECTOR, EACH, CHOICE = f"<{LINE} x float>", f"<{LINE} x i32> zeroinitializer", f"<{LINE} x i1>"
 """LLVM's names of a line, of what repeats a number in all of it, and of a choice for each number."""
@@ -56,7 +57,8 @@ def call(row: Place, matrix: Place, into: Place) -> Call | None:
     if columns < NARROWEST or columns % LINE or terms % EIGHT or team.size() == 1 or not _agrees(terms, columns):
         return None
     found = Place.of(np.empty((team.size(), _room(terms)), dtype=np.int64))
-    return team.call("row", _multiplying, [matrix, row, into, terms, columns, found], shared=True)
+    zeros = Place.of(np.zeros(columns, dtype=np.float32))
+    return team.call("row", _multiplying, [matrix, row, into, terms, columns, found, zeros], shared=True)
 
 
 @lru_cache(maxsize=64)
@@ -83,7 +85,7 @@ def _multiplying() -> Function:
         matrix, into, terms, columns = words[MATRIX], words[INTO], words[TERMS], words[COLUMNS]
         begin = words[FOUND] + 8 * _room(terms) * me
         rows, values, goes_on = whole(begin), number(begin + 8 * _most(terms)), whole(begin + 12 * _most(terms))
-        fours = _find(number(words[ROW]), terms, size * columns, rows, values, goes_on)
+        fours = _find(number(words[ROW]), terms, size * columns, words[ZEROS] - matrix, rows, values, goes_on)
         short = -(matrix // size) % LINE  # columns before the first line that begins here
         lines = (columns - short) // LINE
         first, end = short + lines * me // members * LINE, short + lines * (me + 1) // members * LINE
@@ -116,21 +118,20 @@ def _room(terms: Any) -> Any:
     return 2 * _most(terms)
 
 
-def _find(x: Any, terms: Any, step: Any, rows: Any, values: Any, goes_on: Any) -> Any:
+def _find(x: Any, terms: Any, step: Any, zeros: Any, rows: Any, values: Any, goes_on: Any) -> Any:
     """Write down the terms that are not zero, in fours, and return how many fours there are.
 
     Of each term there are the number of *x*, and how many bytes into the matrix its row begins. The terms of a four are
-    of one eight: if there are less, the last one is repeated with a zero. A four *goes on* with the eight before it.
+    of one eight: if there are less, there are zeros by the row of zeros. A four *goes on* with the eight before it.
     """
-    fours, last = 0, 0
+    fours = 0
     for first in range(0, terms, EIGHT):
         end = FOUR * fours
         for k in range(first, first + EIGHT):
             rows[end], values[end] = k * step, x[k]
-            last = rows[end] if x[k] != 0 else last
             end += x[k] != 0
         for k in range(end, end + FOUR - 1):
-            rows[k], values[k] = last, 0
+            rows[k], values[k] = zeros, 0
         goes_on[fours], goes_on[fours + 1] = 0, 1
         fours = (end + FOUR - 1) // FOUR
     return fours

@@ -145,9 +145,12 @@ class Plan:
             self._collecting = matching(arguments, self._given_back)
         return self._collecting
 
-    def alike(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], list[Host] | None]:
-        """Return what collects all arrays of arguments like these, the donated one's first; None of others."""
-        if self._alike is None:
+    def alike(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], list[Host] | None] | None:
+        """Return what collects all arrays of arguments like these, the donated one's first; it gives None of others.
+
+        There is none where NumPy's numbers are among them, which are arrays to a plan.
+        """
+        if self._alike is None and not any(isinstance(leaf, np.generic) for leaf in leaves(arguments)):
             self._alike = matching(arguments, None)
         return self._alike
 

@@ -565,6 +565,8 @@ CHANGES = [
     ],
 )
 def test_what_is_decided_when_the_network_is_made_is_not_changed_in_silence(kind, changed, named):
+    if changed.get("backend") == "array-api-strict":
+        pytest.importorskip("array_api_strict")
     options = {"warm_start": True, "random_state": 0} | ({"max_iter": 2} if kind is MLPClassifier else {"epochs": 2})
     model = kind(**options).fit(X, Y)
     there, before = model.get_params(), weights(model)

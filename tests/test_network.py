@@ -443,7 +443,8 @@ def test_ctrl_c_at_any_line_of_a_step_leaves_its_count() -> None:
         net = make("numpy")
         for _ in range(3):
             net.train_step(X, Y)
-        lines = press(lambda net=net: net.train_step(X, Y), line, lambda code: "xpnet" in code.co_filename)
+        with np.errstate():  # a line of a trace may come between a block and its end
+            lines = press(lambda net=net: net.train_step(X, Y), line, lambda code: "xpnet" in code.co_filename)
         assert net.steps == int(net.state.step)
         if lines < line:
             break

@@ -127,8 +127,9 @@ class Benchmarks(Measured):
         yield table(["name", "network", "with", "optimizer", "batch"], rows, numbers=False)
         yield ""
         yield from (
-            f"- *{name}*: {work.name}, a call with {rows:,} {'row' if rows == 1 else 'rows'}"
-            for name, (work, rows, _) in INFERENCE.items()
+            f"- *{name}*: {calls.work.name}, a call with {calls.rows:,} {'row' if calls.rows == 1 else 'rows'}"
+            + (", images of MNIST's digits" if calls.inputs == "digits" else "")
+            for name, calls in INFERENCE.items()
             if name not in FOR_GPUS
         )
 

@@ -93,8 +93,7 @@ class Intake:
         """Check one batch, for NaN only if *finite*, and move it; it may weigh nothing only if *padding*."""
         x, targets, weights = self._check(x, y, sample_weight, finite=finite, padding=padding)
         weights = self._weigh(targets, weights, padding=padding)
-        if weights is not None:
-            _check_held(weights, self.network.backend.dtype)
+        _check_held(weights, self.network.backend.dtype)
         return self._move(x, targets, weights)
 
     def _check(
@@ -141,8 +140,7 @@ class Intake:
 
     def _place(self, x: Any, y: Host, weights: Host | None, chosen: Host | None = None) -> Source:
         """Return the source of the *chosen* rows of x, to which y and weights belong."""
-        if weights is not None:
-            _check_held(weights, self.network.backend.dtype)
+        _check_held(weights, self.network.backend.dtype)
         if isinstance(x, np.memmap):
             return HostRows((x, y, weights), self._move, chosen)
         backend = self.network.backend
@@ -205,9 +203,9 @@ def _refuse_arrays(batches: Any) -> None:
         )
 
 
-def _check_held(weights: Host, dtype: str) -> None:
+def _check_held(weights: Host | None, dtype: str) -> None:
     """Raise DataError where weights of examples become infinite in the network's type, or all of them 0."""
-    if weights.dtype == dtype:
+    if weights is None or weights.dtype == dtype:
         return
     with np.errstate(all="ignore"):
         held = weights.astype(dtype, copy=False)

@@ -121,10 +121,8 @@ class Traced(NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Traced:
         """Note a view; an index of integers is completed, so that it stays a view."""
-        if isinstance(index, Traced):
-            raise NotTraceable("an array is indexed by an array")
         index = index if isinstance(index, tuple) else (index,)
-        if any(True for _ in _traced(index)):
+        if _traced(index):
             raise NotTraceable("an array is indexed by an array")
         if Ellipsis not in index:
             index = (*index, Ellipsis)

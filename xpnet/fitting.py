@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -181,6 +182,10 @@ class TrainingLoop:
             error.add_note(_where(network, done, self.steps, self.last, run, usable=usable))
 
 
+class _Call:
+    """A call of ``fit``."""
+
+
 @contextmanager
 def alone(network: Network) -> Iterator[None]:
     """Let no other call of ``fit`` train the network meanwhile.
@@ -190,9 +195,13 @@ def alone(network: Network) -> Iterator[None]:
     ConfigurationError
         One does, in another thread or by a callback of this one.
     """
-    me = object()
+    call = _Call()
+    me = ref(call)  # gone with the call, also where Ctrl-C keeps it from being taken back
     try:
-        if vars(network).setdefault("_trained_by", me) is not me:  # which no thread can come between
+        other = vars(network).setdefault("_trained_by", me)  # which no thread can come between
+        if other() is None:
+            other = vars(network)["_trained_by"] = me
+        if other is not me:
             raise ConfigurationError(
                 "the network is being trained by another call of fit, in another thread or by a callback; "
                 "wait until that has ended, or train a copy: net.copy()"

@@ -83,7 +83,7 @@ def test_a_dtype_in_any_spelling(dtype: Any, backend: Backend) -> None:
     ],
 )
 def test_another_dtype_is_refused(dtype: Any, remedy: str, backend: Backend) -> None:
-    with pytest.raises(BackendError, match="dtype must be one of float32, float64; got") as caught:
+    with pytest.raises(ConfigurationError, match="dtype must be one of float32, float64; got") as caught:
         xpnet.open_backend(backend.name, dtype=dtype)
     assert remedy in str(caught.value)
 

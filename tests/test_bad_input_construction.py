@@ -158,13 +158,16 @@ CONSTRUCTION = {
     "backend list": Unbuildable(lambda backend: Network([Dense(2)], backend=[]), BackendError, "backend", "[]"),
     "dtype half": Unbuildable(
         lambda backend: Network([Dense(2)], backend=backend.name, dtype="float16"),
-        BackendError,
+        ConfigurationError,
         "dtype",
         "float32, float64",
         "'float16'",
     ),
     "dtype integer": Unbuildable(
-        lambda backend: Network([Dense(2)], backend=backend.name, dtype=int), BackendError, "dtype", "float32, float64"
+        lambda backend: Network([Dense(2)], backend=backend.name, dtype=int),
+        ConfigurationError,
+        "dtype",
+        "float32, float64",
     ),
     "device unknown": Unbuildable(
         lambda backend: Network([Dense(2)], backend=backend.name, device="nowhere"), BackendError, "device", "'nowhere'"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import BackendError, CheckpointError, ConfigurationError, Dense, Network, open_backend
+from xpnet import CheckpointError, ConfigurationError, Dense, Network, open_backend
 from xpnet.backend import bind
 
 UNIT = 2.0**-8
@@ -74,7 +74,7 @@ def test_another_precision_is_refused(arguments, said):
 
 
 def test_half_precision_as_a_dtype_is_told_what_there_is():
-    with pytest.raises(BackendError, match="precision='bfloat16' takes it for products alone"):
+    with pytest.raises(ConfigurationError, match="precision='bfloat16' takes it for products alone"):
         open_backend("numpy", dtype="bfloat16")
 
 

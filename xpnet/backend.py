@@ -229,8 +229,8 @@ def open_backend(
     Raises
     ------
     ConfigurationError
-        A :class:`Backend` is given beside another device, dtype or precision than its own, or the precision does not
-        go with the dtype.
+        The dtype or the precision is unknown, or they do not go together; or a :class:`Backend` is given beside another
+        device, dtype or precision than its own.
     BackendError
         The name is unknown, the library is not installed, or there is no such device. The message holds
         what was asked, what was found, and the command that mends it.
@@ -367,10 +367,10 @@ def _short_name(dtype: object) -> str:
 
 
 def dtype_name(dtype: object) -> str:
-    """Return ``"float32"`` or ``"float64"``, in whichever spelling it is given."""
+    """Return ``"float32"`` or ``"float64"``, in whichever spelling it is given; raises ConfigurationError."""
     name = _short_name(dtype)
     if name not in DTYPES:
-        raise BackendError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}{_dtype_remedy(name)}")
+        raise ConfigurationError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}{_dtype_remedy(name)}")
     return name
 
 

@@ -73,8 +73,8 @@ class Network:
     Raises
     ------
     ConfigurationError
-        A name is unknown, or layers, loss and metrics, or dtype and precision, or an open backend and what is given
-        beside it, do not go together.
+        A name or the dtype is unknown, or layers, loss and metrics, or dtype and precision, or an open backend and what
+        is given beside it, do not go together.
     BackendError
         The array library or device cannot be had.
     ShapeError

@@ -474,12 +474,12 @@ def test_a_checkpoint_an_epoch(backend: xpnet.Backend, tmp_path: Path) -> None:
     net = make(backend)
     saver = xpnet.ModelCheckpoint(tmp_path / "{epoch}-{loss:.3f}.safetensors", every=2)
     net.fit(X, Y, epochs=5, callbacks=[saver], verbose=0)
-    expected = [f"{epoch}-{net.history['loss'][epoch]:.3f}.safetensors" for epoch in (1, 3)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == expected
-    for epoch in (1, 3):
-        saved = xpnet.load(tmp_path / expected[epoch // 2], backend=backend)
-        assert saved.epochs == saved.history.epochs == epoch + 1
-        assert saved.history == {name: values[: epoch + 1] for name, values in net.history.items()}
+    expected = {epochs: f"{epochs}-{net.history['loss'][epochs - 1]:.3f}.safetensors" for epochs in (2, 4)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == list(expected.values())
+    for epochs, name in expected.items():
+        saved = xpnet.load(tmp_path / name, backend=backend)
+        assert saved.epochs == saved.history.epochs == epochs
+        assert saved.history == {name: values[:epochs] for name, values in net.history.items()}
 
 
 def test_a_checkpoint_of_the_best(backend: xpnet.Backend, tmp_path: Path) -> None:
@@ -524,11 +524,11 @@ def test_a_missing_folder_is_named_before_training(kind: Any, backend: xpnet.Bac
 def test_a_folder_whose_name_is_filled_in_may_come_later(backend: xpnet.Backend, tmp_path: Path) -> None:
     class Makes(Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
-            (tmp_path / str(epoch)).mkdir()
+            (tmp_path / str(epoch + 1)).mkdir()
 
     saver = xpnet.ModelCheckpoint(tmp_path / "{epoch}" / "net.safetensors")
     make(backend).fit(X, Y, epochs=2, callbacks=[Makes(), saver], verbose=0)
-    assert (tmp_path / "1" / "net.safetensors").exists()
+    assert (tmp_path / "2" / "net.safetensors").exists()
 
 
 @pytest.mark.parametrize("kind", [xpnet.JSONLinesLogger, xpnet.CSVLogger])

@@ -408,7 +408,8 @@ class ModelCheckpoint(_Monitor):
     Parameters
     ----------
     path : str or Path
-        Where to; ``{epoch}`` and results such as ``{val_loss:.3f}`` are filled in.
+        Where to; ``{epoch}``, counted from 1 as it is printed (and as in Keras), and results such as
+        ``{val_loss:.3f}`` are filled in.
     monitor, mode
         As for :class:`EarlyStopping`; used with ``save_best_only``.
     save_best_only : bool
@@ -461,7 +462,7 @@ class ModelCheckpoint(_Monitor):
 
     def _fill_in(self, epoch: int, logs: Logs) -> str:
         try:
-            return self.path.format(epoch=epoch, **logs)
+            return self.path.format(epoch=epoch + 1, **logs)
         except (LookupError, TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"ModelCheckpoint.path={self.path!r} cannot be filled in from epoch, {', '.join(logs)} ({error!r})"

@@ -238,17 +238,20 @@ CONSTRUCTION = {
         )
         for value in ((0.1, -1.0), (0.1, NAN), (0.1, "a"), 7, None)
     },
+    "check_finite": Unbuildable(
+        network(check_finite="no"), ConfigurationError, "check_finite must be True or False; got 'no'"
+    ),
+    **impossible(xpnet.EarlyStopping, "restore_best_weights", "no", 1, None),
+    **impossible(xpnet.ModelCheckpoint, "save_best_only", "never", 1, None, first=("a.safetensors",)),
+    **impossible(xpnet.CSVLogger, "append", "no", 1, None, first=("a.csv",)),
+    **impossible(xpnet.JSONLinesLogger, "append", "no", 1, None, first=("a.jsonl",)),
     **impossible(xpnet.EarlyStopping, "patience", -1, 1.5, "3", None, True),
+    **impossible(xpnet.EarlyStopping, "min_delta", -0.1, NAN, "0", None),
+    **impossible(xpnet.ReduceLROnPlateau, "min_delta", -0.1, NAN, "0", None),
     **impossible(xpnet.ReduceLROnPlateau, "factor", 0, 1, 1.5, -0.1, NAN, "0.1", None),
     **impossible(xpnet.ReduceLROnPlateau, "min_learning_rate", -1.0, NAN, "0", None),
     **impossible(xpnet.ModelCheckpoint, "every", 0, -1, 1.5, "3", None, first=("a.safetensors",)),
     "EarlyStopping.mode": Unbuildable(record(xpnet.EarlyStopping, mode="mim"), ConfigurationError, "mode", "'min'"),
-    **{
-        f"EarlyStopping.min_delta={value!r}": Unbuildable(
-            record(xpnet.EarlyStopping, min_delta=value), ConfigurationError, "min_delta", repr(value)
-        )
-        for value in (-0.1, NAN, "0", None)
-    },
     "EarlyStopping.monitor": Unbuildable(record(xpnet.EarlyStopping, 5), ConfigurationError, "monitor", "5"),
     "LearningRateScheduler": Unbuildable(
         record(xpnet.LearningRateScheduler, 0.1), ConfigurationError, "LearningRateScheduler", "function", "0.1"

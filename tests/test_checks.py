@@ -13,7 +13,18 @@ import pytest
 
 import xpnet
 from xpnet import Adam, ConfigurationError, CosineDecay, Dense, Network
-from xpnet.checks import check_integer, check_path, check_real, hold_integers, hold_reals, seeded_generator
+from xpnet.checks import check_flag, check_integer, check_path, check_real, hold_integers, hold_reals, seeded_generator
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_flags_are_taken_and_become_pythons(value: bool) -> None:
+    assert check_flag("shuffle", value) is check_flag("shuffle", np.bool_(value)) is value
+
+
+@pytest.mark.parametrize("value", [1, 0, "no", None, np.asarray(True)])
+def test_what_is_no_flag_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"shuffle must be True or False; got .*; write it so"):
+        check_flag("shuffle", value, "; write it so")
 
 
 @pytest.mark.parametrize("value", [1, np.int64(7), np.uint8(255), 10**400])

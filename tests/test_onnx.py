@@ -398,6 +398,7 @@ def test_arguments_are_checked_before_anything_is_written(tmp_path: Path) -> Non
         (net, {"classes": 3}, wrong, "list of 3 names; got 3"),
         (net, {"classes": [1, 2, None]}, wrong, "text or numbers"),
         (values, {"classes": ["a", "b", "c"]}, wrong, "losses of classes; the network has MeanSquaredError"),
+        (net, {"link": "no"}, wrong, "link must be True or False; got 'no'"),
         (net, {"scaler": "standard"}, wrong, "scaler must be a fitted StandardScaler or MinMaxScaler; got 'standard'"),
         (net, {"scaler": xpnet.StandardScaler()}, xpnet.ExportError, r"scaler StandardScaler cannot .*fit"),
         (net, {"scaler": xpnet.StandardScaler().fit(np.eye(3))}, xpnet.ExportError, r"must have shape \(n, 3\)"),

@@ -17,7 +17,7 @@ from typing import Any
 
 import xpnet
 from xpnet.arguments import explains_arguments
-from xpnet.checks import StrPath, check_integer, check_path, check_real, check_takes
+from xpnet.checks import StrPath, check_flag, check_integer, check_path, check_real, check_takes
 from xpnet.errors import ConfigurationError, did_you_mean, nearest, unknown_name
 from xpnet.registry import resolve
 
@@ -212,7 +212,7 @@ class _Monitor(Callback):
             raise unknown_name("mode", mode, MODES)
         rising = mode == "max" or (mode == "auto" and any(monitor.endswith(name) for name in RISING))
         self.monitor, self.mode, self._sign = monitor, mode, (1.0 if rising else -1.0)
-        self.min_delta = check_real("min_delta", min_delta, least=0)
+        self.min_delta = check_real(f"{type(self).__name__}.min_delta", min_delta, least=0)
         self._best, self._since = -math.inf, 0
 
     def check(self, results: Iterable[str]) -> None:
@@ -266,8 +266,8 @@ class EarlyStopping(_Monitor):
     Raises
     ------
     ConfigurationError
-        ``patience`` is not an integer from 0 on, ``min_delta`` is not in [0, inf), or ``mode`` is unknown; in ``fit``,
-        no epoch has such a result.
+        ``patience`` is not an integer from 0 on, ``min_delta`` is not in [0, inf), ``mode`` is unknown, or
+        ``restore_best_weights`` is neither True nor False; in ``fit``, no epoch has such a result.
     """
 
     @explains_arguments
@@ -282,7 +282,7 @@ class EarlyStopping(_Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience = check_integer("EarlyStopping.patience", patience, least=0)
-        self.restore_best_weights = restore_best_weights
+        self.restore_best_weights = check_flag("EarlyStopping.restore_best_weights", restore_best_weights)
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._best_weights: dict[str, Any] | None = None
@@ -420,8 +420,9 @@ class ModelCheckpoint(_Monitor):
     Raises
     ------
     ConfigurationError
-        ``path`` is no path, ``every`` is not a positive integer, or ``mode`` is unknown; in ``fit``, the path's folder
-        is missing, or no epoch has a result that it, or ``save_best_only``, asks for.
+        ``path`` is no path, ``every`` is not a positive integer, ``mode`` is unknown, or ``save_best_only`` is neither
+        True nor False; in ``fit``, the path's folder is missing, or no epoch has a result that the path or
+        ``save_best_only`` asks for.
     CheckpointError
         In ``fit``: a file cannot hold the network, or cannot be written.
     """
@@ -437,7 +438,8 @@ class ModelCheckpoint(_Monitor):
         every: int = 1,
     ) -> None:
         super().__init__(monitor, mode, 0.0)
-        self.path, self.save_best_only = str(check_path("ModelCheckpoint.path", path)), save_best_only
+        self.path = str(check_path("ModelCheckpoint.path", path))
+        self.save_best_only = check_flag("ModelCheckpoint.save_best_only", save_best_only)
         self.every = check_integer("ModelCheckpoint.every", every)
 
     def check(self, results: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StrPath",
+    "check_flag",
     "check_integer",
     "check_path",
     "check_real",
@@ -33,6 +34,20 @@ __all__ = [
 
 StrPath: TypeAlias = str | PathLike[str]
 """Text, or what stands for a path."""
+
+
+def check_flag(name: str, value: Any, otherwise: str = "") -> bool:
+    """Return *value* as a ``bool``, or raise `ConfigurationError` unless it is True or False, of Python or NumPy.
+
+    The error ends with what may have been meant *otherwise*.
+    """
+    if isinstance(value, bool):
+        return value
+    from numpy import bool_
+
+    if isinstance(value, bool_):
+        return bool(value)
+    raise ConfigurationError(f"{name} must be True or False; got {value!r}{otherwise}")
 
 
 def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None, otherwise: str = "") -> int:
@@ -121,15 +136,9 @@ def hold_reals(record: Any, *fields: str, **limits: Any) -> None:
 
 
 def hold_flags(record: Any, *fields: str, otherwise: str = "") -> None:
-    """Hold fields as ``bool``, or raise `ConfigurationError`, with what may have been meant *otherwise*."""
+    """Check fields of a frozen dataclass by :func:`check_flag`, and hold what it returns in their place."""
     for field in fields:
-        value = getattr(record, field)
-        if not isinstance(value, bool):
-            from numpy import bool_
-
-            if not isinstance(value, bool_):
-                raise ConfigurationError(f"{_argument(record, field)} must be True or False; got {value!r}{otherwise}")
-            _hold(record, field, bool(value))
+        _hold(record, field, check_flag(_argument(record, field), getattr(record, field), otherwise))
 
 
 def _argument(record: Any, field: str) -> str:

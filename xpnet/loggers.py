@@ -11,7 +11,7 @@ from typing import Any
 
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs, check_folder
-from xpnet.checks import StrPath, check_path
+from xpnet.checks import StrPath, check_flag, check_path
 from xpnet.errors import ConfigurationError
 
 __all__ = ["CSVLogger", "JSONLinesLogger"]
@@ -26,7 +26,8 @@ class _Logger(Callback):
 
     @explains_arguments
     def __init__(self, path: StrPath, *, append: bool = False) -> None:
-        self.path, self.append = check_path(f"{type(self).__name__}.path", path), append
+        name = type(self).__name__
+        self.path, self.append = check_path(f"{name}.path", path), check_flag(f"{name}.append", append)
         self._start: int | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -64,7 +65,8 @@ class JSONLinesLogger(_Logger):
     Raises
     ------
     ConfigurationError
-        ``path`` is no path; in ``fit``, its folder is missing, or the file cannot be written.
+        ``path`` is no path, or ``append`` is neither True nor False; in ``fit``, the path's folder is missing, or the
+        file cannot be written.
     """
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -79,7 +81,8 @@ class CSVLogger(_Logger):
     Raises
     ------
     ConfigurationError
-        ``path`` is no path; in ``fit``, its folder is missing, or the file cannot be written.
+        ``path`` is no path, or ``append`` is neither True nor False; in ``fit``, the path's folder is missing, or the
+        file cannot be written.
     """
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

@@ -16,7 +16,7 @@ from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host, are_plain, check_features, check_finite, portable, take_in
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
-from xpnet.checks import StrPath, check_integer, check_real, check_seed
+from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_seed
 from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
@@ -73,8 +73,8 @@ class Network:
     Raises
     ------
     ConfigurationError
-        A name or the dtype is unknown, or layers, loss and metrics, or dtype and precision, or an open backend and what
-        is given beside it, do not go together.
+        A name or the dtype is unknown, ``check_finite`` is neither True nor False, or layers, loss and metrics, or
+        dtype and precision, or an open backend and what is given beside it, do not go together.
     BackendError
         The array library or device cannot be had.
     ShapeError
@@ -117,7 +117,7 @@ class Network:
         self.metrics: Final[tuple[Metric, ...]] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)
         self.seed: Final = check_seed(seed)
-        self.check_finite = bool(check_finite)
+        self.check_finite = check_flag("check_finite", check_finite)
         if problem := self._unsavable():
             warnings.warn(f"the network can be trained but not saved: {problem}", stacklevel=3)
         self.backend: Final = open_backend(backend, device=device, dtype=dtype, precision=precision)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.checks import StrPath, check_path
+from xpnet.checks import StrPath, check_flag, check_path
 from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError, ExportError
 from xpnet.extras import import_extra
@@ -46,7 +46,7 @@ def to_onnx(
     classes: Iterable[object] | None = None,
 ) -> None:
     """Write a built network to *path*; :meth:`Network.to_onnx` says what goes in and what is raised."""
-    place = check_path("path", path)
+    place, link = check_path("path", path), check_flag("link", link)
     labels = None if classes is None else _labels(network, classes)
     if scaler is not None and not hasattr(scaler, "transform"):
         raise ConfigurationError(f"scaler must be a fitted StandardScaler or MinMaxScaler; got {scaler!r}")

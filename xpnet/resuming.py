@@ -21,7 +21,7 @@ import numpy as np
 from xpnet.assembly import fill
 from xpnet.batches import PIECES
 from xpnet.checkpoint import configs, read_parts, save
-from xpnet.checks import check_integer, check_path
+from xpnet.checks import check_flag, check_integer, check_path
 from xpnet.errors import CheckpointError, ConfigurationError
 from xpnet.locking import locked_folder
 from xpnet.records import record
@@ -107,9 +107,8 @@ class Run:
 
     def __init__(self, folder: Any, *, resume: Any, every: Any, keep: Any) -> None:
         self.folder = check_path("checkpoint", folder, "the path of a folder")
-        if not isinstance(resume, bool | np.bool_):
-            raise ConfigurationError(f"resume must be True or False; got {resume!r}")
-        self.resume, self.every, self.keep = resume, Every.parse(every), check_integer("keep", keep)
+        self.resume, self.every = check_flag("resume", resume), Every.parse(every)
+        self.keep = check_integer("keep", keep)
         self.latest: Path | None = None
         self._place = Place(0, 0, 0, None)
         self._settings: dict[str, Any] = {}

@@ -204,7 +204,7 @@ def test_a_network_that_scores_all_classes_alike_does_not_look_good(value: float
 
 def test_ties_among_the_highest_scores_are_broken_as_by_the_function(backend: xpnet.Backend) -> None:
     scores = RNG.integers(0, 3, size=(ROWS, CLASSES)).astype(float)
-    for k in range(1, CLASSES):
+    for k in range(1, CLASSES + 1):
         found = streamed(xpnet.TopKAccuracy(k), CROSS, scores, TRUE, None, backend)
         assert found == pytest.approx(metrics.top_k_accuracy(TRUE, scores, k), rel=1e-12)
 

@@ -105,7 +105,7 @@ class TopKAccuracy(_Mean):
     ------
     ConfigurationError
         ``k`` is not a positive integer. At build: the loss is not one for classes, an example has several answers, or
-        the network does not give a vector of more than k scores.
+        the network does not give a vector of at least k scores.
     """
 
     k: int = 5
@@ -119,11 +119,11 @@ class TopKAccuracy(_Mean):
         return f"top_{self.k}_accuracy"
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
-        """Need one class for each example, of more than k."""
+        """Need one class for each example, of at least k."""
         _need_one_class(self.name, loss, out_shape)
-        if len(out_shape) != 1 or out_shape[0] <= self.k:
+        if len(out_shape) != 1 or out_shape[0] < self.k:
             raise ConfigurationError(
-                f"metric {self.name!r} needs more than {self.k} classes; the network gives {out_shape}; "
+                f"metric {self.name!r} needs at least {self.k} classes; the network gives {out_shape}; "
                 "give TopKAccuracy(k=...) with a smaller k"
             )
 

@@ -232,7 +232,10 @@ def test_auto_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeypat
 
     monkeypatch.setattr("xpnet.backend.open_backend", without_gpu)
     assert original("auto", dtype="float64").name == "numpy"
-    assert capsys.readouterr().err == "xpnet: backend 'auto' is numpy (no GPU: no device answers)\n"
+    assert capsys.readouterr().err == "xpnet: backend 'auto' is numpy: no device answers\n"
+    with pytest.raises(BackendError, match="no device answers"):
+        original("auto", device=7)
+    assert capsys.readouterr().err == ""
 
     def with_gpu(name: Any = "numpy", **arguments: Any) -> Backend:
         assert arguments == {"device": 1, "dtype": "float32", "precision": "float32"}
@@ -240,7 +243,7 @@ def test_auto_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeypat
 
     monkeypatch.setattr("xpnet.backend.open_backend", with_gpu)
     original("auto", device=1)
-    assert "(a GPU answers)" in capsys.readouterr().err
+    assert capsys.readouterr().err == "xpnet: backend 'auto' is numpy: a GPU answers\n"
 
 
 def test_the_list_tells_versions_and_devices(backend: Backend) -> None:

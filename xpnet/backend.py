@@ -214,7 +214,8 @@ def open_backend(
     ----------
     name : str or Backend
         ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"``, ``"array-api-strict"``, a third party's name, or
-        ``"auto"``: CuPy where a GPU answers, else NumPy; the choice is printed to standard error.
+        ``"auto"``: CuPy where a GPU answers, else NumPy, and CuPy alone where a device is given; the choice and its
+        reason are printed to standard error.
         A :class:`Backend` is returned as it is; ``device``, ``dtype`` and ``precision``, where given,
         must be its own.
     device : object, optional
@@ -280,11 +281,12 @@ def _inspect(name: str) -> BackendInfo:
 
 def _open_best(device: object, dtype: str, precision: str) -> Backend:
     try:
-        backend = open_backend("cupy", device=device, dtype=dtype, precision=precision)
-        reason = "a GPU answers"
+        backend, reason = open_backend("cupy", device=device, dtype=dtype, precision=precision), "a GPU answers"
     except BackendError as error:
-        backend, reason = open_backend("numpy", dtype=dtype, precision=precision), f"no GPU: {error}"
-    print(f"xpnet: backend 'auto' is {backend.name} ({reason})", file=sys.stderr)
+        if device is not None:  # NumPy would compute elsewhere than was asked
+            raise
+        backend, reason = open_backend("numpy", dtype=dtype, precision=precision), str(error)
+    print(f"xpnet: backend 'auto' is {backend.name}: {reason}", file=sys.stderr)
     return backend
 
 

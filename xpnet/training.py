@@ -45,7 +45,7 @@ class Sums(NamedTuple):
     """What loss and metrics have added up over an epoch's batches, one after the other in flat vectors."""
 
     total: Array  # (size,) of the loss (sum of w l, sum of w), then of each metric
-    lost: Array  # (size,) what rounding has taken from it
+    compensation: Array  # (size,) by how much rounding has made the total too large
 
 
 class Batch(NamedTuple):
@@ -264,8 +264,8 @@ class Program:
 
 
 def _added(sums: Sums, more: Mapping[str, Array], xp: Any) -> Sums:
-    """Add a batch's, with what rounding took from the additions before (Kahan 1965): a long epoch has many."""
-    wanted = xp.concat([xp.reshape(part, (-1,)) for part in more.values()]) - sums.lost
+    """Add a batch's by Kahan's summation (1965), as a long epoch has many: less what rounding added too much before."""
+    wanted = xp.concat([xp.reshape(part, (-1,)) for part in more.values()]) - sums.compensation
     total = sums.total + wanted
     return Sums(total, (total - sums.total) - wanted)
 

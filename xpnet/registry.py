@@ -102,7 +102,8 @@ def misreturned(kind: str, owner: Any, method: str, given: Any) -> Configuration
 def returned(kind: str, owner: Any, method: str, given: Any) -> Any:
     """Return what a method of an object of the kind has *given*, if it is as many values as it should be.
 
-    It stands within what backends compile or record, so a step does not pay for it.
+    Backends that compile or record a step check once; on those that run it as it stands (CuPy, PyTorch,
+    array-api-strict) this costs a comparison of lengths a call.
 
     Raises
     ------

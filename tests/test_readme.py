@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import json
 import re
 import shlex
 import sys
@@ -167,6 +168,28 @@ def test_the_readme_names_every_backend_and_extra() -> None:
         assert extra.removesuffix("-ctk") in page
     assert project["version"] == xpnet.__version__
     assert f"## [{xpnet.__version__}]" in text("CHANGELOG.md")
+
+
+def test_the_readme_s_figures_are_those_of_the_results_that_it_names() -> None:
+    (limits,) = re.findall(r"^- No speed is promised.*?(?=^-|^#)", text("README.md"), re.MULTILINE | re.DOTALL)
+    (source,) = re.findall(r"\(benchmarks/results/(.*?)\)", limits)
+    works = json.loads(text(f"benchmarks/results/{source}"))["works"].values()
+    medians = [{peer: result["median"] for peer, result in found["peers"].items()} for found in works]
+    trained = [found for found in medians if "xpnet-fit" in found]
+    torch = ("torch", "torch-fused", "torch-compile")
+    rivals = (*torch, "keras", "sklearn", "jax-step")
+
+    def span(ours: str, theirs: tuple[str, ...]) -> str:
+        shares = [found[ours] / min(found[peer] for peer in theirs if peer in found) for found in trained]
+        return f"{min(shares):.2f} to {max(shares):.2f}"
+
+    said = " ".join(limits.split())
+    assert len(trained) == 9
+    assert f"a training step took {span('xpnet', rivals)} of the time of the fastest" in said
+    assert f"with shuffling and accuracy, {span('xpnet-fit', rivals)}." in said
+    assert f"compared with that, `fit` took {span('xpnet-fit', ('jax-loop',))} of the time." in said
+    assert f"Without extras `fit` took {span('xpnet-core', torch)} of the time of PyTorch alone" in said
+    assert f"and {span('xpnet-core', rivals)} of that of the fastest of all." in said
 
 
 def test_the_guide_has_every_name_that_may_be_given_as_text() -> None:

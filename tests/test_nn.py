@@ -268,6 +268,20 @@ def test_an_unknown_replacement_is_refused(monkeypatch):
         door.bind(replace(plain, xp=np, nn={"sofmax": lambda xp, z: z}))
 
 
+def test_a_replacement_is_used_by_the_other_operations():
+    from dataclasses import replace
+
+    from xpnet import backend as door
+
+    halved = {"bias_correction": lambda xp, beta, step: 0.5}
+    xp = door.bind(replace(xpnet.open_backend("numpy"), xp=np, nn=halved)).xp
+    zero, one = np.zeros(1), np.ones(1)
+    moved, _, _ = xp.nn.adam(
+        one.copy(), zero.copy(), zero.copy(), zero.copy(), np.asarray(1.0), np.asarray(9.0), 0.9, 0.99, 0.0
+    )
+    np.testing.assert_allclose(moved, -(0.1 / 0.5) / np.sqrt(0.01 / 0.5))
+
+
 def test_asarray_and_to_numpy_keep_shape_dtype_and_values(backend):
     for values in (np.asarray(3.0), np.zeros((0, 2)), np.arange(6, dtype=np.int32).reshape(2, 3), np.array([True])):
         back = backend.to_numpy(backend.asarray(values))

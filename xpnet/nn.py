@@ -2,8 +2,7 @@
 
 A backend may replace any function here by name with a faster one of the same signature; the same tests hold
 both to the same numbers. Each takes the namespace first and writes only into arrays that it made itself,
-except :func:`wrap` and the parameter updates at the end, which may reuse what they are given (its owner has
-donated it).
+except :func:`wrap` and :func:`adam`, which may reuse what they are given (its owner has donated it).
 """
 
 from __future__ import annotations
@@ -249,9 +248,9 @@ def adam(
     denominator = xp.sqrt(v)
     if beta2:
         # sqrt(v / c) as sqrt(v) (1 / sqrt(c)), as a division takes longer than all the rest of an element.
-        denominator *= 1.0 / xp.sqrt(bias_correction(xp, beta2, step))
+        denominator *= 1.0 / xp.sqrt(xp.nn.bias_correction(beta2, step))
     denominator += epsilon
-    params -= (learning_rate / bias_correction(xp, beta1, step)) * m / denominator
+    params -= (learning_rate / xp.nn.bias_correction(beta1, step)) * m / denominator
     return params, m, v
 
 

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from xpnet.backend import BackendInfo
 from xpnet.cli import info, main
 from xpnet.cli.output import print_json
 
+ROOT = Path(__file__).parent.parent
 OURS = ["array-api-strict", "cupy", "jax", "numpy", "torch"]
 
 
@@ -263,6 +265,16 @@ def test_advice_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     found = info.advise({"numpy": BackendInfo("numpy", "2", ("cpu: x86, 4 cores",))})
     assert found[0].startswith("nvidia-smi is installed, but no backend reaches a GPU")
     assert "OMP_NUM_THREADS=1" in found[1]
+
+
+def test_advice_names_every_extra_that_is_no_backends() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    backends = {"torch", "jax", "strict"}
+    others = {extra for extra in project["optional-dependencies"] if not extra.startswith("cuda")} - backends
+    assert set(info.EXTRAS) == others - {"mkl", "all-cpu"}
+    for extra, (module, _) in info.EXTRAS.items():
+        (first, *_) = project["optional-dependencies"][extra]
+        assert first.partition(">=")[0] == {"sklearn": "scikit-learn"}.get(module, module)
 
 
 def test_advice_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,12 @@ EXTRAS = {
     "fast": ("llvmlite", "the NumPy backend turns the operations of a training step into a few compiled passes"),
     "progress": ("rich", "training shows a live bar"),
     "parquet": ("pyarrow", "the shell reads Parquet files"),
+    "sklearn": ("sklearn", "xpnet.sklearn has estimators for pipelines and searches"),
+    "plot": ("matplotlib", "xpnet.plotting draws curves, decision boundaries and networks"),
+    "onnx": ("ndonnx", "networks are exported to ONNX files"),
+    "tensorboard": ("tensorboardX", "the TensorBoard callback logs training"),
 }
-"""Optional libraries by extra, with what they bring."""
+"""Optional libraries by extra, with what they bring. Not ``mkl``, which only Intel's processors have use for."""
 
 EXAMPLES = """\
   python -m xpnet info

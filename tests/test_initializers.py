@@ -105,7 +105,7 @@ def test_impossible_settings_are_refused():
         Normal(-1.0)
     with pytest.raises(xpnet.ConfigurationError, match=r"low=2.0, high=1.0"):
         Uniform(2.0, 1.0)
-    with pytest.raises(xpnet.ConfigurationError, match=r"nor high - low every float; got low=-1.7e\+308"):
+    with pytest.raises(xpnet.ConfigurationError, match=r"and high - low must be finite; got low=-1.7e\+308"):
         Uniform(-1.7e308, 1.7e308)
 
 

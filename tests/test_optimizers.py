@@ -408,13 +408,13 @@ def test_impossible_settings_are_refused(make, message):
         make()
 
 
-GRADIENT, WEIGHTS = "changes the gradient, so it comes before", "acts on the weights that a step has made"
+GRADIENT, WEIGHTS = "so it has no effect after the optimizer", "acts on the weights that a step has made"
 
 
 @pytest.mark.parametrize(
     ("links", "reason", "written"),
     [
-        ((Adam(), L2(0.1)), rf"L2\(rate=0.1\) {GRADIENT}", "chain(L2(...), Adam(...))"),
+        ((Adam(), L2(0.1)), rf"L2\(rate=0.1\) changes the gradient, {GRADIENT}", "chain(L2(...), Adam(...))"),
         ((SGD(0.1), L1(0.1)), GRADIENT, "chain(L1(...), SGD(...))"),
         ((SGD(0.1), ClipByNorm(1.0)), GRADIENT, "chain(ClipByNorm(...), SGD(...))"),
         ((SGD(0.1), ClipByValue(1.0)), GRADIENT, "chain(ClipByValue(...), SGD(...))"),

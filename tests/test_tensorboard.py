@@ -130,7 +130,8 @@ def test_the_name_alone_says_what_is_missing() -> None:
     [
         ({"log_dir": 3}, "log_dir must be the path"),
         ({"histograms_every": -1}, "histograms_every must be"),
-        ({"histograms_every": 1, "gradient_data": X}, "gradient_data must be a batch"),
+        ({"histograms_every": 1, "gradient_data": X}, r"gradient_data must be a batch \(x, y\); got ndarray"),
+        ({"histograms_every": 1, "gradient_data": (X, Y, Y)}, r"must be a batch \(x, y\); got a tuple of 3"),
         ({"gradient_data": (X, Y)}, "needs histograms_every"),
     ],
 )

@@ -132,7 +132,7 @@ class Uniform:
         hold_reals(self, "low", "high")
         if not 0 <= self.high - self.low < inf:
             raise ConfigurationError(
-                f"Uniform.low must not exceed Uniform.high, nor high - low every float; got low={self.low}, "
+                f"Uniform.low must not exceed Uniform.high, and high - low must be finite; got low={self.low}, "
                 f"high={self.high}"
             )
 

@@ -47,7 +47,9 @@ class TensorBoard(Callback):
         _library()  # which is missed now, not when the first epoch begins
         self.histograms_every = check_integer("TensorBoard.histograms_every", histograms_every, least=0)
         if gradient_data is not None and (not isinstance(gradient_data, tuple | list) or len(gradient_data) != 2):
-            raise ConfigurationError(f"TensorBoard.gradient_data must be a batch (x, y); got {type(gradient_data)}")
+            kind = type(gradient_data).__name__
+            got = f"a {kind} of {len(gradient_data)}" if isinstance(gradient_data, tuple | list) else kind
+            raise ConfigurationError(f"TensorBoard.gradient_data must be a batch (x, y); got {got}")
         if gradient_data is not None and not self.histograms_every:
             raise ConfigurationError("TensorBoard.gradient_data needs histograms_every: how often to log its gradients")
         self.gradient_data = gradient_data

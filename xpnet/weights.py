@@ -88,14 +88,15 @@ def write_optimizer(network: Network, arrays: Mapping[str, Host]) -> None:
     Raises
     ------
     DataError, ShapeError
-        A name is missing or too many, or an array has another shape.
+        A name is missing or not the network's own, or an array has another shape.
     """
     own = {f"weights.{slot.name}" for layout in (network.layout, network.state_layout) for slot in layout.slots}
     given = {name: array for name, array in arrays.items() if name not in own}
     expected = {f"optimizer.{name}": tuple(array.shape) for name, array in flatten(network.state.optimizer)}
-    if set(given) != set(expected):
-        odd = sorted(set(given) ^ set(expected))
-        raise DataError(f"the arrays do not belong to this network: {odd[:3]} missing or too many")
+    unlike = {"missing": set(expected) - set(given), "not its own": set(given) - set(expected)}
+    if any(unlike.values()):
+        told = [f"{', '.join(sorted(names)[:3])} {word}" for word, names in unlike.items() if names]
+        raise DataError(f"the arrays do not belong to this network: {'; '.join(told)}")
     for name, shape in expected.items():
         if given[name].shape != shape:
             raise ShapeError(f"array {name!r} must have shape {shape}; got {given[name].shape}")

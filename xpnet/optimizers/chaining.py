@@ -70,7 +70,7 @@ class Chain:
         names = [type(self.links[i]).__name__ for i in sorted(range(len(places)), key=places.__getitem__)]
         written = ", ".join(f"{'chain' if name == Chain.__name__ else name}(...)" for name in names)
         reason = (
-            "changes the gradient, so it comes before the optimizer, behind which nothing uses that"
+            "changes the gradient, so it has no effect after the optimizer"
             if isinstance(misplaced[0], BEFORE)
             else "acts on the weights that a step has made, so it comes after the optimizer"
         )

@@ -339,6 +339,13 @@ def run(backend: xpnet.Backend, values: list[float], callback: Callback) -> tupl
     return net, script
 
 
+def test_defaults_of_callbacks() -> None:
+    """Patience and weights as in scikit-learn's MLPClassifier, the plateau's as in Keras."""
+    stopper, reducer = xpnet.EarlyStopping(), xpnet.ReduceLROnPlateau()
+    assert (stopper.patience, stopper.min_delta, stopper.restore_best_weights) == (10, 0.0, True)
+    assert (reducer.factor, reducer.patience, reducer.min_delta, reducer.min_learning_rate) == (0.1, 10, 1e-4, 0.0)
+
+
 def test_early_stopping_restores_the_best_weights(backend: xpnet.Backend) -> None:
     stopper = xpnet.EarlyStopping("watched", patience=2)
     net, script = run(backend, [3.0, 1.0, 2.0, 1.0, 0.0], stopper)

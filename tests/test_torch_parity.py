@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -385,9 +387,15 @@ def test_defaults_that_differ_from_torchs():
     assert (RMSProp().rho, defaults(torch.optim.RMSprop)["alpha"]) == (0.9, 0.99)
     assert (RMSProp().learning_rate, defaults(torch.optim.RMSprop)["lr"]) == (1e-3, 1e-2)
     assert (Adadelta().rho, defaults(torch.optim.Adadelta)["rho"]) == (0.95, 0.9)
+    assert (SGD().learning_rate, defaults(torch.optim.SGD)["lr"]) == (0.01, 1e-3)
+
+
+def test_defaults_that_are_torchs():
     assert BatchNorm().momentum == 1 - torch.nn.BatchNorm1d(1).momentum
-    assert AdamW().weight_decay == defaults(torch.optim.AdamW)["weight_decay"]
-    assert OneCycle(1.0, 10).start_divisor == 25.0
+    assert AdamW().weight_decay == torch.optim.AdamW([torch.zeros(1)]).defaults["weight_decay"]
+    schedule = torch.optim.lr_scheduler.OneCycleLR
+    assert OneCycle(1.0, 10).start_divisor == inspect.signature(schedule).parameters["div_factor"].default
+    assert Huber().delta == torch.nn.HuberLoss().delta
 
 
 def test_running_statistics_are_torchs_with_the_other_share_of_momentum():

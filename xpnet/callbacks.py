@@ -255,13 +255,13 @@ class EarlyStopping(_Monitor):
     monitor : str
         The result to watch.
     patience : int
-        Epochs without improvement that are let pass.
+        Epochs without improvement that are let pass; 10 is scikit-learn's ``n_iter_no_change`` (Keras: 0).
     min_delta : float
         Smallest change that counts, in the result's unit.
     mode : str
         ``"min"``, ``"max"``, or ``"auto"``: accuracy and its kin rise, losses fall.
     restore_best_weights : bool
-        Whether the network ends with the weights of its best epoch.
+        Whether the network ends with the weights of its best epoch, as scikit-learn's do (Keras: False).
 
     Raises
     ------
@@ -320,6 +320,8 @@ class EarlyStopping(_Monitor):
 
 class ReduceLROnPlateau(_Monitor):
     """Multiply the learning rate by ``factor`` when a result has not improved for ``patience`` epochs.
+
+    The defaults of ``factor``, ``patience`` and ``min_delta``, 0.1, 10 and 1e-4, are Keras'.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ class Huber(RealTargets):
     Parameters
     ----------
     delta : float
-        Where the square becomes a line, in units of the target, above 0.
+        Where the square becomes a line, in units of the target, above 0; 1 is PyTorch's and Keras' default.
     reduction : str
         ``"mean"`` or ``"sum"``.
 

@@ -1,7 +1,8 @@
 """xpnet: neural networks written once, run on any array library.
 
 Every public name of the core is an attribute of this package. Each is imported when it is first asked for, so
-``import xpnet`` costs next to nothing and imports no array library but NumPy.
+``import xpnet`` costs next to nothing and imports no array library. The first network imports NumPy, with which the
+host draws weights and batches, and the backend's library.
 """
 
 from __future__ import annotations

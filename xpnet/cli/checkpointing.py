@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.callbacks import Callback
+from xpnet.cli.options import SAVING
 from xpnet.cli.output import note
 from xpnet.cli.tables import plural
 from xpnet.durable import replace_file
@@ -23,7 +24,7 @@ from xpnet.resuming import FILES
 
 __all__ = ["Checkpoints"]
 
-EVERY = "0.2 minutes"
+EVERY = f"{SAVING / 60} minutes"
 """How often the state is saved."""
 
 RECORD = "training.json"

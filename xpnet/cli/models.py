@@ -62,13 +62,13 @@ def load_model(path: str, *, backend: str = "numpy", device: object = None) -> M
         if Path(path).suffix == ".safetensors" or not Path(path).is_file():
             raise
         raise CheckpointError(f"{error}; the model file, which xpnet train wrote, comes first") from error
-    note = read_notes(path).get(NOTE)
-    if note is None:
+    described = read_notes(path).get(NOTE)
+    if described is None:
         raise CheckpointError(
             f"{path} does not say how its data is prepared: it is no model file of xpnet train, as its checkpoints are "
             "none; use xpnet.load in Python"
         )
-    preparation = Preparation.from_json(note)
+    preparation = Preparation.from_json(described)
     classes = preparation.target.classes
     outputs = 1 if classes is None else len(classes)
     if (network.in_shape, network.out_shape) != ((preparation.width,), (outputs,)):

@@ -13,10 +13,13 @@ from xpnet.cli.parser import UsageError
 from xpnet.cli.tables import Table, listed
 from xpnet.cli.values import character, device, encoding, keepable, names, spelled, thousands
 
-__all__ = ["add_backend", "add_reading", "add_unknown", "open_table"]
+__all__ = ["SAVING", "add_backend", "add_reading", "add_unknown", "open_table"]
 
 LABELS = "label"
 """The column that the labels beside an array without names become."""
+
+SAVING = 12
+"""Seconds from one saving of a training's state to the next."""
 
 
 def add_reading(parser: argparse.ArgumentParser, kept: str = "") -> None:

@@ -17,7 +17,7 @@ from xpnet.cli.columns import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
 from xpnet.cli.inputs import mean_and_deviation
 from xpnet.cli.models import Model, check_size, save_model
-from xpnet.cli.options import add_backend, add_reading, open_table
+from xpnet.cli.options import SAVING, add_backend, add_reading, open_table
 from xpnet.cli.output import note, print_json, refuse_overwriting, reserved, told_warnings
 from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.parts import Parts, deal
@@ -91,8 +91,8 @@ def add(commands: Commands) -> None:
                           help=f"{', '.join(sorted(OPTIMIZERS))} (default: %(default)s)")
     training.add_argument("--learning-rate", type=positive, metavar="R", help="(default: the optimizer's own)")
     training.add_argument("--checkpoint", type=folder, metavar="DIR",
-                          help="keep the training's state in this folder, every 12 seconds and at its end; the same "
-                          "command goes on from there")
+                          help=f"keep the training's state in this folder, every {SAVING} seconds and at its end; the "
+                          "same command goes on from there")
     training.add_argument("--seed", type=whole, default=0, metavar="N",
                           help="decides split, weights and batches (default: %(default)s)")
     # fmt: on
@@ -124,11 +124,12 @@ def run(options: argparse.Namespace) -> int:
     check_size(preparation)
     x, y = preparation.features(table, options.dtype), target.encode(table, target.name, options.dtype)
     network = _network(options, target, x.shape[1])
-    kinds = "classification" if target.classes else "regression"
-    facts = {"task": kinds, "rows": {name: len(found) for name, found in vars(parts).items()}, "features": x.shape[1]}
-    about = f"{kinds} of {target.name!r} ({reason})" + (f": {listed(target.classes)}" if target.classes else "")
+    task = "classification" if target.classes else "regression"
+    facts = {"task": task, "rows": {name: len(found) for name, found in vars(parts).items()}, "features": x.shape[1]}
+    about = f"{task} of {target.name!r} ({reason})" + (f": {listed(target.classes)}" if target.classes else "")
     held = ", ".join(f"{len(found)} for {name}" for name, found in vars(parts).items() if len(found))
-    note(f"{about}\n{len(rows)} rows ({held}), {plural(len(inputs), 'column')}, {plural(x.shape[1], 'feature')}")
+    counted = ", ".join([plural(len(inputs), "column"), plural(x.shape[1], "feature")])
+    note(f"{about}\n{plural(len(rows), 'row')} ({held}), {counted}")
     for line in describe_columns(table, inputs, left_out, options.drop, target.name):
         note(line)
     kept = _fit(network, x, y, parts, options)

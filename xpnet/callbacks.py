@@ -134,10 +134,7 @@ class CallbackList:
     def __init__(self, callbacks: Sequence[Callback], network: xpnet.Network) -> None:
         for callback in callbacks:
             if not isinstance(callback, Callback):
-                raise ConfigurationError(
-                    f"callbacks must be objects of subclasses of xpnet.Callback; got {callback!r}"
-                    + (": write it with ()" if isinstance(callback, type) else "")
-                )
+                raise ConfigurationError(f"callbacks must be objects of subclasses of xpnet.Callback; got {callback!r}")
             _warn_of_misspelt(callback)
         self.callbacks, self.network = list(callbacks), network
         for callback in self.callbacks:

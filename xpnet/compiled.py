@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.parameters import flatten
-
 if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.backend import Array, Backend
@@ -77,7 +75,7 @@ class Compiled:
         host = self.backend.to_numpy
         return (
             {name: np.array(host(value)) for name, value in found.items()},
-            {name: np.array(host(value)) for name, value in flatten(gradients)},
+            {name: np.array(host(value)) for name, value in gradients.items()},
         )
 
     def results(self, sums: Sums) -> dict[str, float]:

@@ -705,9 +705,8 @@ class Network:
         self.state = self.compiled.function("start")(params, layers, words)
 
     def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
-        if not self.built:
-            self._need_built(method)
-        if batch_size is not EVALUATION_ROWS:
+        self._need_built(method)
+        if batch_size is not EVALUATION_ROWS:  # the default itself, not a number like it, which may be 4096.0
             batch_size = check_integer("batch_size", batch_size)
         backend, model, compute = self.backend, (self.state.params, self.state.layers), self.compiled.function(function)
         if are_plain(x, backend, self.in_shape) and x.shape[0] <= batch_size:

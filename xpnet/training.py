@@ -196,7 +196,7 @@ class Program:
         """Return the predicted classes."""
         return self.loss.classify(self.scores(model, x), self.xp)  # type: ignore[attr-defined]
 
-    def trace(self, state: State, batch: Batch) -> tuple[Mapping[str, Array], Tree]:
+    def trace(self, state: State, batch: Batch) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return everything a training step computes by name, and the parameters' gradients."""
         named: dict[str, Array] = {}
         context = Context(self.xp, training=True, key=self._key(state), state=state.layers, record=named.__setitem__)

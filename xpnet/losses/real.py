@@ -147,7 +147,7 @@ class Quantile(RealTargets):
 
 
 @record
-class Poisson:
+class Poisson(RealTargets):
     r"""Half the Poisson deviance of counts from the logarithm of their mean, any output shape of K values.
 
     .. math:: l = \frac1K \sum_k e^{z_k} - t_k z_k + (t_k \log t_k - t_k)
@@ -164,7 +164,6 @@ class Poisson:
     """
 
     reduction: str = "mean"
-    metrics: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction)
@@ -181,9 +180,6 @@ class Poisson:
             scores - within
         )
         return mean_of_outputs(losses, mean - targets, xp)
-
-    def check(self, out_shape: Shape) -> None:
-        """Take any outputs."""
 
     def targets(self, y: Host, out_shape: Shape) -> Host:
         """Take values of at least 0 shaped as the outputs."""

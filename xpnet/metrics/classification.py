@@ -1,4 +1,4 @@
-"""Figures of merit of finished classifications, computed on the host.
+"""Classification metrics of whole sets of predictions, computed on the host.
 
 These take whole sets of labels and predictions, as lists, NumPy, pandas or any library's arrays, bring each
 to NumPy once and return plain numbers and NumPy arrays. The first argument is always the truth.

@@ -3,6 +3,9 @@
 A metric is a sum over examples and a function of that sum: ``sums(scores, targets, weights, loss, xp)``
 returns an array shaped ``shape(outputs)`` for one batch, on the device; sums of batches are added;
 ``result(sums)`` makes a number of the total, on the host.
+
+In the formulas below, i runs over the examples, w are their weights (1 where there are none), t targets and y
+predictions, after the loss's link; c is an example's true class, z its scores, and [...] is 1 where it holds, else 0.
 """
 
 from __future__ import annotations
@@ -69,7 +72,11 @@ class _Mean:
 
 @record
 class Accuracy(_Mean):
-    """Share of examples whose class is right (of answers, where an example has several yes-or-no ones).
+    r"""Share of examples whose class is right (of answers, where an example has several yes-or-no ones).
+
+    .. math:: \frac{\sum_i w_i [\hat c_i = c_i]}{\sum_i w_i}
+
+    with the predicted class :math:`\hat c` of the loss's ``classify``; 0 where nothing weighs anything.
 
     Raises
     ------
@@ -91,7 +98,10 @@ class Accuracy(_Mean):
 
 @record
 class TopKAccuracy(_Mean):
-    """Share of examples whose class is among the ``k`` highest scores; of equal scores the lower class comes first.
+    r"""Share of examples whose class is among the ``k`` highest scores; of equal scores the lower class comes first.
+
+    .. math:: \frac{\sum_i w_i [r_i < k]}{\sum_i w_i}, \quad
+              r = \sum_j [z_j > z_c] + \sum_{j < c} [z_j = z_c]
 
     So it agrees with :class:`Accuracy` and :func:`xpnet.top_k_accuracy`, and a network that scores all classes alike,
     or gives NaN, does not look good.
@@ -184,7 +194,10 @@ class _FromConfusion:
 
 @record
 class Precision(_FromConfusion):
-    """Share of the predictions of a class that are right; of class 1 for two classes, else averaged, unless told.
+    r"""Share of the predictions of a class that are right; of class 1 for two classes, else averaged, unless told.
+
+    .. math:: P_k = \frac{\sum_i w_i [\hat c_i = k][c_i = k]}{\sum_i w_i [\hat c_i = k]},
+              \quad 0 \text{ where } k \text{ is never predicted}
 
     Parameters
     ----------
@@ -205,7 +218,10 @@ class Precision(_FromConfusion):
 
 @record
 class Recall(_FromConfusion):
-    """Share of a class's examples that are found; of class 1 for two classes, else averaged, unless told.
+    r"""Share of a class's examples that are found; of class 1 for two classes, else averaged, unless told.
+
+    .. math:: R_k = \frac{\sum_i w_i [\hat c_i = k][c_i = k]}{\sum_i w_i [c_i = k]},
+              \quad 0 \text{ where } k \text{ does not occur}
 
     Parameters
     ----------
@@ -226,7 +242,9 @@ class Recall(_FromConfusion):
 
 @record
 class F1(_FromConfusion):
-    """Harmonic mean of precision and recall; of class 1 for two classes, else averaged, unless told.
+    r"""Harmonic mean of precision and recall; of class 1 for two classes, else averaged, unless told.
+
+    .. math:: F_k = \frac{2 P_k R_k}{P_k + R_k}, \quad 0 \text{ where both are}
 
     Parameters
     ----------
@@ -247,7 +265,11 @@ class F1(_FromConfusion):
 
 @record
 class SquaredError(_Mean):
-    """Mean squared error of the predictions (after the loss's link).
+    r"""Mean squared error of the predictions (after the loss's link), over examples and each example's K outputs.
+
+    .. math:: \frac{\sum_i w_i \frac1K \sum_k (y_{ik} - t_{ik})^2}{\sum_i w_i}
+
+    In the target's unit, squared.
 
     Raises
     ------
@@ -269,7 +291,11 @@ class SquaredError(_Mean):
 
 @record
 class AbsoluteError(_Mean):
-    """Mean absolute error of the predictions (after the loss's link).
+    r"""Mean absolute error of the predictions (after the loss's link), over examples and each example's K outputs.
+
+    .. math:: \frac{\sum_i w_i \frac1K \sum_k |y_{ik} - t_{ik}|}{\sum_i w_i}
+
+    In the target's unit.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Numbers and paths that are given as arguments: plain Python objects of them, or a clear error.
+"""Checks of numbers, flags and paths given as arguments; NumPy's scalars become Python's.
 
-NumPy's scalars are taken too, and made ``float`` or ``int``: left as they are, a float64 scalar would turn a
-float32 network into a float64 one on NumPy, and be refused by stricter libraries. Arrays are no numbers here.
+Left as it is, a float64 scalar would turn a float32 network into a float64 one on NumPy, and be refused by stricter
+libraries. Arrays are no numbers here.
 """
 
 from __future__ import annotations

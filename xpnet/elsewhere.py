@@ -1,4 +1,4 @@
-"""What Keras, PyTorch and scikit-learn call what goes by another name here, for errors to suggest ours."""
+"""Names from Keras, PyTorch and scikit-learn, and what to write instead, for error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attributes that are set: some once, as what was made of the first value would not follow a second, and some never."""
+"""Attributes that can be set only once, and assignments that are refused."""
 
 from __future__ import annotations
 

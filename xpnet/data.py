@@ -20,6 +20,7 @@ from xpnet.arrays import default_dtype, open_array, require_real, require_sample
 from xpnet.backend import Array
 from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError, unknown_name
+from xpnet.targets import MOST_INFERRED
 
 __all__ = ["from_one_hot", "one_hot", "split"]
 
@@ -28,9 +29,6 @@ _DTYPES = (
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
     *("bfloat16", "float16", "float32", "float64"),
 )
-
-_MOST_INFERRED = 10_000_000
-"""Classes of one-hot labels when their number is not given: with more the labels are mostly identifiers."""
 
 
 # --- one-hot -----------------------------------------------------------------------------------------
@@ -65,7 +63,7 @@ def one_hot(labels: Any, classes: int | None = None, *, dtype: Any = "float32") 
     array, xp, device = open_array(labels, "labels")
     array, largest = _labels(array, xp, device)
     count = largest + 1 if classes is None else check_integer("classes", classes)
-    if classes is None and count > _MOST_INFERRED:
+    if classes is None and count > MOST_INFERRED:
         raise DataError(
             f"the labels reach {largest}, which would make rows of {count:,} columns; number the classes from 0 "
             "(`np.unique(labels, return_inverse=True)`), or pass classes= if it is meant."

@@ -14,10 +14,14 @@ from xpnet.arrays import Host
 from xpnet.errors import DataError, ShapeError
 from xpnet.parameters import Shape
 
-__all__ = ["binary_rows", "class_targets", "count_rows", "real_rows", "sign_rows"]
+__all__ = ["MOST_INFERRED", "binary_rows", "class_targets", "count_rows", "real_rows", "sign_rows"]
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 """Types of integers without a sign, by their bytes."""
+
+MOST_INFERRED = 10_000_000
+"""Classes that labels may speak of when their number is not given: with more they are mostly identifiers, and a figure
+for each class would take gigabytes."""
 
 SUM_TOLERANCE = 1e-3
 """How far a row of class probabilities may be from summing to 1: float16 inputs still pass."""

@@ -10,10 +10,7 @@ import numpy.typing as npt
 from xpnet.arrays import to_host
 from xpnet.checks import check_integer
 from xpnet.errors import DataError, ShapeError
-
-MOST_INFERRED = 10_000_000
-"""Classes that labels may speak of when their number is not given: with more they are mostly identifiers, and a figure
-for each class would take gigabytes."""
+from xpnet.targets import MOST_INFERRED
 
 Labels: TypeAlias = npt.NDArray[np.int64]
 Reals: TypeAlias = npt.NDArray[np.float64]

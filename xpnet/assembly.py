@@ -22,7 +22,7 @@ from xpnet.weights import read_arrays, read_weights, write_optimizer, write_weig
 
 if TYPE_CHECKING:
     from xpnet.network import Network
-    from xpnet.optimizers import Link
+    from xpnet.optimizers import Link, Optimizer
     from xpnet.parameters import Shape
 
 __all__ = ["SCHEMA", "fill", "put_together", "records", "take_apart", "unpickle", "with_optimizer"]
@@ -31,7 +31,7 @@ SCHEMA = 1
 """Version of the description's form."""
 
 
-def with_optimizer(network: Network, optimizer: Link | str) -> Network:
+def with_optimizer(network: Network, optimizer: Optimizer | str) -> Network:
     """Return a copy of a built network that goes on with another optimizer, which begins anew."""
     from xpnet.network import Network
 

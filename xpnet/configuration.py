@@ -16,18 +16,18 @@ from xpnet.registry import resolve
 if TYPE_CHECKING:
     from xpnet.losses import Loss
     from xpnet.metrics import Metric
-    from xpnet.optimizers import Link
+    from xpnet.optimizers import Optimizer
     from xpnet.parameters import Shape
 
 __all__ = ["as_shape", "check_last_layer", "resolve_metrics", "resolve_optimizer"]
 
 
-def resolve_optimizer(optimizer: Link | str) -> Link:
+def resolve_optimizer(optimizer: Optimizer | str) -> Optimizer:
     """Return the optimizer or chain that is meant; a link without a learning rate is none."""
-    link: Link = resolve("optimizer", optimizer, optimizers.NAMES)
-    if not hasattr(link, "learning_rate"):
-        raise ConfigurationError(f"{link} is no optimizer by itself; use chain({link}, Adam())")
-    return link
+    found: Optimizer = resolve("optimizer", optimizer, optimizers.NAMES)
+    if not hasattr(found, "learning_rate"):
+        raise ConfigurationError(f"{found} is no optimizer by itself; use chain({found}, Adam())")
+    return found
 
 
 def resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[Metric, ...]:

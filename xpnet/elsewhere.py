@@ -235,7 +235,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "xpnet.Metric": "a metric of your own needs no base class; see xpnet.metrics.Metric for what it must have",
     "xpnet.Model": "write Network([...])",
     "xpnet.Module": "write Network([...]); a layer of your own needs no base class",
-    "xpnet.Optimizer": "an optimizer of your own needs no base class; see xpnet.optimizers.Link for what it must have",
+    "xpnet.Optimizer": "an optimizer of your own needs no base class; xpnet.optimizers.Optimizer says what it has",
     "xpnet.XPClassifier": _ESTIMATORS,
     "xpnet.XPRegressor": _ESTIMATORS,
     "xpnet.load_model": "write load(path)",

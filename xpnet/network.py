@@ -27,7 +27,7 @@ from xpnet.intake import Intake
 from xpnet.layers import Layer, Sequential
 from xpnet.losses import Loss
 from xpnet.metrics import Metric
-from xpnet.optimizers import Link, rate_at
+from xpnet.optimizers import Optimizer, rate_at
 from xpnet.optimizers.chaining import averages
 from xpnet.parameters import Layout, Shape, flatten, unflatten
 from xpnet.random import key_words
@@ -101,7 +101,7 @@ class Network:
         layers: Iterable[Layer | str] | Sequential,
         *,
         loss: Loss | str = "cross_entropy",
-        optimizer: Link | str = "adam",
+        optimizer: Optimizer | str = "adam",
         metrics: Sequence[Metric | str] | None = None,
         backend: str | Backend = "numpy",
         device: object = None,
@@ -113,7 +113,7 @@ class Network:
     ) -> None:
         self.model: Final = layers if isinstance(layers, Sequential) else Sequential(layers)
         self.loss: Final[Loss] = resolve("loss", loss, losses.NAMES)
-        self.optimizer: Final[Link] = resolve_optimizer(optimizer)
+        self.optimizer: Final[Optimizer] = resolve_optimizer(optimizer)
         self.metrics: Final[tuple[Metric, ...]] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)
         self.seed: Final = check_seed(seed)
@@ -469,7 +469,7 @@ class Network:
         scheduled = self._scheduled(self.steps)
         if rate and not scheduled:
             raise ConfigurationError(
-                f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "  # type: ignore[attr-defined]
+                f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "
                 f"step {self.steps}, and a rate that is set multiplies it from there on: take net.with_optimizer(...)"
             )
         self.scale = rate / scheduled if scheduled else self.scale
@@ -526,7 +526,7 @@ class Network:
         return self.to(self.backend)
 
     @explains_arguments
-    def with_optimizer(self, optimizer: Link | str) -> Network:
+    def with_optimizer(self, optimizer: Optimizer | str) -> Network:
         """Return a copy that goes on with another optimizer, which begins anew, its schedule at step 0.
 
         Weights, running statistics, history and the count of epochs are this network's; ``steps``, and the dropout
@@ -726,7 +726,7 @@ class Network:
         return self.compiled.trace(self.state, batch)
 
     def _scheduled(self, step: int) -> float:
-        return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))  # type: ignore[attr-defined]
+        return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
 
     def _rate(self, step: int) -> float:
         return self._scheduled(step) * self.scale

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xpnet.layers import Sequential
     from xpnet.losses import Loss
     from xpnet.metrics.streaming import Metric
-    from xpnet.optimizers import Link
+    from xpnet.optimizers import Optimizer
     from xpnet.parameters import Layout, Shape, Tree
 
 __all__ = ["Batch", "Program", "State", "Sums", "taken"]
@@ -77,7 +77,7 @@ class Program:
         self,
         model: Sequential,
         loss: Loss,
-        optimizer: Link,
+        optimizer: Optimizer,
         metrics: tuple[Metric, ...],
         layout: Layout,
         out_shape: Shape,
@@ -118,7 +118,7 @@ class Program:
         found = self.differentiate(state.params, batch, context, self.metrics)
         gradient = self.layout.pack(found.gradients, xp)
         done = xp.astype(state.step, self.dtype)
-        rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale  # type: ignore[attr-defined]
+        rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale
         now = Now(rate, done + 1.0, self.layout, xp, found.sums["loss"][1])
         updated = self.optimizer.update(gradient, state.params, state.optimizer, now)
         _, new_params, optimizer = returned("optimizer", self.optimizer, "update", updated)

@@ -68,6 +68,7 @@ Network([Dense(1)], metrics=[Unnamed()])  # type: ignore[list-item]
 Network([Dense(1)], loss=xpnet.Accuracy())  # type: ignore[arg-type]
 Network([Dense(1)], metrics=[xpnet.Huber()])  # type: ignore[list-item]
 Network([Dense(1)], optimizer=Dense(1))  # type: ignore[arg-type]
+Network([Dense(1)], optimizer=xpnet.L2())  # type: ignore[arg-type]
 metric: Metric = xpnet.Accuracy  # type: ignore[assignment]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xpnet.arguments import explain_records
-from xpnet.optimizers.base import Link, Now, Updated, rate_at
+from xpnet.optimizers.base import Link, Now, Optimizer, Updated, rate_at
 from xpnet.optimizers.chaining import Chain, chain
 from xpnet.optimizers.links import (
     L1,
@@ -36,6 +36,7 @@ __all__ = [
     "MaxNorm",
     "Nadam",
     "Now",
+    "Optimizer",
     "RMSProp",
     "Updated",
     "chain",

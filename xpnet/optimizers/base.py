@@ -17,7 +17,7 @@ from xpnet.checks import check_takes, hold_reals
 from xpnet.parameters import Layout, Tree
 from xpnet.schedules import Schedule
 
-__all__ = ["Link", "Now", "Updated", "rate_at"]
+__all__ = ["Link", "Now", "Optimizer", "Updated", "rate_at"]
 
 Updated = tuple[Array, Array, Tree]
 """What update returns: gradient, params, state."""
@@ -34,13 +34,21 @@ class Now(NamedTuple):
 
 
 class Link(Protocol):
-    """What can stand in a chain; with a ``learning_rate`` it is an optimizer."""
+    """What can stand in a chain."""
 
     def init(self, params: Array, layout: Layout, xp: Any, /) -> Tree:
         """Return the state before the first step: a mapping of arrays, maybe empty."""
 
     def update(self, gradient: Array, params: Array, state: Tree, now: Now, /) -> Updated:
         """Return gradient, parameters and state after one step."""
+
+
+class Optimizer(Link, Protocol):
+    """A link that moves the parameters: what a chain has exactly one of."""
+
+    @property
+    def learning_rate(self) -> float | Schedule:
+        """How far a step goes, or a schedule of that."""
 
 
 def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | float:

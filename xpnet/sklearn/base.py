@@ -19,7 +19,7 @@ from xpnet.backend import Array, Backend
 from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
-from xpnet.optimizers import Link
+from xpnet.optimizers import Optimizer
 from xpnet.records import differ, record
 from xpnet.sklearn.inputs import (
     check_same_library,
@@ -109,13 +109,13 @@ class NetworkEstimator(BaseEstimator):
     def _asked_place(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in PLACE)
 
-    def _go_on(self, X: Array, optimizer: Link | str, asked: dict[str, tuple[Any, Any]]) -> None:
+    def _go_on(self, X: Array, optimizer: Optimizer | str, asked: dict[str, tuple[Any, Any]]) -> None:
         """Train on with this optimizer: parameters may have changed since the network was made.
 
         Parameters
         ----------
         X : Array
-        optimizer : Link or str
+        optimizer : Optimizer or str
         asked : dict
             By the parameters' names, what the network has, and what they ask for now.
 

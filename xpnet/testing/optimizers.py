@@ -10,7 +10,7 @@ from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
 from xpnet.configuration import resolve_optimizer
 from xpnet.initializers import Zeros
-from xpnet.optimizers import Link, Now, rate_at
+from xpnet.optimizers import Now, Optimizer, rate_at
 from xpnet.parameters import Layout, Param, Shape, Tree, flatten
 from xpnet.random import host_stream
 from xpnet.registry import returned
@@ -24,7 +24,7 @@ __all__ = ["check_optimizer"]
 
 
 def check_optimizer(
-    optimizer: Link,
+    optimizer: Optimizer,
     *,
     backend: str | Backend = "numpy",
     beside: Iterable[str | Backend] | None = None,
@@ -92,7 +92,7 @@ def check_optimizer(
 class _OptimizerRun:
     """Updates of one flat vector, from host arrays and to host arrays."""
 
-    def __init__(self, optimizer: Link, backend: Backend) -> None:
+    def __init__(self, optimizer: Optimizer, backend: Backend) -> None:
         weight, bias = Param((3, 2), Zeros()), Param((2,), Zeros(), decay=False)
         self.layout = Layout({"0": {"weight": weight, "bias": bias}, "1": {"weight": Param((2, 2), Zeros())}})
         self.optimizer, self.backend = optimizer, backend
@@ -115,7 +115,7 @@ class _OptimizerRun:
         return params, state
 
     def _rates(self, steps: int) -> list[float]:
-        rule = self.optimizer.learning_rate  # type: ignore[attr-defined]
+        rule = self.optimizer.learning_rate
         return [float(rate_at(rule, np.asarray(float(step)), np)) for step in range(steps)]
 
     def begin(self, params: Host) -> tuple[Array, Tree]:

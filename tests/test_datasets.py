@@ -20,7 +20,7 @@ def test_digits_11x11() -> None:
     np.testing.assert_array_equal(shrunk[1].reshape(11, 11), images[1, 2:24:2, 2:24:2])
     shrunk[:] = 0
     np.testing.assert_array_equal(images, before)
-    with pytest.raises(ShapeError, match=r"\(n, 28, 28\), got \(28, 28\)"):
+    with pytest.raises(ShapeError, match=r"\(n, 28, 28\); got \(28, 28\)"):
         digits_11x11(images[0])
     with pytest.raises(DtypeError, match="real numbers"):
         digits_11x11(images.astype(str))
@@ -82,7 +82,7 @@ def test_generated_sets_are_defined_by_their_seed(make: Any) -> None:
         (clouds, {"points": -3}, ConfigurationError, "points"),
         (clouds, {"deviation": np.nan}, ConfigurationError, "deviation"),
         (clouds, {"seed": -1}, ConfigurationError, "seed"),
-        (clouds, {"centers": [1, 2]}, ShapeError, r"table \(classes, features\), got shape \(2,\)"),
+        (clouds, {"centers": [1, 2]}, ShapeError, r"table \(classes, features\); got shape \(2,\)"),
         (clouds, {"centers": [[1, np.nan]]}, DataError, "finite"),
         (clouds, {"centers": [["a"]]}, DtypeError, "real numbers"),
         (clouds, {"centers": [[]]}, DataError, "not empty"),

@@ -147,7 +147,7 @@ def test_top_k_accuracy_breaks_ties_like_argmax() -> None:
         ([0], [[0.1, 0.9]], 3, ConfigurationError, "got 3"),
         ([0], [[0.1, 0.9]], True, ConfigurationError, "got True"),
         ([0], [0.1], 1, ShapeError, r"scores must have shape \(1, classes\)"),
-        ([0, 1], [[0.1, 0.9]], 1, ShapeError, r"for 2 labels in y_true, got \(1, 2\)"),
+        ([0, 1], [[0.1, 0.9]], 1, ShapeError, r"for 2 labels in y_true; got \(1, 2\)"),
         ([2], [[0.1, 0.9]], 1, DataError, "the 2 columns of scores"),
         ([-1], [[0.1, 0.9]], 1, DataError, "from -1"),
         ([0], [[np.nan, 0.9]], 1, DataError, "NaN"),

@@ -50,9 +50,9 @@ def test_every_library_is_taken(name: str) -> None:
 @pytest.mark.parametrize(
     ("true", "predicted", "error", "message"),
     [
-        ([0, 1], [0], ShapeError, "equally long, got 2 and 1"),
+        ([0, 1], [0], ShapeError, "equally long; got 2 and 1"),
         ([], [], DataError, "y_true is empty"),
-        ([[0], [1]], [0, 1], ShapeError, r"y_true must be one label per sample, shape \(n,\), got \(2, 1\)"),
+        ([[0], [1]], [0, 1], ShapeError, r"y_true must be one label per sample, shape \(n,\); got \(2, 1\)"),
         ([0, 1], [[0.9, 0.1], [0.2, 0.8]], ShapeError, "y_pred must be one label per sample.*argmax"),
         ([0, 1], [0.5, 1.0], DataError, "y_pred must hold whole numbers"),
         ([0, 1], [0.0, np.nan], DataError, "y_pred must hold whole numbers"),
@@ -72,7 +72,7 @@ def test_labels_are_checked(function: Any, true: Any, predicted: Any, error: typ
 @pytest.mark.parametrize(
     ("weight", "error", "message"),
     [
-        ([1.0], ShapeError, r"shape \(2,\), one per sample, got \(1,\)"),
+        ([1.0], ShapeError, r"shape \(2,\), one per sample; got \(1,\)"),
         ([1.0, -1.0], DataError, "not negative"),
         ([1.0, np.nan], DataError, "finite"),
         ([0.0, 0.0], DataError, "positive for at least one"),

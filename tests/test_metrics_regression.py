@@ -36,7 +36,7 @@ def test_regression_does_not_wrap_integers() -> None:
 @pytest.mark.parametrize(
     ("true", "predicted", "error", "message"),
     [
-        ([1.0, 2.0], [[1.0], [2.0]], ShapeError, r"one shape, got \(2,\) and \(2, 1\)"),
+        ([1.0, 2.0], [[1.0], [2.0]], ShapeError, r"one shape; got \(2,\) and \(2, 1\)"),
         ([1.0, 2.0], [1.0], ShapeError, r"got \(2,\) and \(1,\)"),
         (1.0, 1.0, ShapeError, "single value"),
         ([], [], DataError, "y_true is empty"),

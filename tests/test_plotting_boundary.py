@@ -114,7 +114,7 @@ def test_beyond_seven_classes_each_still_has_a_colour_of_its_own() -> None:
             xpnet.ConfigurationError,
             "classes",
         ),
-        (None, {"x": [[1.0, 2.0, 3.0]]}, xpnet.ShapeError, r"x must have shape \(N, 2\), got \(1, 3\)"),
+        (None, {"x": [[1.0, 2.0, 3.0]]}, xpnet.ShapeError, r"x must have shape \(N, 2\); got \(1, 3\)"),
         (None, {"x": [[np.nan, 1.0]]}, xpnet.DataError, "finite"),
         (None, {"x": np.empty((0, 2))}, xpnet.DataError, "at least one example"),
         (None, {"y": [0, 1]}, xpnet.ShapeError, "each row of x: expected 4, got 2"),

@@ -84,7 +84,7 @@ def test_a_class_without_examples_and_no_examples_at_all(ax: Any) -> None:
 @pytest.mark.parametrize(
     ("matrix", "options", "error", "message"),
     [
-        ([[1, 2]], {}, xpnet.ShapeError, r"square, \(classes, classes\), got \(1, 2\)"),
+        ([[1, 2]], {}, xpnet.ShapeError, r"square, \(classes, classes\); got \(1, 2\)"),
         ([1, 2], {}, xpnet.ShapeError, "square"),
         (np.empty((0, 0)), {}, xpnet.DataError, "empty"),
         ([[-1]], {}, xpnet.DataError, "not negative"),

@@ -255,7 +255,7 @@ def require_samples(array: Array, argument: str, *, what: str = "one row per sam
         *array* is a single value; it is empty.
     """
     if array.ndim < 1:
-        raise ShapeError(f"{argument} must have {what}, got a single value (shape ())")
+        raise ShapeError(f"{argument} must have {what}; got a single value (shape ())")
     if 0 in array.shape:
         raise DataError(f"{argument} is empty: its shape is {tuple(array.shape)}")
     return int(array.shape[0])

@@ -241,7 +241,7 @@ def _part_size(name: str, size: Any, samples: int) -> int:
         count = operator.index(size)
     if count is None or count < 0:
         raise ConfigurationError(
-            f"{name} must be a fraction from 0.0 to below 1.0 or a count of samples, got {size!r}."
+            f"{name} must be a fraction from 0.0 to below 1.0 or a count of samples; got {size!r}."
         )
     if count == 0 and size > 0:
         raise DataError(f"{name}={size!r} of {samples} samples is none; ask for a larger part or a count.")
@@ -255,7 +255,7 @@ def _classes(stratify: Any, samples: int) -> tuple[list[Any], npt.NDArray[np.int
     labels = to_host(stratify, "stratify")
     if labels.ndim != 1:
         raise ShapeError(
-            f"stratify must be one label per sample, shape ({samples},), got shape {labels.shape}; "
+            f"stratify must be one label per sample, shape ({samples},); got shape {labels.shape}; "
             "for one-hot labels give from_one_hot(labels)."
         )
     if len(labels) != samples:

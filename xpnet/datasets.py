@@ -42,7 +42,7 @@ def digits_11x11(images: Any) -> npt.NDArray[np.float64]:
     """
     host = to_host(images, "images", real=True)
     if host.ndim != 3 or host.shape[1:] != (28, 28):
-        raise ShapeError(f"images must have shape (n, 28, 28), got {host.shape}; give one image as images[None].")
+        raise ShapeError(f"images must have shape (n, 28, 28); got {host.shape}; give one image as images[None].")
     return host[:, ::2, ::2][:, 1:-2, 1:-2].reshape(len(host), 121).astype(np.float64)
 
 
@@ -113,9 +113,9 @@ def clouds(
     points, deviation = check_integer("points", points), check_real("deviation", deviation, least=0)
     middle = to_host(centers, "centers", real=True)
     if middle.ndim != 2:
-        raise ShapeError(f"centers must be a table (classes, features), got shape {middle.shape}.")
+        raise ShapeError(f"centers must be a table (classes, features); got shape {middle.shape}.")
     if not middle.size or not np.all(np.isfinite(middle)):
-        raise DataError(f"centers must be finite and not empty, got {middle.tolist()}.")
+        raise DataError(f"centers must be finite and not empty; got {middle.tolist()}.")
     classes, features = middle.shape
     noise = seeded_generator(seed).standard_normal((classes, points, features))
     x = middle[:, None, :] + deviation * noise

@@ -213,7 +213,7 @@ def _freeze_statistics(scaler: Any, *names: str) -> None:
         if len(values) != math.prod(shape) or not all(map(math.isfinite, values)):
             raise ConfigurationError(
                 f"{name} must be {math.prod(shape)} finite numbers, one for each feature of a sample of "
-                f"shape {shape}, got {len(values)}: {values[:5]}...; use fit(x)."
+                f"shape {shape}; got {len(values)}: {values[:5]}...; use fit(x)."
             )
         object.__setattr__(scaler, name, values)
 
@@ -258,7 +258,7 @@ def _applied(
     if array.ndim < 1 or tuple(array.shape[1:]) != shape:
         expected = f"({', '.join(['n', *map(str, shape)])}{',' if not shape else ''})"
         raise ShapeError(
-            f"x must have shape {expected}, as the data that the scaler was fitted on, got "
+            f"x must have shape {expected}, as the data that the scaler was fitted on; got "
             f"{tuple(array.shape)}; reshape it, or fit a scaler on data of this shape."
         )
     dtype = array.dtype

@@ -32,7 +32,7 @@ def class_labels(value: Any, name: str) -> Labels:
                 "its rows hold any number of labels as 0 and 1, which are not taken at once; call it for each column, "
                 "with y_true[:, j] and that column of the predictions"
             )
-        raise ShapeError(f"{name} must be one label per sample, shape (n,), got {host.shape}; {remedy}.")
+        raise ShapeError(f"{name} must be one label per sample, shape (n,); got {host.shape}; {remedy}.")
     require_filled(host, name)
     if host.dtype.kind == "f" and not np.all(np.isfinite(host) & (host == np.floor(host))):
         raise DataError(
@@ -57,7 +57,7 @@ def label_pair(y_true: Any, y_pred: Any) -> tuple[Labels, Labels]:
     true, predicted = class_labels(y_true, "y_true"), class_labels(y_pred, "y_pred")
     if len(true) != len(predicted):
         raise ShapeError(
-            f"y_true and y_pred must be equally long, got {len(true)} and {len(predicted)} labels; "
+            f"y_true and y_pred must be equally long; got {len(true)} and {len(predicted)} labels; "
             "predict the same samples."
         )
     return true, predicted
@@ -93,7 +93,7 @@ def score_table(value: Any, samples: int, *, name: str = "scores", axes: int = 2
     host = to_host(value, name, real=True)
     expected = f"({samples}, classes)" if axes == 2 else f"({samples},)"
     if host.ndim != axes or len(host) != samples:
-        raise ShapeError(f"{name} must have shape {expected} for {samples} labels in y_true, got {host.shape}.")
+        raise ShapeError(f"{name} must have shape {expected} for {samples} labels in y_true; got {host.shape}.")
     require_filled(host, name)
     if np.any(np.isnan(host)):
         raise DataError(f"{name} holds NaN, which has no rank; see why the model gives it.")
@@ -106,7 +106,7 @@ def sample_weights(value: Any, samples: int) -> Reals:
         return np.ones(samples)
     host = to_host(value, "sample_weight", real=True)
     if host.shape != (samples,):
-        raise ShapeError(f"sample_weight must have shape ({samples},), one per sample, got {host.shape}.")
+        raise ShapeError(f"sample_weight must have shape ({samples},), one per sample; got {host.shape}.")
     if not np.all(np.isfinite(host) & (host >= 0)) or not np.any(host > 0):
         raise DataError("sample_weight must be finite, not negative, and positive for at least one sample.")
     return host.astype(np.float64)

@@ -103,11 +103,11 @@ def _regression(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Reals, Re
     true, predicted = to_host(y_true, "y_true", real=True), to_host(y_pred, "y_pred", real=True)
     if true.shape != predicted.shape:
         raise ShapeError(
-            f"y_true and y_pred must have one shape, got {true.shape} and {predicted.shape}; "
+            f"y_true and y_pred must have one shape; got {true.shape} and {predicted.shape}; "
             "reshape one of them (`y.reshape(-1)` drops a last axis of one)."
         )
     if true.ndim < 1:
-        raise ShapeError("y_true and y_pred must have one value per sample, got a single value each (shape ()).")
+        raise ShapeError("y_true and y_pred must have one value per sample; got a single value each (shape ()).")
     for array, name in ((true, "y_true"), (predicted, "y_pred")):
         require_filled(array, name)
         if not np.all(np.isfinite(array)):

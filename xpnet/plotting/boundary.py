@@ -212,7 +212,7 @@ def _points(net: Network, x: Any) -> Host:
             f"plot_decision_boundary draws a plane: it needs a network of inputs (2,); this one takes {net.in_shape}"
         )
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ShapeError(f"x must have shape (N, 2), got {points.shape}")
+        raise ShapeError(f"x must have shape (N, 2); got {points.shape}")
     if not len(points) or not np.isfinite(points).all():
         raise DataError("x must hold at least one example and be finite: the examples set the part that is drawn")
     return points.astype(float)

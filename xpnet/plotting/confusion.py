@@ -138,7 +138,7 @@ def _matrix(values: Any) -> Host:
     matrix = to_host(values, "confusion_matrix", real=True)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ShapeError(
-            f"confusion_matrix must be square, (classes, classes), got {matrix.shape}; make it from labels by "
+            f"confusion_matrix must be square, (classes, classes); got {matrix.shape}; make it from labels by "
             "xpnet.confusion_matrix(y_true, y_pred)"
         )
     if not matrix.size or not np.isfinite(matrix).all() or matrix.min() < 0:

@@ -40,7 +40,7 @@ def take_features(estimator: Any, X: Any, *, reset: bool) -> Array:
         By scikit-learn's rules, or its counterpart of ours for other libraries' arrays.
     """
     if isinstance(X, tuple) and X and hasattr(X[0], "transform"):
-        raise ShapeError(f"X must be an array (samples, features), got a tuple; {ragged_remedy(X)}")
+        raise ShapeError(f"X must be an array (samples, features); got a tuple; {ragged_remedy(X)}")
     if not is_foreign(X):
         options = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
         found = validate_data(estimator, X, reset=reset, **options)

@@ -33,7 +33,7 @@ class Recorder:
         return [*carry, y.tolist()]
 
     def on_rows(self, carry: list[Any], data: Batch, plan: Any) -> list[Any]:
-        return [*carry, *self.backend.to_numpy(plan).tolist()]
+        return [*carry, *plan.tolist()]
 
 
 def place_on(backend: xpnet.Backend) -> Callable[..., Batch]:

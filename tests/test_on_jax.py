@@ -69,6 +69,27 @@ def test_a_layer_that_cannot_be_hashed_trains():
     assert second.traces
 
 
+@pytest.mark.parametrize(
+    ("rows", "inputs", "units"),
+    [(10, 2, 64), (1500, 5, 3), (300, 64, 3), (100, 20, 12), (40, 512, 64), (1000, 12, 10), (4, 512, 600)],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_products_of_every_shape_are_numpys(rows, inputs, units, precision):
+    stream = np.random.default_rng(0)
+    x, weight, dy = (stream.normal(size=size) for size in ((rows, inputs), (inputs, units), (rows, units)))
+    found = {}
+    for name in ("numpy", "jax"):
+        backend = open_backend(name, precision=precision)
+
+        def both(x, weight, dy, nn=backend.xp.nn):
+            return nn.linear(x, weight, None), *nn.linear_backward(x, weight, dy, True)
+
+        arrays = (backend.asarray(array, dtype=backend.float) for array in (x, weight, dy))
+        found[name] = [backend.to_numpy(array) for array in backend.compile(both)(*arrays)]
+    for mine, reference in zip(found["jax"], found["numpy"], strict=True):
+        np.testing.assert_allclose(mine, reference, atol=1e-5 * np.abs(reference).max())
+
+
 def test_what_the_caller_writes_afterwards_changes_nothing():
     network = Network([Dense(300), Tanh(), Dense(2)], backend="jax", inputs=400)
     for _ in range(20):  # whether memory could be shared depends on where it happens to lie
@@ -130,7 +151,7 @@ def test_another_network_of_the_same_form_compiles_nothing_not_even_to_place_its
 
 
 def lowered(precision):
-    nn, x = open_backend("jax", precision=precision).xp.nn, jax.numpy.ones((2, 2))
+    nn, x = open_backend("jax", precision=precision).xp.nn, jax.numpy.ones((16, 16))
     return jax.jit(lambda x, w: nn.linear(x, w, None)).lower(x, x).as_text()
 
 
@@ -139,4 +160,4 @@ def test_products_have_all_digits_on_any_device_unless_jax_is_told_otherwise():
     assert "precision = [HIGHEST, HIGHEST]" in lowered("float32")
     with jax.default_matmul_precision("high"):
         assert "precision = [HIGH, HIGH]" in lowered("float32")
-    assert "(tensor<2x2xbf16>, tensor<2x2xbf16>) -> tensor<2x2xf32>" in lowered("bfloat16")
+    assert "(tensor<16x16xbf16>, tensor<16x16xbf16>) -> tensor<16x16xf32>" in lowered("bfloat16")

@@ -115,7 +115,8 @@ class Backend:
         the same structure, may live in its memory.
     loop : callable or None
         ``loop(step)`` gives ``run(carry, data, order)``, which is ``carry = step(carry, data, row)`` for
-        each row of ``order``. ``None`` means a plain Python loop over ``compile(step)``.
+        each row of ``order``, a NumPy array of integers that nobody writes to afterwards; ``step`` takes a
+        row as an array of the library's. ``None`` means a plain Python loop over ``compile(step)``.
     synchronize : callable
         Returns when the device has done all it was given. Default: a call returns when all is done.
     immutable : bool
@@ -418,16 +419,17 @@ def bind(backend: Backend, precision: str | None = None) -> Backend:
         functions |= {"operand": functions["rounded"], "product": functions["rounded_product"]}
     bound = {name: partial(function, xp) for name, function in functions.items()}
     xp.__dict__["nn"] = Namespace(f"{backend.name}.nn", bound)
-    loop = backend.loop or partial(_plain_loop, backend.compile)
+    loop = backend.loop or partial(_plain_loop, backend)
     return replace(backend, xp=xp, loop=loop, precision=precision or backend.dtype)
 
 
-def _plain_loop(compile_: Callable[..., Callable[..., Any]], step: Callable[..., Any]) -> Callable[..., Any]:
-    compiled = compile_(step, donated=True)
+def _plain_loop(backend: Backend, step: Callable[..., Any]) -> Callable[..., Any]:
+    compiled = backend.compile(step, donated=True)
 
-    def run(carry: Any, data: Any, order: Array) -> Any:
-        for i in range(order.shape[0]):
-            carry = compiled(carry, data, order[i, :])
+    def run(carry: Any, data: Any, order: np.ndarray[Any, Any]) -> Any:
+        rows = backend.asarray(order)
+        for i in range(len(order)):
+            carry = compiled(carry, data, rows[i, :])
         return carry
 
     return run

@@ -90,21 +90,19 @@ class Resident:
             return
         order = np.arange(rows) if order is None else order
         steps = rows // size
-        plan = self.backend.asarray(order[: steps * size].reshape(steps, size))
+        plan = order[: steps * size].reshape(steps, size)
         piece = 1 if before else piece_length(steps, longest, functions.seconds(size))
         while start < steps:
             if before:
                 carry = before(start, carry)
             stop = min((start // piece + 1) * piece, steps)
-            part = plan[start:stop, :] if stop - start < steps else plan
-            carry = functions.on_rows(carry, self.data, part)
-            start = stop
-            yield carry, part.shape[0]
+            carry = functions.on_rows(carry, self.data, plan[start:stop])
+            done, start = stop - start, stop
+            yield carry, done
         if steps * size < rows and start == steps:
             if before:
                 carry = before(steps, carry)
-            rest = self.backend.asarray(order[steps * size :].reshape(1, -1))
-            yield functions.on_rows(carry, self.data, rest), 1
+            yield functions.on_rows(carry, self.data, order[steps * size :].reshape(1, -1)), 1
 
     def again(self, epoch: Epoch) -> Iterator[Batch]:
         """Yield the batches once more."""

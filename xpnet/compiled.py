@@ -40,7 +40,7 @@ class Compiled:
 
     @cached_property
     def on_rows(self) -> Callable[..., Any]:
-        """Train on many batches of resident data in one call: ``(carry, data, rows of each batch) -> carry``."""
+        """Train on many batches of resident data in one call, as a loop: ``(carry, data, order) -> carry``."""
         return self.backend.loop(self.program.advance_rows)  # type: ignore[misc]
 
     def seconds(self, rows: int) -> float:
@@ -52,6 +52,11 @@ class Compiled:
 
     def zero_sums(self) -> Sums:
         """Return what an epoch's sums start from."""
+        sums: Sums = self._zeros if self.backend.immutable else self.function("zero_sums")()
+        return sums
+
+    @cached_property
+    def _zeros(self) -> Sums:
         sums: Sums = self.function("zero_sums")()
         return sums
 

@@ -38,6 +38,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "weight_gradient",
     "words",
     "wrap",
 ]
@@ -62,7 +63,7 @@ def linear_backward(
     slopes = xp.reshape(dy, (-1, dy.shape[-1]))  # (N, units)
     factors = xp.nn.operand(dy)
     dx = xp.nn.product(factors, xp.matrix_transpose(xp.nn.operand(weight))) if input_gradient else None
-    dweight = xp.nn.product(xp.matrix_transpose(rows), xp.reshape(factors, slopes.shape))
+    dweight = xp.nn.weight_gradient(rows, xp.reshape(factors, slopes.shape))
     return dx, dweight, xp.nn.bias_gradient(slopes)
 
 
@@ -95,6 +96,11 @@ def rounded_product(xp: Any, a: Array, b: Array) -> Array:
     A backend may round the sums to bfloat16 in the end, as PyTorch does.
     """
     return xp.matmul(a, b)
+
+
+def weight_gradient(xp: Any, rows: Array, slopes: Array) -> Array:
+    """Return the gradient of a weight, (inputs, units), from a layer's rows (N, inputs) and the slopes (N, units)."""
+    return xp.nn.product(xp.matrix_transpose(rows), slopes)
 
 
 def bias_gradient(xp: Any, slopes: Array) -> Array:

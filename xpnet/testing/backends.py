@@ -215,7 +215,7 @@ def _check_loop(where: str, backend: Backend, seed: int) -> None:
         total, rows = np.zeros(3), np.asarray(0.0)
         for row in order:
             total, rows = total * 0.5 + data[row].sum(axis=0), rows + total[0]
-        found = run(_carry(backend, np.zeros(3)), inside, backend.asarray(order.astype(np.int32)))
+        found = run(_carry(backend, np.zeros(3)), inside, order)
         wanted = {"pair.0": total, "pair.1": np.asarray(len(order)), "deep.total": rows}
         for name, array in _leaves(backend, found).items():
             check_close(f"{where}, loop over {len(order)} rows", name, array, wanted[name], PARITY[backend.dtype])

@@ -64,6 +64,7 @@ def _cases(seed: int) -> dict[str, tuple[Any, ...]]:
         "linear_backward": (x, weight, dy, True),
         "linear_backward without dx": (x, weight, dy, False),
         "linear_backward of blocks": (blocks, weight, block_slopes, True),
+        "weight_gradient": (x, dy),
         "bias_gradient": (dy,),
         "sigmoid": (z,),
         "sigmoid of large numbers": (wild,),

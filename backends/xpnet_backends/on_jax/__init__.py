@@ -13,7 +13,7 @@ from xpnet.aligned import aligned_copy
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
-from xpnet_backends.on_jax.nn import NN
+from xpnet_backends.on_jax.nn import NN, ON_CPU
 
 INSTALL = "pip install 'xpnet[jax]'"
 
@@ -66,7 +66,7 @@ def open(device: object, dtype: str) -> Backend:
         loop=loop,
         synchronize=synchronize,
         immutable=True,
-        nn=NN,
+        nn=ON_CPU if place.platform == "cpu" else NN,
     )
 
 

@@ -7,11 +7,21 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-__all__ = ["NN"]
+__all__ = ["NN", "ON_CPU"]
 
 FEW = 8
 """Columns up to which what goes along rows is written out by columns: XLA makes vector loops of that, but reduces rows
 of two or three numbers one by one."""
+
+SMALL = 4096
+"""Multiplications up to which a product is written out as one sum."""
+
+NARROW = 4
+"""Columns up to which a weight's gradient is summed column by column."""
+
+FAR = 512
+"""Elements of a row from which the elements of a column share lines of a cache, if it is a multiple of this; and rows
+up to which they seldom do."""
 
 
 def rows(xp: Any, array: Any, indices: Any) -> Any:
@@ -56,6 +66,34 @@ def product(xp: Any, a: Any, b: Any) -> Any:
     return xp.matmul(a, b, precision=config.jax_default_matmul_precision or "highest")
 
 
+def product_on_cpu(xp: Any, a: Any, b: Any) -> Any:
+    """Return a product of few columns by few as a sum of outer products, which XLA joins with what comes before it."""
+    if max(b.shape) > FEW:
+        return product(xp, a, b)
+    return reduce(add, [a[..., k, None] * b[k] for k in range(b.shape[0])])
+
+
+def weight_gradient_on_cpu(xp: Any, rows: Any, slopes: Any) -> Any:
+    """Return a product whose first factor is transposed, which XLA leaves to loops that go down its columns.
+
+    These take long where there are few columns to go along on the other side, or where the columns' elements lie so far
+    apart that they share lines of a cache: then sums by columns are faster, or a copy that lies the other way.
+    """
+    from jax.lax import optimization_barrier
+
+    (count, inputs), units = rows.shape, slopes.shape[1]
+    transposed = xp.matrix_transpose(rows)
+    if rows.dtype == "bfloat16":
+        return xp.nn.product(transposed, slopes)
+    if count * inputs * units <= SMALL:
+        return xp.sum(rows[:, :, None] * slopes[:, None, :], axis=0)
+    if units <= NARROW <= inputs // FEW:
+        return xp.stack([xp.sum(rows * slopes[:, k, None], axis=0) for k in range(units)], axis=1)
+    if (units <= 4 * NARROW and count <= FAR) or (units <= FAR and inputs % FAR == 0):
+        transposed = optimization_barrier(transposed)
+    return xp.nn.product(transposed, slopes)
+
+
 def rounded(xp: Any, x: Any) -> Any:
     """Return the array in bfloat16."""
     return x.astype("bfloat16")
@@ -88,3 +126,6 @@ NN: dict[str, Callable[..., Any]] = {
     "softmax_cross_entropy": softmax_cross_entropy,
 }
 """One object, so that networks know that they share it."""
+
+ON_CPU = NN | {"product": product_on_cpu, "weight_gradient": weight_gradient_on_cpu}
+"""The same for a CPU; on other devices XLA calls libraries, which do well as they are."""

@@ -603,6 +603,25 @@ def test_products_that_numpy_copies_for_are_the_plain_functions():
     assert xpnet.open_backend("numpy").asarray(between(b)).flags.aligned
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["row", "column"])
+def test_a_zero_by_a_matrix_hides_no_nan_nor_infinity(turned):
+    x, w = np.zeros((1, 1), np.float32), np.array([[0.0, np.nan, np.inf, -np.inf]], np.float32)
+    plain, others = replayed(np.matmul, *((w.T, x) if turned else (x, w)))
+    assert np.isnan(plain).sum() == 3
+    assert_same(plain, others)
+    tiny = np.full((1, 4), -1e-30, np.float32)  # its product is -0.0 by one of NumPy's functions, 0.0 by the other
+    plain, others = replayed(np.matmul, *((tiny.T, -tiny[:, :1]) if turned else (-tiny[:, :1], tiny)))
+    for other in others:
+        np.testing.assert_array_equal(np.signbit(other), np.signbit(plain))
+
+
+def test_a_zero_example_hides_no_weight_that_is_not_finite():
+    network = Network([Dense(4)], loss="mse", inputs=1, check_finite=False)
+    network.set_weights({"0.weight": [[0.0, np.nan, 0.0, np.inf]], "0.bias": np.zeros(4)})
+    for _ in range(4):
+        np.testing.assert_array_equal(network.predict(np.zeros((1, 1))), [[0.0, np.nan, 0.0, np.nan]])
+
+
 def test_a_number_that_a_function_takes_in_another_type_stays_one():
     x = np.random.default_rng(0).uniform(0.5, 2.0, 50).astype(np.float32)
     assert_same(*replayed(lambda x: np.ldexp(x, -2) * 2.0, x))

@@ -4,7 +4,8 @@ A :class:`Traced` array carries a real one, so every shape, type and value of th
 hands each operation to it through ``__array_ufunc__`` and ``__array_function__``; what comes out is a list of
 :class:`Node` in the order of execution. Writing in place (``a += b``) is recorded as a new value that the
 array has from then on: the plan decides about memory. Whatever else would be seen through a second name of the
-same memory is refused, and the function then runs as it stands.
+same memory is refused, and so is what has a shape or type that may hang on values, see :mod:`forms`; the function then
+runs as it stands.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from xpnet_backends.on_numpy import bfloat16, blocks, products
+from xpnet_backends.on_numpy import bfloat16, blocks, forms, products
 
 __all__ = ["Node", "NotTraceable", "Traced", "nodes_in", "record"]
 
@@ -181,9 +182,13 @@ class Traced(NDArrayOperatorsMixin):
         call = function.reduce if kind == "reduce" else function
         if "out" in options:
             raise NotTraceable(f"{function} writes into an array")
-        value = call(*_values(arguments), **_values(options))
+        values = _values
+        if kind == "call":
+            _require_form(function, arguments, options)
+            values = _unwritable
+        value = call(*values(arguments), **values(options))
         if not isinstance(value, np.ndarray | np.generic):
-            if function not in OF_FORMS:  # what depends on numbers would be the same number in every run
+            if function not in forms.OF_FORMS:  # what depends on numbers would be the same number in every run
                 raise NotTraceable(f"{function} gives no array, or several")
             return value
         is_number = isinstance(value, np.generic)
@@ -207,9 +212,6 @@ class Traced(NDArrayOperatorsMixin):
         self.tape.nodes.append(node)
         return Traced(node, self.tape)
 
-
-OF_FORMS = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.isdtype, np.iscomplexobj, np.isrealobj}
-"""Functions that look at shapes and types alone."""
 
 LEAVES = (Traced, np.ndarray, np.generic)
 """What is looked for in trees."""
@@ -256,8 +258,31 @@ def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
             raise NotTraceable(f"{ufunc.__name__} takes {number!r} as {wanted}, beside arrays of {kind}")
 
 
+def _require_form(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Raise NotTraceable where the form of a function's result may be another with other values in the arrays."""
+    if function in forms.OF_FORMS:
+        return
+    count = forms.arrays(function)
+    deciding = *arguments[count:], *(options[name] for name in options.keys() - forms.NAMED)
+    if not count or _traced(deciding):
+        raise NotTraceable(f"the shape or type of what {function} gives may depend on values")
+
+
 def _values(tree: Any) -> Any:
     return map_leaves(lambda item: item.node.value if isinstance(item, Traced) else item, tree)
+
+
+def _unwritable(tree: Any) -> Any:
+    """Return the real arrays of a tree, so that a function which writes into one raises, and is not recorded."""
+
+    def view(item: Any) -> Any:
+        value = item.node.value if isinstance(item, Traced) else item
+        if isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+        return value
+
+    return map_leaves(view, tree)
 
 
 def _traced(tree: Any) -> list[Traced]:

@@ -429,9 +429,12 @@ class Writer:
 
 
 def _dot(arguments: Any) -> Any:
-    """Return NumPy's faster function for two matrices; of two numbers, -0.0 is one's product and 0.0 the other's."""
+    """Return the faster of NumPy's two functions for matrices that gives the numbers of ``matmul``.
+
+    With a matrix of one number ``dot`` differs: zero times NaN or infinity is zero, and zeros may have another sign.
+    """
     sizes = [arg.value.size if isinstance(arg, Node) else np.size(arg) for arg in arguments]
-    return np.matmul if sizes == [1, 1] else np.dot
+    return np.matmul if 1 in sizes else np.dot
 
 
 def _formed(array: Host, found: str, source: Source) -> Host:

@@ -247,7 +247,7 @@ class Program:
         return fine
 
     def copied(self, tree: Any) -> Any:
-        """Return a state, sums or both in memory of their own: the next step may write over what it is given."""
+        """Return a state, sums, both or a batch in memory of their own: somebody may write over what is given."""
         return _copied(tree)
 
     def _key(self, state: State) -> Any:
@@ -280,10 +280,12 @@ def _added(sums: Sums, more: Mapping[str, Array], xp: Any) -> Sums:
 def _copied(tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {name: _copied(value) for name, value in tree.items()}
-    if isinstance(tree, State | Sums):
+    if isinstance(tree, State | Sums | Batch):
         return type(tree)(*(_copied(part) for part in tree))
     if isinstance(tree, tuple):
         return tuple([_copied(part) for part in tree])
+    if tree is None:
+        return None
     # Exact, and recorded by backends that record, as `asarray(copy=True)` is not.
     return tree | False if "bool" in str(tree.dtype) else tree * 1
 

@@ -347,6 +347,30 @@ def test_early_stopping_restores_the_best_weights(backend: xpnet.Backend) -> Non
         np.testing.assert_array_equal(array, script.weights[1][name])
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        xpnet.chain(xpnet.Adam(), xpnet.ExponentialMovingAverage(0.5)),
+        xpnet.chain(xpnet.L2(), xpnet.chain(xpnet.SGD(0.1), xpnet.ExponentialMovingAverage(0.5)), xpnet.MaxNorm()),
+    ],
+    ids=["chain", "chain within"],
+)
+def test_early_stopping_restores_the_best_average(optimizer: Any, backend: xpnet.Backend) -> None:
+    class Averages(Callback):
+        def on_train_begin(self, logs: Any) -> None:
+            self.seen: list[Any] = []
+
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            self.seen.append(self.network.averaged().get_weights())
+
+    net, averages, stopper = make(backend, optimizer=optimizer), Averages(), xpnet.EarlyStopping("watched", patience=2)
+    net.fit(X, Y, epochs=4, callbacks=[Scripted([3.0, 1.0, 2.0, 1.0]), averages, stopper], verbose=0)
+    for name, array in net.averaged().get_weights().items():
+        np.testing.assert_array_equal(array, averages.seen[1][name])
+        assert not np.array_equal(array, averages.seen[3][name])
+    net.fit(X, Y, epochs=1, verbose=0)  # goes on
+
+
 def test_best_weights_come_back_when_training_ends_by_itself(backend: xpnet.Backend) -> None:
     stopper = xpnet.EarlyStopping("watched", patience=5)
     net, script = run(backend, [1.0, 2.0, 3.0], stopper)

@@ -31,7 +31,8 @@ class Killed(BaseException):
 
 def make(backend: Any = "numpy", **arguments: Any) -> Network:
     layers = [Dense(7), xpnet.BatchNorm(), "relu", xpnet.Dropout(0.3), Dense(3)]
-    optimizer = xpnet.chain(xpnet.ClipByNorm(1.0), xpnet.Adam(xpnet.CosineDecay(0.02, 500)))
+    rate = xpnet.CosineDecay(0.02, 500)
+    optimizer = xpnet.chain(xpnet.ClipByNorm(1.0), xpnet.Adam(rate), xpnet.ExponentialMovingAverage(0.9))
     return Network(layers, **{"optimizer": optimizer, "seed": 5, "backend": backend, **arguments})
 
 

@@ -122,7 +122,7 @@ class TrainingLoop:
         try:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.last = first + epochs
-            self.logs = {name: values[-1] for name, values in ended.history.items() if values}
+            self.logs = _last(ended.history)
             for epoch in range(network.epochs, network.epochs if network.stop_training else self.last):
                 self._train_epoch(epoch, start, sums, rate)
                 start, sums, rate = 0, None, None
@@ -176,7 +176,7 @@ class TrainingLoop:
         try:
             self.ended.rescue(self.last)
         finally:
-            self.hooks.call("on_train_interrupted", self.logs)
+            self.hooks.call("on_train_interrupted", _last(self.ended.history))
         if isinstance(error, KeyboardInterrupt | BackendError):
             done = network.steps - self.begun if network.epochs == self.at else 0  # as far as the device knows
             usable = not isinstance(error, BackendError)
@@ -264,6 +264,11 @@ def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) 
         return on_nonfinite
     elsewhere = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
     return "ignore" if elsewhere or not network.check_finite else "raise"
+
+
+def _last(history: History) -> dict[str, float]:
+    """Return the last epoch's results; none before an epoch has ended."""
+    return {name: values[-1] for name, values in history.items() if values}
 
 
 def _where(network: Network, done: int, steps: int | None, last: int, run: Run | None, *, usable: bool) -> str:

@@ -236,7 +236,9 @@ def test_an_identity_tells_apart_what_equality_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [[1], {}, object(), Holding(1), Uncompared([]), (object(),), functools.partial(print)], ids=repr
+    "value",
+    [[1], {}, object(), Holding(1), Uncompared([]), (object(),), functools.partial(print)],
+    ids=["list", "dict", "object", "beside the fields", "within a field", "within a tuple", "partial"],
 )
 def test_what_may_change_has_no_identity(value: object) -> None:
     with pytest.raises(TypeError, match="has no identity"):

@@ -32,6 +32,9 @@ class Recorder:
         np.testing.assert_array_equal(x, X[y])
         return [*carry, y.tolist()]
 
+    def copied(self, batch: Batch) -> Batch:
+        return batch
+
     def on_rows(self, carry: list[Any], data: Batch, plan: Any) -> list[Any]:
         return [*carry, *plan.tolist()]
 

@@ -8,14 +8,18 @@ import os
 import signal
 import threading
 import warnings
+from functools import partial
+from itertools import count
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import xpnet
-from xpnet import Callback, ConfigurationError, Dense, Network
+from tests.pressing import press
+from xpnet import Callback, ConfigurationError, Dense, Network, callbacks, epochs, loggers
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(20, 3))
@@ -354,6 +358,30 @@ def test_early_stopping_restores_the_best_weights(backend: xpnet.Backend) -> Non
         np.testing.assert_array_equal(array, script.weights[1][name])
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        xpnet.chain(xpnet.Adam(), xpnet.ExponentialMovingAverage(0.5)),
+        xpnet.chain(xpnet.L2(), xpnet.chain(xpnet.SGD(0.1), xpnet.ExponentialMovingAverage(0.5)), xpnet.MaxNorm()),
+    ],
+    ids=["chain", "chain within"],
+)
+def test_early_stopping_restores_the_best_average(optimizer: Any, backend: xpnet.Backend) -> None:
+    class Averages(Callback):
+        def on_train_begin(self, logs: Any) -> None:
+            self.seen: list[Any] = []
+
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            self.seen.append(self.network.averaged().get_weights())
+
+    net, averages, stopper = make(backend, optimizer=optimizer), Averages(), xpnet.EarlyStopping("watched", patience=2)
+    net.fit(X, Y, epochs=4, callbacks=[Scripted([3.0, 1.0, 2.0, 1.0]), averages, stopper], verbose=0)
+    for name, array in net.averaged().get_weights().items():
+        np.testing.assert_array_equal(array, averages.seen[1][name])
+        assert not np.array_equal(array, averages.seen[3][name])
+    net.fit(X, Y, epochs=1, verbose=0)  # goes on
+
+
 def test_best_weights_come_back_when_training_ends_by_itself(backend: xpnet.Backend) -> None:
     stopper = xpnet.EarlyStopping("watched", patience=5)
     net, script = run(backend, [1.0, 2.0, 3.0], stopper)
@@ -555,6 +583,45 @@ def test_json_lines(backend: xpnet.Backend, tmp_path: Path) -> None:
     assert [row.pop("epoch") for row in rows] == [0, 1, 2]
     for name, values in net.history.items():
         assert [row[name] for row in rows] == values
+
+
+def is_told_of_an_epoch(code: CodeType) -> bool:
+    return code.co_filename in (callbacks.__file__, epochs.__file__, loggers.__file__) and code.co_name in (
+        "close", "_enter", "end_epoch", "on_epoch_end", "_line", "_empty", "_write",
+    )  # fmt: skip
+
+
+# A trace comes between the end of a block and its exit, where no signal does, and leaves the file open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_an_epoch_that_counts_has_one_line_wherever_control_c_comes(tmp_path: Path) -> None:
+    lengths = set()
+    for line in count(1):
+        net, files = make("numpy"), [tmp_path / f"{line}.jsonl", tmp_path / f"{line}.csv"]
+        told = [xpnet.JSONLinesLogger(files[0]), xpnet.CSVLogger(files[1])]
+        if press(partial(net.fit, X, Y, epochs=2, callbacks=told, verbose=0), line, is_told_of_an_epoch) < line:
+            break
+        rows = [json.loads(text)["epoch"] for text in files[0].read_text().splitlines()]
+        head, *table = csv.reader(files[1].read_text().splitlines() or [""])
+        assert rows == [int(row[0]) for row in table] == list(range(net.epochs)), line
+        assert head == (["epoch", *net.history] if rows else [])
+        net.fit(X, Y, callbacks=[xpnet.CSVLogger(files[1], append=True)], verbose=0)
+        again = csv.DictReader(files[1].read_text().splitlines())
+        assert [row["epoch"] for row in again] == [*map(str, range(net.epochs))], line
+        lengths.add(len(rows))
+    assert lengths == {0, 1, 2}
+
+
+def test_an_epoch_has_its_line_though_another_callback_raises(tmp_path: Path) -> None:
+    class Raises(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            if epoch == 1:
+                raise ValueError
+
+    net, path = make("numpy"), tmp_path / "history.jsonl"
+    with pytest.raises(ValueError):  # noqa: PT011
+        net.fit(X, Y, epochs=3, callbacks=[Raises(), xpnet.JSONLinesLogger(path)], verbose=0)
+    assert [json.loads(text)["loss"] for text in path.read_text().splitlines()] == net.history["loss"]
+    assert net.epochs == 2
 
 
 def test_json_has_null_for_nan(tmp_path: Path) -> None:

@@ -396,6 +396,58 @@ def test_what_is_no_record_cannot_be_saved(layer: Any, rate: Any, name: str, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+class Scaled(xpnet.ReLU):
+    """A subclass with a number that is no field."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+
+@dataclass(frozen=True)
+class Derived(xpnet.layers.base.Elementwise):
+    """A layer that works something out of its fields."""
+
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "square", self.factor**2)
+
+    def forward(self, params: Any, x: Any, context: Any) -> Any:
+        return x * self.square, None  # type: ignore[attr-defined]
+
+    def backward(self, params: Any, residuals: Any, dy: Any, context: Any) -> Any:
+        return dy * self.square, {}  # type: ignore[attr-defined]
+
+
+class Required(Scaled):
+    """One that cannot be made of the fields alone."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__(scale)
+
+
+@pytest.mark.parametrize("layer", [Scaled(100.0), Required(1.0)], ids=["other", "required"])
+def test_what_is_beside_the_fields_and_would_be_lost_cannot_be_saved(layer: Any, tmp_path: Path) -> None:
+    name = type(layer).__name__
+    said = rf"layers\[0\] is a {name} with scale={layer.scale}, which cannot be saved: .*Decorate {name} with .*field"
+    with pytest.warns(UserWarning, match=f"can be trained but not saved: {said}"):
+        net = Network([layer, Dense(2)], inputs=4)
+    with pytest.raises(CheckpointError, match=said):
+        net.save(tmp_path / "net")
+    with pytest.warns(UserWarning, match=said):
+        copy = net.copy()
+    np.testing.assert_array_equal(copy.forward(X), net.forward(X))
+
+
+@pytest.mark.parametrize("layer", [Scaled(), Derived(3.0)], ids=["default", "derived"])
+def test_what_is_beside_the_fields_and_is_made_of_them_comes_back(layer: Any, tmp_path: Path) -> None:
+    net = Network([layer, Dense(2)], inputs=4)
+    net.save(tmp_path / "net")
+    again = xpnet.load(tmp_path / "net", custom=[type(layer)])
+    np.testing.assert_array_equal(again.forward(X), net.forward(X))
+
+
 class NoRecord(xpnet.layers.base.Elementwise):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return x, None

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -24,6 +24,7 @@ from xpnet import ConfigurationError, Dense, Network, NonFiniteError, epochs, gu
 from xpnet.batches import Epoch, Resident
 from xpnet.diagnosis import _order
 from xpnet.resuming import Run
+from xpnet.training import Batch
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(0)
@@ -109,6 +110,36 @@ def test_a_bad_batch_of_a_stream_is_named(backend: xpnet.Backend) -> None:
     batches[7][0][2, 1] = np.nan
     with pytest.raises(NonFiniteError, match=r"batch 7, counted from 0\): x holds NaN \(1 of 18 values\).*bad input"):
         make(backend, inputs=3).fit(batches, verbose=0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_stream_may_write_each_batch_to_the_same_memory(weighted: bool, backend: xpnet.Backend) -> None:
+    x, y, weights = np.empty((6, 3), dtype=backend.dtype), np.empty(6, dtype=np.int32), np.ones(6, dtype=backend.dtype)
+
+    def batches() -> Any:
+        for number in range(10):
+            rows = slice(6 * number, 6 * number + 6)
+            x[:], y[:], weights[:] = X[rows], Y[rows], number + 1
+            if number == 5:
+                x[:] = np.nan
+            yield (x, y, weights) if weighted else (x, y)
+
+    net, other = (make(backend, inputs=3, optimizer=xpnet.SGD(0.1)) for _ in range(2))
+    with pytest.raises(NonFiniteError, match="batch 5, counted from 0"):
+        net.fit(batches, verbose=0)
+    for batch in islice(batches(), 5):
+        other.train_step(*batch)
+    assert arrays(net) == arrays(other)
+
+
+def test_no_batch_is_kept_where_nobody_looks(backend: xpnet.Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = []
+    monkeypatch.setattr("xpnet.compiled.Compiled.copied", lambda compiled, tree: kinds.append(type(tree)) or tree)
+    net = make(backend, inputs=3)
+    net.fit([(X, Y)], on_nonfinite="ignore", verbose=0)
+    assert Batch not in kinds
+    net.fit([(X, Y)], verbose=0)
+    assert Batch in kinds
 
 
 def test_a_bad_step_is_skipped_and_the_rate_halved(backend: xpnet.Backend) -> None:

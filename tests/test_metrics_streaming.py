@@ -216,7 +216,7 @@ def test_no_weight_at_all_is_zero_and_not_an_error(metric: Any) -> None:
 
 def test_an_output_without_spread_has_no_r2(backend: xpnet.Backend) -> None:
     scores = np.array([[1.0], [2.0], [3.0]])
-    assert streamed(xpnet.R2(), MSE, scores, np.full(3, 5.0), None, backend, ()) == 0.0
+    assert np.isnan(streamed(xpnet.R2(), MSE, scores, np.full(3, 5.0), None, backend, ()))
 
 
 @pytest.mark.parametrize("target", [0.1, 1234.567])
@@ -225,7 +225,19 @@ def test_what_rounding_leaves_of_a_constant_is_no_spread(
 ) -> None:
     for each in (backend, backend32):
         net = xpnet.Network([xpnet.Dense(1)], loss="mse", metrics=["r2"], inputs=2, backend=each)
-        assert net.evaluate(REAL, np.full(ROWS, target), batch_size=7)["r2"] == 0.0
+        assert np.isnan(net.evaluate(REAL, np.full(ROWS, target), batch_size=7)["r2"])
+
+
+@pytest.mark.parametrize("mean", [300.0, 3000.0])
+def test_r2_of_targets_far_from_zero_is_near_the_function_s_or_nan(mean: float, backend32: xpnet.Backend) -> None:
+    spread = RNG.normal(size=(500, 1))
+    net = xpnet.Network([xpnet.Dense(1)], loss="mse", metrics=["r2"], inputs=1, backend=backend32)
+    net.set_weights({"0.weight": [[0.9]], "0.bias": [mean]})
+    targets = (spread + mean).astype(np.float32)
+    found = net.evaluate(spread, targets, batch_size=32)["r2"]
+    expected = metrics.r2(targets, backend32.to_numpy(net.predict(spread)))
+    assert expected == pytest.approx(0.99, abs=1e-3)
+    assert found == pytest.approx(expected, abs=1e-3) if mean == 300.0 else np.isnan(found)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,22 +14,69 @@ X = np.random.default_rng(0).normal(size=(12, 3))
 Y = np.arange(12) % 2
 
 
+TRACES = []
+"""The marks of the layers that JAX has traced."""
+
+
 @dataclass(frozen=True)
 class Counted:
-    """An identity that counts how often it is traced, and cannot be hashed if it is given a list."""
+    """An identity that tells when it is traced, and cannot be hashed if it is given a list."""
 
     mark: object
-    traces: list = field(default_factory=list, compare=False)
 
     def build(self, in_shape):
         return Built(in_shape)
 
     def forward(self, params, x, context):
-        self.traces.append(1)
+        TRACES.append(self.mark)
         return x, None
 
     def backward(self, params, residuals, dy, context):
         return dy, {}
+
+
+@dataclass(frozen=True)
+class Times:
+    """Multiplies by what it has; integers and floats apart from booleans, which add 100."""
+
+    factor: object = field(default=1.0, compare=False)
+
+    def build(self, in_shape):
+        return Built(in_shape)
+
+    def forward(self, params, x, context):
+        return x + 100.0 if isinstance(self.factor, bool) else x * self.factor, None
+
+    def backward(self, params, residuals, dy, context):
+        return dy * self.factor, {}
+
+
+@dataclass(frozen=True)
+class Compared(Times):
+    """The same with a field that is compared."""
+
+    factor: object = 1.0
+
+
+class Loose(Compared):
+    """A subclass that is no dataclass, and holds what is no field."""
+
+    def __init__(self, factor):
+        object.__setattr__(self, "other", factor)
+
+    def forward(self, params, x, context):
+        return x * self.other, None
+
+
+class LooseRecord(Tanh):
+    """The same of one of xpnet's layers."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, params, x, context):
+        return x * self.factor, None
 
 
 def trained(layer, dtype="float32", precision=None, optimizer=None, seed=0):
@@ -39,12 +86,17 @@ def trained(layer, dtype="float32", precision=None, optimizer=None, seed=0):
     return network
 
 
+@pytest.fixture(autouse=True)
+def no_traces():
+    TRACES.clear()
+
+
 def test_an_equal_network_is_not_compiled_again():
-    first, second = Counted("equal"), Counted("equal")
-    trained(first)
-    network = trained(second, seed=1)
-    assert first.traces
-    assert not second.traces
+    trained(Counted("equal"))
+    assert TRACES
+    TRACES.clear()
+    network = trained(Counted("equal"), seed=1)
+    assert not TRACES
     plain = Network([Dense(4), Counted("numpy"), Tanh(), Dense(2)], optimizer=SGD(0.1), seed=1)
     plain.fit(X, Y, epochs=2, batch_size=5, verbose=0)
     np.testing.assert_allclose(np.asarray(network.predict(X)), plain.predict(X), rtol=1e-4)
@@ -56,17 +108,32 @@ def test_an_equal_network_is_not_compiled_again():
     ids=["dtype", "precision", "optimizer"],
 )
 def test_a_network_that_differs_is_compiled_for_itself(difference):
-    first, second = Counted(str(difference)), Counted(str(difference))
-    trained(first)
-    trained(second, **difference)
-    assert second.traces
+    trained(Counted(str(difference)))
+    TRACES.clear()
+    trained(Counted(str(difference)), **difference)
+    assert TRACES
+
+
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+@pytest.mark.parametrize(
+    ("kind", "factors"),
+    [(Times, (1.0, 100.0)), (Loose, (1.0, 100.0)), (LooseRecord, (1.0, 100.0)), (Compared, (1, True))],
+    ids=["a field that is not compared", "no field", "no field of a record", "another type"],
+)
+def test_layers_that_differ_are_compiled_apart_though_they_are_equal(kind, factors):
+    assert kind(factors[0]) == kind(factors[1])
+    found = []
+    for backend in ("numpy", "jax"):
+        networks = [Network([Dense(3), kind(each)], loss="mse", backend=backend, inputs=3) for each in factors]
+        found.append([np.asarray(network.forward(X)) for network in networks])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
 
 
 def test_a_layer_that_cannot_be_hashed_trains():
-    first, second = Counted(["a list"]), Counted(["a list"])
-    assert np.isfinite(trained(first).history["loss"]).all()
-    trained(second)
-    assert second.traces
+    assert np.isfinite(trained(Counted(["a list"])).history["loss"]).all()
+    TRACES.clear()
+    trained(Counted(["a list"]))
+    assert TRACES
 
 
 @pytest.mark.parametrize(

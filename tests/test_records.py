@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import inspect
 import pickle
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 import xpnet
-from xpnet.records import differ, record
+from xpnet.records import beyond_fields, differ, identity, is_plain, record
 
 
 @record
@@ -36,6 +37,21 @@ class Standard:
 
 class Loose(Pair):
     """A subclass that is no record."""
+
+
+class Holding(Pair):
+    """One that holds what is no field, in a slot too, and a property that it has cached."""
+
+    __slots__ = ("slot",)
+
+    def __init__(self, other: object) -> None:
+        super().__init__(1)
+        self.other = other
+        assert self.cached == 1
+
+    @functools.cached_property
+    def cached(self) -> int:
+        return self.first
 
 
 BOTH = pytest.mark.parametrize("cls", [Pair, Standard])
@@ -194,3 +210,36 @@ def test_values_differ_where_it_is_sure() -> None:
     assert differ([Own(), 1], [Own(), 2])
     assert differ(Own(), 1)
     assert not differ(Standard, Pair)
+    assert differ(Holding(1.0), Holding(2.0))
+    assert not differ(Holding(1.0), Holding(1.0))
+
+
+def test_what_is_held_beside_the_fields_is_found() -> None:
+    assert beyond_fields(Pair(1)) == beyond_fields(Loose(1)) == beyond_fields(Standard(1)) == []
+    assert beyond_fields(Holding(1)) == ["other", "slot"]
+    assert is_plain((Pair(1), Loose(1)))
+    assert not is_plain((Pair(1), Holding(1)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Uncompared:
+    value: object = dataclasses.field(default=None, compare=False)
+
+
+SAME: list[Any] = [None, 1, 1.0, True, 0.0, -0.0, "1", (), (1,), ((1,),), Pair(1), Loose(1), Standard(1), Pair(True)]
+SAME += [Pair(1, 2), Uncompared(1), Uncompared(2), Uncompared(print), Uncompared(differ), Uncompared(Pair), Pair]
+
+
+def test_an_identity_tells_apart_what_equality_does_not() -> None:
+    assert len({identity(value) for value in SAME}) == len(SAME)
+    assert [identity(copy.deepcopy(value)) for value in SAME] == [identity(value) for value in SAME]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1], {}, object(), Holding(1), Uncompared([]), (object(),), functools.partial(print)],
+    ids=["list", "dict", "object", "beside the fields", "within a field", "within a tuple", "partial"],
+)
+def test_what_may_change_has_no_identity(value: object) -> None:
+    with pytest.raises(TypeError, match="has no identity"):
+        identity(value)

@@ -31,7 +31,8 @@ class Killed(BaseException):
 
 def make(backend: Any = "numpy", **arguments: Any) -> Network:
     layers = [Dense(7), xpnet.BatchNorm(), "relu", xpnet.Dropout(0.3), Dense(3)]
-    optimizer = xpnet.chain(xpnet.ClipByNorm(1.0), xpnet.Adam(xpnet.CosineDecay(0.02, 500)))
+    rate = xpnet.CosineDecay(0.02, 500)
+    optimizer = xpnet.chain(xpnet.ClipByNorm(1.0), xpnet.Adam(rate), xpnet.ExponentialMovingAverage(0.9))
     return Network(layers, **{"optimizer": optimizer, "seed": 5, "backend": backend, **arguments})
 
 
@@ -107,6 +108,29 @@ def test_every_kind_of_source_goes_on(
         with pytest.raises(Killed):
             fit(make(backend, inputs=3), tmp_path / "run", **arguments)
     assert outcome(net, fit(net, tmp_path / "run", **arguments)) == expected
+
+
+def test_a_rate_that_a_hook_sets_after_a_streams_last_batch_is_not_that_batchs(tmp_path: Path) -> None:
+    class Halves(xpnet.Callback):
+        killed = False
+
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            self.network.learning_rate /= 2
+
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            if self.killed:
+                raise Killed
+
+    def run(folder: Path, killed: bool = False) -> list[float]:
+        halves, batches = Halves(), [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 32, 8)]
+        halves.killed = killed
+        net = make(inputs=3, optimizer=xpnet.SGD(0.1))
+        return fit(net, folder, data=(batches, None), epochs=2, every="4 steps", callbacks=[halves])["learning_rate"]
+
+    expected = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "run", killed=True)
+    assert run(tmp_path / "run") == expected == [0.1 / 2**3, 0.1 / 2**7]
 
 
 def test_hooks_for_batches_and_a_hook_at_an_epochs_begin_are_not_told_twice(

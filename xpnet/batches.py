@@ -159,13 +159,19 @@ class HostRows:
 
 
 class Stream:
-    """An iterable of batches (x, y) or (x, y, weights), gone through anew every epoch, never held as a whole."""
+    """An iterable of batches (x, y) or (x, y, weights), gone through anew every epoch, never held as a whole.
+
+    Attributes
+    ----------
+    remembers : bool
+        Whether the last batches are kept for :meth:`again`, which costs a copy of each.
+    """
 
     rows: int | None = None
 
     def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], place: Callable[..., Batch]) -> None:
         self.given, self.place = batches, place
-        self.epochs = 0
+        self.epochs, self.remembers = 0, True
         self._recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT)
         if isinstance(batches, tuple | list):
             for item in batches:
@@ -179,7 +185,8 @@ class Stream:
         for number, batch in enumerate(self._placed(epoch.start), epoch.start):
             if before:
                 carry = before(number, carry)
-            self._recent.append((number, batch))
+            if self.remembers:  # in memory of its own: the caller may write the next batch to that of this one
+                self._recent.append((number, functions.copied(batch)))
             carry = functions.on_batch(carry, batch)
             yield carry, 1
 

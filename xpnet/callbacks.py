@@ -20,6 +20,7 @@ from xpnet.arguments import explains_arguments
 from xpnet.checks import StrPath, check_flag, check_integer, check_path, check_real, check_takes
 from xpnet.errors import ConfigurationError, did_you_mean, nearest, unknown_name
 from xpnet.registry import resolve
+from xpnet.weights import read_averages, write_averages
 
 __all__ = [
     "Callback",
@@ -245,7 +246,7 @@ class _Monitor(Callback):
 
 
 class EarlyStopping(_Monitor):
-    """Stop when a result has not improved for ``patience`` epochs, and put the best weights back.
+    """Stop when a result has not improved for ``patience`` epochs, and put the best weights and average back.
 
     Parameters
     ----------
@@ -258,7 +259,8 @@ class EarlyStopping(_Monitor):
     mode : str
         ``"min"``, ``"max"``, or ``"auto"``: accuracy and its kin rise, losses fall.
     restore_best_weights : bool
-        Whether the network ends with the weights of its best epoch, as scikit-learn's do (Keras: False).
+        Whether the network ends with the weights of its best epoch (as scikit-learn's do; Keras: False), and with the
+        moving average of that epoch where its optimizer keeps one; the optimizer's other state is the last epoch's.
 
     Raises
     ------
@@ -283,28 +285,32 @@ class EarlyStopping(_Monitor):
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._best_weights: dict[str, Any] | None = None
+        self._best_averages: list[Any] = []
 
     def on_train_begin(self, logs: Logs) -> None:
         """Forget earlier training."""
         super().on_train_begin(logs)
         self.best_epoch = self.stopped_epoch = self._best_weights = None
+        self._best_averages = []
 
     def state(self) -> dict[str, Any]:
-        """Return the best value, epoch and weights so far, and how long ago they were."""
+        """Return the best value, epoch, weights and averages so far, and how long ago they were."""
         epochs = {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch}
-        return {**super().state(), **epochs, "best_weights": self._best_weights}
+        arrays = {"best_weights": self._best_weights, "best_averages": self._best_averages}
+        return {**super().state(), **epochs, **arrays}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take them back."""
         super().restore(state)
         self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
-        self._best_weights = state["best_weights"]
+        self._best_weights, self._best_averages = state["best_weights"], state["best_averages"]
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Keep the best weights, or stop."""
         if self._improved(logs):
             self.best_epoch = epoch
-            self._best_weights = self.network.get_weights() if self.restore_best_weights else None
+            if self.restore_best_weights:
+                self._best_weights, self._best_averages = self.network.get_weights(), read_averages(self.network)
         elif self._since >= self.patience:
             self.stopped_epoch = epoch
             self.network.stop_training = True
@@ -313,6 +319,7 @@ class EarlyStopping(_Monitor):
         """Put the best weights back."""
         if self._best_weights is not None:
             self.network.set_weights(self._best_weights)
+            write_averages(self.network, self._best_averages)
 
 
 class ReduceLROnPlateau(_Monitor):

@@ -23,6 +23,7 @@ from xpnet.backend import Backend, open_backend
 from xpnet.checks import StrPath, check_path
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, XpnetError
 from xpnet.optimizers import as_scikit_learn
+from xpnet.records import beyond_fields, differ
 from xpnet.safefile import CHECKSUM, Arrays, read_file, read_texts, write_file
 from xpnet.strict_json import read_json, write_json
 
@@ -190,6 +191,7 @@ def to_config(value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         cls = type(value)
         fields = [field.name for field in dataclasses.fields(value) if field.init]
+        _require_rebuilt(value, fields, name)
         return {
             "class": cls.__name__ if KNOWN.get(cls.__name__) is cls else OWN + cls.__name__,
             **{
@@ -211,6 +213,24 @@ def to_config(value: Any, name: str) -> Any:
         f"{name} is {value!r}, which cannot be saved: a file holds finite numbers, text, None, and frozen dataclasses "
         f"of them. Write {own} as a dataclass(frozen=True), and pass its class to load(custom=[...])"
     )
+
+
+def _require_rebuilt(value: Any, fields: list[str], name: str) -> None:
+    """Raise CheckpointError where the class, called with the fields, does not make what else the object holds."""
+    cls, beyond = type(value), beyond_fields(value)
+    if not beyond:
+        return
+    try:
+        made = cls(**{field: getattr(value, field) for field in fields})
+        lost = [each for each in beyond if differ(getattr(made, each, None), getattr(value, each, None))]
+    except Exception:  # of the user's own class, as of an argument that is missing
+        lost = beyond
+    if lost:
+        shown = ", ".join(f"{each}={getattr(value, each, None)!r}" for each in lost)
+        raise CheckpointError(
+            f"{name} is a {cls.__name__} with {shown}, which cannot be saved: a file holds the fields of a dataclass "
+            f"alone. Decorate {cls.__name__} with dataclass(frozen=True) and make {', '.join(lost)} a field"
+        )
 
 
 def from_config(config: Any, known: Mapping[str, type]) -> Any:

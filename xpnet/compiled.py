@@ -71,7 +71,7 @@ class Compiled:
         return fine
 
     def copied(self, tree: Any) -> Any:
-        """Return a state, sums or both that outlive the next step."""
+        """Return a state, sums or both that outlive the next step, or a batch that outlives the caller's arrays."""
         return tree if self.backend.immutable else self.function("copied")(tree)
 
     def trace(self, state: State, batch: Batch) -> tuple[dict[str, Host], dict[str, Host]]:

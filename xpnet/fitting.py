@@ -120,12 +120,12 @@ class TrainingLoop:
         """Train for so many epochs, or as many as a run that goes on has left; callbacks may end it sooner."""
         network, hooks, run, ended = self.network, self.hooks, self.run, self.ended
         try:
-            first, _, start, sums = run.begin(ended.history) if run else (network.epochs, 0, 0, None)
+            first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.last = first + epochs
-            self.logs = {name: values[-1] for name, values in ended.history.items() if values}
+            self.logs = _last(ended.history)
             for epoch in range(network.epochs, network.epochs if network.stop_training else self.last):
-                self._train_epoch(epoch, start, sums)
-                start, sums = 0, None
+                self._train_epoch(epoch, start, sums, rate)
+                start, sums, rate = 0, None, None
                 if ended.at_once or len(ended) > 1:
                     self.logs = ended.close(self.last)
                 if network.stop_training:
@@ -141,8 +141,8 @@ class TrainingLoop:
             self.orders.close()
         return ended.history
 
-    def _train_epoch(self, epoch: int, start: int, sums: Sums | None) -> None:
-        """Train for one epoch, or from batch *start* on, what was before having added up to *sums*."""
+    def _train_epoch(self, epoch: int, start: int, sums: Sums | None, rate: float | None) -> None:
+        """Train for one epoch, or from batch *start* on, where those before gave *sums* and were done at *rate*."""
         network, hooks, progress, run = self.network, self.hooks, self.progress, self.run
         self.at, self.begun, done = epoch, network.steps - start, start
         if not start:
@@ -152,7 +152,8 @@ class TrainingLoop:
         order = self.orders.of(network.seed, epoch)
         if network.backend.spare_core and epoch + 1 < self.last:
             self.orders.draw_ahead(network.seed, epoch + 1)
-        carry, rate = (network.state, sums or network.compiled.zero_sums()), network.last_learning_rate
+        carry = network.state, sums or network.compiled.zero_sums()
+        rate = network.last_learning_rate if rate is None else rate
         plan = Epoch(epoch, order, self.size, start, self.longest)
         for reached, more in self.guard.train(self.source, carry, plan, self.before):
             carry = reached
@@ -166,7 +167,7 @@ class TrainingLoop:
             if self.before and network.stop_training:
                 break
             if run and self.guard.save and done != self.steps:
-                run.save(self.ended.history, done, carry[1])
+                run.save(self.ended.history, done, carry[1], rate)
         self.ended.add(epoch, carry[1], rate)
 
     def _end_early(self, error: BaseException) -> None:
@@ -175,7 +176,7 @@ class TrainingLoop:
         try:
             self.ended.rescue(self.last)
         finally:
-            self.hooks.call("on_train_interrupted", self.logs)
+            self.hooks.call("on_train_interrupted", _last(self.ended.history))
         if isinstance(error, KeyboardInterrupt | BackendError):
             done = network.steps - self.begun if network.epochs == self.at else 0  # as far as the device knows
             usable = not isinstance(error, BackendError)
@@ -263,6 +264,11 @@ def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) 
         return on_nonfinite
     elsewhere = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
     return "ignore" if elsewhere or not network.check_finite else "raise"
+
+
+def _last(history: History) -> dict[str, float]:
+    """Return the last epoch's results; none before an epoch has ended."""
+    return {name: values[-1] for name, values in history.items() if values}
 
 
 def _where(network: Network, done: int, steps: int | None, last: int, run: Run | None, *, usable: bool) -> str:

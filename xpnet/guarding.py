@@ -99,6 +99,8 @@ class Guard:
             self._remember(network.compiled.copied(carry), Window(source, epoch))
         if before or self.stepwise:
             before = self._around(before, source, epoch)
+        if isinstance(source, Stream):
+            source.remembers = self.policy != "ignore"
         self._last = carry
         for reached, more in source.train(network.compiled, carry, epoch, before):
             done += more

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import xpnet
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs, check_folder
 from xpnet.checks import StrPath, check_flag, check_path
@@ -21,23 +22,39 @@ class _Logger(Callback):
     """Base of the callbacks that write a line an epoch.
 
     The file of an earlier run is cut to where this one starts with its first line and not before: a run that goes on
-    in another process finds there what it has written.
+    in another process finds there what it has written. An epoch that has ended gets its line also where Ctrl-C, or
+    another callback's error, comes before or while that is written.
     """
 
     @explains_arguments
     def __init__(self, path: StrPath, *, append: bool = False) -> None:
         name = type(self).__name__
         self.path, self.append = check_path(f"{name}.path", path), check_flag(f"{name}.append", append)
-        self._start: int | None = None
+        self._start: int | None = None  # where the file is cut before the next line is written
+        self._epochs = 0  # of the network that have their line
+
+    def set_network(self, network: xpnet.Network) -> None:
+        """Remember the network, of whose epochs so far none needs a line."""
+        super().set_network(network)
+        self._epochs = network.epochs
 
     def on_train_begin(self, logs: Logs) -> None:
         """See to it that the file can be written."""
         _check_writable(f"{type(self).__name__}.path", self.path)
         self._start = None if self.append else 0
 
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Add a line."""
+        self._write(self._line(epoch, logs), epoch + 1)
+
+    def on_train_interrupted(self, logs: Logs) -> None:
+        """Add the line of an epoch that has ended without."""
+        if logs and self.network.epochs > self._epochs:
+            self.on_epoch_end(self.network.epochs - 1, logs)
+
     def on_train_end(self, logs: Logs) -> None:
         """Leave an empty file where there was no epoch."""
-        self._write("")
+        self._write("", self._epochs)
 
     def state(self) -> dict[str, Any]:
         """Return how long the file is, in bytes."""
@@ -46,17 +63,27 @@ class _Logger(Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Drop lines of epochs that will be trained anew."""
         self._start = min(state["bytes"], self.path.stat().st_size)
+        self._epochs = self.network.epochs
 
     def _empty(self) -> bool:
         """Whether the next line is the file's first."""
         return self._start == 0 if self._start is not None else not self.path.exists() or not self.path.stat().st_size
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, epochs: int) -> None:
+        """Write text, after which so many of the network's epochs have their line."""
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            if self._start is not None:
+            if self._start is None:
+                self._start = file.tell()  # what is interrupted from here on is written anew
+            else:
                 file.truncate(self._start)
-                self._start = None
             file.write(text)
+            file.flush()  # so that nothing comes later, from a file that was not closed
+        self._epochs = epochs
+        self._start = None
+
+    def _line(self, epoch: int, logs: Logs) -> str:
+        """Return an epoch's line, below a head row where it is the first."""
+        raise NotImplementedError
 
 
 class JSONLinesLogger(_Logger):
@@ -69,10 +96,10 @@ class JSONLinesLogger(_Logger):
         file cannot be written.
     """
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Add a line; a result that is not finite becomes null, as JSON has no NaN."""
+    def _line(self, epoch: int, logs: Logs) -> str:
+        """Return a line; a result that is not finite becomes null, as JSON has no NaN."""
         row = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        self._write(json.dumps({"epoch": epoch, **row}) + "\n")
+        return json.dumps({"epoch": epoch, **row}) + "\n"
 
 
 class CSVLogger(_Logger):
@@ -85,14 +112,14 @@ class CSVLogger(_Logger):
         file cannot be written.
     """
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Add a row."""
+    def _line(self, epoch: int, logs: Logs) -> str:
+        """Return a row."""
         rows = io.StringIO()
         writer = csv.writer(rows)
         if self._empty():
             writer.writerow(["epoch", *logs])
         writer.writerow([epoch, *logs.values()])
-        self._write(rows.getvalue())
+        return rows.getvalue()
 
 
 def _check_writable(name: str, path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass
+from functools import cached_property
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-__all__ = ["differ", "is_plain", "record"]
+__all__ = ["beyond_fields", "differ", "identity", "is_plain", "record"]
 
 Class = TypeVar("Class")
 
@@ -76,6 +79,8 @@ class _Methods:
 def is_plain(value: Any) -> bool:
     """Return whether a value is made of xpnet's records, tuples, numbers and text alone, as what files hold is.
 
+    A record of a subclass that holds more than the fields is not plain.
+
     >>> @record
     ... class Point:
     ...     x: object
@@ -85,14 +90,59 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(is_plain(item) for item in value)
     if hasattr(type(value), "__record_fields__"):
-        return all(is_plain(item) for item in _values(value))
+        return not beyond_fields(value) and all(is_plain(item) for item in _values(value))
     return value is None or isinstance(value, str | int | float)
 
 
-def differ(one: Any, other: Any) -> bool:
-    """Return whether two values are surely not the same: dataclasses by their fields, own objects by their class alone.
+def beyond_fields(value: Any) -> list[str]:
+    """Return the names of what a dataclass's object holds beside its fields, but for properties that it has cached.
 
-    Such objects, and functions, need not be equal to their copies.
+    >>> class Scaled(record(type("Plain", (), {}))):
+    ...     def __init__(self, scale):
+    ...         self.scale = scale
+    >>> beyond_fields(Scaled(2.0))
+    ['scale']
+    """
+    cls = type(value)
+    held = dict.fromkeys(getattr(value, "__dict__", ()))
+    for base in cls.__mro__:
+        slots = vars(base).get("__slots__", ())
+        held |= dict.fromkeys((slots,) if isinstance(slots, str) else slots)
+    known = {"__dict__", "__weakref__", *(item.name for item in fields(value))}
+    return [name for name in held if name not in known and not isinstance(getattr(cls, name, None), cached_property)]
+
+
+def identity(value: Any) -> Hashable:
+    """Return what is equal for two values only where no function can tell them apart, as ``==`` does not promise.
+
+    1, 1.0 and True are equal, and make other types of an array; so are 0.0 and -0.0, and frozen dataclasses that
+    differ in what is beside the fields or in a field that is not compared.
+
+    Raises
+    ------
+    TypeError
+        Part of it is neither a number, text, None, a function, a class, a tuple nor a frozen dataclass of them, so that
+        it may hold anything, and something else later.
+
+    >>> identity((1, 0.0)) == identity((1, 0.0)), identity(1) == identity(True), identity(0.0) == identity(-0.0)
+    (True, False, False)
+    """
+    kind = type(value)
+    if kind is float:
+        return kind, value.hex()
+    if kind is tuple:
+        return kind, *[identity(item) for item in value]
+    if value is None or kind in (bool, int, str, FunctionType, BuiltinFunctionType) or isinstance(value, type):
+        return kind, value
+    if is_dataclass(value) and kind.__dataclass_params__.frozen and not beyond_fields(value):
+        return kind, *[identity(getattr(value, item.name)) for item in fields(value)]
+    raise TypeError(f"{value!r} has no identity: it may hold anything, and something else later")
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Return whether two values are surely not the same: dataclasses by all they hold, objects by class alone.
+
+    Objects of your own, and functions, need not be equal to their copies.
 
     >>> @record
     ... class Point:
@@ -107,7 +157,8 @@ def differ(one: Any, other: Any) -> bool:
     if isinstance(one, tuple | list):
         return len(one) != len(other) or any(map(differ, one, other))
     if is_dataclass(one) and not isinstance(one, type):
-        return any(differ(getattr(one, item.name), getattr(other, item.name)) for item in fields(one))
+        names = [item.name for item in fields(one)] + beyond_fields(one)
+        return any(differ(getattr(one, name, None), getattr(other, name, None)) for name in names)
     return False
 
 

@@ -88,6 +88,7 @@ class Place(NamedTuple):
     entries: int  # the network's history before it
     done: int  # batches done of the current epoch
     sums: Sums | None  # the epoch's sums so far, where it has begun
+    rate: float | None  # the learning rate of its last step, which a hook may have changed since
 
 
 class Run:
@@ -110,7 +111,7 @@ class Run:
         self.resume, self.every = check_flag("resume", resume), Every.parse(every)
         self.keep = check_integer("keep", keep)
         self.latest: Path | None = None
-        self._place = Place(0, 0, 0, None)
+        self._place = Place(0, 0, 0, None, None)
         self._settings: dict[str, Any] = {}
         self._callbacks: Sequence[Callback] = ()
         self._mark: tuple[int, int, float] = (0, 0, 0.0)
@@ -186,7 +187,7 @@ class Run:
         """Put network, callbacks and *history* where the run stood, and return the place."""
         network = self.network
         if self._found is None:
-            self._place = Place(network.epochs, network.history.epochs, 0, None)
+            self._place = Place(network.epochs, network.history.epochs, 0, None, None)
         else:
             description, note, arrays, extra = self._found
             states = [_joined(state, extra) for state in note["callbacks"]]
@@ -194,10 +195,11 @@ class Run:
             network.stop_training = note["stopped"]
             for callback, state in zip(self._callbacks, states, strict=True):
                 callback.restore(state)
-            sums = None
+            sums = rate = None
             if note["done"]:
                 sums = Sums(*(network.from_host(extra[f"sums.{name}"]) for name in Sums._fields))
-            self._place = Place(note["first"], note["entries"], note["done"], sums)
+                rate = float(extra["rate"])
+            self._place = Place(note["first"], note["entries"], note["done"], sums, rate)
             history.update({name: network.history[name][note["entries"] :] for name in note["results"]})
         self._found = None
         self._mark = network.steps, network.epochs, time.monotonic()
@@ -219,9 +221,9 @@ class Run:
         if last or ripe or self.due():
             self.save(history, 0, None)
 
-    def save(self, history: History, done: int, sums: Sums | None) -> None:
+    def save(self, history: History, done: int, sums: Sums | None, rate: float | None = None) -> None:
         """Write where the run stands, and drop the oldest files beyond ``keep``."""
-        network, extra = self.network, {}
+        network, extra = self.network, {} if rate is None else {"rate": np.asarray(rate)}
         for name, value in (sums._asdict() if sums else {}).items():
             extra[f"sums.{name}"] = np.array(network.backend.to_numpy(value))
         note = {
@@ -311,7 +313,8 @@ def _check_note(note: Any, extra: Arrays) -> None:
     fine = fine and isinstance(note.get("callbacks"), list) and isinstance(note["settings"].get("callbacks"), list)
     fine = fine and len(note["callbacks"]) == len(note["settings"]["callbacks"])
     fine = fine and all(isinstance(name, str) for name in note["results"])
-    if not fine or (note["done"] and not all(f"sums.{name}" in extra for name in Sums._fields)):
+    begun = ("rate", *(f"sums.{name}" for name in Sums._fields))
+    if not fine or (note["done"] and not all(name in extra for name in begun)):
         raise CheckpointError("what it notes of the run is damaged")
 
 

@@ -8,6 +8,7 @@ Python number.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from xpnet.metrics.streaming import weighted_sum
 from xpnet.optimizers import Now, rate_at
 from xpnet.parameters import flatten
 from xpnet.random import make_key
+from xpnet.records import identity
 from xpnet.registry import returned
 
 if TYPE_CHECKING:
@@ -69,8 +71,9 @@ class Differentiated(NamedTuple):
 class Program:
     """The pure functions of a network: its layers, loss, metrics and optimizer over one namespace.
 
-    Programs of equal records over the same library, device and dtype are equal, so that a backend can use what it
-    compiled for one network in the next. *place* is what tells one library, device and dtype from another.
+    Programs whose records have the same :func:`~xpnet.records.identity`, over the same library, device and dtype, are
+    equal, so that a backend can use what it compiled for one network in the next. *place* is what tells one library,
+    device and dtype from another.
     """
 
     def __init__(
@@ -89,14 +92,18 @@ class Program:
         self.layout, self.out_shape, self.dtype, self.xp = layout, out_shape, dtype, xp
         self.summed = {"loss": (2,), **{metric.name: tuple(metric.shape(out_shape)) for metric in metrics}}
         shapes = tuple((slot.name, slot.shape) for slot in layout.slots)
-        self._identity = (model, loss, optimizer, metrics, shapes, out_shape, place)
+        self._place = (shapes, out_shape, place)
+
+    @cached_property
+    def _identity(self) -> Hashable:
+        return identity((self.model, self.loss, self.optimizer, self.metrics)), self._place
 
     def __eq__(self, other: object) -> bool:
         """Compare what decides the functions."""
-        return isinstance(other, Program) and self._identity == other._identity
+        return self is other or (isinstance(other, Program) and self._identity == other._identity)
 
     def __hash__(self) -> int:
-        """Hash what decides the functions; a record of the user's own may refuse."""
+        """Hash what decides the functions; raises TypeError where a part is of a kind that can change."""
         return hash(self._identity)
 
     def start(self, params: Array, layers: Tree, words: Array) -> State:
@@ -240,7 +247,7 @@ class Program:
         return fine
 
     def copied(self, tree: Any) -> Any:
-        """Return a state, sums or both in memory of their own: the next step may write over what it is given."""
+        """Return a state, sums, both or a batch in memory of their own: somebody may write over what is given."""
         return _copied(tree)
 
     def _key(self, state: State) -> Any:
@@ -273,10 +280,12 @@ def _added(sums: Sums, more: Mapping[str, Array], xp: Any) -> Sums:
 def _copied(tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {name: _copied(value) for name, value in tree.items()}
-    if isinstance(tree, State | Sums):
+    if isinstance(tree, State | Sums | Batch):
         return type(tree)(*(_copied(part) for part in tree))
     if isinstance(tree, tuple):
         return tuple([_copied(part) for part in tree])
+    if tree is None:
+        return None
     # Exact, and recorded by backends that record, as `asarray(copy=True)` is not.
     return tree | False if "bool" in str(tree.dtype) else tree * 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +10,23 @@ import numpy as np
 from xpnet.aligned import aligned_copy, aligned_empty
 from xpnet.arrays import Host, check_finite, take_in
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
+from xpnet.optimizers.chaining import averages, with_averages
 from xpnet.parameters import Layout, flatten, unflatten
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
     from xpnet.network import Network
 
-__all__ = ["joined", "merged", "read_arrays", "read_weights", "write_optimizer", "write_weights"]
+__all__ = [
+    "joined",
+    "merged",
+    "read_arrays",
+    "read_averages",
+    "read_weights",
+    "write_averages",
+    "write_optimizer",
+    "write_weights",
+]
 
 
 def read_weights(network: Network) -> dict[str, Host]:
@@ -32,6 +42,19 @@ def write_weights(network: Network, weights: Mapping[str, Host]) -> None:
     flat = joined(network.layout, weights)
     layers = {slot.name: network.from_host(weights[slot.name]) for slot in network.state_layout.slots}
     network.state = network.state._replace(params=network.from_host(flat), layers=unflatten(layers))
+
+
+def read_averages(network: Network) -> list[Host]:
+    """Return copies of the moving averages of the parameters that the optimizer keeps."""
+    kept = averages(network.optimizer, network.state.optimizer)
+    return [np.array(network.backend.to_numpy(average)) for average in kept]
+
+
+def write_averages(network: Network, values: Iterable[Host]) -> None:
+    """Put :func:`read_averages` back."""
+    given = map(network.from_host, values)
+    state = with_averages(network.optimizer, network.state.optimizer, given)
+    network.state = network.state._replace(optimizer=state)
 
 
 def joined(layout: Layout, weights: Mapping[str, Host]) -> Host:

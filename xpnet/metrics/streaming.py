@@ -318,9 +318,10 @@ class AbsoluteError(_Mean):
 class R2:
     r"""Coefficient of determination :math:`1 - \sum (t-y)^2 / \sum (t-\bar t)^2`, averaged over outputs.
 
-    The second sum is taken from sums of t and t², so in float32 it loses digits where the targets' mean is far
-    larger than their spread; standardize such targets. An output without spread, or with so little that it cannot be
-    told from rounding (8 epsilon of the sum of t²), counts as 0.
+    The second sum is taken from sums of t and t², so it loses digits where the targets' mean is far larger than their
+    spread. The result is NaN where an output has no spread, or so little that it cannot be told from rounding
+    (8 epsilon of the sum of t²): in float32, for a mean of 1000 standard deviations and more. Standardize such targets,
+    take ``dtype="float64"``, or :func:`xpnet.r2` of ``net.predict(x)``. It is 0 where nothing weighs anything.
 
     Raises
     ------
@@ -349,13 +350,13 @@ class R2:
         return xp.sum(rows, axis=1)
 
     def result(self, sums: Host) -> float:
-        """Return the mean over outputs of 1 - error² / spread."""
+        """Return the mean over outputs of 1 - error² / spread; NaN where a spread is not known."""
         weight, total, square, error = np.asarray(sums, dtype=np.float64)
         if not weight.any():
             return 0.0
         spread = square - total * total / weight
         known = spread > 8 * np.finfo(sums.dtype).eps * square
-        return float(np.mean(np.where(known, 1 - error / np.where(known, spread, 1), 0.0)))
+        return float(np.mean(np.where(known, 1 - error / np.where(known, spread, 1), np.nan)))
 
 
 NAMES = {

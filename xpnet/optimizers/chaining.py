@@ -16,7 +16,7 @@ from xpnet.records import record
 from xpnet.registry import returned
 from xpnet.schedules import Schedule
 
-__all__ = ["Chain", "averages", "chain"]
+__all__ = ["Chain", "averages", "chain", "with_averages"]
 
 BEFORE: tuple[type[Link], ...] = (L1, L2, ClipByNorm, ClipByValue)
 """Links that change the gradient: behind the optimizer, which is what uses it, they would do nothing."""
@@ -102,6 +102,15 @@ def averages(link: Link, state: Tree) -> Iterator[Array]:
         yield state["average"]
     for i, part in enumerate(link.links if isinstance(link, Chain) else ()):
         yield from averages(part, state[str(i)])
+
+
+def with_averages(link: Link, state: Tree, values: Iterator[Array]) -> Tree:
+    """Return an optimizer's state with *values* in the places of what :func:`averages` yields."""
+    if isinstance(link, ExponentialMovingAverage):
+        return {"average": next(values)}
+    if isinstance(link, Chain):
+        return {str(i): with_averages(part, state[str(i)], values) for i, part in enumerate(link.links)}
+    return state
 
 
 @explains_arguments

@@ -236,8 +236,8 @@ class ExponentialMovingAverage:
     r"""Keep :math:`a \leftarrow decay \cdot a + (1 - decay) p` beside the parameters.
 
     Comes after the optimizer in a chain; ``net.averaged()`` is the network with these weights. The average starts
-    from the weights before the first step. ``EarlyStopping`` brings the best weights back, and leaves the average as
-    the last step made it. Polyak and Juditsky 1992, in the exponential form; 0.999 is customary.
+    from the weights before the first step. ``EarlyStopping`` brings that of the best epoch back, with the weights.
+    Polyak and Juditsky 1992, in the exponential form; 0.999 is customary.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _shared(make: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     owner = getattr(function, "__self__", None)
     try:
         hash(owner)
-    except TypeError:  # a layer of the user's own that cannot be hashed
+    except TypeError:  # a layer of the user's own that can be changed
         owner = None
     compiled: Callable[..., Any] = (
         make(function) if owner is None else _compiled_method(make, function.__func__, owner)  # type: ignore[attr-defined]

@@ -6,15 +6,20 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs, check_folder
 from xpnet.checks import StrPath, check_path
+from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError
 
 __all__ = ["CSVLogger", "JSONLinesLogger"]
+
+EPOCH = "epoch"
+"""The name of an epoch's number."""
 
 
 class _Logger(Callback):
@@ -70,26 +75,72 @@ class JSONLinesLogger(_Logger):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Add a line; a result that is not finite becomes null, as JSON has no NaN."""
         row = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        self._write(json.dumps({"epoch": epoch, **row}) + "\n")
+        self._write(json.dumps({EPOCH: epoch, **row}) + "\n")
 
 
 class CSVLogger(_Logger):
-    """Write each epoch's results as a row of CSV, with a head row; ``append`` continues an earlier file.
+    """Write each epoch's results as a row of CSV, with a header row; ``append`` continues an earlier file.
+
+    Values stand in the columns that the header names. A cell is empty where an epoch lacks the result; a result that
+    the header lacks adds a column, for which the whole file is written anew, the earlier rows with an empty cell.
 
     Raises
     ------
     ConfigurationError
-        ``path`` is no path; in ``fit``, its folder is missing, or the file cannot be written.
+        ``path`` is no path; in ``fit``, its folder is missing, the file cannot be written, or what ``append`` is to
+        continue is no such file.
     """
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """See to it that the file can be written, and with ``append`` that it can be continued."""
+        super().on_train_begin(logs)
+        if not self._empty():
+            try:
+                header = self._header()
+            except (ValueError, csv.Error):
+                header = []
+            if EPOCH not in header:
+                raise ConfigurationError(
+                    f"CSVLogger.path='{self.path}' must be a file that a CSVLogger has written, where append=True; its "
+                    f"first line names no column {EPOCH!r}: name another file, or leave out append"
+                )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Add a row."""
-        rows = io.StringIO()
-        writer = csv.writer(rows)
-        if self._empty():
-            writer.writerow(["epoch", *logs])
-        writer.writerow([epoch, *logs.values()])
-        self._write(rows.getvalue())
+        cells = {EPOCH: epoch, **logs}
+        header = [] if self._empty() else self._header()
+        columns = [*header, *(name for name in cells if name not in header)]
+        row = [cells.get(name, "") for name in columns]
+        if not header:
+            self._write(_as_csv([columns, row]))
+        elif columns == header:
+            self._write(_as_csv([row]))
+        else:
+            self._write("")  # drops what is trained anew
+            with self.path.open(encoding="utf-8", newline="") as file:
+                earlier = list(csv.reader(file))[1:]
+            filled = [[*cells, *[""] * (len(columns) - len(cells))] for cells in earlier]
+            content = _as_csv([columns, *filled, row]).encode()
+            replace_file(self.path.resolve(), [content], ConfigurationError)
+
+    def state(self) -> dict[str, Any]:
+        """Return how many lines the file has, which stays the same when it gets more columns."""
+        content = self.path.read_bytes()
+        return {"lines": len((content if self._start is None else content[: self._start]).splitlines())}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Drop lines of epochs that will be trained anew."""
+        self._start = sum(map(len, self.path.read_bytes().splitlines(keepends=True)[: state["lines"]]))
+
+    def _header(self) -> list[str]:
+        with self.path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+
+
+def _as_csv(rows: Iterable[Iterable[Any]]) -> str:
+    content = io.StringIO()
+    csv.writer(content).writerows(rows)
+    return content.getvalue()
 
 
 def _check_writable(name: str, path: Path) -> None:

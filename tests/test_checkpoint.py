@@ -443,6 +443,31 @@ def test_what_cannot_be_saved_is_told_before_training(parts: Any, said: str, tmp
     net.fit(X, Y, verbose=0)
 
 
+def scaled_by(number: float) -> type:
+    @dataclass(frozen=True)
+    class Scaled(Doubled):
+        def forward(self, params: Any, x: Any, context: Any) -> Any:
+            return x * number, None
+
+    return Scaled
+
+
+def test_two_classes_of_one_name_cannot_be_saved_and_one_class_can(tmp_path: Path) -> None:
+    twice, thrice = scaled_by(2), scaled_by(3)
+    said = (
+        r"layers\[0\] and layers\[2\] are of two classes 'Scaled' \(\S*scaled_by\S+ and \S+\), which cannot be saved: "
+        ".*Rename one"
+    )
+    with pytest.warns(UserWarning, match=f"can be trained but not saved: {said}"):
+        net = Network([twice(), Dense(4), thrice(), Dense(3)], inputs=4)
+    with pytest.raises(CheckpointError, match=said):
+        net.save(tmp_path / "net")
+    assert list(tmp_path.iterdir()) == []
+    net = Network([twice(), Dense(4), twice(5.0), Dense(3)], inputs=4)
+    net.save(tmp_path / "net")
+    assert xpnet.load(tmp_path / "net", custom=[twice]).model == net.model
+
+
 # Notes
 
 

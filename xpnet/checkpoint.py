@@ -211,6 +211,11 @@ def to_config(value: Any, name: str, own: Own | None = None) -> Any:
         return int(value)
     if isinstance(value, Real) and isfinite(value):
         return float(value)
+    if isinstance(value, Real):
+        raise CheckpointError(
+            f"{name} is {value!r}, which cannot be saved: a file holds finite numbers alone. Give a finite number, or "
+            "None, and let the class read that as it reads this"
+        )
     kind = "a function or an object" if type(value).__module__ == "builtins" else type(value).__name__
     raise CheckpointError(
         f"{name} is {value!r}, which cannot be saved: a file holds finite numbers, text, None, and frozen dataclasses "

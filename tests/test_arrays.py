@@ -216,3 +216,10 @@ def test_a_mapped_array_is_looked_through_in_pieces(
     with pytest.raises(DataError, match=r"the first is x\[10, 2\] = nan; drop"):
         check_finite(np.load(tmp_path / "x.npy", mmap_mode="r"), backend, "x")
     check_finite(np.load(tmp_path / "x.npy", mmap_mode="r")[:10], backend, "x")
+
+
+@pytest.mark.parametrize(("library", "remedy"), [("torch", r"x\.float\(\)"), ("jax.numpy", r"x\.astype\('float32'\)")])
+def test_bfloat16_of_another_library_is_told_to_become_float32(library: str, remedy: str) -> None:
+    xp = pytest.importorskip(library)
+    with pytest.raises(DataError, match=f"cannot read .*NumPy has no bfloat16: convert it to float32 first, {remedy}"):
+        take_in(xp.ones((2, 3), dtype=xp.bfloat16), xpnet.open_backend("numpy"), "x")

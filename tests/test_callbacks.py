@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import signal
 import threading
@@ -509,12 +510,12 @@ def test_a_checkpoint_an_epoch(backend: xpnet.Backend, tmp_path: Path) -> None:
     net = make(backend)
     saver = xpnet.ModelCheckpoint(tmp_path / "{epoch}-{loss:.3f}.safetensors", every=2)
     net.fit(X, Y, epochs=5, callbacks=[saver], verbose=0)
-    expected = {epochs: f"{epochs}-{net.history['loss'][epochs - 1]:.3f}.safetensors" for epochs in (2, 4)}
+    expected = {done: f"{done}-{net.history['loss'][done - 1]:.3f}.safetensors" for done in (2, 4)}
     assert sorted(path.name for path in tmp_path.iterdir()) == list(expected.values())
-    for epochs, name in expected.items():
+    for done, name in expected.items():
         saved = xpnet.load(tmp_path / name, backend=backend)
-        assert saved.epochs == saved.history.epochs == epochs
-        assert saved.history == {name: values[:epochs] for name, values in net.history.items()}
+        assert saved.epochs == saved.history.epochs == done
+        assert saved.history == {name: values[:done] for name, values in net.history.items()}
 
 
 def test_a_checkpoint_of_the_best(backend: xpnet.Backend, tmp_path: Path) -> None:
@@ -642,6 +643,68 @@ def test_csv(backend: xpnet.Backend, tmp_path: Path) -> None:
     for name, values in net.history.items():
         assert [float(row[name]) for row in rows] == values
     assert b"\r\r" not in path.read_bytes()
+
+
+class Sometimes(Callback):
+    """Adds a result in every third epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        if epoch % 3 == 2:
+            logs["extra"] = float(epoch)
+
+
+def read_columns(path: Path) -> dict[str, list[float | None]]:
+    with path.open(newline="") as file:
+        head, *rows = list(csv.reader(file))
+    assert all(len(row) == len(head) for row in rows)
+    return {name: [float(cell) if cell else None for cell in cells] for name, *cells in zip(head, *rows, strict=True)}
+
+
+def expected_columns(net: Network) -> dict[str, list[float | None]]:
+    results = {name: [None if math.isnan(value) else value for value in values] for name, values in net.history.items()}
+    return {"epoch": list(range(net.epochs)), **results}
+
+
+def test_csv_keeps_values_in_their_columns_when_results_come_and_go(backend: xpnet.Backend, tmp_path: Path) -> None:
+    path, net = tmp_path / "history.csv", make(backend)
+    net.fit(X, Y, epochs=2, validation_split=0.2, callbacks=[xpnet.CSVLogger(path)], verbose=0)
+    net.fit(X, Y, epochs=3, callbacks=[Sometimes(), xpnet.CSVLogger(path, append=True)], verbose=0)
+    columns = read_columns(path)
+    assert columns == expected_columns(net)
+    assert columns["extra"] == [None, None, 2.0, None, None]
+    assert columns["val_loss"][2:] == [None] * 3
+
+
+def test_csv_with_a_new_column_is_resumed_where_it_was(tmp_path: Path) -> None:
+    class Fails(Callback):
+        at = -1
+
+        def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
+            if epoch == self.at:
+                raise RuntimeError("now")
+
+    def fit(name: str, at: int = -1) -> None:
+        fails = Fails()
+        fails.at = at
+        make(xpnet.open_backend("numpy")).fit(
+            X, Y, epochs=6, callbacks=[Sometimes(), xpnet.CSVLogger(tmp_path / f"{name}.csv"), fails], verbose=0,
+            checkpoint=tmp_path / name, resume=True, every="2 epochs",
+        )  # fmt: skip
+
+    fit("whole")
+    with pytest.raises(RuntimeError, match="now"):
+        fit("parts", at=3)  # the last checkpoint is from before the column
+    fit("parts")
+    assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"a,b\r\n1,2\r\n", b"\x89PNG\r\n", b"\n"])
+def test_csv_continues_no_other_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "notes.csv"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"CSVLogger.path='.*' must be a file that.*no column 'epoch': name"):
+        make(xpnet.open_backend("numpy")).fit(X, Y, callbacks=[xpnet.CSVLogger(path, append=True)], verbose=0)
+    assert path.read_bytes() == content
 
 
 # What goes wrong in between

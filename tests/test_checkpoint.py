@@ -380,8 +380,6 @@ def half(step: Any, xp: Any) -> Any:
     [
         (Doubled(2.0), half, "SGD.learning_rate is <function half"),
         (Doubled(2.0), lambda step, xp: 0.5 + 0 * step, "SGD.learning_rate is <function <lambda>"),
-        (Doubled(float("inf")), 0.1, "Doubled.factor is inf"),
-        (Doubled(np.float32("nan")), 0.1, r"Doubled.factor is .*nan"),  # type: ignore[arg-type]
         (Doubled(np.ones(2)), 0.1, r"Doubled.factor is array"),  # type: ignore[arg-type]
         (Doubled({"a": 1}), 0.1, r"Doubled.factor is {'a': 1}"),  # type: ignore[arg-type]
     ],
@@ -448,6 +446,15 @@ def test_what_is_beside_the_fields_and_is_made_of_them_comes_back(layer: Any, tm
     np.testing.assert_array_equal(again.forward(X), net.forward(X))
 
 
+@pytest.mark.parametrize("factor", [float("inf"), float("nan"), np.float32("nan")])
+def test_a_number_that_is_not_finite_cannot_be_saved(factor: float, tmp_path: Path) -> None:
+    said = "Doubled.factor is .*(inf|nan).* cannot be saved: a file holds finite numbers alone. Give a finite number"
+    with pytest.warns(UserWarning, match=f"can be trained but not saved: {said}"):
+        net = Network([Doubled(factor), Dense(2)], inputs=4)
+    with pytest.raises(CheckpointError, match=said):
+        net.save(tmp_path / "net")
+
+
 class NoRecord(xpnet.layers.base.Elementwise):
     def forward(self, params: Any, x: Any, context: Any) -> Any:
         return x, None
@@ -493,6 +500,31 @@ def test_what_cannot_be_saved_is_told_before_training(parts: Any, said: str, tmp
             net.fit(X, Y, verbose=0, **arguments)
         assert (net.steps, list(tmp_path.iterdir())) == (0, [])
     net.fit(X, Y, verbose=0)
+
+
+def scaled_by(number: float) -> type:
+    @dataclass(frozen=True)
+    class Scaled(Doubled):
+        def forward(self, params: Any, x: Any, context: Any) -> Any:
+            return x * number, None
+
+    return Scaled
+
+
+def test_two_classes_of_one_name_cannot_be_saved_and_one_class_can(tmp_path: Path) -> None:
+    twice, thrice = scaled_by(2), scaled_by(3)
+    said = (
+        r"layers\[0\] and layers\[2\] are of two classes 'Scaled' \(\S*scaled_by\S+ and \S+\), which cannot be saved: "
+        ".*Rename one"
+    )
+    with pytest.warns(UserWarning, match=f"can be trained but not saved: {said}"):
+        net = Network([twice(), Dense(4), thrice(), Dense(3)], inputs=4)
+    with pytest.raises(CheckpointError, match=said):
+        net.save(tmp_path / "net")
+    assert list(tmp_path.iterdir()) == []
+    net = Network([twice(), Dense(4), twice(5.0), Dense(3)], inputs=4)
+    net.save(tmp_path / "net")
+    assert xpnet.load(tmp_path / "net", custom=[twice]).model == net.model
 
 
 # Notes

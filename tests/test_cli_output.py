@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from shop import QUICK, Shell, fails, trained, write
 
@@ -60,6 +61,38 @@ def test_a_file_that_comes_meanwhile_is_left_alone_and_nothing_is_lost(
     assert shell(command, *arguments, "--force").status == 0
     assert third.read_bytes() == first.read_bytes()
     assert second.read_text() == "mine too"
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_no_command_writes_over_what_it_reads(link: Any, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(shell, "grade", "--out", "m.safetensors")
+    np.save("x.npy", np.eye(40, 3))
+    np.save("y.npy", np.arange(40) % 2)
+    read = ("shop.csv", "m.safetensors", "x.npy", "y.npy")
+    before = {name: Path(name).read_bytes() for name in read}
+    out = {name: name if link is None else f"other-{name}" for name in read}
+    for name in read if link else ():
+        link(name, out[name])
+
+    def refused(name: str, *arguments: str, what: str | None = None) -> None:
+        done = shell(*arguments, "--force")
+        fails(done, f"cannot write {out[name]}: it is {what or name}, which is read; name another file")
+
+    refused("shop.csv", "train", "shop.csv", "--target", "grade", "--out", out["shop.csv"])
+    refused("x.npy", "train", "x.npy", "--target", "y.npy", "--out", out["x.npy"])
+    refused("y.npy", "train", "x.npy", "--target", "y.npy", "--out", out["y.npy"])
+    refused("shop.csv", "predict", "m.safetensors", "shop.csv", "--out", out["shop.csv"])
+    refused("m.safetensors", "predict", "m.safetensors", "shop.csv", "--out", out["m.safetensors"])
+    refused("m.safetensors", "export", "m.safetensors", out["m.safetensors"])
+    with open("shop.csv", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        refused("shop.csv", "predict", "m.safetensors", "-", "--out", out["shop.csv"], what="standard input")
+    assert {name: Path(name).read_bytes() for name in read} == before
+
+
+def test_a_column_with_the_name_of_the_model_file_is_no_file(shell: Shell) -> None:
+    Path("grade").write_text("an earlier model")
+    assert trained(shell, "grade", "--out", "grade", "--force").status == 0
 
 
 def test_a_command_that_fails_leaves_no_empty_file(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,36 @@ def test_a_bad_batch_of_an_iterable_is_named(backend: xpnet.Backend) -> None:
     assert (net.steps, net.epochs) == (2, 0)
 
 
+@pytest.mark.parametrize(
+    ("function", "error", "said"),
+    [
+        (lambda: None, DataError, "x as a function must return an iterable of batches .* None: .*`yield` is missing"),
+        (lambda: 3, DataError, "x as a function must return an iterable of batches .* got int"),
+        (
+            lambda size: [],
+            xpnet.ConfigurationError,
+            r"x as a function takes \(\); .*takes \(size\): write `lambda: an_it",
+        ),
+    ],
+)
+def test_a_function_that_gives_no_batches_is_told_of(function: Any, error: type[Exception], said: str) -> None:
+    net = make(xpnet.open_backend("numpy"), inputs=3)
+    for act in (net.fit, net.evaluate):
+        with pytest.raises(error, match=said):
+            act(function)
+    with pytest.raises(error, match=said):
+        net.fit(X, Y, validation_data=function, verbose=0)
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+def test_a_share_is_a_number_of_python_or_numpy(kind: Any) -> None:
+    nets = [make(xpnet.open_backend("numpy")) for _ in range(3)]
+    for net, share in zip(nets, (0.25, kind(0.25), np.int64(0)), strict=True):
+        net.fit(X, Y, validation_split=share, verbose=0)
+    assert nets[0].history == nets[1].history
+    assert "val_loss" not in nets[2].history
+
+
 def test_history_has_an_entry_an_epoch_and_the_network_keeps_all(backend: xpnet.Backend) -> None:
     net = make(backend)
     first = net.fit(X, Y, epochs=2, batch_size=8, validation_split=0.2, verbose=0)

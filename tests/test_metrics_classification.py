@@ -108,8 +108,10 @@ def test_classification_report_is_aligned_and_named() -> None:
 def test_classes_are_checked() -> None:
     with pytest.raises(DataError, match=r"y_pred must lie in 0\.\.1 for 2 classes; it reaches from 0 to 2"):
         confusion_matrix([0, 1], [0, 2], 2)
-    with pytest.raises(DataError, match=r"y_true .* numbered from 0; it reaches from -1 to 1"):
+    with pytest.raises(DataError, match=r"y_true .* numbered from 0; .* from -1 to 1; .*by \(y_true \+ 1\) // 2"):
         confusion_matrix([-1, 1], [1, 1])
+    with pytest.raises(DataError, match=r"it reaches from -1 to 2\.$"):
+        confusion_matrix([-1, 2], [1, 1])
     with pytest.raises(DataError, match=r"y_true .* numbered from 0"):
         confusion_matrix([-1], [-1])
     with pytest.raises(DataError, match="20,000 x 20,000"):

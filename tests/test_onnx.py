@@ -377,7 +377,9 @@ class NumPyScaler:
 
 
 def test_a_scaler_that_cannot_be_exported_is_named(tmp_path: Path) -> None:
-    refuse(network([Dense(2)]), tmp_path / "unfit.onnx", "NumPyScaler", scaler=NumPyScaler())
+    said = "xpnet's scalers are: xpnet.StandardScaler().fit(x_train), say"
+    refuse(network([Dense(2)]), tmp_path / "unfit.onnx", "the scaler NumPyScaler cannot", scaler=NumPyScaler())
+    refuse(network([Dense(2)]), tmp_path / "unfit.onnx", said, scaler=NumPyScaler())
 
 
 def test_what_is_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,8 +402,18 @@ def test_arguments_are_checked_before_anything_is_written(tmp_path: Path) -> Non
         (values, {"classes": ["a", "b", "c"]}, wrong, "losses of classes; the network has MeanSquaredError"),
         (net, {"link": "no"}, wrong, "link must be True or False; got 'no'"),
         (net, {"scaler": "standard"}, wrong, "scaler must be a fitted StandardScaler or MinMaxScaler; got 'standard'"),
-        (net, {"scaler": xpnet.StandardScaler()}, xpnet.ExportError, r"scaler StandardScaler cannot .*fit"),
-        (net, {"scaler": xpnet.StandardScaler().fit(np.eye(3))}, xpnet.ExportError, r"must have shape \(n, 3\)"),
+        (
+            net,
+            {"scaler": xpnet.StandardScaler()},
+            xpnet.ExportError,
+            r"scaler StandardScaler cannot .*fit\(x_train\), then scaler\.transform\(x\)\.$",
+        ),
+        (
+            net,
+            {"scaler": xpnet.StandardScaler().fit(np.eye(3))},
+            xpnet.ExportError,
+            r"must have shape \(n, 3\).*of this shape\.$",
+        ),
     ]:
         with pytest.raises(error, match=message):
             given.to_onnx(path, **options)

@@ -81,6 +81,14 @@ def test_examples_stand_in_their_class_s_colour_and_shape(ax: Any) -> None:
     assert ax.get_xlabel() == "width (cm)"
 
 
+@pytest.mark.parametrize("labels", [[-1, -1, 1, 1], [0, 0, 1, 1]])
+def test_a_hinge_s_signs_are_its_classes(ax: Any, labels: list[int]) -> None:
+    net = Network([Dense(1)], loss="hinge", inputs=2)
+    net.set_weights({"0.weight": [[2.0], [0.0]], "0.bias": [-1.0]})
+    plot_decision_boundary(net, SQUARE, labels, ax=ax)
+    assert ax.get_title() == "100.0% of 4 examples right"
+
+
 def test_the_examples_and_eps_set_the_part_that_is_drawn(ax: Any) -> None:
     plot_decision_boundary(by_the_first("cross_entropy", 2), SQUARE, ax=ax, eps=0.5)
     assert (*ax.get_xlim(), *ax.get_ylim()) == (-0.5, 1.5, -0.5, 1.5)
@@ -119,6 +127,7 @@ def test_beyond_seven_classes_each_still_has_a_colour_of_its_own() -> None:
         (None, {"x": np.empty((0, 2))}, xpnet.DataError, "at least one example"),
         (None, {"y": [0, 1]}, xpnet.ShapeError, "each row of x: expected 4, got 2"),
         (None, {"y": [0, 1, 2, 0]}, xpnet.DataError, r"y must lie in 0\.\.1"),
+        (None, {"y": [-1, 1, 1, -1]}, xpnet.DataError, r"from -1 to 1; -1 and 1 become .* by \(y \+ 1\) // 2"),
         (None, {"y": [0.5, 1, 1, 0]}, xpnet.DataError, "whole numbers"),
         (None, {"eps": 0.0}, xpnet.ConfigurationError, "eps must be"),
         (None, {"grid_resolution": 1}, xpnet.ConfigurationError, "grid_resolution"),

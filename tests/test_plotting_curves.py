@@ -77,7 +77,8 @@ def test_a_scale_can_be_asked_for(ax: Any) -> None:
         ([1.0], {}, xpnet.ConfigurationError, "curves must be a mapping"),
         ({"loss": []}, {}, xpnet.DataError, "curve 'loss' has no values"),
         ({"loss": [[1.0]]}, {}, xpnet.ShapeError, r"curve 'loss' .* got \(1, 1\)"),
-        ({"loss": ["a"]}, {}, xpnet.DtypeError, "curve 'loss'"),
+        ({"loss": ["a"]}, {}, xpnet.DtypeError, r"curve 'loss' .*: give numbers, .*nan.* a gap$"),
+        ({"loss": [None]}, {}, xpnet.DtypeError, r"curve 'loss' .*: give numbers, .*nan.* a gap$"),
         ({"loss": [1.0]}, {"yscale": "logarithmic"}, xpnet.ConfigurationError, "unknown yscale"),
     ],
 )

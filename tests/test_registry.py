@@ -23,6 +23,7 @@ from xpnet import (
     optimizers,
 )
 from xpnet.layers import Residual, Tanh, names as layers
+from xpnet.layers.base import Built
 from xpnet.registry import FORMS, resolve
 
 TABLES: dict[str, Any] = {
@@ -181,6 +182,18 @@ class GivesTwo(optimizers.SGD):
 
 
 @dataclass(frozen=True)
+class BuildsForABatch(Tanh):
+    def build(self, in_shape: Any) -> Any:
+        return Built((None, *in_shape))
+
+
+@dataclass(frozen=True)
+class BuildsANumber(Tanh):
+    def build(self, in_shape: Any) -> Any:
+        return Built(in_shape[0])
+
+
+@dataclass(frozen=True)
 class NoWayBack:
     build = Tanh.build
     forward = Tanh.forward
@@ -192,6 +205,15 @@ class NoWayBack:
         (
             {"layers": ["relu", BuildsAShape()]},
             "BuildsAShape.build must return an xpnet.layers.base.Built; got a tuple",
+        ),
+        (
+            {"layers": ["relu", BuildsForABatch()]},
+            "layer 2: BuildsForABatch.build: out_shape must be a tuple of integers above 0, without the axis of the"
+            " batch, (4,) for 4 outputs; got (None, 4); docs/own_layer",
+        ),
+        (
+            {"layers": [Residual(["relu"], BuildsANumber())]},
+            "layer shortcut: BuildsANumber.build: out_shape must be a tuple",
         ),
         ({"layers": [GivesOutputAlone()]}, "GivesOutputAlone.forward must return (y, residuals); got "),
         (

@@ -331,6 +331,34 @@ def test_a_file_is_no_folder_for_a_run(tmp_path: Path) -> None:
         fit(make(), tmp_path / "net.safetensors")
 
 
+def test_numbers_of_numpy_in_a_state_become_python_s(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    class Counts(xpnet.Callback):
+        def state(self) -> dict[str, Any]:
+            return {"a": np.float32(0.5), "b": [np.int64(3), np.bool_(True), np.float64("nan")]}
+
+        def restore(self, state: dict[str, Any]) -> None:
+            seen.append(state)
+
+    for _ in range(2):
+        net = Network([Dense(2)], loss="mse", inputs=2, seed=0)
+        net.fit(np.ones((3, 2)), np.ones((3, 2)), checkpoint=tmp_path, resume=True, callbacks=[Counts()], verbose=0)
+    assert repr(seen) == "[{'a': 0.5, 'b': [3, True, nan]}]"
+
+
+def test_names_in_a_state_are_text(tmp_path: Path) -> None:
+    class Numbered(xpnet.Callback):
+        def state(self) -> dict[str, Any]:
+            return {"by epoch": {1: 0.5}}
+
+    net = Network([Dense(2)], loss="mse", inputs=2, seed=0)
+    with pytest.raises(
+        ConfigurationError, match=r"Numbered.state\(\) .* holds {1: 0.5}; names in mappings must be text"
+    ):
+        net.fit(np.ones((3, 2)), np.ones((3, 2)), checkpoint=tmp_path, callbacks=[Numbered()], verbose=0)
+
+
 def test_a_state_that_no_file_holds_is_refused(tmp_path: Path) -> None:
     class Odd(xpnet.Callback):
         def state(self) -> dict[str, Any]:

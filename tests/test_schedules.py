@@ -152,6 +152,32 @@ def test_one_cycle_of_few_steps_is_its_closed_form(rise):
         assert found.max() <= 0.1
 
 
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+@pytest.mark.parametrize("rate", ["a", None, [0.1], np.ones(3), np.ones(1)], ids=repr)
+def test_a_schedule_that_gives_no_number_is_named_before_training(rate):
+    with pytest.raises(
+        xpnet.ConfigurationError, match=r"learning_rate as a function .* must return a number, or .*<lambda"
+    ):
+        xpnet.Network([xpnet.Dense(1)], loss="mse", optimizer=xpnet.SGD(lambda step, xp: rate), inputs=1)
+
+
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+def test_a_negative_rate_is_named(open_backend):
+    def falling(step, xp):
+        return 0.1 - 0.05 * step
+
+    def make(schedule):
+        optimizer = xpnet.SGD(schedule)
+        return xpnet.Network([xpnet.Dense(1)], loss="mse", optimizer=optimizer, backend=open_backend("numpy"), inputs=1)
+
+    with pytest.raises(xpnet.ConfigurationError, match=r"learning_rate must not be negative; .* gives -0\.1 at step 0"):
+        make(lambda step, xp: -0.1)
+    net = make(falling)
+    net.fit(np.ones((2, 1)), np.ones(2), epochs=3, verbose=0)
+    with pytest.raises(xpnet.ConfigurationError, match=r"<function .*falling.* gives -0\.05 at step 3.*xp\.maximum"):
+        net.fit(np.ones((2, 1)), np.ones(2), verbose=0)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -175,9 +175,11 @@ def test_layers_are_a_list(given):
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
-def test_a_text_that_is_no_class_weight_is_refused(kind):
-    with pytest.raises(xpnet.ConfigurationError, match=r"class_weight must be a mapping of classes .* got 'bal'"):
-        kind(class_weight="bal").fit(X, Y)
+@pytest.mark.parametrize("given", ["bal", [1, 2, 3]])
+def test_what_is_no_class_weight_is_refused(kind, given):
+    said = re.escape(repr(given))
+    with pytest.raises(xpnet.ConfigurationError, match=rf"class_weight must be a mapping of classes .* got {said}"):
+        kind(class_weight=given).fit(X, Y)
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
@@ -619,6 +621,38 @@ def test_lbfgs_minimizes_a_sum_where_the_loss_is_one():
 def test_lbfgs_refuses_own_layers_whose_loss_is_another_at_every_look(layers):
     with pytest.raises(xpnet.ConfigurationError, match="solver='lbfgs' needs a loss that is the same"):
         MLPClassifier(layers=layers, solver="lbfgs").fit(X, Y)
+
+
+class Counts(xpnet.Callback):
+    pass
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(
+    ("name", "options", "given"),
+    [
+        ("callbacks", {"callbacks": [Counts()]}, {}),
+        ("callbacks", {"callbacks": ["terminate_on_nan"]}, {"X_val": X, "y_val": Y}),
+        ("X_val", {}, {"X_val": X, "y_val": Y}),
+        ("y_val", {}, {"y_val": Y}),
+    ],
+)
+def test_lbfgs_refuses_what_is_done_after_epochs(kind, name, options, given):
+    with pytest.raises(xpnet.ConfigurationError, match=f"^{name} would do nothing: solver='lbfgs' .*leave out {name}"):
+        kind(solver="lbfgs", **options).fit(X, Y, **given)
+    assert kind(hidden_layer_sizes=(3,), solver="lbfgs", max_iter=500, tol=0.1, callbacks=[]).fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, XPClassifier])
+@pytest.mark.parametrize("weight", [-5, "a", float("nan"), None])
+def test_a_wrong_weight_of_a_class_is_named(kind, weight):
+    with pytest.raises(xpnet.ConfigurationError, match=rf"class_weight\['a'\] must be a finite .*; got {weight!r}"):
+        kind(class_weight={"a": weight, "b": 1}).fit(X, NAMES)
+    several = np.stack([Y == 0, Y == 1], axis=1).astype(int)
+    with pytest.raises(xpnet.ConfigurationError, match=rf"class_weight\[1\] must be a finite .*; got {weight!r}"):
+        kind(class_weight=[{0: 1, 1: weight}, {0: 1, 1: 1}]).fit(X, several)
+    with pytest.raises(xpnet.DataError, match=r"class_weight.* not 0 for all|class_weight=.* is 0 for the class of"):
+        kind(class_weight={"a": 0, "b": 0, "c": 0}).fit(X, NAMES)
 
 
 def test_classes_weigh_training_alone_and_not_what_is_held_out():

@@ -72,6 +72,11 @@ class NoContext(layers.Tanh):
         return x, x
 
 
+class BuildsForABatch(layers.Tanh):
+    def build(self, in_shape):
+        return layers.Built((None, *in_shape))
+
+
 class BuildFails(layers.Tanh):
     def build(self, in_shape):
         return in_shape.nothing
@@ -85,7 +90,11 @@ class BuildFails(layers.Tanh):
             BuildFails(),
             "BuildFails(): BuildFails.build raises AttributeError: 'tuple' object has no attribute 'nothing'",
         ),
-        (CountsOutputs(), "CountsOutputs.build: out_shape must be a tuple of integers; got 3: (4,) for 4"),
+        (CountsOutputs(), "CountsOutputs.build: out_shape must be a tuple of integers above 0, without the axis of"),
+        (
+            BuildsForABatch(),
+            "BuildsForABatch.build: out_shape must be a tuple of integers above 0, without the axis of",
+        ),
         (ShapeForParam(), "ShapeForParam.build: weight must be declared as Param(shape, initializer); got (3,)"),
         (OutputAlone(), "OutputAlone.forward must return (y, residuals); got "),
         (Text(), "Text.forward must give an array for y; got 'y' of type str"),
@@ -108,6 +117,7 @@ def test_a_layers_method_is_named(layer: Any, said: str, backend: xpnet.Backend)
     with pytest.raises(CheckError) as caught:
         check_layer(layer, (3,), backend=backend, beside=())
     assert said in str(caught.value)
+    assert str(caught.value).count("docs/own_layer.md") <= 1
 
 
 def test_the_error_itself_is_the_cause() -> None:

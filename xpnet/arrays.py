@@ -79,9 +79,13 @@ def take_in(values: Any, backend: Backend, argument: str, *, rows: bool = True) 
         try:
             array = backend.asarray(values)
         except Exception as error:  # each library has its own for "not on my device"
+            remedy = "convert it to NumPy first"
+            if "bfloat16" in str(getattr(values, "dtype", "")):
+                own = ".float()" if hasattr(values, "float") else ".astype('float32')"
+                remedy = f"NumPy has no bfloat16: convert it to float32 first, {argument}{own}"
             raise DataError(
                 f"{argument} is a {type(values).__module__}.{type(values).__qualname__} that backend {backend.name!r} "
-                f"on {backend.device} cannot read ({error}); convert it to NumPy first, or use its own backend"
+                f"on {backend.device} cannot read ({error}); {remedy}, or use its own backend"
             ) from error
         require_real(array, backend.xp, argument)
     else:

@@ -204,11 +204,18 @@ class Stream:
         Raises
         ------
         DataError
-            There is no batch (a generator is used up after one epoch), or one is not (x, y) or (x, y, weights).
+            There is no batch (a generator is used up after one epoch), one is not (x, y) or (x, y, weights), or a
+            function has returned no iterable.
         """
         self.epochs += 1
         empty = True
-        for number, item in enumerate(self.given() if callable(self.given) else self.given):
+        given = self.given() if callable(self.given) else self.given
+        if not hasattr(given, "__iter__"):
+            got = "None: a `return` or `yield` is missing" if given is None else type(given).__name__
+            raise DataError(
+                f"x as a function must return an iterable of batches (x, y), such as a fresh generator; got {got}"
+            )
+        for number, item in enumerate(given):
             _check_batch(item)
             empty = False
             if number >= start:

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -46,6 +46,9 @@ KNOWN: dict[str, type] = {
 
 OWN = "custom:"
 """What stands before the name of a class that is not xpnet's."""
+
+Own: TypeAlias = dict[str, tuple[type, str]]
+"""Classes that are not xpnet's by their names, each with a place where a network has it."""
 
 LONGEST = 500
 """Characters of a reason that are shown: a file may make it as long as itself."""
@@ -99,7 +102,8 @@ def configs(network: xpnet.Network) -> dict[str, Any]:
     CheckpointError
         No file holds one of them; the message says which.
     """
-    return {name: to_config(part, name) for name, part in records(network).items()}
+    own: Own = {}
+    return {name: to_config(part, name, own) for name, part in records(network).items()}
 
 
 def read_notes(path: StrPath) -> dict[str, str]:
@@ -183,35 +187,41 @@ def load(
         raise CheckpointError(f"{path} does not describe a network that can be built: {reason[:LONGEST]}") from error
 
 
-def to_config(value: Any, name: str) -> Any:
+def to_config(value: Any, name: str, own: Own | None = None) -> Any:
     """Return a record of hyper-parameters as JSON: ``{"class": "Dense", "units": 10, ...}``; *name* is for errors.
 
-    ``class`` is a word that no field can be called by.
+    ``class`` is a word that no field can be called by. The caller's classes that are met are entered in *own*.
     """
+    own = {} if own is None else own
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         cls = type(value)
         fields = [field.name for field in dataclasses.fields(value) if field.init]
         _require_rebuilt(value, fields, name)
         return {
-            "class": cls.__name__ if KNOWN.get(cls.__name__) is cls else OWN + cls.__name__,
+            "class": cls.__name__ if KNOWN.get(cls.__name__) is cls else _own_name(cls, name, own),
             **{
                 # The network's "layers" is a container, whose field has the same name.
-                field: to_config(getattr(value, field), name if name == field else f"{cls.__name__}.{field}")
+                field: to_config(getattr(value, field), name if name == field else f"{cls.__name__}.{field}", own)
                 for field in fields
             },
         }
     if isinstance(value, tuple | list):
-        return [to_config(item, f"{name}[{i}]") for i, item in enumerate(value)]
+        return [to_config(item, f"{name}[{i}]", own) for i, item in enumerate(value)]
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real) and isfinite(value):
         return float(value)
-    own = "a function or an object" if type(value).__module__ == "builtins" else type(value).__name__
+    if isinstance(value, Real):
+        raise CheckpointError(
+            f"{name} is {value!r}, which cannot be saved: a file holds finite numbers alone. Give a finite number, or "
+            "None, and let the class read that as it reads this"
+        )
+    kind = "a function or an object" if type(value).__module__ == "builtins" else type(value).__name__
     raise CheckpointError(
         f"{name} is {value!r}, which cannot be saved: a file holds finite numbers, text, None, and frozen dataclasses "
-        f"of them. Write {own} as a dataclass(frozen=True), and pass its class to load(custom=[...])"
+        f"of them. Write {kind} as a dataclass(frozen=True), and pass its class to load(custom=[...])"
     )
 
 
@@ -231,6 +241,22 @@ def _require_rebuilt(value: Any, fields: list[str], name: str) -> None:
             f"{name} is a {cls.__name__} with {shown}, which cannot be saved: a file holds the fields of a dataclass "
             f"alone. Decorate {cls.__name__} with dataclass(frozen=True) and make {', '.join(lost)} a field"
         )
+
+
+def _own_name(cls: type, name: str, own: Own) -> str:
+    """Return what a file calls a class of the caller's, which no other of the same network's may be called."""
+    other, place = own.setdefault(cls.__name__, (cls, name))
+    if other is not cls:
+        both = f"{_where_from(other)} and {_where_from(cls)}"
+        raise CheckpointError(
+            f"{place} and {name} are of two classes {cls.__name__!r} ({both}), which "
+            "cannot be saved: a file tells classes apart by their names. Rename one, or make one class of them"
+        )
+    return OWN + cls.__name__
+
+
+def _where_from(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def from_config(config: Any, known: Mapping[str, type]) -> Any:

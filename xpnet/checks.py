@@ -98,8 +98,11 @@ def check_seed(seed: Any) -> int:
     return check_integer("seed", seed, least=0, otherwise=other)
 
 
-def check_takes(name: str, function: Callable[..., Any], *arguments: str) -> None:
-    """Raise `ConfigurationError` unless a function can be called with these arguments, in this order."""
+def check_takes(name: str, function: Callable[..., Any], *arguments: str, result: str = "...") -> None:
+    """Raise `ConfigurationError` unless a function can be called with these arguments, in this order.
+
+    The error writes such a function, with its *result*.
+    """
     from inspect import signature
 
     try:
@@ -111,7 +114,8 @@ def check_takes(name: str, function: Callable[..., Any], *arguments: str) -> Non
     except TypeError:
         expected = ", ".join(arguments)
         raise ConfigurationError(
-            f"{name} as a function takes ({expected}); got one that takes {taken}: write `lambda {expected}: ...`"
+            f"{name} as a function takes ({expected}); got one that takes {taken}: write "
+            f"`{f'lambda {expected}'.rstrip()}: {result}`"
         ) from None
 
 

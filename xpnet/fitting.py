@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnet.batches import Before, Epoch, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
-from xpnet.checks import check_integer
+from xpnet.checks import check_integer, check_real
 from xpnet.epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
 from xpnet.guarding import Guard
@@ -248,8 +248,7 @@ def _sources(
     intake: Intake, x: Any, y: Any, sample_weight: Any, split: float, validation_data: Any
 ) -> tuple[Source, Source | None]:
     """Return where training and validation examples come from."""
-    if isinstance(split, bool) or not isinstance(split, int | float) or not 0 <= split < 1:
-        raise ConfigurationError(f"validation_split must be a share in [0, 1), as 0.1 is for 10 %; got {split!r}")
+    split = check_real("validation_split", split, least=0, below=1, otherwise="; it is a share, 0.1 for 10 %")
     if split and validation_data is not None:
         raise ConfigurationError("give validation_split or validation_data, not both")
     if split:

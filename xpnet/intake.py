@@ -13,6 +13,7 @@ import numpy as np
 
 from xpnet.arrays import Host, check_features, check_finite, check_lengths, chosen_rows, portable, take_in, to_host
 from xpnet.batches import HostRows, Resident, Source, Stream
+from xpnet.checks import check_takes
 from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
 from xpnet.losses import BinaryCrossEntropy
 from xpnet.random import host_stream
@@ -155,6 +156,8 @@ class Intake:
                 "y is missing: give (x, y) with a target for each row of x, or an iterable of batches (x, y); "
                 f"got x of type {given} alone"
             )
+        if callable(batches):
+            check_takes("x", batches, result="an_iterable_of_batches")
         if self.in_shape is None:
             raise NotBuiltError(
                 "an iterable of batches does not show its shape before training; give Network(..., inputs=number of "

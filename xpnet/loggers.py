@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ import xpnet
 from xpnet.arguments import explains_arguments
 from xpnet.callbacks import Callback, Logs, check_folder
 from xpnet.checks import StrPath, check_flag, check_path
+from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError
 
 __all__ = ["CSVLogger", "JSONLinesLogger"]
+
+EPOCH = "epoch"
+"""The name of an epoch's number."""
 
 
 class _Logger(Callback):
@@ -99,27 +104,78 @@ class JSONLinesLogger(_Logger):
     def _line(self, epoch: int, logs: Logs) -> str:
         """Return a line; a result that is not finite becomes null, as JSON has no NaN."""
         row = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        return json.dumps({"epoch": epoch, **row}) + "\n"
+        return json.dumps({EPOCH: epoch, **row}) + "\n"
 
 
 class CSVLogger(_Logger):
-    """Write each epoch's results as a row of CSV, with a head row; ``append`` continues an earlier file.
+    """Write each epoch's results as a row of CSV, with a header row; ``append`` continues an earlier file.
+
+    Values stand in the columns that the header names. A cell is empty where an epoch lacks the result; a result that
+    the header lacks adds a column, for which the whole file is written anew, the earlier rows with an empty cell.
 
     Raises
     ------
     ConfigurationError
-        ``path`` is no path, or ``append`` is neither True nor False; in ``fit``, the path's folder is missing, or the
-        file cannot be written.
+        ``path`` is no path, or ``append`` is neither True nor False; in ``fit``, the path's folder is missing, the file
+        cannot be written, or what ``append`` is to continue is no such file.
     """
 
+    def on_train_begin(self, logs: Logs) -> None:
+        """See to it that the file can be written, and with ``append`` that it can be continued."""
+        super().on_train_begin(logs)
+        if not self._empty():
+            try:
+                header = self._header()
+            except (ValueError, csv.Error):
+                header = []
+            if EPOCH not in header:
+                raise ConfigurationError(
+                    f"CSVLogger.path='{self.path}' must be a file that a CSVLogger has written, where append=True; its "
+                    f"first line names no column {EPOCH!r}: name another file, or leave out append"
+                )
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Add a row, after the file got the columns that it lacks."""
+        header = [] if self._empty() else self._header()
+        lacking = [name for name in (EPOCH, *logs) if name not in header]
+        if header and lacking:
+            self._widen([*header, *lacking])
+        super().on_epoch_end(epoch, logs)
+
+    def state(self) -> dict[str, Any]:
+        """Return how many lines the file has, which stays the same when it gets more columns."""
+        content = self.path.read_bytes()
+        return {"lines": len((content if self._start is None else content[: self._start]).splitlines())}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Drop lines of epochs that will be trained anew."""
+        self._start = sum(map(len, self.path.read_bytes().splitlines(keepends=True)[: state["lines"]]))
+        self._epochs = self.network.epochs
+
     def _line(self, epoch: int, logs: Logs) -> str:
-        """Return a row."""
-        rows = io.StringIO()
-        writer = csv.writer(rows)
+        """Return a row, its cells by the file's header."""
+        cells = {EPOCH: epoch, **logs}
         if self._empty():
-            writer.writerow(["epoch", *logs])
-        writer.writerow([epoch, *logs.values()])
-        return rows.getvalue()
+            return _as_csv([cells, cells.values()])
+        return _as_csv([[cells.get(name, "") for name in self._header()]])
+
+    def _widen(self, columns: list[str]) -> None:
+        """Write the file anew with more columns, whose cells are empty so far."""
+        self._write("", self._epochs)  # drops what is trained anew
+        with self.path.open(encoding="utf-8", newline="") as file:
+            earlier = list(csv.reader(file))[1:]
+        filled = [[*cells, *[""] * (len(columns) - len(cells))] for cells in earlier]
+        replace_file(self.path.resolve(), [_as_csv([columns, *filled]).encode()], ConfigurationError)
+
+    def _header(self) -> list[str]:
+        with self.path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+
+
+def _as_csv(rows: Iterable[Iterable[Any]]) -> str:
+    content = io.StringIO()
+    csv.writer(content).writerows(rows)
+    return content.getvalue()
 
 
 def _check_writable(name: str, path: Path) -> None:

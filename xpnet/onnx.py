@@ -15,7 +15,7 @@ import numpy as np
 
 from xpnet.checks import StrPath, check_flag, check_path
 from xpnet.durable import replace_file
-from xpnet.errors import ConfigurationError, ExportError
+from xpnet.errors import ConfigurationError, ExportError, XpnetError
 from xpnet.extras import import_extra
 from xpnet.layers import Context
 from xpnet.onnx_namespace import import_ndonnx, open_graph
@@ -35,6 +35,11 @@ BATCH = "N"
 
 MAX_BYTES = 2**31 - 1
 """What one protobuf message, and so one file without others beside it, can hold."""
+
+WRITTEN = (
+    "What is exported has to be written with functions of the Array API alone, and to look neither at values nor at "
+    "the length of the batch"
+)
 
 
 def to_onnx(
@@ -105,7 +110,7 @@ def _run(
     tree = unflatten(arrays)
     y = x
     if scaler is not None:
-        y = _attempt(lambda: check(scaler.transform(x)), lambda: f"the scaler {type(scaler).__name__}")
+        y = _scaled(scaler, x, check)
         inner["scaled"] = y
     start = y
     y = _attempt(lambda: scores(start), lambda: _failed(network.model, inner))
@@ -123,10 +128,17 @@ def _attempt(function: Callable[[], Array], blamed: Callable[[], str]) -> Array:
     try:
         return function()
     except Exception as error:
-        raise ExportError(
-            f"{blamed()} cannot be exported to ONNX: {error!r}. What is exported has to be written with functions of "
-            "the Array API alone, and to look neither at values nor at the length of the batch"
-        ) from error
+        raise ExportError(f"{blamed()} cannot be exported to ONNX: {error!r}. {WRITTEN}") from error
+
+
+def _scaled(scaler: Any, x: Array, check: Callable[[Array], Array]) -> Array:
+    """Return the scaled placeholder, or say what has failed: an error of xpnet's scalers has its own remedy."""
+    try:
+        return check(scaler.transform(x))
+    except Exception as error:
+        own = "; xpnet's scalers are: xpnet.StandardScaler().fit(x_train), say"
+        said = f"{error}" if isinstance(error, XpnetError) else f"{error!r}. {WRITTEN}{own}"
+        raise ExportError(f"the scaler {type(scaler).__name__} cannot be exported to ONNX: {said}") from error
 
 
 def _failed(container: Any, done: Mapping[str, Array], prefix: str = "") -> str:

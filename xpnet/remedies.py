@@ -86,6 +86,8 @@ def real_remedy(array: Array, argument: str) -> str:
     >>> real_remedy(np.array(["cat", "dog"]), "y")
     'number text labels first: names, y = np.unique(y, return_inverse=True)'
     """
+    if argument.startswith("curve "):
+        return "give numbers, such as history['loss'] holds; float('nan') leaves a gap"
     name = argument.rpartition(" ")[2]
     if "complex" in str(array.dtype):
         return "use its real part"

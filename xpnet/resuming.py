@@ -361,6 +361,8 @@ def _shown(value: Any) -> str:
 
 def _split(value: Any, name: str, extra: Arrays, owner: str) -> Any:
     """Return a callback's state as JSON: arrays go to *extra* under their path, which is left in their place."""
+    if isinstance(value, np.bool_ | np.number):
+        value = value.item()
     if isinstance(value, np.ndarray):
         while name in extra:  # as "a" in "b" beside "b.a"
             name += "'"
@@ -374,9 +376,10 @@ def _split(value: Any, name: str, extra: Arrays, owner: str) -> Any:
         return value if isfinite(value) else {"number": str(value)}
     if value is None or isinstance(value, str | bool | int):
         return value
+    mapping = "; names in mappings must be text, str(name)" if isinstance(value, Mapping) else ""
     raise ConfigurationError(
         f"{owner}.state() must return text, numbers, None, lists and mappings of them, and NumPy arrays; it holds "
-        f"{value!r}"
+        f"{value!r}{mapping}"
     )
 
 

@@ -1,8 +1,8 @@
 """Learning-rate schedules: functions of the step, computed on the device.
 
-A schedule is called with the number of finished steps (floating, 0-d, on the device) and the namespace, and
-returns the learning rate. It branches by ``where``, so the same code runs inside a compiled step.
-``ReduceLROnPlateau``, which looks at results, is a callback.
+A schedule is called with the number of finished steps (floating, 0-d, on the device, 0 at the first step) and the
+namespace, and returns the learning rate, 0 or above. It branches by ``where``, so the same code runs inside a compiled
+step. ``ReduceLROnPlateau``, which looks at results, is a callback.
 """
 
 from __future__ import annotations

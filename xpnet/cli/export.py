@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export."""
-    refuse_overwriting(options.out, options.force)
+    refuse_overwriting(options.out, options.force, options.model)
     network = load(options.model)
     text = read_notes(options.model).get(NOTE)
     preparation = None if text is None else Preparation.from_json(text)

@@ -104,7 +104,8 @@ def _read(path: str, file: io.BufferedReader, dialect: Dialect) -> Table:
         return _read_npz(path, file)
     if start == NPY_MAGIC:
         # Mapped first: a file that is shorter than its header says is an error, and nothing is allocated for it.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with _refusing_objects("the array", path):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
         return Table(path, {"x": _as_column(array, "the array", path)}, bare=True)
     kind = next((kind for magic, kind in OTHERS.items() if start.startswith(magic)), None)
     if kind is not None:
@@ -171,13 +172,34 @@ def _read_npz(path: str, file: IO[bytes]) -> Table:
         raise DataError(f"{path} is a zip archive, but not of arrays: it holds {listed(strange)}; unpack it first")
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        columns = {name: _as_column(arrays[name], f"the array {name!r}", path) for name in arrays.files}
+        columns: dict[str, Column] = {}
+        for name in arrays.files:
+            what = f"the array {name!r}"
+            with _refusing_objects(what, path):
+                array = arrays[name]
+            columns[name] = _as_column(array, what, path)
     if not columns:
         raise DataError(f"{path} holds no arrays")
     return Table(path, columns)
 
 
+@contextmanager
+def _refusing_objects(what: str, path: str) -> Iterator[None]:
+    """Say what is wrong with an array of Python objects, which NumPy's reader raises ValueError for."""
+    try:
+        yield
+    except ValueError as error:
+        if "object" not in str(error).lower():
+            raise
+        raise DataError(
+            f"{what} of {path} holds Python objects, which are not read, as they could run code; store numbers or "
+            "text, made such as by array.astype(float) or array.astype(str)"
+        ) from error
+
+
 def _as_column(array: Host, what: str, path: str) -> Column:
     if array.dtype.kind not in "biufU" or not array.ndim or (array.dtype.kind == "U" and array.ndim > 1):
-        raise DataError(f"{what} of {path} must hold rows of numbers or text; got {array!r:.60}")
+        raise DataError(
+            f"{what} of {path} must hold rows of real numbers or of text; got dtype {array.dtype}, shape {array.shape}"
+        )
     return array.tolist() if array.dtype.kind == "U" else np.array(array)

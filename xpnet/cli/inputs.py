@@ -267,7 +267,13 @@ def require_no_infinity(values: Host, table: Table, name: str, what: str = "colu
     """Raise DataError where a column's number is infinite."""
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
-        raise DataError(f"{what} {name!r} must hold finite numbers; got {values[row]} in {table.place(row)}")
+        column = table.column(name)
+        cell = str(values[row] if isinstance(column, np.ndarray) else column[row]).strip()
+        beyond = ", which is beyond float64," if any(map(str.isdigit, cell)) else ""
+        raise DataError(
+            f"{what} {name!r} must hold finite numbers; got {cell}{beyond} in {table.place(row)}; correct it, or leave "
+            "the cell empty if the value is missing"
+        )
 
 
 def _first_text(table: Table, name: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from math import isfinite
+from os.path import samestat
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,8 +53,22 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def refuse_overwriting(path: Path, force: bool) -> None:
-    """Raise DataError where *path* exists and is not to be replaced, or cannot be written to."""
+def refuse_overwriting(path: Path, force: bool, *read: str) -> None:
+    """Raise DataError where *path* exists and is not to be replaced, cannot be written to, or is a file that is read.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    force : bool
+        Whether it may be replaced, if it is no file that the command reads.
+    *read : str
+        The files that the command reads; ``-`` is standard input.
+    """
+    for source in read:
+        if _same_file(path, source):
+            what = "standard input" if source == "-" else source
+            raise DataError(f"cannot write {path}: it is {what}, which is read; name another file")
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file in it")
     if not path.parent.is_dir():
@@ -62,6 +77,13 @@ def refuse_overwriting(path: Path, force: bool) -> None:
         raise DataError(f"cannot write {path}: you may not write in the folder {path.parent}; name another")
     if path.exists() and not force:
         raise DataError(f"{path} exists; give --force to replace it, or another name")
+
+
+def _same_file(path: Path, source: str) -> bool:
+    """Whether two names, or links, are of one file; not where one is of none."""
+    with suppress(AttributeError, OSError, ValueError):  # of a standard input that is none
+        return samestat(path.stat(), os.stat(sys.stdin.fileno() if source == "-" else source))
+    return False
 
 
 @contextmanager

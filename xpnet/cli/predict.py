@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out == Path("-"):
         options.out = None
     if options.out is not None:
-        refuse_overwriting(options.out, options.force)
+        refuse_overwriting(options.out, options.force, options.model, options.data)
     model = load_model(options.model, backend=options.backend, device=options.device)
     target, network = model.preparation.target, model.network
     if options.probabilities and target.classes is None:

@@ -104,8 +104,10 @@ def run(options: argparse.Namespace) -> int:
     if options.target in options.drop:
         raise UsageError(f"--drop has the target {options.target!r}, which is no feature anyway; leave it out there")
     out = options.out or _default_out(options.data)
-    refuse_overwriting(out, options.force)
+    refuse_overwriting(out, options.force, options.data)
     table, name = open_table(options.data, options, options.target)
+    if table.bare:  # the target is a file, too
+        refuse_overwriting(out, options.force, options.target)
     target, reason = learn_target(table, str(name), options.task)
     if options.balanced and target.classes is None:
         raise UsageError(f"--balanced is for classes, and {target.name!r} is a quantity; leave it out")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from numbers import Integral
 from typing import Any, NamedTuple, Protocol
 
 from xpnet.backend import Array
@@ -24,7 +25,7 @@ from xpnet.parameters import Shape, Tree
 from xpnet.random import Key, fold_in
 from xpnet.records import record
 
-__all__ = ["Built", "Context", "Elementwise", "Layer", "check_rank"]
+__all__ = ["Built", "Context", "Elementwise", "Layer", "check_rank", "shape_problem"]
 
 
 @record
@@ -109,6 +110,17 @@ class Elementwise:
     def build(self, in_shape: Shape) -> Built:
         """Keep the shape."""
         return Built(in_shape)
+
+
+def shape_problem(built: Built) -> str:
+    """Say what is wrong with the shape that a layer's ``build`` has given, or nothing."""
+    shape: Any = built.out_shape
+    if isinstance(shape, tuple) and all(isinstance(length, Integral) and int(length) > 0 for length in shape):
+        return ""
+    return (
+        "out_shape must be a tuple of integers above 0, without the axis of the batch, (4,) for 4 outputs; got "
+        f"{shape!r}"
+    )
 
 
 def _number(name: str) -> int:

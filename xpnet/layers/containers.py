@@ -9,11 +9,11 @@ from xpnet import initializers
 from xpnet.backend import Array
 from xpnet.errors import ConfigurationError, ShapeError, XpnetError, unknown_attribute
 from xpnet.initializers import Initializer
-from xpnet.layers.base import Built, Context, Layer
+from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Shape, Tree, flatten, unflatten
 from xpnet.records import record
-from xpnet.registry import misreturned, resolve, returned
+from xpnet.registry import FORMS, misreturned, resolve, returned
 
 __all__ = ["Residual", "Sequential"]
 
@@ -259,6 +259,8 @@ def _build(layer: Layer, shape: Shape, name: str) -> Built:
         raise ShapeError(f"layer {name}: {error}") from None
     if not isinstance(built, Built):
         raise misreturned("layer", layer, "build", built)
+    if problem := shape_problem(built):
+        raise ConfigurationError(f"layer {name}: {type(layer).__name__}.build: {problem}; {FORMS['layer'].own}")
     return built
 
 

@@ -140,7 +140,8 @@ class BinaryCrossEntropy:
 class Hinge:
     r"""Margin loss of support vector machines.
 
-    One output: :math:`l = \max(0, 1 - t z)` with t in {-1, 1} (0 is read as -1). K outputs, class index c:
+    One output: :math:`l = \max(0, 1 - t z)` with t in {-1, 1} (0 is read as -1); ``classify`` gives the classes 0
+    and 1, which targets -1 and 1 become by ``(t + 1) // 2``. K outputs, class index c:
 
     .. math:: l = \frac1K \sum_{k \ne c} \max(0, 1 - z_c + z_k)
 

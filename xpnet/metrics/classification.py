@@ -53,7 +53,8 @@ class PrecisionRecallF1(NamedTuple, Generic[T]):
 def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Return the share of right predictions: ``sum(w * (y_true == y_pred)) / sum(w)``.
 
-    Shapes: y_true, y_pred, sample_weight (n,); labels are whole numbers. The result is in 0..1.
+    Shapes: y_true, y_pred, sample_weight (n,); labels are whole numbers, compared as they are: -1 and 1, which a hinge
+    takes, become the classes 0 and 1 that ``classify`` gives by ``(y_true + 1) // 2``. The result is in 0..1.
 
     Raises
     ------

@@ -85,7 +85,11 @@ def require_range(labels: Labels, name: str, classes: int, reason: str) -> None:
     """Raise DataError unless every label is in 0..classes-1, which *reason* demands."""
     smallest, largest = int(labels.min()), int(labels.max())
     if smallest < 0 or largest >= classes:
-        raise DataError(f"{name} must lie in 0..{classes - 1} for {reason}; it reaches from {smallest} to {largest}.")
+        signs = smallest == -1 and bool(np.all(np.abs(labels) == 1))
+        remedy = f"; -1 and 1 become the classes 0 and 1 by ({name} + 1) // 2" if signs else ""
+        raise DataError(
+            f"{name} must lie in 0..{classes - 1} for {reason}; it reaches from {smallest} to {largest}{remedy}."
+        )
 
 
 def score_table(value: Any, samples: int, *, name: str = "scores", axes: int = 2) -> Reals:

@@ -10,10 +10,12 @@ gradient on its way there, max-norm changes the parameters on their way out, an 
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 from xpnet.backend import Array
 from xpnet.checks import check_takes, hold_reals
+from xpnet.errors import ConfigurationError
 from xpnet.parameters import Layout, Tree
 from xpnet.schedules import Schedule
 
@@ -26,8 +28,8 @@ Updated = tuple[Array, Array, Tree]
 class Now(NamedTuple):
     """What an update knows beside the vectors."""
 
-    learning_rate: Array  # 0-d
-    step: Array  # 0-d, floating, counted from 1
+    learning_rate: Array  # 0-d, that of this step
+    step: Array  # 0-d, floating, counted from 1, where schedules count finished steps
     layout: Layout
     xp: Any
     weight: Array | float = 1.0  # 0-d: the sum of the batch's weights, its number of examples where none are given
@@ -52,8 +54,22 @@ class Optimizer(Link, Protocol):
 
 
 def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | float:
-    """Return the learning rate after *step* finished steps."""
-    return learning_rate(step, xp) if callable(learning_rate) else learning_rate
+    """Return the learning rate after *step* finished steps.
+
+    Raises
+    ------
+    ConfigurationError
+        A schedule gives neither a number nor an array with no axes.
+    """
+    if not callable(learning_rate):
+        return learning_rate
+    rate = learning_rate(step, xp)
+    if getattr(rate, "shape", None) != () and not isinstance(rate, Real):
+        raise ConfigurationError(
+            f"learning_rate as a function of (step, xp) must return a number, or an array with no axes; "
+            f"{learning_rate} returned {rate!r:.60}"
+        )
+    return rate
 
 
 def hold_learning_rate(optimizer: Any) -> None:

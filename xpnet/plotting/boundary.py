@@ -10,10 +10,11 @@ from xpnet.arguments import explains_arguments
 from xpnet.arrays import check_lengths, to_host
 from xpnet.checks import check_integer, check_real
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
-from xpnet.losses import BinaryCrossEntropy, CrossEntropy
+from xpnet.losses import BinaryCrossEntropy, CrossEntropy, Hinge
 from xpnet.metrics.inputs import class_labels, require_range
 from xpnet.plotting.axes import GREY, MARKERS, class_colors, default_labels, one_axes
 from xpnet.plotting.networks import require_built
+from xpnet.targets import sign_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,8 @@ def plot_decision_boundary(
     x : array (N, 2)
         Examples: they set the part of the plane that is drawn.
     y : array (N,), optional
-        Their classes 0, 1, ..., or for a regression their values. Default: points without a class.
+        Their classes 0, 1, ..., for a hinge of one output also -1 and 1, or for a regression their values. Default:
+        points without a class.
     ax : Axes, optional
         Where to draw. Default: a new figure.
     grid_resolution : int
@@ -143,6 +145,8 @@ def _draw_classes(
         return
     classes = class_labels(y, "y")
     check_lengths(points, classes, "y")
+    if isinstance(net.loss, Hinge) and net.out_shape == (1,):
+        classes = (sign_rows(classes)[:, 0] > 0).astype(np.int64)
     require_range(classes, "y", count, f"the network's {count} classes")
     right = float(np.mean(net.backend.to_numpy(net.classify(points)) == classes))
     ax.set_title(f"{right:.1%} of {len(points):,} examples right")

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
+from xpnet.checks import check_real
 from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.losses import Hinge
@@ -271,25 +272,38 @@ class ClassifierParts(ClassifierMixin):
         if self.class_weight is None:
             return weights
         by_class: Host
-        if isinstance(self.class_weight, str) and self.class_weight != "balanced":
-            raise ConfigurationError(
-                f"class_weight must be a mapping of classes to weights, 'balanced' or None; got {self.class_weight!r}"
-            )
+        self._check_class_weight()
         if isinstance(self.class_weight, dict) and not self._labels.multilabel:
             by_class = self._class_table(y)[self._labels.encode(y)]  # these samples may lack a class that has a weight
         else:
             by_class = compute_sample_weight(self.class_weight, y)
+        if not by_class.any():
+            raise DataError(
+                f"class_weight={self.class_weight!r} is 0 for the class of every sample; at least one must be above 0"
+            )
         return by_class if weights is None else weights * by_class
+
+    def _check_class_weight(self) -> None:
+        """Raise ConfigurationError unless it is made of weights as :func:`xpnet.Network.fit` takes them."""
+        given = self.class_weight
+        several = self._labels.multilabel and isinstance(given, list)
+        if not (several or isinstance(given, dict | None) or (isinstance(given, str) and given == "balanced")):
+            raise ConfigurationError(
+                f"class_weight must be a mapping of classes to weights, 'balanced' or None; got {given!r}"
+            )
+        for table in given if several else [given]:
+            for label, weight in table.items() if isinstance(table, dict) else ():
+                check_real(f"class_weight[{label!r}]", weight, least=0)
 
     def _weights_for_fit(self, weights: Host | None, y: Host) -> dict[str, Any]:
         """Return ``Network.fit``'s arguments for weights.
 
         Classes weigh training examples alone; where samples have several labels, those held out, too.
         """
+        self._check_class_weight()
         by_class = self.class_weight
-        known = isinstance(by_class, dict | None) or by_class == "balanced"
-        if self._labels.multilabel or not known:
-            return {"sample_weight": self._weigh(weights, y)}  # which refuses what is not known
+        if self._labels.multilabel:
+            return {"sample_weight": self._weigh(weights, y)}
         if isinstance(by_class, dict):
             by_class = dict(enumerate(self._class_table(y).tolist()))
         return {"sample_weight": weights, "class_weight": by_class}

@@ -68,7 +68,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
         Hidden layers of your own, instead of ``hidden_layer_sizes``, ``activation``, ``dropout`` and
         ``batch_norm``; the output layer is added.
     callbacks : sequence of Callback or str, optional
-        See :mod:`xpnet.callbacks`.
+        See :mod:`xpnet.callbacks`; for "sgd" and "adam", as "lbfgs" has no epochs.
     backend : str or Backend, optional
         The array library that computes; X is converted, and results are converted back. Default: X's own library.
     device : object, optional
@@ -221,7 +221,8 @@ class MLPClassifier(ClassifierParts, Perceptron):
         sample_weight : array (N,), optional
             A weight of 2 counts as the sample twice.
         X_val, y_val, sample_weight_val : optional
-            Held-out samples of your own: measured after every epoch, and the ones that early stopping goes by.
+            Held-out samples of your own: measured after every epoch, and the ones that early stopping goes by; for
+            "sgd" and "adam".
         """
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
         return self

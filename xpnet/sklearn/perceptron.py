@@ -38,6 +38,9 @@ ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "r
 HIDDEN = "hidden_layer_sizes", "activation", "dropout", "batch_norm", "layers"
 """Parameters that make the hidden layers."""
 
+VALIDATION = "X_val", "y_val", "sample_weight_val"
+"""Arguments of ``fit`` for held-out samples of the caller's."""
+
 CONSTRAINTS: dict[str, Any] = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "batch_norm": ["boolean"],
@@ -75,6 +78,7 @@ class Perceptron(NetworkEstimator):
             else:
                 self._go_on_with(X, targets)
             if self.solver == "lbfgs":
+                self._refuse_what_goes_by_epochs(validation)
                 self._fit_lbfgs(X, targets, self._weigh(weights, labels))
             else:
                 self._fit_stochastic(X, targets, labels, weights, self._check_validation(validation), incremental)
@@ -178,6 +182,15 @@ class Perceptron(NetworkEstimator):
         return drawn
 
     # Training
+
+    def _refuse_what_goes_by_epochs(self, validation: Any) -> None:
+        """Raise ConfigurationError where something is asked for that "lbfgs" has no place for."""
+        given = {"callbacks": self._callbacks() or None, **dict(zip(VALIDATION, validation or (), strict=False))}
+        if name := next((name for name, value in given.items() if value is not None), None):
+            raise ConfigurationError(
+                f"{name} would do nothing: solver='lbfgs' has no epochs after which callbacks are called and held-out "
+                f"samples measured; leave out {name}, or use solver='adam' or 'sgd'"
+            )
 
     def _fit_lbfgs(self, X: Array, targets: Host, weights: Host | None) -> None:
         if self.network_.model.random or self.network_.state_layout.slots:

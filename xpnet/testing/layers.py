@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
 from xpnet.configuration import as_shape
-from xpnet.layers.base import Built, Context, Layer
+from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Param, Shape, Tree, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
@@ -115,8 +115,8 @@ def _built(layer: Layer, in_shape: Shape) -> Built:
     if not isinstance(built, Built):
         raise misreturned("layer", layer, "build", built)
     where = f"{type(layer).__name__}.build"
-    shape = built.out_shape
-    require(isinstance(shape, tuple), where, f"out_shape must be a tuple of integers; got {shape!r}: (4,) for 4")
+    problem = shape_problem(built)
+    require(not problem, where, problem)
     for name, param in (*flatten(built.params), *flatten(built.state)):
         require(isinstance(param, Param), where, f"{name} must be declared as Param(shape, initializer); got {param!r}")
     return built

@@ -40,7 +40,7 @@ def answering(kind: str, own: Any, where: str, function: Callable[..., Any]) -> 
             if any(word in reason.lower() for word in BEYOND):
                 remedy = f"use {xp} in place of NumPy, {xp}.tanh for np.tanh, and look at no value: {xp}.where for `if`"
             raised = f"{_method(own, error)} raises {type(error).__name__}: {reason}"
-            raise CheckError(f"{where}: {raised}; {remedy}") from error
+            raise CheckError(f"{where}: {raised}" + ("" if remedy in reason else f"; {remedy}")) from error
 
     return call
 

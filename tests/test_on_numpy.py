@@ -59,6 +59,7 @@ def trained(backend, layers, optimizer, dtype):
 def plain_numpy():
     """NumPy without plans: every function as it stands."""
     from dataclasses import replace
+    from functools import partial
 
     from xpnet.backend import _plain_loop
 
@@ -66,8 +67,8 @@ def plain_numpy():
         def compile(function, donated=False):
             return function
 
-        opened = xpnet.open_backend("numpy", dtype=dtype)
-        return replace(opened, compile=compile, loop=lambda step: _plain_loop(compile, step))
+        eager = replace(xpnet.open_backend("numpy", dtype=dtype), compile=compile)
+        return replace(eager, loop=partial(_plain_loop, eager))
 
     return plain
 

@@ -230,8 +230,8 @@ def test_the_sums_of_many_batches_do_not_drift_in_float32(backend32):
     net = xpnet.Network([Dense(1)], loss="mse", metrics=[], backend=backend32, inputs=1)
     batch = {"loss": xp.asarray([0.1, 1.0], dtype=backend32.float)}
     run = backend32.loop(lambda sums, data, order: _added(sums, data, xp))
-    order = backend32.asarray(np.zeros((rows, 1), dtype="int32"))
-    loss, weight = backend32.to_numpy(run(net.compiled.zero_sums(), batch, order).total)
+    found = run(net.compiled.zero_sums(), batch, np.zeros((rows, 1), dtype="int64"))
+    loss, weight = backend32.to_numpy(found.total)
     assert weight == rows
     assert loss == pytest.approx(np.float32(0.1) * np.float64(rows), rel=2e-7)
     drifted = np.add.accumulate(np.full(rows, 0.1, dtype="float32"))[-1]

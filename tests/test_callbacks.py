@@ -567,6 +567,29 @@ def test_a_folder_whose_name_is_filled_in_may_come_later(backend: xpnet.Backend,
     assert (tmp_path / "2" / "net.safetensors").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_results_may_be_logged_to_a_pipe(backend: xpnet.Backend, tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.extend(pipe.read_text().splitlines()), daemon=True)
+    keeps_it_open = os.open(pipe, os.O_RDWR)
+    reader.start()
+    make(backend).fit(X, Y, epochs=2, callbacks=[xpnet.JSONLinesLogger(pipe, append=True)], verbose=0)
+    os.close(keeps_it_open)
+    reader.join(10)
+    assert [json.loads(line)["epoch"] for line in read] == [0, 1]
+
+
+def test_a_csv_file_that_a_spreadsheet_has_saved_is_continued(backend: xpnet.Backend, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    net = make(backend)
+    net.fit(X, Y, callbacks=[xpnet.CSVLogger(path)], verbose=0)
+    path.write_text(path.read_text(), encoding="utf-8-sig")  # with a mark of the byte order, as such programs write it
+    net.fit(X, Y, callbacks=[xpnet.CSVLogger(path, append=True)], verbose=0)
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+
+
 @pytest.mark.parametrize("kind", [xpnet.JSONLinesLogger, xpnet.CSVLogger])
 def test_a_log_that_cannot_be_written_is_refused_before_training(kind: Any, tmp_path: Path) -> None:
     for append in (False, True):

@@ -418,6 +418,24 @@ class Derived(xpnet.layers.base.Elementwise):
         return dy * self.square, {}  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True)
+class Built(xpnet.layers.base.Elementwise):
+    """A layer that keeps what it has seen in ``build``, and a number that is NaN."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", float("nan"))
+
+    def build(self, in_shape: Any) -> Any:
+        object.__setattr__(self, "seen", in_shape)
+        return super().build(in_shape)
+
+    def forward(self, params: Any, x: Any, context: Any) -> Any:
+        return 2.0 * x, None
+
+    def backward(self, params: Any, residuals: Any, dy: Any, context: Any) -> Any:
+        return 2.0 * dy, {}
+
+
 class Required(Scaled):
     """One that cannot be made of the fields alone."""
 
@@ -438,7 +456,7 @@ def test_what_is_beside_the_fields_and_would_be_lost_cannot_be_saved(layer: Any,
     np.testing.assert_array_equal(copy.forward(X), net.forward(X))
 
 
-@pytest.mark.parametrize("layer", [Scaled(), Derived(3.0)], ids=["default", "derived"])
+@pytest.mark.parametrize("layer", [Scaled(), Derived(3.0), Built()], ids=["default", "derived", "built"])
 def test_what_is_beside_the_fields_and_is_made_of_them_comes_back(layer: Any, tmp_path: Path) -> None:
     net = Network([layer, Dense(2)], inputs=4)
     net.save(tmp_path / "net")

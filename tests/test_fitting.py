@@ -59,6 +59,16 @@ def test_weights_weigh_the_metrics_of_training_and_not_of_validation(backend: xp
     assert found["val_accuracy"][0] == pytest.approx(np.average(right, weights=weights))
 
 
+def test_batches_may_come_from_a_sequence_without_an_iterator(backend: xpnet.Backend) -> None:
+    class Halves:
+        def __getitem__(self, i: int) -> tuple[Any, Any]:
+            return (X[12 * i : 12 * i + 12], Y[12 * i : 12 * i + 12]) if i < 2 else [][i]
+
+    net = make(backend, inputs=3)
+    net.fit(lambda: Halves(), epochs=2, verbose=0)
+    assert net.steps == 4
+
+
 def test_a_bad_batch_of_an_iterable_is_named(backend: xpnet.Backend) -> None:
     net = make(backend, inputs=3)
     bad = [(X[:8], Y[:8]), (X[8:16], Y[8:16]), (X[16:, :2], Y[16:])]

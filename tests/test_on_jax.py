@@ -157,6 +157,29 @@ def test_products_of_every_shape_are_numpys(rows, inputs, units, precision):
         np.testing.assert_allclose(mine, reference, atol=1e-5 * np.abs(reference).max())
 
 
+@pytest.mark.parametrize("shapes", [((2, 7), (5, 3)), ((2, 3), (5, 3))])
+def test_products_of_shapes_that_do_not_go_together_are_refused(shapes):
+    nn = open_backend("jax").xp.nn
+    with pytest.raises(TypeError, match="shape"):
+        nn.product(*map(jax.numpy.ones, shapes))
+
+
+def test_products_of_many_small_matrices_are_numpys():
+    x = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    found = open_backend("jax").xp.nn.product(jax.numpy.asarray(x), jax.numpy.asarray(x))
+    np.testing.assert_array_equal(np.asarray(found), x @ x)
+
+
+def test_what_another_library_writes_afterwards_changes_nothing():
+    torch = pytest.importorskip("torch")
+    backend = open_backend("jax")
+    for dtype in (torch.float32, torch.bfloat16):
+        given = torch.ones(100_000, dtype=dtype)
+        array = backend.asarray(given, dtype=backend.float)
+        given.zero_()
+        assert float(array.sum()) == 100_000.0
+
+
 def test_what_the_caller_writes_afterwards_changes_nothing():
     network = Network([Dense(300), Tanh(), Dense(2)], backend="jax", inputs=400)
     for _ in range(20):  # whether memory could be shared depends on where it happens to lie

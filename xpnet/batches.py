@@ -210,12 +210,14 @@ class Stream:
         self.epochs += 1
         empty = True
         given = self.given() if callable(self.given) else self.given
-        if not hasattr(given, "__iter__"):
+        try:
+            batches = iter(given)
+        except TypeError:
             got = "None: a `return` or `yield` is missing" if given is None else type(given).__name__
             raise DataError(
                 f"x as a function must return an iterable of batches (x, y), such as a fresh generator; got {got}"
-            )
-        for number, item in enumerate(given):
+            ) from None
+        for number, item in enumerate(batches):
             _check_batch(item)
             empty = False
             if number >= start:

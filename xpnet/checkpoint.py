@@ -226,13 +226,22 @@ def to_config(value: Any, name: str, own: Own | None = None) -> Any:
 
 
 def _require_rebuilt(value: Any, fields: list[str], name: str) -> None:
-    """Raise CheckpointError where the class, called with the fields, does not make what else the object holds."""
+    """Raise CheckpointError where the class, called with the fields, does not make what else the object holds.
+
+    What a dataclass has got since it was made, as in ``build``, it will get again.
+    """
     cls, beyond = type(value), beyond_fields(value)
     if not beyond:
         return
+    decorated = "__init__" in vars(cls) and "__dataclass_fields__" in vars(cls)
     try:
         made = cls(**{field: getattr(value, field) for field in fields})
-        lost = [each for each in beyond if differ(getattr(made, each, None), getattr(value, each, None))]
+        lost = [
+            each
+            for each in beyond
+            if not (decorated and not hasattr(made, each))
+            and differ(getattr(made, each, None), getattr(value, each, None))
+        ]
     except Exception:  # of the user's own class, as of an argument that is missing
         lost = beyond
     if lost:

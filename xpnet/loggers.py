@@ -77,10 +77,10 @@ class _Logger(Callback):
     def _write(self, text: str, epochs: int) -> None:
         """Write text, after which so many of the network's epochs have their line."""
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            if self._start is None:
-                self._start = file.tell()  # what is interrupted from here on is written anew
-            else:
+            if self._start is not None:
                 file.truncate(self._start)
+            elif file.seekable():  # which pipes are not
+                self._start = file.tell()  # what is interrupted from here on is written anew
             file.write(text)
             file.flush()  # so that nothing comes later, from a file that was not closed
         self._epochs = epochs
@@ -168,7 +168,7 @@ class CSVLogger(_Logger):
         replace_file(self.path.resolve(), [_as_csv([columns, *filled]).encode()], ConfigurationError)
 
     def _header(self) -> list[str]:
-        with self.path.open(encoding="utf-8", newline="") as file:
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
             return next(csv.reader(file), [])
 
 

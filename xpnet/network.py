@@ -182,7 +182,10 @@ class Network:
 
     def build_from(self, shape: Shape, weights: Mapping[str, Host] | None) -> None:
         """Start with these weights of :func:`xpnet.weights.read_weights`, names and shapes right; None draws them."""
-        self._scheduled(0)
+        if (rate := self._scheduled(0)) < 0:
+            raise ConfigurationError(
+                f"learning_rate must not be negative; the schedule {self.optimizer.learning_rate} begins with {rate:g}"
+            )
         built = self.model.build(shape)
         self.layout = Layout(built.params)
         self.state_layout = Layout(built.state)
@@ -727,15 +730,7 @@ class Network:
         return self.compiled.trace(self.state, batch)
 
     def _scheduled(self, step: int) -> float:
-        """Return the rate after so many steps; raise ConfigurationError where the schedule gives a negative one."""
-        schedule = self.optimizer.learning_rate
-        rate = float(rate_at(schedule, np.asarray(float(step)), np))
-        if rate < 0:
-            raise ConfigurationError(
-                f"learning_rate must not be negative; the schedule {schedule} gives {rate:g} at step {step}. Hold it "
-                "at 0 or above, such as by xp.maximum"
-            )
-        return rate
+        return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
 
     def _rate(self, step: int) -> float:
         return self._scheduled(step) * self.scale

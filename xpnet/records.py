@@ -151,7 +151,7 @@ def differ(one: Any, other: Any) -> bool:
     (True, False)
     """
     if is_plain((one, other)):
-        return bool(one != other)
+        return bool(one != other and (one == one or other == other))  # NaN is not even itself
     if type(one) is not type(other):
         return True
     if isinstance(one, tuple | list):

@@ -64,7 +64,9 @@ def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | fl
     if not callable(learning_rate):
         return learning_rate
     rate = learning_rate(step, xp)
-    if getattr(rate, "shape", None) != () and not isinstance(rate, Real):
+    if isinstance(rate, Real) and not hasattr(rate, "shape"):
+        return float(rate)
+    if getattr(rate, "shape", None) != ():
         raise ConfigurationError(
             f"learning_rate as a function of (step, xp) must return a number, or an array with no axes; "
             f"{learning_rate} returned {rate!r:.60}"

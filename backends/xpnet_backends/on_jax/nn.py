@@ -68,8 +68,8 @@ def product(xp: Any, a: Any, b: Any) -> Any:
 
 def product_on_cpu(xp: Any, a: Any, b: Any) -> Any:
     """Return a product of few columns by few as a sum of outer products, which XLA joins with what comes before it."""
-    if max(b.shape) > FEW:
-        return product(xp, a, b)
+    if b.ndim != 2 or a.shape[-1] != b.shape[0] or max(b.shape) > FEW:
+        return product(xp, a, b)  # which refuses shapes that do not go together
     return reduce(add, [a[..., k, None] * b[k] for k in range(b.shape[0])])
 
 

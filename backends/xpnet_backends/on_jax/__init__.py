@@ -30,7 +30,6 @@ def open(device: object, dtype: str) -> Backend:
     import jax.numpy as jnp
 
     place = _device(jax, device)
-    cpu = jax.devices("cpu")[0]
     scope = _wide_scope(jax) if dtype == "float64" else nullcontext
 
     def asarray(values: Any, dtype: Any = None) -> Any:
@@ -39,7 +38,9 @@ def open(device: object, dtype: str) -> Backend:
         with scope():
             if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = jnp.from_dlpack(values)
-                if values.devices() == {cpu}:  # still the caller's memory, to be copied as an array of NumPy's is
+                if all(
+                    device.platform == "cpu" for device in values.devices()
+                ):  # still the caller's memory, to be copied as an array of NumPy's is
                     values = np.asarray(values)
             if isinstance(values, np.ndarray):
                 # A copy of our own: JAX reads it later, when the caller may have written to the original. On a CPU

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,9 @@ class _Logger(Callback):
         self._epochs = epochs
         self._start = None
 
+    @abstractmethod
     def _line(self, epoch: int, logs: Logs) -> str:
         """Return an epoch's line, below a head row where it is the first."""
-        raise NotImplementedError
 
 
 class JSONLinesLogger(_Logger):
@@ -134,14 +135,6 @@ class CSVLogger(_Logger):
                     f"first line names no column {EPOCH!r}: name another file, or leave out append"
                 )
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Add a row, after the file got the columns that it lacks."""
-        header = [] if self._empty() else self._header()
-        lacking = [name for name in (EPOCH, *logs) if name not in header]
-        if header and lacking:
-            self._widen([*header, *lacking])
-        super().on_epoch_end(epoch, logs)
-
     def state(self) -> dict[str, Any]:
         """Return how many lines the file has, which stays the same when it gets more columns."""
         content = self.path.read_bytes()
@@ -153,11 +146,15 @@ class CSVLogger(_Logger):
         self._epochs = self.network.epochs
 
     def _line(self, epoch: int, logs: Logs) -> str:
-        """Return a row, its cells by the file's header."""
+        """Return a row, its cells by the file's header, which gets the columns that it lacks first."""
         cells = {EPOCH: epoch, **logs}
         if self._empty():
             return _as_csv([cells, cells.values()])
-        return _as_csv([[cells.get(name, "") for name in self._header()]])
+        columns = self._header()
+        if lacking := [name for name in cells if name not in columns]:
+            columns += lacking
+            self._widen(columns)
+        return _as_csv([[cells.get(name, "") for name in columns]])
 
     def _widen(self, columns: list[str]) -> None:
         """Write the file anew with more columns, whose cells are empty so far."""

@@ -233,15 +233,11 @@ def _require_rebuilt(value: Any, fields: list[str], name: str) -> None:
     cls, beyond = type(value), beyond_fields(value)
     if not beyond:
         return
-    decorated = "__init__" in vars(cls) and "__dataclass_fields__" in vars(cls)
+    decorated = "__dataclass_fields__" in vars(cls)
     try:
         made = cls(**{field: getattr(value, field) for field in fields})
-        lost = [
-            each
-            for each in beyond
-            if not (decorated and not hasattr(made, each))
-            and differ(getattr(made, each, None), getattr(value, each, None))
-        ]
+        compared = [each for each in beyond if hasattr(made, each) or not decorated]
+        lost = [each for each in compared if differ(getattr(made, each, None), getattr(value, each, None))]
     except Exception:  # of the user's own class, as of an argument that is missing
         lost = beyond
     if lost:

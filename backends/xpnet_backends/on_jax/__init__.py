@@ -38,10 +38,8 @@ def open(device: object, dtype: str) -> Backend:
         with scope():
             if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = jnp.from_dlpack(values)
-                if all(
-                    device.platform == "cpu" for device in values.devices()
-                ):  # still the caller's memory, to be copied as an array of NumPy's is
-                    values = np.asarray(values)
+                if all(found.platform == "cpu" for found in values.devices()):
+                    values = np.asarray(values)  # still the caller's memory, to be copied as an array of NumPy's is
             if isinstance(values, np.ndarray):
                 # A copy of our own: JAX reads it later, when the caller may have written to the original. On a CPU
                 # it keeps the copy itself, if that is aligned, instead of making another.

@@ -16,12 +16,14 @@ of two or three numbers one by one."""
 SMALL = 4096
 """Multiplications up to which a product is written out as one sum."""
 
-NARROW = 4
-"""Columns up to which a weight's gradient is summed column by column."""
+NARROW, LONG = 4, 32
+"""Units up to which, and inputs from which, a weight's gradient is summed unit by unit."""
+
+FEW_UNITS, FEW_ROWS = 16, 512
+"""Units and rows up to which a copy of the rows that lies the other way pays in a weight's gradient."""
 
 FAR = 512
-"""Elements of a row from which the elements of a column share lines of a cache, if it is a multiple of this; and rows
-up to which they seldom do."""
+"""Inputs at whose multiples the elements of a column share lines of a cache; units up to which the copy pays there."""
 
 
 def rows(xp: Any, array: Any, indices: Any) -> Any:
@@ -87,9 +89,9 @@ def weight_gradient_on_cpu(xp: Any, rows: Any, slopes: Any) -> Any:
         return xp.nn.product(transposed, slopes)
     if count * inputs * units <= SMALL:
         return xp.sum(rows[:, :, None] * slopes[:, None, :], axis=0)
-    if units <= NARROW <= inputs // FEW:
+    if units <= NARROW and inputs >= LONG:
         return xp.stack([xp.sum(rows * slopes[:, k, None], axis=0) for k in range(units)], axis=1)
-    if (units <= 4 * NARROW and count <= FAR) or (units <= FAR and inputs % FAR == 0):
+    if (units <= FEW_UNITS and count <= FEW_ROWS) or (units <= FAR and inputs % FAR == 0):
         transposed = optimization_barrier(transposed)
     return xp.nn.product(transposed, slopes)
 

@@ -30,6 +30,7 @@ def test_a_third_partys_record_passes():
     check_backend(record())
     check_backend(record(dtype="float32"))
     check_backend(record(compile=writes_to_what_is_donated))
+    check_backend(record(epochs=epochs_with()))
 
 
 def compile_with(change):
@@ -77,6 +78,27 @@ def skips_the_last_row(step):
         return carry
 
     return run
+
+
+def epochs_with(rests=True, start=True, ends=True):
+    """Return ``Backend.epochs`` in plain Python, of which a part may be left out."""
+
+    def several(step):
+        def run(state, first, data, orders, given, count):
+            found = [[], []]
+            carry = (state, first)
+            for number in range(int(count)):
+                carry = (carry[0], first if start else carry[1])
+                for row in [*orders[number], *([] if given is None or not rests else [given[number]])]:
+                    carry = step(carry, data, row)
+                for each, end in zip(found, carry[1], strict=True):
+                    each.append(end)
+            stacked = [np.stack(each if ends else each[::-1]) for each in found]
+            return carry[0], first._make(stacked) if hasattr(first, "_make") else tuple(stacked)
+
+        return run
+
+    return several
 
 
 def lazily(function, donated=False):
@@ -148,6 +170,9 @@ MISTAKES = {
     ),
     "lazy": ({"compile": lazily}, "later change of the caller's array"),
     "loop": ({"loop": skips_the_last_row}, "loop over 2 rows: pair.0 is|loop over 3 rows: pair.0 is"),
+    "rests": ({"epochs": epochs_with(rests=False)}, "1 of 3 epochs in one call, rests: state is"),
+    "start": ({"epochs": epochs_with(start=False)}, "3 of 3 epochs in one call, rests: sums is"),
+    "ends": ({"epochs": epochs_with(ends=False)}, "3 of 3 epochs in one call, rests: sums is"),
     "numbers": ({"nn": {"softplus": softplus}}, "nn's softplus.*: result 0 is"),
     "signature": ({"nn": {"softplus": lambda xp, z: z}}, "nn's softplus takes .*'z'.*; the reference takes .*'x'"),
     "nn writes": ({"nn": {"sigmoid": overwriting_sigmoid}}, "nn's sigmoid: writes to argument 0"),

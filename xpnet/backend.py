@@ -117,6 +117,12 @@ class Backend:
         ``loop(step)`` gives ``run(carry, data, order)``, which is ``carry = step(carry, data, row)`` for
         each row of ``order``, a NumPy array of integers that nobody writes to afterwards; ``step`` takes a
         row as an array of the library's. ``None`` means a plain Python loop over ``compile(step)``.
+    epochs : callable or None
+        ``epochs(step)`` gives ``run(state, start, data, orders, rests, count)``, several loops in one call: for each
+        of the first ``count`` of ``orders``, ``carry = (state, start)`` goes through ``step`` for each of its rows,
+        and, where ``rests`` is not None, for the row of ``rests`` that belongs to it, of another length; its first
+        part is the next ``state``. Returns the last ``state``, and the second parts stacked, one for each of
+        ``orders``. ``None`` where a call of ``loop`` costs too little for that.
     synchronize : callable
         Returns when the device has done all it was given. Default: a call returns when all is done.
     immutable : bool
@@ -135,6 +141,7 @@ class Backend:
     to_numpy: Callable[[Array], np.ndarray[Any, Any]]
     compile: Callable[..., Callable[..., Any]] = _compile_nothing
     loop: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    epochs: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     synchronize: Callable[[], None] = _synchronize_nothing
     immutable: bool = False
     spare_core: bool = False

@@ -7,7 +7,7 @@ carries after every piece of it, so that the caller can show progress or call ba
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xpnet.arrays import Host
     from xpnet.backend import Backend
     from xpnet.compiled import Compiled
+    from xpnet.training import State, Sums
 
 __all__ = ["Epoch", "HostRows", "Resident", "Source", "Stream"]
 
@@ -27,6 +28,9 @@ PIECES = 10
 
 LONG, SECONDS = 100, 0.5
 """Steps of an epoch from which on it is cut, and what a part should take at least: each call costs some 0.1 ms."""
+
+TOGETHER, ROWS = 0.2, 1_000_000
+"""Seconds that several epochs in one call may take, as guessed, and rows that they may go through: Ctrl-C waits."""
 
 RECENT = 8
 """Batches of an iterable that are held on the device, to be gone through once more where numbers went wrong."""
@@ -103,6 +107,33 @@ class Resident:
             if before:
                 carry = before(steps, carry)
             yield functions.on_rows(carry, self.data, order[steps * size :].reshape(1, -1)), 1
+
+    def most_epochs(self, functions: Compiled, size: int) -> int:
+        """Return how many epochs may be one call of :meth:`train_epochs`; 1 where it cannot be, or is not worth it."""
+        rows: int = self.data.x.shape[0]
+        if self.backend.epochs is None or size >= rows:
+            return 1
+        seconds = -(-rows // size) * functions.seconds(size)
+        return max(1, min(int(TOGETHER / seconds), ROWS // rows))
+
+    def train_epochs(self, functions: Compiled, state: State, epochs: Sequence[Epoch]) -> tuple[State, Sums]:
+        """Train for several epochs in one call; return the state and the epochs' sums, stacked.
+
+        As many orders are handed over as ever can be, so that one function is compiled for any number of epochs.
+        """
+        rows: int = self.data.x.shape[0]
+        size = epochs[0].size
+        orders = np.zeros((self.most_epochs(functions, size), rows), dtype=np.int32)
+        for given, epoch in zip(orders, epochs, strict=False):
+            given[:] = np.arange(rows) if epoch.order is None else epoch.order
+        steps = rows // size
+        whole, rests = orders[:, : steps * size].reshape(-1, steps, size), orders[:, steps * size :]
+        count = np.asarray(len(epochs), dtype=np.int32)
+        start = functions.zero_sums()
+        ended: tuple[State, Sums] = functions.on_epochs(
+            state, start, self.data, whole, rests if rests.size else None, count
+        )
+        return ended
 
     def again(self, epoch: Epoch) -> Iterator[Batch]:
         """Yield the batches once more."""

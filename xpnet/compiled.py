@@ -43,6 +43,11 @@ class Compiled:
         """Train on many batches of resident data in one call, as a loop: ``(carry, data, order) -> carry``."""
         return self.backend.loop(self.program.advance_rows)  # type: ignore[misc]
 
+    @cached_property
+    def on_epochs(self) -> Callable[..., Any]:
+        """Train for several epochs in one call, where the backend can; see :attr:`xpnet.Backend.epochs`."""
+        return self.backend.epochs(self.program.advance_rows)  # type: ignore[misc]
+
     def seconds(self, rows: int) -> float:
         """Guess what a step on so many rows takes: three products, of two operations a parameter and row each.
 
@@ -83,6 +88,7 @@ class Compiled:
             {name: np.array(host(value)) for name, value in gradients.items()},
         )
 
-    def results(self, sums: Sums) -> dict[str, float]:
-        """Wait for the device and return loss and metrics."""
-        return self.program.results(self.backend.to_numpy(sums.total))
+    def results(self, sums: Sums, epochs: int = 1) -> list[dict[str, float]]:
+        """Wait for the device and return loss and metrics, for each of so many epochs whose sums are stacked."""
+        total = self.backend.to_numpy(sums.total)
+        return [self.program.results(each) for each in total.reshape(-1, total.shape[-1])[:epochs]]

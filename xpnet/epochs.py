@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xpnet.errors import BackendError
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from xpnet.training import Sums
 
 __all__ = ["EndedEpochs"]
+
+
+class Ended(NamedTuple):
+    """One epoch, or several of one call."""
+
+    first: int
+    sums: Sums  # stacked where they are several
+    rates: Sequence[float]  # of the last step of each
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.rates) - 1
 
 
 class EndedEpochs:
@@ -57,21 +69,31 @@ class EndedEpochs:
         self.validation, self.rows = validation, max(size, EVALUATION_ROWS)
         self.history = History()
         self.at_once = guard.observed or network.backend.is_synchronous
-        self._ended: list[tuple[int, Sums, float]] = []
+        self._ended: list[Ended] = []
         self._entering: list[tuple[int, int, int, Mapping[str, float]]] = []
 
     def __len__(self) -> int:
         return len(self._ended)
 
-    def add(self, epoch: int, sums: Sums, rate: float) -> None:
-        """Take an epoch that has ended, with its sums and the learning rate of its last step."""
-        self._ended.append((epoch, sums if self.at_once else self.network.compiled.copied(sums), rate))
+    def add(self, first: int, sums: Sums, rates: Sequence[float]) -> None:
+        """Take one epoch that has ended, with its sums and the learning rate of its last step; or several of one call.
+
+        The sums of several, from the *first* on, are stacked.
+        """
+        self._ended.append(Ended(first, sums if self.at_once else self.network.compiled.copied(sums), rates))
 
     def close(self, last: int) -> dict[str, float]:
-        """Wait for the results of the first epoch that has ended, and tell them; training ends with epoch *last*."""
+        """Wait for the results of the first call that has ended, and tell them; training ends with epoch *last*."""
+        first, sums, rates = self._ended[0]
+        every = self.network.compiled.results(sums, len(rates))
+        for epoch, (logs, rate) in enumerate(zip(every, rates, strict=True), first):
+            if epoch >= self.network.epochs:  # those before were closed when Ctrl-C came
+                self._close_epoch(epoch, logs, rate, last)
+        del self._ended[:1]
+        return every[-1]
+
+    def _close_epoch(self, epoch: int, logs: dict[str, float], rate: float, last: int) -> None:
         network, run = self.network, self.run
-        epoch, sums, rate = self._ended[0]
-        logs = network.compiled.results(sums)
         self.guard.end_epoch(epoch, logs["loss"])
         if self.validation is not None:
             logs |= self._validate(self.validation)
@@ -79,20 +101,18 @@ class EndedEpochs:
         # Ctrl-C may come between any two lines; what has begun to be entered is entered again then.
         self._entering.append((epoch, self.history.epochs, network.history.epochs, dict(logs)))
         self._enter(*self._entering[0])
-        del self._ended[0]
         self.hooks.end_epoch(epoch, logs, self._revise)
         if run:
             run.end_epoch(self.history, last=network.stop_training or network.epochs == last)
-        return logs
 
     def rescue(self, last: int) -> None:
         """After an interruption, enter what has begun to be entered, and what can still be waited for."""
         network, guard = self.network, self.guard
         for entry in self._entering[:1]:
             self._enter(*entry)
-        self._ended[:] = [item for item in self._ended if item[0] >= network.epochs]
+        self._ended[:] = [ended for ended in self._ended if ended.last >= network.epochs]
         with suppress(BackendError):  # a lost device takes the results with it that nobody has fetched
-            while self._ended and not guard.observed and (guard.failed is None or self._ended[0][0] < guard.failed):
+            while self._ended and not guard.observed and (guard.failed is None or self._ended[0].last < guard.failed):
                 self.close(last)
         network.recount()
 

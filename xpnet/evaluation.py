@@ -19,4 +19,5 @@ def evaluate(network: Network, source: Source, size: int) -> dict[str, float]:
     sums = network.compiled.zero_sums()
     for batch in source.batches(size):
         sums = network.compiled.measure(sums, (network.state.params, network.state.layers), batch)
-    return network.compiled.results(sums)
+    (results,) = network.compiled.results(sums)
+    return results

@@ -9,7 +9,7 @@ from weakref import ref
 
 import numpy as np
 
-from xpnet.batches import Before, Epoch, Source
+from xpnet.batches import Before, Epoch, Resident, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_integer, check_real
 from xpnet.epochs import EndedEpochs
@@ -109,6 +109,7 @@ class TrainingLoop:
         self.orders = Orders(
             shuffle, source.rows, size, (self.steps or 0) * network.compiled.seconds(size) if here else 0.0
         )
+        self.together = self._most_epochs()
         self.longest = run.longest(self.steps) if run else None
         self.before = _before_batch(hooks) if hooks.watch_batches else None
         self.ended = EndedEpochs(network, hooks, guard, run, validation, size)
@@ -123,13 +124,15 @@ class TrainingLoop:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.last = first + epochs
             self.logs = _last(ended.history)
-            for epoch in range(network.epochs, network.epochs if network.stop_training else self.last):
-                self._train_epoch(epoch, start, sums, rate)
-                start, sums, rate = 0, None, None
+            epoch = network.epochs
+            while epoch < self.last and not network.stop_training:
+                if self.together > 1 and isinstance(self.source, Resident):
+                    epoch += self._train_epochs(self.source, epoch)
+                else:
+                    self._train_epoch(epoch, start, sums, rate)
+                    epoch, start, sums, rate = epoch + 1, 0, None, None
                 if ended.at_once or len(ended) > 1:
                     self.logs = ended.close(self.last)
-                if network.stop_training:
-                    break
             if len(ended):
                 self.logs = ended.close(self.last)
             self.guard.finish()
@@ -168,7 +171,27 @@ class TrainingLoop:
                 break
             if run and self.guard.save and done != self.steps:
                 run.save(self.ended.history, done, carry[1], rate)
-        self.ended.add(epoch, carry[1], rate)
+        self.ended.add(epoch, carry[1], [rate])
+
+    def _most_epochs(self) -> int:
+        """Return how many epochs may be one call: more than 1 only where nobody sees them before the call is over."""
+        guard, source = self.guard, self.source
+        seen = guard.observed or guard.stepwise or callable(self.orders.shuffle)
+        if seen or not isinstance(source, Resident):
+            return 1
+        return source.most_epochs(self.network.compiled, self.size)
+
+    def _train_epochs(self, source: Resident, first: int) -> int:
+        """Train for as many epochs in one call as may be and are left, from the *first* on; return how many."""
+        network, last = self.network, min(first + self.together, self.last)
+        epochs = [Epoch(epoch, self.orders.of(network.seed, epoch), self.size) for epoch in range(first, last)]
+        steps = self.steps or 0  # which data on the device have
+        self.at, self.begun = first, network.steps
+        rates = [network.rate_of(network.steps + steps * number - 1) for number in range(1, len(epochs) + 1)]
+        state, sums = self.guard.train_epochs(source, network.state, epochs)
+        network.take_state(state, steps * len(epochs))
+        self.ended.add(first, sums, rates)
+        return len(epochs)
 
     def _end_early(self, error: BaseException) -> None:
         """Save what can be saved of the epochs that have ended, tell the callbacks, and say in *error* where it was."""

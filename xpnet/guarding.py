@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,10 +21,10 @@ from xpnet.batches import RECENT, Before, Stream
 from xpnet.errors import NonFiniteError, unknown_name
 
 if TYPE_CHECKING:
-    from xpnet.batches import Carry, Epoch, Source
+    from xpnet.batches import Carry, Epoch, Resident, Source
     from xpnet.network import Network
     from xpnet.resuming import Run
-    from xpnet.training import Batch, State
+    from xpnet.training import Batch, State, Sums
 
 __all__ = ["POLICIES", "Guard"]
 
@@ -92,11 +92,7 @@ class Guard:
     def train(self, source: Source, carry: Carry, epoch: Epoch, before: Before | None) -> Iterator[tuple[Carry, int]]:
         """Train as :meth:`~xpnet.batches.Source.train` does, and look where it is time."""
         network, done = self.network, epoch.start
-        self._mended = None  # the network has what a step skipped last has left, and hooks may have changed it since
-        if self._known is network.state and not self.stepwise:
-            self._window.append(Window(source, epoch))
-        elif self.policy != "ignore":
-            self._remember(network.compiled.copied(carry), Window(source, epoch))
+        self._begin(carry, Window(source, epoch))
         if before or self.stepwise:
             before = self._around(before, source, epoch)
         if isinstance(source, Stream):
@@ -127,9 +123,21 @@ class Guard:
             if not fine:
                 self._treat()
             self._remember(copy)
-        elif self.observed or (not self._asked and self._is_due(SHORT)):
-            # The question is put before the loop waits for the epoch's results; the answer is looked at after.
-            self._asked[epoch.number] = self._ask(self._last)
+        else:
+            self._end(epoch)
+
+    def train_epochs(self, source: Resident, state: State, epochs: Sequence[Epoch]) -> tuple[State, Sums]:
+        """Train as :meth:`~xpnet.batches.Resident.train_epochs` does, and look afterwards if it is time.
+
+        A look sees no epoch's running loss: whether that is finite is told by its results.
+        """
+        start = self.network.compiled.zero_sums()
+        self._begin((state, start), *(Window(source, epoch) for epoch in epochs))
+        reached, sums = source.train_epochs(self.network.compiled, state, epochs)
+        self._last, self._known = (reached, start), reached
+        if self.policy != "ignore":
+            self._end(epochs[-1])
+        return reached, sums
 
     def end_epoch(self, epoch: int, loss: float) -> None:
         """Look at an epoch that has ended, whose loss the host knows now; the next one may have been trained since.
@@ -150,6 +158,20 @@ class Guard:
             if not self._is_fine(self._last):
                 self._treat()
             self._window.clear()
+
+    def _begin(self, carry: Carry, *windows: Window) -> None:
+        """Note what is trained on next, and from where, if training has not left the network in this state itself."""
+        self._mended = None  # the network has what a step skipped last has left, and hooks may have changed it since
+        if self._known is self.network.state and not self.stepwise:
+            self._window.extend(windows)
+        elif self.policy != "ignore":
+            self._remember(self.network.compiled.copied(carry), *windows)
+
+    def _end(self, epoch: Epoch) -> None:
+        """Look at what an epoch has ended with, if it is time."""
+        if self.observed or (not self._asked and self._is_due(SHORT)):
+            # The question is put before the loop waits for the epoch's results; the answer is looked at after.
+            self._asked[epoch.number] = self._ask(self._last)
 
     def _time(self, source: Source, done: int) -> bool:
         """Whether to look within an epoch."""

@@ -464,7 +464,7 @@ class Network:
     @property
     def learning_rate(self) -> float:
         """The rate of the next step: the schedule's times what callbacks made of it. Can be set."""
-        return self._rate(self.steps)
+        return self.rate_of(self.steps)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
@@ -498,7 +498,7 @@ class Network:
     @property
     def last_learning_rate(self) -> float:
         """The rate of the last step."""
-        return self._rate(max(self.steps - 1, 0))
+        return self.rate_of(max(self.steps - 1, 0))
 
     # Copies
 
@@ -673,6 +673,10 @@ class Network:
 
     # What the training loop uses
 
+    def rate_of(self, step: int) -> float:
+        """Return the learning rate of the step after so many."""
+        return self._scheduled(step) * self.scale
+
     def take_state(self, state: State, steps: int) -> None:
         """Hold the state after so many more steps."""
         self.state = state
@@ -731,9 +735,6 @@ class Network:
 
     def _scheduled(self, step: int) -> float:
         return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
-
-    def _rate(self, step: int) -> float:
-        return self._scheduled(step) * self.scale
 
     def _need_built(self, what: str) -> None:
         if not self.built:

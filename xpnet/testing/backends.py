@@ -25,9 +25,10 @@ def check_backend(backend: str | Backend, *, seed: int = 0) -> None:
     """Hold a backend to the contract of ``backends/README.md``, in float32 and float64.
 
     Values of every kind go in by ``asarray`` and come out by ``to_numpy`` as they were; compiled functions, donated
-    or not, and the loop give what plain Python gives; all functions of ``xp.nn`` have the reference's signature and
-    numbers; random bits are equal to the last one; a network trains as it does on NumPy, whatever the backend is
-    called. By name, also: versions and devices are told, and a device that is not there is refused.
+    or not, the loop, and epochs in one call give what plain Python gives; all functions of ``xp.nn`` have the
+    reference's signature and numbers; random bits are equal to the last one; a network trains as it does on NumPy,
+    whatever the backend is called. By name, also: versions and devices are told, and a device that is not there is
+    refused.
 
     Parameters
     ----------
@@ -58,6 +59,7 @@ def check_backend(backend: str | Backend, *, seed: int = 0) -> None:
         _check_doors(where, each)
         _check_compiled(where, each, seed)
         _check_loop(where, each, seed)
+        _check_epochs(where, each, seed)
         check_operations(where, each, seed)
         _check_bits(where, each, seed)
         _check_network(where, each, seed)
@@ -220,6 +222,38 @@ def _check_loop(where: str, backend: Backend, seed: int) -> None:
         for name, array in _leaves(backend, found).items():
             check_close(f"{where}, loop over {len(order)} rows", name, array, wanted[name], PARITY[backend.dtype])
     check_close(where, "data after a loop", backend.to_numpy(inside["x"]), data, PARITY[backend.dtype])
+
+
+def _check_epochs(where: str, backend: Backend, seed: int) -> None:
+    if backend.epochs is None:
+        return
+    xp = backend.xp
+    values, first, begin = host_stream(seed, "epochs").normal(size=6), np.asarray(2.0), np.asarray(10.0)
+    orders, rests = np.array([[[0, 1], [2, 3]], [[5, 4], [3, 2]], [[4, 0], [5, 1]]]), np.array([[4], [0], [3]])
+
+    def step(carry: Any, data: Any, row: Any) -> Any:
+        state, (total, steps) = carry
+        more = xp.sum(xp.take(data, row, axis=0), axis=0)
+        return {"deep": state["deep"] * 0.5 + more}, (total + state["deep"], steps + 1)
+
+    run = backend.epochs(step)
+    data, state, total = (backend.asarray(part, dtype=backend.float) for part in (values, first, begin))
+    start = (total, backend.asarray(np.zeros((), dtype=np.int32)))
+    for given, count in ((rests, 1), (rests, 3), (None, 3)):
+        wanted, totals, steps = first, [], 0
+        for number in range(count):
+            rows = [*orders[number], *([] if given is None else [given[number]])]
+            added, steps = begin, len(rows)
+            for row in rows:
+                wanted, added = wanted * 0.5 + values[row].sum(), added + wanted
+            totals.append(added)
+        end, ends = run({"deep": state}, start, data, orders, given, np.asarray(count, dtype=np.int32))
+        found = {"state": (end["deep"], wanted), "sums": (ends[0][:count], np.stack(totals))}
+        found["steps"] = ends[1][:count], np.full(count, steps)
+        found |= {"its own state": (state, first), "its own start": (total, begin), "its own data": (data, values)}
+        kind = f"{count} of {len(orders)} epochs in one call, {'no rests' if given is None else 'rests'}"
+        for name, (array, expected) in found.items():
+            check_close(f"{where}, {kind}", name, backend.to_numpy(array), expected, PARITY[backend.dtype])
 
 
 def _check_bits(where: str, backend: Backend, seed: int) -> None:

@@ -54,6 +54,9 @@ def open(device: object, dtype: str) -> Backend:
     def loop(step: Callable[..., Any]) -> Callable[..., Any]:
         return _within(scope, _shared(_jitted_loop, step))
 
+    def epochs(step: Callable[..., Any]) -> Callable[..., Any]:
+        return _within(scope, _shared(_jitted_epochs, step))
+
     def synchronize() -> None:
         (jax.device_put(np.zeros(()), place) + 0).block_until_ready()
 
@@ -66,6 +69,7 @@ def open(device: object, dtype: str) -> Backend:
         to_numpy=np.asarray,
         compile=compile,
         loop=loop,
+        epochs=epochs,
         synchronize=synchronize,
         immutable=True,
         nn=ON_CPU if place.platform == "cpu" else NN,
@@ -100,6 +104,30 @@ def _jitted_loop(step: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(carry: Any, data: Any, order: Any) -> Any:
         return scan(lambda carry, row: step(carry, data, row), carry, order)
+
+    compiled: Callable[..., Any] = jax.jit(run)
+    return compiled
+
+
+def _jitted_epochs(step: Callable[..., Any]) -> Callable[..., Any]:
+    import jax
+    import jax.numpy as jnp
+
+    from xpnet_backends.on_jax.pieces import scan
+
+    def run(state: Any, start: Any, data: Any, orders: Any, rests: Any, count: Any) -> Any:
+        def through(carry: Any, order: Any) -> Any:
+            return scan(lambda carry, row: step(carry, data, row), carry, order)
+
+        def epoch(number: Any, carry: Any) -> Any:
+            state, ends = carry
+            reached = through((state, start), orders[number])
+            if rests is not None:  # as a loop, too, which rounds as `loop` does
+                reached = through(reached, rests[number][None])
+            return reached[0], jax.tree.map(lambda every, end: every.at[number].set(end), ends, reached[1])
+
+        ends = jax.tree.map(lambda leaf: jnp.zeros((len(orders), *leaf.shape), leaf.dtype), start)
+        return jax.lax.fori_loop(0, count, epoch, (state, ends))
 
     compiled: Callable[..., Any] = jax.jit(run)
     return compiled

@@ -1,0 +1,200 @@
+"""Several epochs in one call, where the backend can and nobody watches: the same training as one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet
+from tests.pressing import press
+from xpnet import Dense, Network, batches, epochs, fitting, guarding, history, network
+from xpnet.training import Sums
+from xpnet.weights import read_arrays
+
+MOST = 4
+"""Epochs of one call here."""
+
+ROWS = 22
+X = np.random.default_rng(3).normal(size=(ROWS, 3))
+Y = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 1)
+
+
+class Watching(xpnet.Callback):
+    """Looks at the network after each epoch, so that each is a call of its own."""
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.epoch = epoch
+
+
+def step_by_step(opened: xpnet.Backend) -> Callable[..., Any]:
+    """Return a plain ``Backend.epochs``."""
+
+    def several(step: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = opened.compile(step)
+
+        def run(state: Any, start: Any, data: Any, orders: Any, rests: Any, count: Any) -> Any:
+            ends = [start] * len(orders)
+            for number in range(int(count)):
+                rows = [*orders[number], *([] if rests is None else [rests[number]])]
+                carry = (state, start)
+                for row in rows:
+                    carry = compiled(carry, data, opened.asarray(row))
+                state, ends[number] = carry
+            return state, Sums(*(opened.xp.stack(parts) for parts in zip(*ends, strict=True)))
+
+        return run
+
+    return several
+
+
+@pytest.fixture(params=["plain", "jax"])
+def backend(request: pytest.FixtureRequest, open_backend: Callable[..., xpnet.Backend]) -> xpnet.Backend:
+    """Return NumPy's with a plain loop, which is open on every machine, or JAX's."""
+    opened = open_backend("numpy" if request.param == "plain" else "jax")
+    return replace(opened, epochs=step_by_step(opened)) if request.param == "plain" else opened
+
+
+@pytest.fixture
+def calls(backend: xpnet.Backend, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let calls take :data:`MOST` epochs of batches of six, and return how many each takes."""
+    monkeypatch.setattr(batches, "ROWS", MOST * ROWS)
+    monkeypatch.setattr(batches, "TOGETHER", 1e9)
+    seen: list[int] = []
+    train = batches.Resident.train_epochs
+
+    def counted(self: Any, functions: Any, state: Any, given: Any) -> Any:
+        seen.append(len(given))
+        return train(self, functions, state, given)
+
+    monkeypatch.setattr(batches.Resident, "train_epochs", counted)
+    return seen
+
+
+def make(backend: xpnet.Backend, **arguments: Any) -> Network:
+    settings = {"optimizer": xpnet.Adam(0.02), "seed": 5, **arguments}
+    return Network([Dense(7), "softplus", Dense(3)], backend=backend, **settings)
+
+
+def assert_same(net: Network, other: Network) -> None:
+    """Bit for bit: weights, optimizer, history and counts."""
+    mine, others = ({name: a.tobytes() for name, a in read_arrays(each).items()} for each in (net, other))
+    assert mine == others
+    assert dict(net.history) == dict(other.history)
+    assert (net.epochs, net.steps) == (other.epochs, other.steps)
+
+
+@pytest.mark.parametrize("size", [6, 11])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_they_train_as_one_by_one(size: int, shuffle: bool, backend: xpnet.Backend, calls: list[int]) -> None:
+    """With a last batch that is smaller, and without; for numbers of epochs that fill calls, and that do not."""
+    rate = xpnet.CosineDecay(0.05, 60)
+    net, watched = (make(backend, optimizer=xpnet.Adam(rate), metrics=["accuracy"]) for _ in range(2))
+    weights = np.linspace(0.5, 2.0, ROWS)
+    for count in (2 * MOST + 3, MOST, 1):
+        found = net.fit(
+            X, Y, epochs=count, batch_size=size, shuffle=shuffle, sample_weight=weights, callbacks=[xpnet.Callback()],
+            verbose=0,
+        )  # fmt: skip
+        other = watched.fit(
+            X, Y, epochs=count, batch_size=size, shuffle=shuffle, sample_weight=weights, callbacks=[Watching()],
+            verbose=0,
+        )  # fmt: skip
+        assert dict(found) == dict(other)
+        assert_same(net, watched)
+    assert len(set(net.history["learning_rate"])) == net.epochs
+    assert calls == [MOST, MOST, 3, MOST, 1]
+
+
+@pytest.mark.parametrize(
+    "watching",
+    [
+        {"callbacks": [Watching()]},
+        {"validation_split": 0.2},
+        {"verbose": 2},
+        {"on_nonfinite": "skip"},
+        {"shuffle": lambda epoch, rows: np.arange(rows)},
+        {"batch_size": ROWS},
+    ],
+    ids=["callback", "validation", "lines", "skip", "own order", "whole batches"],
+)
+def test_what_sees_every_epoch_gets_each_by_itself(
+    watching: dict[str, Any], backend: xpnet.Backend, calls: list[int]
+) -> None:
+    net = make(backend)
+    net.fit(X, Y, **{"epochs": MOST, "batch_size": 6, "verbose": 0, **watching})
+    assert (net.epochs, calls) == (MOST, [])
+
+
+def test_a_saved_run_is_saved_epoch_by_epoch(backend: xpnet.Backend, calls: list[int], tmp_path: Any) -> None:
+    net = make(backend)
+    net.fit(X, Y, epochs=MOST, batch_size=6, verbose=0, checkpoint=tmp_path / "run")
+    assert (net.epochs, calls) == (MOST, [])
+
+
+def test_as_many_as_a_fifth_of_a_second_takes(backend: xpnet.Backend) -> None:
+    """By a guess, so that calls are alike on every machine; and never so many rows that their order fills memory."""
+    net = make(backend, inputs=3)
+    source = fitting.Intake(net).open(X, Y, None)
+    assert source.most_epochs(net.compiled, 2) == int(0.2 / (11 * net.compiled.seconds(2)))
+    assert source.most_epochs(net.compiled, ROWS) == 1
+    large = Network([Dense(500), Dense(500), Dense(3)], backend=backend, inputs=3)
+    long = fitting.Intake(net).open(np.zeros((400_000, 3)), np.zeros(400_000, dtype=np.int64), None)
+    assert (long.most_epochs(net.compiled, 200_000), long.most_epochs(large.compiled, 200_000)) == (2, 1)
+    plain = make(replace(backend, epochs=None), inputs=3)
+    assert fitting.Intake(plain).open(X, Y, None).most_epochs(plain.compiled, 2) == 1
+
+
+@pytest.mark.parametrize("bad", [1, 9, 15, 29])
+def test_the_step_that_is_not_finite_is_named_as_one_by_one(bad: int, backend: xpnet.Backend, calls: list[int]) -> None:
+    """Wherever in a call it is: the network stands before that step, and the epochs before it have their results."""
+    rate = xpnet.PiecewiseConstant((bad,), (0.02, 1e300))
+    net, watched = (make(backend, optimizer=xpnet.SGD(rate)) for _ in range(2))
+    with pytest.raises(xpnet.NonFiniteError) as raised:
+        net.fit(X, Y, epochs=9, batch_size=6, verbose=0)
+    with pytest.raises(xpnet.NonFiniteError) as other:
+        watched.fit(X, Y, epochs=9, batch_size=6, verbose=0, callbacks=[Watching()])
+    assert str(raised.value) == str(other.value)
+    assert net.steps >= bad
+    assert_same(net, watched)
+    assert calls
+
+
+def test_an_ignored_step_ruins_what_follows(backend: xpnet.Backend, calls: list[int]) -> None:
+    rate = xpnet.PiecewiseConstant((9,), (0.02, 1e300))
+    net = make(backend, optimizer=xpnet.SGD(rate))
+    with np.errstate(all="ignore"):
+        found = net.fit(X, Y, epochs=9, batch_size=6, verbose=0, on_nonfinite="ignore")
+    assert found.epochs == 9
+    assert np.isfinite(found["loss"][:2]).all()
+    assert not np.isfinite(found["loss"][-1])
+
+
+def test_an_interruption_loses_no_epoch(backend: xpnet.Backend, calls: list[int]) -> None:
+    """Wherever it comes in xpnet's own code, history, counts and weights agree, and training goes on from there."""
+    files = {module.__file__ for module in (batches, epochs, fitting, guarding, history, network)}
+    whole = make(backend)
+    whole.fit(X, Y, epochs=3 * MOST, batch_size=6, verbose=0)
+    lines = press(lambda: train(make(backend, inputs=3)), 0, lambda code: code.co_filename in files)
+    chosen = [*range(1, lines, max(1, lines // 40))]
+    between = 0
+    for line in chosen:
+        net = make(backend, inputs=3)
+        press(lambda net=net: train(net), line, lambda code: code.co_filename in files)
+        assert net.history.epochs == net.epochs
+        assert int(backend.to_numpy(net.state.step)) == net.steps
+        assert dict(net.history) == {name: values[: net.epochs] for name, values in whole.history.items()} or not (
+            net.epochs
+        )
+        if net.steps == 4 * net.epochs:  # else one line has come between a state and its entry, as with one epoch
+            between += 1
+            net.fit(X, Y, epochs=3 * MOST - net.epochs, batch_size=6, verbose=0)
+            assert_same(net, whole)
+    assert between > 0.9 * len(chosen)
+
+
+def train(net: Network) -> None:
+    net.fit(X, Y, epochs=3 * MOST, batch_size=6, verbose=0)

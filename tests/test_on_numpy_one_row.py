@@ -1,5 +1,9 @@
 """A row by a matrix on several threads: NumPy's bits, and only where one thread takes longer."""
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from pools import POOLS, used
@@ -159,3 +163,25 @@ def test_a_networks_prediction_of_one_row_keeps_its_bits(pool):
         np.testing.assert_array_equal(network.predict(x), first)
     (plan,) = network.compiled.function("predictions")._local.plans.values()
     assert f"{pool}: dot" in plan.source
+
+
+WITHOUT_AVX512 = """
+import sys
+from llvmlite import binding
+
+features = binding.get_host_cpu_features()
+features.update({name: False for name in features if name.startswith(("avx512", "avx10", "evex512"))})
+binding.get_host_cpu_features, binding.get_host_cpu_name = lambda: features, lambda: "haswell"
+import pytest
+
+sys.exit(pytest.main([sys.argv[1], "-q", "-k", "bit", "-p", "no:cacheprovider"]))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="Haswell is a processor of another kind")
+def test_without_avx512_all_comes_alike():
+    """In a process of its own, which LLVM ends where it cannot compile something."""
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_AVX512, __file__], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -42,8 +42,23 @@ MATRIX, ROW, INTO, TERMS, COLUMNS, FOUND, ZEROS = range(7)
 """A call's words: three addresses, rows and columns of the matrix, where each thread writes what is not zero, and a row
 of zeros."""
 
-VECTOR, EACH, CHOICE = f"<{LINE} x float>", f"<{LINE} x i32> zeroinitializer", f"<{LINE} x i1>"
-"""LLVM's names of a line, of what repeats a number in all of it, and of a choice for each number."""
+VECTOR, CHOICE = f"<{LINE} x float>", f"<{LINE} x i1>"
+"""LLVM's names of a line, and of a choice for each of its numbers."""
+
+BITS, WORDS = f"<{EIGHT} x i32>", f"<{EIGHT} x i64>"
+"""LLVM's names of an eight of numbers, as what they are made of, and of the places of their rows."""
+
+COMPRESS = "llvm.experimental.vector.compress"
+"""What moves the chosen elements of a vector to its beginning; behind them stand those of another vector.
+
+They are integers here: of floats LLVM 22 fails, and ends the process, where a processor has no instruction for it.
+"""
+
+COMPRESSING = tuple(
+    f"declare {kind} @{COMPRESS}.v{EIGHT}{one}({kind}, <{EIGHT} x i1>, {kind})"
+    for kind, one in ((BITS, "i32"), (WORDS, "i64"))
+)
+"""What the text that finds terms calls."""
 
 DECLARED = (f"declare {VECTOR} @llvm.fma.v{LINE}f32({VECTOR}, {VECTOR}, {VECTOR})",)
 """What the text of a strip calls."""
@@ -78,14 +93,16 @@ def in_order(row: Any, matrix: Any) -> Any:
 
 def _multiplying() -> Function:
     whole, number, size = pointer("int64"), pointer("float32"), 4
-    four, two, one = _strip(4), _strip(2), _strip(1)
+    find, four, two, one = _find(), _strip(4), _strip(2), _strip(1)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
         words = whole(address + 8 * team.HEAD)
         matrix, into, terms, columns = words[MATRIX], words[INTO], words[TERMS], words[COLUMNS]
         begin = words[FOUND] + 8 * _room(terms) * me
         rows, values, goes_on = whole(begin), number(begin + 8 * _most(terms)), whole(begin + 12 * _most(terms))
-        fours = _find(number(words[ROW]), terms, size * columns, words[ZEROS] - matrix, rows, values, goes_on)
+        found = whole(begin + 8 * (_room(terms) - 1))
+        find(number(words[ROW]), terms, size * columns, words[ZEROS] - matrix, rows, values, goes_on, found)
+        fours = found[0]
         short = -(matrix // size) % LINE  # columns before the first line that begins here
         lines = (columns - short) // LINE
         first, end = short + lines * me // members * LINE, short + lines * (me + 1) // members * LINE
@@ -114,27 +131,50 @@ def _most(terms: Any) -> Any:
 
 
 def _room(terms: Any) -> Any:
-    """Return how many words of 8 bytes a thread needs: of each term 8 and 4 bytes, of each four 8."""
+    """Return how many words of 8 bytes a thread needs: of each term 8 and 4 bytes, of each four 8, once 8."""
     return 2 * _most(terms)
 
 
-def _find(x: Any, terms: Any, step: Any, zeros: Any, rows: Any, values: Any, goes_on: Any) -> Any:
-    """Write down the terms that are not zero, in fours, and return how many fours there are.
+def _find() -> Any:
+    """Return ``find(x, terms, step, zeros, rows, values, goes_on, found)``: it writes the terms down that are not zero.
 
-    Of each term there are the number of *x*, and how many bytes into the matrix its row begins. The terms of a four are
-    of one eight: if there are less, there are zeros by the row of zeros. A four *goes on* with the eight before it.
+    Of each term there are the number of *x*, and how many bytes into the matrix its row begins. They stand in fours,
+    the terms of a four are of one eight, and if there are less, there are zeros by the row of zeros. A four *goes on*
+    with the eight before it. *found* is how many fours there are.
     """
-    fours = 0
-    for first in range(0, terms, EIGHT):
-        end = FOUR * fours
-        for k in range(first, first + EIGHT):
-            rows[end], values[end] = k * step, x[k]
-            end += x[k] != 0
-        for k in range(end, end + FOUR - 1):
-            rows[k], values[k] = zeros, 0
-        goes_on[fours], goes_on[fours + 1] = 0, 1
-        fours = (end + FOUR - 1) // FOUR
-    return fours
+    return Assembly("find", "\n  ".join(_finding()), (*COMPRESSING, "declare i8 @llvm.ctpop.i8(i8)"))
+
+
+def _finding() -> Iterator[str]:
+    inputs = "ptr %x, i64 %terms, i64 %step.1, i64 %zeros.1"
+    yield f"({inputs}, ptr %rows, ptr %values, ptr %goes_on, ptr %found) {{\nentry:"
+    yield from _repeat("step", WORDS, "i64")
+    yield from _repeat("zeros", WORDS, "i64")
+    yield f"%begin = mul {WORDS} %step, <{', '.join(f'i64 {k}' for k in range(EIGHT))}>"
+    yield f"%further = mul {WORDS} %step, splat (i64 {EIGHT})"
+    yield "%any = icmp sgt i64 %terms, 0\n  br i1 %any, label %loop, label %end\nloop:"
+    yield "%term = phi i64 [ 0, %entry ], [ %term.next, %loop ]\n  %four = phi i64 [ 0, %entry ], [ %four.next, %loop ]"
+    yield f"%row = phi {WORDS} [ %begin, %entry ], [ %row.next, %loop ]"
+    yield "%given.at = getelementptr float, ptr %x, i64 %term"
+    yield f"%bits = load {BITS}, ptr %given.at, align 4\n  %given = bitcast {BITS} %bits to <{EIGHT} x float>"
+    yield f"%used = fcmp une <{EIGHT} x float> %given, zeroinitializer"
+    yield "%place = mul nsw i64 %four, 4"
+    for name, kind, one, value, other in (
+        ("values", BITS, "i32", "%bits", "zeroinitializer"),
+        ("rows", WORDS, "i64", "%row", "%zeros"),
+    ):
+        operands = f"{kind} {value}, <{EIGHT} x i1> %used, {kind} {other}"
+        yield f"%{name}.used = call {kind} @{COMPRESS}.v{EIGHT}{one}({operands})"
+        yield f"%{name}.at = getelementptr {one}, ptr %{name}, i64 %place"
+        yield f"store {kind} %{name}.used, ptr %{name}.at, align 4"
+    yield "%goes.at = getelementptr i64, ptr %goes_on, i64 %four\n  store i64 0, ptr %goes.at"
+    yield "%after.at = getelementptr i64, ptr %goes.at, i64 1\n  store i64 1, ptr %after.at"
+    yield f"%set = bitcast <{EIGHT} x i1> %used to i8\n  %ones = call i8 @llvm.ctpop.i8(i8 %set)"
+    yield "%many = zext i8 %ones to i64\n  %filled = add nsw i64 %many, 3\n  %fours = lshr i64 %filled, 2"
+    yield "%four.next = add nsw i64 %four, %fours\n  %term.next = add nsw i64 %term, 8"
+    yield f"%row.next = add {WORDS} %row, %further"
+    yield "%more = icmp slt i64 %term.next, %terms\n  br i1 %more, label %loop, label %end\nend:"
+    yield "%all = phi i64 [ 0, %entry ], [ %four.next, %loop ]\n  store i64 %all, ptr %found\n  ret void\n}"
 
 
 def _strip(lines: int) -> Any:
@@ -188,4 +228,5 @@ def _read(name: str, kind: str, base: str, index: str, align: int | None = None)
 def _repeat(name: str, kind: str, one: str) -> Iterator[str]:
     """Fill a vector with the number called ``name.1``."""
     yield f"%{name}.first = insertelement {kind} poison, {one} %{name}.1, i32 0"
-    yield f"%{name} = shufflevector {kind} %{name}.first, {kind} poison, {EACH}"
+    lanes = kind[1:].partition(" ")[0]
+    yield f"%{name} = shufflevector {kind} %{name}.first, {kind} poison, <{lanes} x i32> zeroinitializer"

@@ -9,7 +9,7 @@ import pytest
 from shop import Shell, fails
 
 import xpnet
-from xpnet import elsewhere
+from xpnet import foreign_names
 from xpnet.cli import main
 from xpnet.cli.values import as_option, names, sizes, spelled
 
@@ -89,7 +89,7 @@ def test_each_option_of_other_commands_is_advised_as_one_of_ours(capsys: pytest.
         with pytest.raises(SystemExit):
             main([command, "--help"])
         shown += capsys.readouterr().out
-    for theirs, ours in elsewhere.OPTIONS.items():
+    for theirs, ours in foreign_names.OPTIONS.items():
         assert f"--{ours} " in shown
         assert f"--{theirs} " not in shown
 

@@ -117,10 +117,10 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     >>> str(unknown_name("initializer", "he", ["he_normal", "he_uniform", "zeros"]))
     "unknown initializer 'he'; did you mean 'he_normal'? Known: he_normal, he_uniform, zeros"
     """
-    from xpnet.elsewhere import VALUES
+    from xpnet.foreign_names import OBJECT_NAMES
 
     known = sorted(known)
-    meant = VALUES.get(str(name).lower())
+    meant = OBJECT_NAMES.get(str(name).lower())
     hint = did_you_mean(meant if meant in known else str(name), known, 0.5) or "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
 
@@ -135,9 +135,9 @@ def unknown_attribute(owner: str, name: str, holder: object = None, known: Itera
     >>> str(unknown_attribute("xpnet", "Denes", known=["Dense", "ReLU"]))
     "module 'xpnet' has no attribute 'Denes'; did you mean 'Dense'?"
     """
-    from xpnet.elsewhere import ATTRIBUTES
+    from xpnet.foreign_names import ATTRIBUTE_ADVICE
 
-    advice = ATTRIBUTES.get(f"{owner}.{name}")
+    advice = ATTRIBUTE_ADVICE.get(f"{owner}.{name}")
     hint = f": {advice}" if advice else did_you_mean(name, known)
     what = "module 'xpnet'" if owner == "xpnet" else f"{owner!r} object"
     return AttributeError(f"{what} has no attribute {name!r}{hint}", name=name, obj=holder)

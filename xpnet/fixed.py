@@ -49,16 +49,16 @@ def refuse_misnamed(thing: Any, name: str, value: object, settable: Iterable[str
     Traceback (most recent call last):
     AttributeError: Net has no attribute 'lr' to set; write net.learning_rate = 0.1
     """
-    from xpnet import elsewhere
+    from xpnet import foreign_names
     from xpnet.errors import nearest
 
     owner = type(thing).__name__
     fixed = {ours: kept.instead for ours, kept in vars(type(thing)).items() if isinstance(kept, Fixed)}
     known = [*settable, *fixed]
-    same = [ours for ours in elsewhere.ARGUMENTS.get(name.lower(), ()) if ours in known]
+    same = [ours for ours in foreign_names.ARGUMENTS.get(name.lower(), ()) if ours in known]
     meant = same[0] if same else nearest(name, known, NEAR)
-    if f"{owner}.{name}" in elsewhere.ATTRIBUTES:
-        hint = f": {elsewhere.ATTRIBUTES[f'{owner}.{name}']}"
+    if f"{owner}.{name}" in foreign_names.ATTRIBUTE_ADVICE:
+        hint = f": {foreign_names.ATTRIBUTE_ADVICE[f'{owner}.{name}']}"
     elif meant is None:
         return
     elif meant in fixed:

@@ -63,10 +63,10 @@ class _Methods:
         is_field = name in self.__record_fields__
         refused = name in self.__dict__ if is_field else _is_record(self)
         if refused:
-            from xpnet.elsewhere import FIELDS
+            from xpnet.foreign_names import FIELD_ADVICE
 
-            other = "" if is_field else FIELDS.get(self.__class__.__name__, "")
-            raise FrozenInstanceError(f"cannot assign to field {name!r}{FIELDS.get(name, other)}")
+            other = "" if is_field else FIELD_ADVICE.get(self.__class__.__name__, "")
+            raise FrozenInstanceError(f"cannot assign to field {name!r}{FIELD_ADVICE.get(name, other)}")
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:

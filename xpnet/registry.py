@@ -119,10 +119,10 @@ def _meant(kind: str, value: Any, names: Mapping[str, Any]) -> str:
     """Say what to write for a value of its type, or which name stands for what another library calls so."""
     if type(value) in FORMS[kind].instead:
         return FORMS[kind].instead[type(value)].format(value)
-    from xpnet.elsewhere import VALUES
+    from xpnet.foreign_names import OBJECT_NAMES
 
     plain = str(getattr(value, "__name__", type(value).__name__)).lower()
-    name = VALUES.get(plain, plain)
+    name = OBJECT_NAMES.get(plain, plain)
     return f"write {name!r}, the name alone" if name in names else ""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
-from xpnet import elsewhere
+from xpnet import foreign_names
 from xpnet.errors import ConfigurationError, did_you_mean, nearest
 
 __all__ = ["Commands", "Parser", "UsageError", "add_command"]
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     def _require_known(self, option: str) -> None:
         known = self._option_string_actions
         if OPTION.match(option) and option not in known:
-            meant = f"--{elsewhere.OPTIONS.get(option.lstrip('-').lower())}"
+            meant = f"--{foreign_names.OPTIONS.get(option.lstrip('-').lower())}"
             near = meant if meant in known else nearest(option, known, 0.7)
             self.error(f"there is no option {option}" + (f"; did you mean {near}?" if near else ""))
 

@@ -14,8 +14,8 @@ from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_call
 from xpnet.checks import check_integer, check_real
 from xpnet.epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
-from xpnet.guarding import Guard
 from xpnet.intake import Intake
+from xpnet.nonfinite_guard import Guard
 from xpnet.orders import Orders
 from xpnet.progress import choose_progress
 from xpnet.training import Batch

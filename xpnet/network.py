@@ -14,6 +14,7 @@ from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host, are_plain, check_features, check_finite, portable, take_in
+from xpnet.attributes import SetOnce, check_attribute_name
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_seed
@@ -21,7 +22,6 @@ from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
-from xpnet.fixed import Fixed, refuse_misnamed
 from xpnet.history import History
 from xpnet.intake import Intake
 from xpnet.layers import Layer, Sequential
@@ -147,12 +147,12 @@ class Network:
     """All that training changes; these four are present once the network is built."""
 
     if not TYPE_CHECKING:  # a checker goes by Final, in __init__
-        model = Fixed("make a new Network with other layers; net.get_weights() and set_weights() carry weights over")
-        loss = Fixed("make a new Network(..., loss=...); net.get_weights() and set_weights() carry weights over")
-        optimizer = Fixed("net.with_optimizer(...) gives a network that goes on with another")
-        metrics = Fixed("make a new Network(..., metrics=[...])")
-        seed = Fixed("make a new Network(..., seed=...)")
-        backend = Fixed("net.to('torch') gives the network on another backend")
+        model = SetOnce("make a new Network with other layers; net.get_weights() and set_weights() carry weights over")
+        loss = SetOnce("make a new Network(..., loss=...); net.get_weights() and set_weights() carry weights over")
+        optimizer = SetOnce("net.with_optimizer(...) gives a network that goes on with another")
+        metrics = SetOnce("make a new Network(..., metrics=[...])")
+        seed = SetOnce("make a new Network(..., seed=...)")
+        backend = SetOnce("net.to('torch') gives the network on another backend")
 
     # Building
 
@@ -655,7 +655,7 @@ class Network:
         def __setattr__(self, name: str, value: object) -> None:
             new = name not in self.__dict__ and not name.startswith("_")
             if new and type(self) is Network and name not in Network.__annotations__ and not hasattr(Network, name):
-                refuse_misnamed(self, name, value, ("learning_rate", "check_finite", "stop_training"))
+                check_attribute_name(self, name, value, ("learning_rate", "check_finite", "stop_training"))
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 import xpnet
 from xpnet.arguments import explains_arguments
+from xpnet.atomic_write import replace_file
 from xpnet.callbacks import Callback, Logs, check_folder
 from xpnet.checks import StrPath, check_flag, check_path
-from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError
 
 __all__ = ["CSVLogger", "JSONLinesLogger"]

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
+from xpnet.atomic_write import replace_file
 from xpnet.checks import StrPath
-from xpnet.durable import replace_file
 from xpnet.errors import DatasetError
 from xpnet.idx import CHUNK, Readable, open_idx, read_array, reading, unpacked
 

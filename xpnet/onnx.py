@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.atomic_write import replace_file
 from xpnet.checks import StrPath, check_flag, check_path
-from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError, ExportError, XpnetError
 from xpnet.extras import import_extra
 from xpnet.layers import Context

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.durable import replace_file
+from xpnet.atomic_write import replace_file
 from xpnet.errors import CheckpointError
 from xpnet.strict_json import read_json
 
@@ -71,7 +71,7 @@ class Place(NamedTuple):
 
 
 def write_file(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]], texts: Mapping[str, str]) -> None:
-    """Replace the file at *path* by one with these arrays and texts, durably (:mod:`xpnet.durable`).
+    """Replace the file at *path* by one with these arrays and texts, atomically (:mod:`xpnet.atomic_write`).
 
     Raises
     ------

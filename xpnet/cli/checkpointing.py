@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.atomic_write import replace_file
 from xpnet.callbacks import Callback
 from xpnet.cli.options import SAVING
 from xpnet.cli.output import note
 from xpnet.cli.tables import plural
-from xpnet.durable import replace_file
 from xpnet.errors import CheckpointError, DataError
 from xpnet.resuming import FILES
 

@@ -16,7 +16,7 @@ from os.path import samestat
 from pathlib import Path
 from typing import IO, Any
 
-from xpnet.durable import replace_file
+from xpnet.atomic_write import replace_file
 from xpnet.errors import DataError
 
 __all__ = ["note", "open_output", "print_json", "refuse_overwriting", "reserved", "told_warnings", "write_csv"]

@@ -12,9 +12,9 @@ import numpy as np
 from xpnet.batches import Before, Epoch, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_integer, check_real
+from xpnet.data_adapter import DataAdapter as Intake
 from xpnet.epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
-from xpnet.intake import Intake
 from xpnet.nonfinite_guard import Guard
 from xpnet.orders import Orders
 from xpnet.progress import choose_progress

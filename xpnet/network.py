@@ -13,17 +13,17 @@ import xpnet
 from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
-from xpnet.arrays import Host, are_plain, check_features, check_finite, portable, take_in
+from xpnet.arrays import Host, as_real_array, check_features, check_finite, needs_no_checks, portable
 from xpnet.attributes import SetOnce, check_attribute_name
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_seed
 from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
+from xpnet.data_adapter import DataAdapter
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.history import History
-from xpnet.intake import Intake
 from xpnet.layers import Layer, Sequential
 from xpnet.losses import Loss
 from xpnet.metrics import Metric
@@ -426,7 +426,7 @@ class Network:
         """
         self._need_built("evaluate")
         batch_size = check_integer("batch_size", batch_size)
-        return evaluate(self, Intake(self).open(x, y, sample_weight), batch_size)
+        return evaluate(self, DataAdapter(self).open(x, y, sample_weight), batch_size)
 
     # Weights and learning rate
 
@@ -713,9 +713,9 @@ class Network:
         if batch_size is not EVALUATION_ROWS:  # the default itself, not a number like it, which may be 4096.0
             batch_size = check_integer("batch_size", batch_size)
         backend, model, compute = self.backend, (self.state.params, self.state.layers), self.compiled.function(function)
-        if are_plain(x, backend, self.in_shape) and x.shape[0] <= batch_size:
+        if needs_no_checks(x, backend, self.in_shape) and x.shape[0] <= batch_size:
             return compute(model, backend.asarray(x, dtype=backend.float))
-        x = take_in(x, backend, "x")
+        x = as_real_array(x, backend, "x")
         check_features(x, self.in_shape or ())
         if self.check_finite:
             check_finite(x, backend, "x")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.aligned import aligned_copy, aligned_empty
-from xpnet.arrays import Host, check_finite, take_in
+from xpnet.arrays import Host, as_real_array, check_finite
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
 from xpnet.optimizers.chaining import averages, with_averages
 from xpnet.parameters import Layout, flatten, unflatten
@@ -82,7 +82,7 @@ def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
     for name, value in values.items():
         if name not in weights:
             raise unknown_name("weight", name, weights)
-        array = take_in(value, network.backend, f"weight {name!r}", rows=False)
+        array = as_real_array(value, network.backend, f"weight {name!r}", rows=False)
         array = array if isinstance(array, np.ndarray) else network.backend.to_numpy(array)
         if array.shape != weights[name].shape:
             from xpnet.remedies import weight_remedy

@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from xpnet.arrays import Host, chosen_rows
+from xpnet.arrays import Host, take_rows
 from xpnet.backend import Array
 from xpnet.callbacks import Callback, resolve_callbacks
 from xpnet.errors import ConfigurationError, DataError
@@ -223,8 +223,8 @@ class Perceptron(NetworkEstimator):
         if self.early_stopping and validation is None:
             split = self._hold_out(targets)
             held_out = None if weights is None else weights[split.held_out]
-            validation = chosen_rows(X, split.held_out, network.backend), targets[split.held_out], held_out
-            X = chosen_rows(X, split.train, network.backend)
+            validation = take_rows(X, split.held_out, network.backend), targets[split.held_out], held_out
+            X = take_rows(X, split.train, network.backend)
             targets, labels = targets[split.train], labels[split.train]
             weights = None if weights is None else weights[split.train]
         weights = self._weigh(weights, labels)

@@ -11,7 +11,7 @@ from shop import Shell, fails
 import xpnet
 from xpnet import foreign_names
 from xpnet.cli import main
-from xpnet.cli.values import as_option, names, sizes, spelled
+from xpnet.cli.option_types import as_option, names, sizes, spell_separator
 
 WRONG = {
     "": "the following arguments are required: COMMAND",
@@ -117,4 +117,4 @@ def test_on_windows_an_option_is_quoted_for_cmd(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("xpnet.extras.WINDOWS", True)
     assert as_option("--drop", ["size", "price, net"]) == '--drop "size,""price, net"""'
     assert as_option("--drop", ["unit price"]) == '--drop "unit price"'
-    assert spelled("$") == '"$"'
+    assert spell_separator("$") == '"$"'

@@ -14,7 +14,7 @@ from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import note, print_json
 from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.tables import plural, shown
-from xpnet.cli.target import Target, told_missing
+from xpnet.cli.target import Target, describe_missing
 from xpnet.errors import DataError
 from xpnet.metrics import (
     classification_report,
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     x = model.preparation.features(prepared_table(table.without(name), model, options.unknown), dtype)
     if len(known) != len(x):
         raise DataError(f"{table.source} has {len(x)} rows, but {len(known)} answers in {answers!r}")
-    rows, taken = np.flatnonzero(known), told_missing(table, answers)
+    rows, taken = np.flatnonzero(known), describe_missing(table, answers)
     if len(rows) < len(x):
         note(f"left out: {plural(len(x) - len(rows), 'row')} without a value of {target.name!r}{taken}")
     if not len(rows):

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from xpnet.backend import BackendInfo, available_backends
 from xpnet.cli.output import print_json
 from xpnet.cli.parser import Commands, add_command
-from xpnet.cli.timing import find_places
+from xpnet.cli.timing import find_candidates
 from xpnet.extras import as_installed
 
 __all__ = ["add", "advise"]
@@ -67,9 +67,9 @@ def _lines(info: BackendInfo) -> list[str]:
 
 def advise(backends: Mapping[str, BackendInfo]) -> list[str]:
     """Return in sentences what is worth doing on this machine."""
-    places, _ = find_places(backends, "float32")
-    gpus = [place for place in places if place.gpu]
-    advice = [f"a GPU answers: {place.option} computes on {place.description}" for place in gpus]
+    candidates, _ = find_candidates(backends, "float32")
+    gpus = [candidate for candidate in candidates if candidate.gpu]
+    advice = [f"a GPU answers: {candidate.option} computes on {candidate.description}" for candidate in gpus]
     if gpus:
         advice.append("small networks are often faster on the CPU; xpnet bench MODEL measures yours")
     elif shutil.which("nvidia-smi"):

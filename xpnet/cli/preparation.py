@@ -16,10 +16,10 @@ import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation
-from xpnet.cli.inputs import KINDS, Block, Category, Input, Number, learn_input
+from xpnet.cli.features import KINDS, Block, Category, Input, Number, learn_input
 from xpnet.cli.tables import SHOWN, Table, listed, plural
 from xpnet.cli.target import Target
-from xpnet.cli.unread import require_read
+from xpnet.cli.unparsed_numbers import require_parsed
 from xpnet.errors import CheckpointError, DataError, nearest
 from xpnet.records import record
 from xpnet.scaling import StandardScaler
@@ -95,7 +95,7 @@ class Preparation:
                 own[...] = part.features(table)
             beyond = ~np.isfinite(own).all(axis=1)
             if beyond.any():
-                where = table.place(int(np.argmax(beyond)))
+                where = table.location(int(np.argmax(beyond)))
                 raise DataError(f"{part.name!r} holds a number in {where} that is too large for the model's {dtype}")
             start += part.width
         return filled
@@ -168,7 +168,7 @@ def learn_inputs(
         if name not in drop or name not in table.left_out:
             table.column(name)
     names = [name for name in table.columns if name != target and name not in drop]
-    require_read(table, [name for name in names if name not in categorical])
+    require_parsed(table, [name for name in names if name not in categorical])
     expected = len(table.column(target))
     inputs: list[Input] = []
     left_out = {name: reason for name, reason in table.left_out.items() if name not in drop}

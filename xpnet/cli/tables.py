@@ -79,8 +79,8 @@ class Table:
         """Return the table without a column, if it has that one."""
         return replace(self, columns={other: column for other, column in self.columns.items() if other != name})
 
-    def place(self, row: int) -> str:
-        """Return where a row is, for errors."""
+    def location(self, row: int) -> str:
+        """Return where a row is, for error messages."""
         return f"line {self.lines[row]} of {self.source}" if self.lines else f"row {row} of {self.source}"
 
 

@@ -24,10 +24,10 @@ from xpnet.network import Network
 from xpnet.parameters import flatten
 from xpnet.sklearn.base import NetworkEstimator
 from xpnet.sklearn.inputs import host_values, take_features, take_weights
-from xpnet.sklearn.keeping import Kept
 from xpnet.sklearn.lbfgs import minimize_loss
 from xpnet.sklearn.objective import Objective, out_activation
 from xpnet.sklearn.rules import EpochRules, RowOrder, Split
+from xpnet.sklearn.snapshot import Snapshot
 from xpnet.sklearn.solvers import make_optimizer
 
 __all__ = ["CONSTRAINTS", "Perceptron", "is_stochastic"]
@@ -66,7 +66,7 @@ class Perceptron(NetworkEstimator):
         self._callbacks()
         self._hidden_sizes()
         with self._kept_on_error():
-            kept = Kept(self, trained=not fresh)
+            snapshot = Snapshot(self, trained=not fresh)
             X = take_features(self, X, reset=fresh)
             rows = int(X.shape[0])
             labels, targets = self._encode(y, rows, fresh=fresh and not incremental, same=self.warm_start)
@@ -85,7 +85,7 @@ class Perceptron(NetworkEstimator):
             backend, state = self.network_.backend, self.network_.state
             arrays = [state.params, *(array for _, array in flatten(state.layers))]
             if not all(np.isfinite(backend.to_numpy(array)).all() for array in arrays):
-                kept.put_back()
+                snapshot.restore()
                 raise DataError(
                     "Solver produced non-finite parameter weights. The input data may contain large values and need to "
                     "be preprocessed."

@@ -13,8 +13,8 @@ from xpnet.backend import CREATION, DTYPES, Backend, Namespace, available_backen
 from xpnet.errors import BackendError, ConfigurationError
 from xpnet.random import bits16, host_stream, key_words, make_key
 from xpnet.testing.comparing import CheckError, check_close, require
+from xpnet.testing.comparison_backends import PARITY
 from xpnet.testing.operations import check_operations
-from xpnet.testing.places import PARITY
 
 __all__ = ["check_backend"]
 

@@ -1,4 +1,4 @@
-"""Where checks run: a backend in float64 and in float32, and the others beside it."""
+"""Open the backends that a check compares, in float64 and float32, and move arrays to and from them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ from xpnet.extras import as_installed
 if TYPE_CHECKING:
     from xpnet.arrays import Host
 
-__all__ = ["PARITY", "hosted", "narrow", "open_wide", "others", "place", "placed"]
+__all__ = [
+    "PARITY",
+    "arrays_to_device",
+    "arrays_to_host",
+    "open_float32",
+    "open_float64",
+    "other_backends",
+    "to_device",
+]
 
 PARITY = {"float64": 1e-9, "float32": 1e-4}
-"""Largest difference between two backends, or from float64, as a share of the largest element: some 1e6 and 1e3
-roundings, for sums in another order and for the normalization of batches of few rows."""
-
+"""Largest difference between two backends, or from float64, as a share of the largest element. It leaves room for some
+1e6 and 1e3 rounding errors: sums are taken in other orders, and batches of few rows are normalized."""
 
 STRICT = "array-api-strict"
-"""The backend that refuses what others let through."""
+"""The backend that refuses code that is not portable."""
 
 
-def open_wide(backend: str | Backend) -> Backend:
-    """Open a backend in float64, without which there are no numeric gradients."""
+def open_float64(backend: str | Backend) -> Backend:
+    """Open a backend in float64, which numeric gradients need."""
     opened = open_backend(backend, dtype=None if isinstance(backend, Backend) else "float64")
     if opened.dtype != "float64":
         raise ConfigurationError(
@@ -37,15 +44,15 @@ def open_wide(backend: str | Backend) -> Backend:
     return opened
 
 
-def narrow(backend: Backend) -> Backend:
+def open_float32(backend: Backend) -> Backend:
     """Open the same backend in float32."""
     return open_backend(backend.name, device=backend.device, dtype="float32")
 
 
-def others(backend: Backend, beside: Iterable[str | Backend] | None) -> list[Backend]:
-    """Open the backends to compare with in float64: those of *beside*, or for None all that are available.
+def other_backends(backend: Backend, beside: Iterable[str | Backend] | None) -> list[Backend]:
+    """Open the backends to compare with, in float64: those of *beside*, or all that are available if it is None.
 
-    Warns the caller of a check where they lack the one that finds what is not portable.
+    Warns the caller of a check if array-api-strict, which finds code that is not portable, is not among these.
     """
     if beside is None:
         strict = available_backends().get(STRICT)
@@ -55,20 +62,20 @@ def others(backend: Backend, beside: Iterable[str | Backend] | None) -> list[Bac
         beside = [name for name, info in available_backends().items() if info.available]
     elif isinstance(beside, str | Backend):
         raise ConfigurationError(f"beside must be a list of backends; write beside=[{beside!r}]")
-    opened = [open_wide(other) for other in beside]
+    opened = [open_float64(other) for other in beside]
     return [other for other in opened if other.name != backend.name]
 
 
-def place(values: Host, backend: Backend) -> Array:
-    """Return the values on the device, in memory that the caller does not share."""
+def to_device(values: Host, backend: Backend) -> Array:
+    """Return a copy of the values on the device."""
     return backend.asarray(np.array(values, dtype=np.float64), dtype=backend.float)
 
 
-def placed(arrays: Mapping[str, Host], backend: Backend) -> dict[str, Array]:
-    """Return arrays by name on the device."""
-    return {name: place(values, backend) for name, values in arrays.items()}
+def arrays_to_device(arrays: Mapping[str, Host], backend: Backend) -> dict[str, Array]:
+    """Return copies of arrays by name on the device."""
+    return {name: to_device(values, backend) for name, values in arrays.items()}
 
 
-def hosted(arrays: Mapping[str, Array], backend: Backend) -> dict[str, Host]:
-    """Return arrays by name on the host."""
+def arrays_to_host(arrays: Mapping[str, Array], backend: Backend) -> dict[str, Host]:
+    """Return copies of arrays by name on the host."""
     return {name: np.array(backend.to_numpy(array)) for name, array in arrays.items()}

@@ -13,7 +13,7 @@ from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Shape, Tree, flatten, unflatten
 from xpnet.records import record
-from xpnet.registry import FORMS, misreturned, resolve, returned
+from xpnet.registry import INTERFACES, resolve, returned, wrong_return_error
 
 __all__ = ["Residual", "Sequential"]
 
@@ -258,9 +258,9 @@ def _build(layer: Layer, shape: Shape, name: str) -> Built:
     except ShapeError as error:
         raise ShapeError(f"layer {name}: {error}") from None
     if not isinstance(built, Built):
-        raise misreturned("layer", layer, "build", built)
+        raise wrong_return_error("layer", layer, "build", built)
     if problem := shape_problem(built):
-        raise ConfigurationError(f"layer {name}: {type(layer).__name__}.build: {problem}; {FORMS['layer'].own}")
+        raise ConfigurationError(f"layer {name}: {type(layer).__name__}.build: {problem}; {INTERFACES['layer'].guide}")
     return built
 
 

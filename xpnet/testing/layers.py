@@ -14,7 +14,7 @@ from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Param, Shape, Tree, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
-from xpnet.registry import misreturned, returned
+from xpnet.registry import returned, wrong_return_error
 from xpnet.testing.comparing import check_close, check_finite, check_same, check_shapes, require
 from xpnet.testing.comparison_backends import (
     PARITY,
@@ -121,7 +121,7 @@ def check_layer(
 def _built(layer: Layer, in_shape: Shape) -> Built:
     built = layer.build(in_shape)
     if not isinstance(built, Built):
-        raise misreturned("layer", layer, "build", built)
+        raise wrong_return_error("layer", layer, "build", built)
     where = f"{type(layer).__name__}.build"
     problem = shape_problem(built)
     require(not problem, where, problem)

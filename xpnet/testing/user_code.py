@@ -9,7 +9,7 @@ from typing import Any
 
 from xpnet.errors import DataError, DtypeError, ShapeError
 from xpnet.parameters import flatten
-from xpnet.registry import FORMS
+from xpnet.registry import INTERFACES
 from xpnet.testing.comparing import CheckError
 from xpnet.testing.records import classes_of
 
@@ -36,7 +36,7 @@ def raising_check_errors(kind: str, own: Any, where: str, function: Callable[...
             raise
         except Exception as error:
             reason = str(error).partition("\n")[0]
-            remedy, xp = FORMS[kind].own, NAMESPACES[kind]
+            remedy, xp = INTERFACES[kind].guide, NAMESPACES[kind]
             if any(word in reason.lower() for word in NOT_PORTABLE):
                 remedy = f"use {xp} in place of NumPy, {xp}.tanh for np.tanh, and look at no value: {xp}.where for `if`"
             raised = f"{_method(own, error)} raises {type(error).__name__}: {reason}"

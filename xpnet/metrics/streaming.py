@@ -17,7 +17,7 @@ import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.backend import Array
-from xpnet.checks import hold_integers
+from xpnet.checks import check_integer_fields
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.losses import BinaryCrossEntropy, Loss
 from xpnet.metrics.classification import Counts, averaged_figures
@@ -121,7 +121,7 @@ class TopKAccuracy(_Mean):
     k: int = 5
 
     def __post_init__(self) -> None:
-        hold_integers(self, "k")
+        check_integer_fields(self, "k")
 
     @property
     def name(self) -> str:

@@ -308,9 +308,9 @@ def check_finite(values: Array, backend: Backend, argument: str, remedy: str | N
     else:
         first = None
     if first is not None:
-        from xpnet.remedies import say_not_finite
+        from xpnet.remedies import not_finite_message
 
-        raise DataError(say_not_finite(to_host(values), argument, first, backend.dtype, remedy))
+        raise DataError(not_finite_message(to_host(values), argument, first, backend.dtype, remedy))
 
 
 @record

@@ -354,10 +354,10 @@ def _same(backend: Backend, device: object, dtype: object, precision: object) ->
 
 
 def _absence(name: str, module: BackendModule, error: Exception) -> str:
-    from xpnet.extras import as_installed
+    from xpnet.extras import install_command
 
     fault = "needs a library that cannot be imported" if isinstance(error, ImportError) else "cannot be opened"
-    return f"backend {name!r} {fault} ({_reason(error)}); run: {as_installed(module.INSTALL)}"
+    return f"backend {name!r} {fault} ({_reason(error)}); run: {install_command(module.INSTALL)}"
 
 
 def _reason(error: Exception) -> str:

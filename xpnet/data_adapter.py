@@ -113,9 +113,9 @@ class DataAdapter:
             if not network.built:
                 network.check_buildable(in_shape)
         except ShapeError as error:
-            from xpnet.remedies import suspect_shapes
+            from xpnet.remedies import clearer_shape_error
 
-            raise suspect_shapes(error, x, y, self.in_shape) from None
+            raise clearer_shape_error(error, x, y, self.in_shape) from None
         y = self._on_host(y, "y")
         check_lengths(x, y, "y")
         if finite:

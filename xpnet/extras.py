@@ -8,7 +8,7 @@ from typing import Any
 
 from xpnet.errors import MissingExtraError
 
-__all__ = ["as_installed", "import_extra", "quoted"]
+__all__ = ["import_extra", "install_command", "quoted"]
 
 WINDOWS = os.name == "nt"
 
@@ -29,13 +29,13 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        command = as_installed(f"pip install 'xpnet[{extra}]'")
+        command = install_command(f"pip install 'xpnet[{extra}]'")
         raise MissingExtraError(
             f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}); run: {command}"
         ) from error
 
 
-def as_installed(command: str) -> str:
+def install_command(command: str) -> str:
     """Return a command with each ``'xpnet[extra]'`` in it as what this xpnet came from, so that it works as it stands.
 
     That is a folder, a file or an address, as the installer has noted it (PEP 610). Where there is no such note, as

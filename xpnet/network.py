@@ -34,7 +34,7 @@ from xpnet.random import key_words
 from xpnet.records import is_plain
 from xpnet.registry import resolve
 from xpnet.training import Program, State
-from xpnet.weights import joined, merged, read_weights, write_weights
+from xpnet.weights import checked_weights, flat_parameters, read_weights, write_weights
 
 __all__ = ["Network"]
 
@@ -206,7 +206,7 @@ class Network:
             flat = self.layout.initialize(self.seed)
             weights = dict(flatten(self.state_layout.views(self.state_layout.initialize(self.seed), np)))
         else:
-            flat = joined(self.layout, weights)
+            flat = flat_parameters(self.layout, weights)
         layers = {slot.name: self.from_host(weights[slot.name]) for slot in self.state_layout.slots}
         # Made here either way, so it need not be copied.
         own = flat if flat.dtype == backend.dtype else aligned_copy(flat, backend.dtype)
@@ -456,7 +456,7 @@ class Network:
             A value has another shape, is not finite, or is no real number.
         """
         self._need_built("set_weights")
-        write_weights(self, merged(self, weights))
+        write_weights(self, checked_weights(self, weights))
         if not self.steps:
             started = self.compiled.function("start")(self.state.params, self.state.layers, self.state.words)
             self.state = self.state._replace(optimizer=started.optimizer)

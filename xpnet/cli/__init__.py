@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(arguments)
     command = commands.choices[options.command]
     if unknown:
-        command.misplaced(sys.argv[1:] if arguments is None else arguments, unknown)
+        command.refuse_misplaced(sys.argv[1:] if arguments is None else arguments, unknown)
     try:
         status: int = options.run(options)
         sys.stdout.flush()

@@ -20,7 +20,7 @@ from xpnet.cli.cells import EXACT, Column
 from xpnet.cli.csv_files import Dialect, read_csv
 from xpnet.cli.tables import Table, listed
 from xpnet.errors import DataError
-from xpnet.extras import as_installed
+from xpnet.extras import install_command
 from xpnet.idx import DTYPES, GZIP_MAGIC, read_idx
 
 __all__ = ["read_labels", "read_table"]
@@ -135,7 +135,7 @@ def _read_parquet(path: str) -> Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        command = as_installed("pip install 'xpnet[parquet]'")
+        command = install_command("pip install 'xpnet[parquet]'")
         raise DataError(f"{path} is a Parquet file; to read it run: {command}") from None
     table = pq.read_table(path)
     columns: dict[str, Column] = {}

@@ -14,7 +14,7 @@ from xpnet.backend import BackendInfo, available_backends
 from xpnet.cli.output import print_json
 from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.timing import find_candidates
-from xpnet.extras import as_installed
+from xpnet.extras import install_command
 
 __all__ = ["add", "advise"]
 
@@ -79,7 +79,7 @@ def advise(backends: Mapping[str, BackendInfo]) -> list[str]:
     if not os.environ.get("OMP_NUM_THREADS") and not gpus:
         advice.append("small networks gain nothing from many threads: try OMP_NUM_THREADS=1")
     advice += [
-        as_installed(f"{gain} with {library}: pip install 'xpnet[{extra}]'")
+        install_command(f"{gain} with {library}: pip install 'xpnet[{extra}]'")
         for extra, (library, gain) in EXTRAS.items()
         if find_spec(library) is None
     ]

@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
             error.message += did_you_mean(str(value), action.choices or (), cutoff=0.6)
             raise
 
-    def misplaced(self, given: Sequence[str], rest: Sequence[str]) -> NoReturn:
+    def refuse_misplaced(self, given: Sequence[str], rest: Sequence[str]) -> NoReturn:
         """Exit for what is the *rest* of the arguments *given*, and belongs to no option or place."""
         place = given.index(rest[0]) if rest[0] in given else 0
         before = given[max(place - 2, 0) : place]

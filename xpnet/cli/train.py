@@ -19,7 +19,7 @@ from xpnet.cli.features import mean_and_deviation
 from xpnet.cli.models import Model, check_size, save_model
 from xpnet.cli.option_types import count, folder, names, part, positive, share, sizes, whole
 from xpnet.cli.options import SAVING, add_backend, add_reading, open_table
-from xpnet.cli.output import note, print_json, refuse_overwriting, reserved, told_warnings
+from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_output, warnings_as_notes
 from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.preparation import Preparation, learn_inputs
 from xpnet.cli.splitting import RowSplit, split_rows
@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
     model = Model(network, preparation)
     where, chosen = ("test", parts.test) if len(parts.test) else ("training", parts.training)
     measured = measure(model, x[chosen], y[chosen])
-    with reserved(out, options.force) as path:
+    with reserve_output(out, options.force) as path:
         save_model(model, path)
         if options.json:
             print_json(
@@ -233,7 +233,7 @@ def _fit(network: Network, x: Host, y: Host, parts: RowSplit, options: argparse.
         validation = (x[parts.validation], y[parts.validation])
         callbacks.append(stopping)
     try:
-        with contextlib.redirect_stdout(sys.stderr), told_warnings():
+        with contextlib.redirect_stdout(sys.stderr), warnings_as_notes():
             history = network.fit(
                 x[parts.training],
                 y[parts.training],

@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from xpnet.arrays import Host, require_real, to_host
 from xpnet.backend import BFLOAT16, Array, Backend, open_backend
 from xpnet.errors import DataError, DtypeError, ShapeError
-from xpnet.remedies import LOOKED_AT, ragged_remedy
+from xpnet.remedies import MOST_EXAMINED, ragged_remedy
 
 __all__ = ["give_back", "host_values", "is_foreign", "open_for", "take_features", "take_targets", "take_weights"]
 
@@ -73,7 +73,7 @@ def take_targets(estimator: Any, y: Any, rows: int, *, numeric: bool) -> Host:
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     check_consistent_length(np.empty(rows), y)
-    if numeric and any(isinstance(item, str | bytes) for item in islice(y.flat, LOOKED_AT)):
+    if numeric and any(isinstance(item, str | bytes) for item in islice(y.flat, MOST_EXAMINED)):
         raise DtypeError(
             f"y must hold real numbers for {type(estimator).__name__}; got text, such as {y.flat[0]!r}: for labels "
             "use a classifier, and np.asarray(y, dtype=float) makes numbers of text that is a number"

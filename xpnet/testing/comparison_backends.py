@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, available_backends, open_backend
 from xpnet.errors import ConfigurationError
-from xpnet.extras import as_installed
+from xpnet.extras import install_command
 
 if TYPE_CHECKING:
     from xpnet.arrays import Host
@@ -58,7 +58,7 @@ def other_backends(backend: Backend, beside: Iterable[str | Backend] | None) -> 
         strict = available_backends().get(STRICT)
         if strict is not None and not strict.available:
             message = f"portability was not checked, as {STRICT} is missing; run: pip install 'xpnet[strict]'"
-            warnings.warn(as_installed(message), stacklevel=3)
+            warnings.warn(install_command(message), stacklevel=3)
         beside = [name for name, info in available_backends().items() if info.available]
     elif isinstance(beside, str | Backend):
         raise ConfigurationError(f"beside must be a list of backends; write beside=[{beside!r}]")

@@ -115,7 +115,7 @@ def _read(path: str, file: io.BufferedReader, dialect: Dialect) -> Table:
 
 @contextmanager
 def _reading(source: str) -> Iterator[None]:
-    """Turn what a file's reader raises into one error that names the file."""
+    """Turn whatever reading a file raises into one error that names the file."""
     import tokenize
     import zipfile
     import zlib
@@ -185,7 +185,7 @@ def _read_npz(path: str, file: IO[bytes]) -> Table:
 
 @contextmanager
 def _refusing_objects(what: str, path: str) -> Iterator[None]:
-    """Say what is wrong with an array of Python objects, which NumPy's reader raises ValueError for."""
+    """Explain an array of Python objects, for which NumPy's reader raises ValueError."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""``xpnet info``: what is installed here, on which devices it computes, and what to do about the rest."""
+"""``xpnet info``: show which backends and devices are available here, and how to get others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look and report."""
+    """Report."""
     import xpnet
 
     backends = available_backends()

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the table that those for reading give."""
+"""Options that several commands share, and the table that the reading options describe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parser of arguments: a command with its examples, and errors of two lines."""
+"""The argument parser: commands with examples, and errors in two lines."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class UsageError(ConfigurationError):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are two lines, the reason and where to read on, and name the option that was meant."""
+    """A parser whose errors take two lines, the reason and where to find help, and suggest what was meant."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parse, with an option that there is not reported before those that are lacking for want of it."""
+        """Parse; an unknown option is reported before required ones that are missing, perhaps because of it."""
         if self._subparsers is None:
             for argument in takewhile(lambda argument: argument != "--", args or ()):
                 self._require_known(argument.partition("=")[0])
@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"there is no option {option}" + (f"; did you mean {near}?" if near else ""))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse what is not among an option's choices, with the one that was meant."""
+        """Refuse what is not among an option's choices, and suggest the one that was meant."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
             raise
 
     def refuse_misplaced(self, given: Sequence[str], rest: Sequence[str]) -> NoReturn:
-        """Exit for what is the *rest* of the arguments *given*, and belongs to no option or place."""
+        """Exit with an error for the *rest* of the arguments *given*, which belongs to no option."""
         place = given.index(rest[0]) if rest[0] in given else 0
         before = given[max(place - 2, 0) : place]
         option = self._option_string_actions.get(before[0]) if len(before) == 2 else None

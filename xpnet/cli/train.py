@@ -246,7 +246,7 @@ def _fit(network: Network, x: Host, y: Host, parts: RowSplit, options: argparse.
                 **checkpoints.arguments(),
             )
     except KeyboardInterrupt as error:
-        ended = f"after {plural(network.epochs, 'epoch')}; no model was written{checkpoints.left()}"
+        ended = f"after {plural(network.epochs, 'epoch')}; no model was written{checkpoints.how_to_continue()}"
         raise KeyboardInterrupt(ended) from error
     if not all(math.isfinite(loss) for loss in history["loss"]):
         raise DataError(

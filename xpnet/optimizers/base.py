@@ -1,9 +1,9 @@
-"""The form of an optimizer and its companions: a pair of pure functions on ONE flat vector.
+"""The interface of an optimizer and of the other links of a chain: a pair of pure functions on ONE flat vector.
 
     init(params, layout, xp)              -> state
     update(gradient, params, state, now)  -> (gradient, params, state)
 
-Whatever acts on a step has this form: an optimizer changes the parameters, clipping and penalties change the
+Whatever acts on a step has this interface: an optimizer changes the parameters, clipping and penalties change the
 gradient on its way there, max-norm changes the parameters on their way out, an average only watches.
 ``chain`` hands the three from link to link. All vectors are donated: an update may reuse them.
 """
@@ -26,7 +26,7 @@ Updated = tuple[Array, Array, Tree]
 
 
 class Now(NamedTuple):
-    """What an update knows beside the vectors."""
+    """What an update is told beside the vectors."""
 
     learning_rate: Array  # 0-d, that of this step
     step: Array  # 0-d, floating, counted from 1, where schedules count finished steps

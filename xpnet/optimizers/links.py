@@ -1,4 +1,4 @@
-"""What stands beside the rule in a chain: clipping, penalties, decay, max-norm, a moving average.
+"""The links beside the update rule in a chain: clipping, penalties, decay, max-norm, a moving average.
 
 Penalties and decay act on weights, not on biases and norms (``Param.decay``).
 """

@@ -24,12 +24,12 @@ from xpnet.optimizers import Optimizer
 from xpnet.records import differ, record
 from xpnet.sklearn.inputs import (
     check_same_library,
-    give_back,
     host_values,
     is_foreign,
     open_for,
     take_features,
     take_targets,
+    to_library_of,
 )
 from xpnet.sklearn.labels import Labels
 
@@ -210,7 +210,7 @@ class ClassifierParts(ClassifierMixin):
         labels = self._labels.decode(np.asarray(backend.to_numpy(found)))
         if labels.dtype.kind not in "iufb" or not is_foreign(X):
             return labels  # by way of a device, they would lose what its types cannot hold
-        return give_back(backend.asarray(labels), backend, X)
+        return to_library_of(backend.asarray(labels), backend, X)
 
     @offered_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:
@@ -228,7 +228,7 @@ class ClassifierParts(ClassifierMixin):
     def decision_function(self, X: Any) -> Array:
         """Return the raw scores: (N,) for two classes, above 0 for the second one, else (N, classes)."""
         found, X = self._run("forward", X, "decision_function")
-        scores = give_back(found, self.network_.backend, X)
+        scores = to_library_of(found, self.network_.backend, X)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -244,7 +244,7 @@ class ClassifierParts(ClassifierMixin):
             found = backend.compile(columns.of_one)(found)
         elif found.shape[1] > len(self.classes_):  # a loss that needs two outputs, and data of one class
             found = backend.compile(columns.of_several)(found)
-        return give_back(found, backend, X)
+        return to_library_of(found, backend, X)
 
     def _encode(self, y: Any, rows: int, *, fresh: bool, same: bool = False) -> tuple[Host, Host]:
         """Return y's labels and class numbers; *fresh* learns the classes, *same* wants all of them."""
@@ -365,7 +365,7 @@ class RegressorParts(RegressorMixin):
             In the library and on the device of X.
         """
         found, X = self._run("predict", X, "predict")
-        found = give_back(found, self.network_.backend, X)
+        found = to_library_of(found, self.network_.backend, X)
         return found[:, 0] if found.shape[1] == 1 else found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

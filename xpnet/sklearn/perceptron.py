@@ -251,7 +251,7 @@ class Perceptron(NetworkEstimator):
                 verbose=0,
             )
         except KeyboardInterrupt:
-            rules.put_back()
+            rules.restore_best()
             warnings.warn("Training interrupted by user.", stacklevel=3)
         self.history_ = network.history
         if not (incremental or network.stop_training) and self.n_iter_ == self.max_iter:

@@ -23,7 +23,7 @@ __all__ = ["XPClassifier", "XPRegressor"]
 
 
 class _Wrapper(NetworkEstimator):
-    """Base of the two, which hold the parameters."""
+    """Base of both wrappers, which add the parameters."""
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, epochs: int, continue_training: bool, declared: bool = False

@@ -1,4 +1,4 @@
-"""The check of a backend: its record, piece by piece, and then a network on it."""
+"""Check a backend: first each part of its record, then a network on it."""
 
 from __future__ import annotations
 

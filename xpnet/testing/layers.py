@@ -1,4 +1,4 @@
-"""The check of a layer: one pass forward and back, looked at from every side."""
+"""Check a layer: its gradients, purity, shapes, and agreement between backends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of a loss: a value for each example and its slope in that example's scores."""
+"""Check a loss: a value for each example, and its slope in that example's scores."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class _LossRun:
         return arrays_to_host(self.compiled(self.scores, self.targets), self.backend)
 
     def check_untouched(self, where: str, targets: Host) -> None:
-        """Hold the arguments of the last run to what they were."""
+        """Raise CheckError if the last run has changed its arguments."""
         check_same(where, "scores", self.backend.to_numpy(self.scores), self.before)
         check_same(where, "targets", self.backend.to_numpy(self.targets), targets)
 

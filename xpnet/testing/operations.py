@@ -1,4 +1,4 @@
-"""The functions of ``xp.nn`` on a backend, each against the reference on NumPy in float64."""
+"""Check the functions of ``xp.nn`` on a backend against the reference on NumPy in float64."""
 
 from __future__ import annotations
 

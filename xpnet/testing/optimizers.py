@@ -1,4 +1,4 @@
-"""The check of an optimizer or a chain: updates of one flat vector, and of a second one beside it."""
+"""Check an optimizer or a chain: updates of a flat vector, alone and alternating with those of another one."""
 
 from __future__ import annotations
 

@@ -83,10 +83,7 @@ def check_loss(
         shape = out_shape or y.shape[1:]
         scores = host_stream(seed, "check").normal(size=(len(y), *shape))
     scores = np.array(scores, dtype=np.float64)
-    given = np.array(y)
-    targets = np.array(raising_check_errors("loss", loss, where, loss.targets)(y, scores.shape[1:]))
-    require(targets.dtype.kind in "biuf", where, f"targets() must return a NumPy array of numbers; got {targets!r}")
-    require(np.array_equal(y, given), where, "targets() writes to y")
+    targets = _checked_targets(where, loss, y, scores.shape[1:])
     run = _LossRun(loss, targets, backend)
     first, again = run.results(scores), run.results(scores)
     run.check_untouched(where, targets)
@@ -95,7 +92,7 @@ def check_loss(
     like = {"losses": scores.reshape(len(scores), -1)[:, 0], "slopes": scores, "link": scores}
     check_shapes(where, first, like, backend.dtype)
     _check_classes(where, first, len(scores))
-    # Of different weight, so that no example can stand in for another.
+    # With different weights, so that no example can be mistaken for another.
     weights = host_stream(seed, "weights").normal(size=len(scores))
     slopes = weights.reshape(-1, *(1 for _ in scores.shape[1:])) * first["slopes"]
     numeric = numeric_gradient(lambda values: run.results(values)["losses"], scores, weights)
@@ -110,6 +107,15 @@ def check_loss(
         for what, values in extremes(scores.shape, each.backend.dtype, largest):
             check_finite(f"{where} in {each.backend.dtype}", each.results(values), what)
     check_record(loss, where)
+
+
+def _checked_targets(where: str, loss: Any, y: Host, out_shape: Shape) -> Host:
+    """Return the loss's targets for y, after checking that they are numbers and that y is unchanged."""
+    given = np.array(y)
+    targets = np.array(raising_check_errors("loss", loss, where, loss.targets)(y, out_shape))
+    require(targets.dtype.kind in "biuf", where, f"targets() must return a NumPy array of numbers; got {targets!r}")
+    require(np.array_equal(y, given), where, "targets() writes to y")
+    return targets
 
 
 class _LossRun:

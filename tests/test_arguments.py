@@ -17,7 +17,7 @@ from xpnet import (
     ArgumentError,
     Dense,
     Network,
-    elsewhere,
+    foreign_names,
     initializers,
     layers,
     losses,
@@ -189,8 +189,8 @@ def test_what_runs_for_each_batch_pays_nothing(name: str) -> None:
 
 def test_each_of_our_names_in_the_table_is_an_argument_somewhere() -> None:
     known = {name for call in (*RECORDS, *CALLBACKS, *FUNCTIONS) for name in inspect.signature(call).parameters}
-    assert {ours for names in elsewhere.ARGUMENTS.values() for ours in names} <= known
-    assert all(name == name.lower() for name in elsewhere.ARGUMENTS)
+    assert {ours for names in foreign_names.ARGUMENTS.values() for ours in names} <= known
+    assert all(name == name.lower() for name in foreign_names.ARGUMENTS)
 
 
 @pytest.mark.parametrize("bias", [8, "relu", None, 1.0, np.ones(2)])

@@ -12,12 +12,12 @@ import pytest
 
 import xpnet
 from xpnet import DataError, DtypeError, ShapeError
-from xpnet.arrays import check_features, check_finite, check_lengths, portable, take_in, to_host
+from xpnet.arrays import as_real_array, check_features, check_finite, check_lengths, portable, to_host
 
 
 @pytest.mark.parametrize("values", [[[1, 2]], ((1.5, 2),), [np.array([1, 2])], np.ones((1, 2)), [[True, False]]])
 def test_host_values_become_numpy_and_keep_their_kind(values: Any, backend: xpnet.Backend) -> None:
-    array = take_in(values, backend, "x")
+    array = as_real_array(values, backend, "x")
     assert isinstance(array, np.ndarray)
     assert array.shape == (1, 2)
     assert array.dtype == np.asarray(values).dtype
@@ -25,18 +25,18 @@ def test_host_values_become_numpy_and_keep_their_kind(values: Any, backend: xpne
 
 def test_an_array_is_taken_as_it_is(backend: xpnet.Backend) -> None:
     for array in (np.ones((2, 3)), np.asfortranarray(np.ones((2, 3))), np.ones((4, 3))[::-2]):
-        assert np.shares_memory(take_in(array, backend, "x"), array)
+        assert np.shares_memory(as_real_array(array, backend, "x"), array)
 
 
 def test_a_memory_mapped_array_stays_on_disk(backend: xpnet.Backend, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((3, 2)))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    assert take_in(mapped, backend, "x") is mapped
+    assert as_real_array(mapped, backend, "x") is mapped
 
 
 def test_the_backends_own_array_stays_on_its_device(backend: xpnet.Backend) -> None:
     array = backend.asarray(np.ones((2, 3)), dtype=backend.float)
-    taken = take_in(array, backend, "x")
+    taken = as_real_array(array, backend, "x")
     assert type(taken) is type(array)
     assert str(taken.device) == str(array.device)
 
@@ -47,7 +47,7 @@ def test_another_librarys_array_is_read(library: str, dtype: str, backend: xpnet
     xp = pytest.importorskip(library)
     values = np.array([[0, 1], [1, 1]])
     array = xp.asarray(values, dtype=getattr(xp, dtype, None) or xp.bool_)
-    taken = take_in(array, backend, "x")
+    taken = as_real_array(array, backend, "x")
     host = taken if isinstance(taken, np.ndarray) else backend.to_numpy(taken)
     np.testing.assert_array_equal(host, values)
 
@@ -55,11 +55,11 @@ def test_another_librarys_array_is_read(library: str, dtype: str, backend: xpnet
 def test_frames_and_series(backend: xpnet.Backend) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]})
-    np.testing.assert_array_equal(take_in(frame, backend, "x"), [[1, 0.5, 1], [2, 1.5, 0]])
-    np.testing.assert_array_equal(take_in(frame["a"], backend, "x"), [1, 2])
+    np.testing.assert_array_equal(as_real_array(frame, backend, "x"), [[1, 0.5, 1], [2, 1.5, 0]])
+    np.testing.assert_array_equal(as_real_array(frame["a"], backend, "x"), [1, 2])
     gap = frame.convert_dtypes().assign(b=pandas.array([0.5, pandas.NA], "Float64"))
     with pytest.raises(DtypeError, match=r"<NA> at x\[1, 1\] .*fill"):
-        take_in(gap, backend, "x")
+        as_real_array(gap, backend, "x")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_frames_and_series(backend: xpnet.Backend) -> None:
 )
 def test_what_is_no_array_of_numbers(values: Any, error: type, fragment: str, backend: xpnet.Backend) -> None:
     with pytest.raises(error) as caught:
-        take_in(values, backend, "data")
+        as_real_array(values, backend, "data")
     assert fragment in str(caught.value)
 
 
@@ -222,4 +222,4 @@ def test_a_mapped_array_is_looked_through_in_pieces(
 def test_bfloat16_of_another_library_is_told_to_become_float32(library: str, remedy: str) -> None:
     xp = pytest.importorskip(library)
     with pytest.raises(DataError, match=f"cannot read .*NumPy has no bfloat16: convert it to float32 first, {remedy}"):
-        take_in(xp.ones((2, 3), dtype=xp.bfloat16), xpnet.open_backend("numpy"), "x")
+        as_real_array(xp.ones((2, 3), dtype=xp.bfloat16), xpnet.open_backend("numpy"), "x")

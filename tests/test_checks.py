@@ -13,7 +13,15 @@ import pytest
 
 import xpnet
 from xpnet import Adam, ConfigurationError, CosineDecay, Dense, Network
-from xpnet.checks import check_flag, check_integer, check_path, check_real, hold_integers, hold_reals, seeded_generator
+from xpnet.checks import (
+    check_flag,
+    check_integer,
+    check_integer_fields,
+    check_path,
+    check_real,
+    check_real_fields,
+    seeded_generator,
+)
 
 
 @pytest.mark.parametrize("value", [True, False])
@@ -95,8 +103,8 @@ def test_a_frozen_record_holds_what_was_checked_and_names_itself() -> None:
         passes: int = 1
 
         def __post_init__(self) -> None:
-            hold_reals(self, "width", above=0)
-            hold_integers(self, "passes")
+            check_real_fields(self, "width", above=0)
+            check_integer_fields(self, "passes")
 
     held = Blur(np.float64(2), np.int8(3))
     assert repr(held).endswith("Blur(width=2.0, passes=3)")

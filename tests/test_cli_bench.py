@@ -10,11 +10,11 @@ import pytest
 import xpnet
 from xpnet.backend import BackendInfo
 from xpnet.cli import main
-from xpnet.cli.timing import PURPOSES, Place, Timing, find_places, judge
+from xpnet.cli.timing import PURPOSES, Candidate, Timing, find_candidates, judge
 
-CPU = Place("numpy", "cpu", "x86", False)
-OTHER = Place("torch", "cpu", "2 threads", False)
-GPU = Place("cupy", 0, "H100", True)
+CPU = Candidate("numpy", "cpu", "x86", False)
+OTHER = Candidate("torch", "cpu", "2 threads", False)
+GPU = Candidate("cupy", 0, "H100", True)
 QUICK = ("--rounds", "2", "--seconds", "0.001")
 
 
@@ -55,7 +55,7 @@ def test_places_are_each_backends_first_cpu_and_first_gpu(monkeypatch: pytest.Mo
             raise xpnet.BackendError("not here")
 
     monkeypatch.setattr("xpnet.cli.timing.open_backend", open_backend)
-    places, missing = find_places(
+    candidates, missing = find_candidates(
         {
             "cupy": BackendInfo("cupy", "14", ("0: A, 1 GiB", "1: B, 1 GiB", "2: C, 1 GiB")),
             "jax": BackendInfo("jax", problem="not installed"),
@@ -64,11 +64,11 @@ def test_places_are_each_backends_first_cpu_and_first_gpu(monkeypatch: pytest.Mo
         },
         "float64",
     )
-    assert places == [
-        Place("cupy", 1, "B, 1 GiB", True),
-        Place("strict", None, "device1 (pretended)", False),
-        Place("torch", "cpu", "4 threads", False),
-        Place("torch", "cuda:0", "A", True),
+    assert candidates == [
+        Candidate("cupy", 1, "B, 1 GiB", True),
+        Candidate("strict", None, "device1 (pretended)", False),
+        Candidate("torch", "cpu", "4 threads", False),
+        Candidate("torch", "cuda:0", "A", True),
     ]
     assert missing == {"jax": "not installed"}
     assert {dtype for _, _, dtype in opened} == {"float64"}

@@ -84,7 +84,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, content: bytes, words: str) -
 def test_a_cell_is_placed_by_the_line_on_which_its_row_begins(tmp_path: Path, content: str, line: int) -> None:
     """Counted in the file itself, past empty lines and cells of several lines; so is a row of another length."""
     table = read_table(csv_file(tmp_path, content))
-    assert table.place(1) == f"line {line} of {tmp_path / 'data.csv'}"
+    assert table.location(1) == f"line {line} of {tmp_path / 'data.csv'}"
     with pytest.raises(xpnet.DataError, match=f"^line {line} of .* has 3 cells where the first line has 2"):
         read_table(csv_file(tmp_path, content.replace("x", "x,y")))
 
@@ -116,7 +116,7 @@ def test_a_blank_line_is_a_missing_value_without_a_header_too(tmp_path: Path) ->
 
 def test_lines_without_a_header(tmp_path: Path) -> None:
     table = read_table(csv_file(tmp_path, "\n1,2\n\n3,4\n"), Dialect(header=False))
-    assert [table.place(row).split(" of ")[0] for row in (0, 1)] == ["line 2", "line 4"]
+    assert [table.location(row).split(" of ")[0] for row in (0, 1)] == ["line 2", "line 4"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from shop import QUICK, Shell, fails, trained, write
 import xpnet
 from xpnet import Network
 from xpnet.cli import export, main, train
-from xpnet.cli.output import told_warnings
+from xpnet.cli.output import warnings_as_notes
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "export"])
@@ -124,7 +124,7 @@ def test_warnings_are_shown_as_before_after_the_work(
         before = warnings.showwarning
         with monkeypatch.context() as patch:
             patch.setattr(warnings, "catch_warnings", contextlib.nullcontext)
-            with contextlib.suppress(KeyError), told_warnings():
+            with contextlib.suppress(KeyError), warnings_as_notes():
                 warnings.warn("look", stacklevel=1)
                 raise KeyError
         assert warnings.showwarning is before

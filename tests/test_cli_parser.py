@@ -9,9 +9,9 @@ import pytest
 from shop import Shell, fails
 
 import xpnet
-from xpnet import elsewhere
+from xpnet import foreign_names
 from xpnet.cli import main
-from xpnet.cli.values import as_option, names, sizes, spelled
+from xpnet.cli.option_types import as_option, names, sizes, spell_separator
 
 WRONG = {
     "": "the following arguments are required: COMMAND",
@@ -89,7 +89,7 @@ def test_each_option_of_other_commands_is_advised_as_one_of_ours(capsys: pytest.
         with pytest.raises(SystemExit):
             main([command, "--help"])
         shown += capsys.readouterr().out
-    for theirs, ours in elsewhere.OPTIONS.items():
+    for theirs, ours in foreign_names.OPTIONS.items():
         assert f"--{ours} " in shown
         assert f"--{theirs} " not in shown
 
@@ -117,4 +117,4 @@ def test_on_windows_an_option_is_quoted_for_cmd(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("xpnet.extras.WINDOWS", True)
     assert as_option("--drop", ["size", "price, net"]) == '--drop "size,""price, net"""'
     assert as_option("--drop", ["unit price"]) == '--drop "unit price"'
-    assert spelled("$") == '"$"'
+    assert spell_separator("$") == '"$"'

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import xpnet
-from xpnet import elsewhere, errors
+from xpnet import errors, foreign_names
 from xpnet.errors import unknown_name
 
 BUILT_IN = {
@@ -80,7 +80,7 @@ def test_a_name_of_another_library_leads_to_ours(name: str, meant: str) -> None:
         xpnet.Network([xpnet.Dense(2)], loss=name)
 
 
-ABSENT = sorted(elsewhere.ATTRIBUTES)
+ABSENT = sorted(foreign_names.ATTRIBUTE_ADVICE)
 
 
 def test_no_attribute_that_another_library_has_is_here_too() -> None:
@@ -91,14 +91,14 @@ def test_no_attribute_that_another_library_has_is_here_too() -> None:
         owner, _, attribute = name.partition(".")
         with pytest.raises(AttributeError) as caught:
             getattr(holders[owner], attribute)
-        assert str(caught.value).endswith(f"has no attribute {attribute!r}: {elsewhere.ATTRIBUTES[name]}")
+        assert str(caught.value).endswith(f"has no attribute {attribute!r}: {foreign_names.ATTRIBUTE_ADVICE[name]}")
         assert not hasattr(holders[owner], attribute)
 
 
 def test_what_an_advice_names_is_there() -> None:
     """Each `net.x` or `name(` in an advice is a method, and each `Name(` a class, of xpnet's."""
     net = xpnet.Network([xpnet.Dense(3)], inputs=2)
-    for advice in elsewhere.ATTRIBUTES.values():
+    for advice in foreign_names.ATTRIBUTE_ADVICE.values():
         for path in re.findall(r"\bnet((?:\.\w+)+)", advice):
             attrgetter(path[1:])(net)
         for name in re.findall(r"(?<![\w.])(\w+)\(", advice):

@@ -14,7 +14,7 @@ import pytest
 
 import xpnet
 from xpnet import extras
-from xpnet.extras import _requirement, as_installed, import_extra, quoted
+from xpnet.extras import _requirement, import_extra, install_command, quoted
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_what_is_missing_names_the_command(monkeypatch: pytest.MonkeyPatch, came
 
 def test_from_an_index_the_name_is_right(came_from: Any) -> None:
     came_from(None)
-    assert as_installed("run: pip install 'xpnet[plot]'") == "run: pip install 'xpnet[plot]'"
+    assert install_command("run: pip install 'xpnet[plot]'") == "run: pip install 'xpnet[plot]'"
 
 
 @pytest.mark.parametrize(("editable", "flag"), [(True, "-e "), (False, "")])
@@ -56,14 +56,14 @@ def test_from_a_folder_the_command_names_it(
     folder = tmp_path / name
     folder.mkdir()
     came_from({"url": folder.as_uri(), "dir_info": {"editable": True} if editable else {}})
-    command = as_installed("pip install 'xpnet[plot]'")
+    command = install_command("pip install 'xpnet[plot]'")
     assert command.startswith(f"pip install {flag}")
     assert shlex.split(command)[-1] == f"{folder}[plot]"
 
 
 def test_every_extra_in_a_command_is_named_so(tmp_path: Path, came_from: Any) -> None:
     came_from({"url": tmp_path.as_uri(), "dir_info": {}})
-    command = as_installed("pip install 'xpnet[cuda13x]' (CUDA 12: 'xpnet[cuda12x-ctk]'), or pip install 'numpy>=2'")
+    command = install_command("pip install 'xpnet[cuda13x]' (CUDA 12: 'xpnet[cuda12x-ctk]'), or pip install 'numpy>=2'")
     assert command == (
         f"pip install '{tmp_path}[cuda13x]' (CUDA 12: '{tmp_path}[cuda12x-ctk]'), or pip install 'numpy>=2'"
     )
@@ -73,12 +73,12 @@ def test_from_a_file_the_command_names_it(tmp_path: Path, came_from: Any) -> Non
     wheel = tmp_path / "xpnet-0.1.0-py3-none-any.whl"
     wheel.touch()
     came_from({"url": wheel.as_uri(), "archive_info": {}})
-    assert as_installed("pip install 'xpnet[plot]'") == f"pip install '{wheel}[plot]'"
+    assert install_command("pip install 'xpnet[plot]'") == f"pip install '{wheel}[plot]'"
 
 
 def test_a_folder_that_is_gone_is_not_named(tmp_path: Path, came_from: Any) -> None:
     came_from({"url": (tmp_path / "gone").as_uri(), "dir_info": {}})
-    assert as_installed("pip install 'xpnet[plot]'") == "pip install 'xpnet[plot]'"
+    assert install_command("pip install 'xpnet[plot]'") == "pip install 'xpnet[plot]'"
 
 
 def test_on_windows_commands_have_quotes_that_cmd_knows(
@@ -87,13 +87,13 @@ def test_on_windows_commands_have_quotes_that_cmd_knows(
     """For cmd.exe, an apostrophe is a letter like any other, and what follows > the name of a file."""
     monkeypatch.setattr(extras, "WINDOWS", True)
     came_from(None)
-    assert as_installed("NumPy's: pip install 'xpnet[plot]' 'numpy>=2.1'") == (
+    assert install_command("NumPy's: pip install 'xpnet[plot]' 'numpy>=2.1'") == (
         'NumPy\'s: pip install "xpnet[plot]" "numpy>=2.1"'
     )
     folder = tmp_path / "a folder"
     folder.mkdir()
     came_from({"url": folder.as_uri(), "dir_info": {"editable": True}})
-    assert as_installed("pip install 'xpnet[plot]'") == f'pip install -e "{folder}[plot]"'
+    assert install_command("pip install 'xpnet[plot]'") == f'pip install -e "{folder}[plot]"'
     assert [quoted(text) for text in ("plain", "a & b", 'one,"two, three"')] == [
         "plain", '"a & b"', '"one,""two, three"""',
     ]  # fmt: skip
@@ -101,14 +101,14 @@ def test_on_windows_commands_have_quotes_that_cmd_knows(
 
 def test_from_a_repository_the_command_names_it(came_from: Any) -> None:
     came_from({"url": "https://example.org/xpnet.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}})
-    assert as_installed("pip install 'xpnet[plot]'") == (
+    assert install_command("pip install 'xpnet[plot]'") == (
         "pip install 'xpnet[plot] @ git+https://example.org/xpnet.git@abc'"
     )
 
 
 def test_from_an_address_the_command_names_it(came_from: Any) -> None:
     came_from({"url": "https://example.org/xpnet.zip", "archive_info": {}})
-    assert as_installed("pip install 'xpnet[plot]'") == "pip install 'xpnet[plot] @ https://example.org/xpnet.zip'"
+    assert install_command("pip install 'xpnet[plot]'") == "pip install 'xpnet[plot] @ https://example.org/xpnet.zip'"
 
 
 def test_what_is_run_from_its_own_folder_names_that(monkeypatch: pytest.MonkeyPatch, came_from: Any) -> None:
@@ -117,7 +117,7 @@ def test_what_is_run_from_its_own_folder_names_that(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(metadata, "distribution", missing)
     folder = Path(xpnet.__file__).parents[1]
-    assert as_installed("pip install 'xpnet[plot]'") == f"pip install -e '{folder}[plot]'"
+    assert install_command("pip install 'xpnet[plot]'") == f"pip install -e '{folder}[plot]'"
 
 
 def test_a_backend_names_its_extra_as_installed(

@@ -11,7 +11,8 @@ import pytest
 
 import xpnet
 from tests.pressing import press
-from xpnet import Dense, Network, batches, epochs, fitting, guarding, history, network
+from xpnet import Dense, Network, batches, epochs, fitting, history, network, nonfinite_guard
+from xpnet.data_adapter import DataAdapter
 from xpnet.training import Sums
 from xpnet.weights import read_arrays
 
@@ -138,14 +139,14 @@ def test_a_saved_run_is_saved_epoch_by_epoch(backend: xpnet.Backend, calls: list
 def test_as_many_as_a_fifth_of_a_second_takes(backend: xpnet.Backend) -> None:
     """By a guess, so that calls are alike on every machine; and never so many rows that their order fills memory."""
     net = make(backend, inputs=3)
-    source = fitting.Intake(net).open(X, Y, None)
+    source = DataAdapter(net).open(X, Y, None)
     assert source.most_epochs(net.compiled, 2) == int(0.2 / (11 * net.compiled.seconds(2)))
     assert source.most_epochs(net.compiled, ROWS) == 1
     large = Network([Dense(500), Dense(500), Dense(3)], backend=backend, inputs=3)
-    long = fitting.Intake(net).open(np.zeros((400_000, 3)), np.zeros(400_000, dtype=np.int64), None)
+    long = DataAdapter(net).open(np.zeros((400_000, 3)), np.zeros(400_000, dtype=np.int64), None)
     assert (long.most_epochs(net.compiled, 200_000), long.most_epochs(large.compiled, 200_000)) == (2, 1)
     plain = make(replace(backend, epochs=None), inputs=3)
-    assert fitting.Intake(plain).open(X, Y, None).most_epochs(plain.compiled, 2) == 1
+    assert DataAdapter(plain).open(X, Y, None).most_epochs(plain.compiled, 2) == 1
 
 
 @pytest.mark.parametrize("bad", [1, 9, 15, 29])
@@ -175,7 +176,7 @@ def test_an_ignored_step_ruins_what_follows(backend: xpnet.Backend, calls: list[
 
 def test_an_interruption_loses_no_epoch(backend: xpnet.Backend, calls: list[int]) -> None:
     """Wherever it comes in xpnet's own code, history, counts and weights agree, and training goes on from there."""
-    files = {module.__file__ for module in (batches, epochs, fitting, guarding, history, network)}
+    files = {module.__file__ for module in (batches, epochs, fitting, nonfinite_guard, history, network)}
     whole = make(backend)
     whole.fit(X, Y, epochs=3 * MOST, batch_size=6, verbose=0)
     lines = press(lambda: train(make(backend, inputs=3)), 0, lambda code: code.co_filename in files)

@@ -122,7 +122,7 @@ def test_a_forked_child_lets_go_and_takes_nothing_away(tmp_path: Path) -> None:
 
 def test_whoever_has_let_go_takes_nothing_away_from_the_next(tmp_path: Path) -> None:
     with locked_folder(tmp_path):
-        locking._let_go()  # from here on as in a child
+        locking._release_inherited()  # from here on as in a child
         held = locked_folder(tmp_path)
         held.__enter__()
     assert (tmp_path / locking.NAME).exists()

@@ -176,4 +176,4 @@ def test_a_first_prediction_imports_nothing_that_it_does_not_use(tmp_path: Path)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     loaded = set(done.stdout.split())
     assert "xpnet.losses.classes" in loaded
-    assert not loaded & {"difflib", "numpy.random", "secrets", "xpnet.elsewhere", "importlib.metadata"}
+    assert not loaded & {"difflib", "numpy.random", "secrets", "xpnet.foreign_names", "importlib.metadata"}

@@ -24,7 +24,7 @@ from xpnet import (
 )
 from xpnet.layers import Residual, Tanh, names as layers
 from xpnet.layers.base import Built
-from xpnet.registry import FORMS, resolve
+from xpnet.registry import INTERFACES, resolve
 
 TABLES: dict[str, Any] = {
     "layer": layers.NAMES,
@@ -42,7 +42,7 @@ def test_a_name_stands_for_its_class_with_defaults(kind: str, name: str) -> None
     names = TABLES[kind]
     found = resolve(kind, name, names)
     assert type(found) is names[name]
-    assert all(hasattr(found, method) for method in FORMS[kind].has)
+    assert all(hasattr(found, method) for method in INTERFACES[kind].methods)
     assert resolve(kind, found, names) is found
 
 
@@ -86,7 +86,7 @@ def test_no_text_is_more_than_unknown(text: str) -> None:
 def test_what_is_no_such_object_is_refused(kind: str, value: Any) -> None:
     names = TABLES[kind]
     with pytest.raises(
-        ConfigurationError, match=f"^an? {kind} must be a name or an object with {FORMS[kind].has[0]}"
+        ConfigurationError, match=f"^an? {kind} must be a name or an object with {INTERFACES[kind].methods[0]}"
     ) as caught:
         resolve(kind, value, names)
     assert repr(value) in str(caught.value)
@@ -94,7 +94,7 @@ def test_what_is_no_such_object_is_refused(kind: str, value: Any) -> None:
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_an_object_that_lacks_a_method_is_told_which(kind: str) -> None:
-    *others, last = FORMS[kind].has
+    *others, last = INTERFACES[kind].methods
     partial = type("Partial", (), {name: print for name in others if name != "__call__"})()
     with pytest.raises(ConfigurationError, match=rf"which lacks .*{last}; .*of your own") as caught:
         resolve(kind, partial, TABLES[kind])
@@ -148,7 +148,7 @@ def test_what_goes_by_a_name_or_can_be_written_says_how(kind: str, value: Any, s
     assert said in str(caught.value)
 
 
-PAGES = sorted({form.own.split()[0] for form in FORMS.values() if form.own.startswith("docs/")})
+PAGES = sorted({kind.guide.split()[0] for kind in INTERFACES.values() if kind.guide.startswith("docs/")})
 
 
 @pytest.mark.parametrize("page", PAGES)

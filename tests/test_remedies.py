@@ -11,7 +11,7 @@ import pytest
 
 import xpnet
 from xpnet import ConfigurationError, DataError, Dense, Network, ShapeError
-from xpnet.remedies import real_remedy, say_not_finite, weight_remedy, x_remedy
+from xpnet.remedies import not_finite_message, real_remedy, weight_remedy, x_remedy
 
 X = np.random.default_rng(0).normal(size=(12, 4))
 LABELS = np.arange(12) % 3
@@ -30,7 +30,7 @@ def test_each_kind_is_counted_and_the_first_is_shown() -> None:
     x[1, 2] = x[4, 0] = np.inf
     x[2] = np.nan
     x[3, 1] = -1e39
-    said = say_not_finite(x, "x", (1, 2), "float32", None)
+    said = not_finite_message(x, "x", (1, 2), "float32", None)
     assert said.startswith(
         "x holds NaN and +inf and numbers beyond float32: the first is x[1, 2] = inf (3 NaN and 2 +inf and 1 numbers "
         "beyond float32 of 15 values, in 4 of 5 rows); "
@@ -40,14 +40,14 @@ def test_each_kind_is_counted_and_the_first_is_shown() -> None:
 def test_rows_of_any_rank_are_counted() -> None:
     images = np.zeros((3, 2, 2))
     images[0, 1] = images[2] = np.nan
-    assert "(6 of 12 values, in 2 of 3 rows)" in say_not_finite(images, "x", (0, 1, 0), "float64", None)
+    assert "(6 of 12 values, in 2 of 3 rows)" in not_finite_message(images, "x", (0, 1, 0), "float64", None)
 
 
 def test_a_mapped_array_is_not_read_to_its_end(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.full((3, 2), np.nan))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    assert say_not_finite(mapped, "x", (0, 1), "float32", "mend it") == (
-        "x holds NaN: the first is x[0, 1] = nan; mend it"
+    assert not_finite_message(mapped, "x", (0, 1), "float32", "fix it") == (
+        "x holds NaN: the first is x[0, 1] = nan; fix it"
     )
 
 
@@ -58,7 +58,7 @@ def test_what_float32_cannot_hold_float64_can(backend32: xpnet.Backend, backend:
         network(backend32).fit(x, LABELS, verbose=0)
     network(backend, inputs=4).forward(x)
     if np.finfo(np.longdouble).max > np.finfo(np.float64).max:
-        assert "float64'" not in say_not_finite(np.full(1, np.longdouble("1e400")), "x", (0,), "float64", None)
+        assert "float64'" not in not_finite_message(np.full(1, np.longdouble("1e400")), "x", (0,), "float64", None)
 
 
 def test_filling_by_the_mean_mends_x_as_the_message_says(backend: xpnet.Backend) -> None:

@@ -250,13 +250,13 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, places = tmp_path / "file", safefile._places
+    path, places = tmp_path / "file", safefile._array_infos
     write_file(path, {"a": np.zeros(100_000)}, {})
 
     def shrink(*arguments: Any) -> Any:
         os.truncate(path, 300_000)
         return places(*arguments)
 
-    monkeypatch.setattr(safefile, "_places", shrink)
+    monkeypatch.setattr(safefile, "_array_infos", shrink)
     with pytest.raises(CheckpointError, match="cut short"):
         read_file(path)

@@ -450,8 +450,8 @@ def test_without_scikit_learn_the_remedy_is_named():
         "import sys, xpnet; sys.modules['sklearn'] = None\n"
         "try:\n    import xpnet.sklearn\n"
         "except xpnet.MissingExtraError as error:\n    print(error)\n"
-        "    from xpnet.extras import as_installed\n"
-        "    print(as_installed(\"pip install 'xpnet[sklearn]'\"))"
+        "    from xpnet.extras import install_command\n"
+        "    print(install_command(\"pip install 'xpnet[sklearn]'\"))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     said, command = done.stdout.splitlines()

@@ -498,21 +498,22 @@ def test_a_layer_that_works_on_one_library_alone_is_caught(open_backend):
 
 
 def test_beside_is_a_list_and_what_is_available_by_default(monkeypatch):
-    from xpnet.testing import places
+    from xpnet.testing import comparison_backends
 
     with pytest.raises(xpnet.ConfigurationError, match=r"write beside=\['numpy'\]"):
         check_layer(layers.Tanh(), (3,), beside="numpy")
-    monkeypatch.setattr(places, "available_backends", lambda: {"nothing": xpnet.backend.BackendInfo("nothing", "1")})
+    infos = {"nothing": xpnet.backend.BackendInfo("nothing", "1")}
+    monkeypatch.setattr(comparison_backends, "available_backends", lambda: infos)
     with pytest.raises(xpnet.BackendError, match="nothing"):
         check_layer(layers.Tanh(), (3,))
 
 
 def test_without_array_api_strict_a_check_says_that_it_proves_less(monkeypatch):
-    from xpnet.testing import places
+    from xpnet.testing import comparison_backends
 
     infos = {name: xpnet.backend.BackendInfo(name, "1") for name in ("numpy",)}
     missing = xpnet.backend.BackendInfo("array-api-strict", problem="not installed")
-    monkeypatch.setattr(places, "available_backends", lambda: {**infos, missing.name: missing})
+    monkeypatch.setattr(comparison_backends, "available_backends", lambda: {**infos, missing.name: missing})
     for check in (
         lambda **given: check_layer(layers.Tanh(), (3,), **given),
         lambda **given: check_loss(losses.MeanSquaredError(), [[0.5]], **given),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import Adam, BatchNorm, Dense, Dropout, Residual, guarding
+from xpnet import Adam, BatchNorm, Dense, Dropout, Residual, nonfinite_guard
 
 PACKAGE = Path(xpnet.__file__).parent
 ARRAY_LIBRARIES = {"cupy", "cupyx", "torch", "jax", "jaxlib", "array_api_strict", "dask", "mlx"}
@@ -141,7 +141,7 @@ def waits(backend, monkeypatch):
 
     Nor does an epoch take so long, whatever the machine, that it is looked at before its end.
     """
-    monkeypatch.setattr(guarding, "SECONDS", 1e9)
+    monkeypatch.setattr(nonfinite_guard, "INTERVAL", 1e9)
     counted = Waits()
     kind = type(backend.asarray(np.zeros(1)))
     for name in LOOKS:

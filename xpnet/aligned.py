@@ -1,4 +1,4 @@
-"""Host memory that begins at a cache line: what vector units read fastest, and what JAX takes over as it lies."""
+"""Allocate host memory aligned to cache lines, which vector units read fastest and JAX can use without a copy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Arguments that a class or a function does not have: an error that says what to write instead.
+"""Wrong arguments in a call: a decorator whose error says what to write instead.
 
-:func:`explains_arguments` is the one mechanism. To a call that is right it adds one more call and nothing else; so it
-stands where objects are made and where training starts, and not at what runs for each batch.
+:func:`explains_arguments` costs every call one more function call, so it is used on constructors and on functions that
+users call once, not on anything that runs for each batch.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def explains_arguments(function: Function) -> Function:
-    """Return *function*, with ArgumentError in place of the TypeError for arguments that it does not have.
+    """Decorate *function* to raise ArgumentError where arguments that it does not have would raise TypeError.
 
-    Its signature stays what it is, for people and for tools.
+    The signature stays the same, for people and for tools.
 
     >>> @explains_arguments
     ... def train(*, learning_rate): ...
@@ -46,14 +46,14 @@ def explains_arguments(function: Function) -> Function:
 
 
 def explain_records(namespace: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Make the dataclasses with these names in a module explain wrong arguments when objects of them are made."""
+    """Decorate the constructors of the dataclasses with these names in a module with :func:`explains_arguments`."""
     for name in names:
         if is_dataclass(record := namespace[name]):
             record.__init__ = explains_arguments(record.__init__)  # type: ignore[misc, method-assign]
 
 
 def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ArgumentError | None:
-    """Return what is wrong with the arguments, or None where they are right and the TypeError is another."""
+    """Return the error for wrong arguments, or None if they are right and the TypeError came from inside the call."""
     from inspect import signature
 
     from xpnet.errors import ArgumentError
@@ -79,14 +79,14 @@ def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 
 def _instead(owner: str, name: str, value: Any, known: list[str]) -> str:
     """Say what to write instead of an argument that is not among the *known* ones."""
-    from xpnet import elsewhere
     from xpnet.errors import nearest
+    from xpnet.foreign_names import ARGUMENT_ADVICE, ARGUMENTS
 
     shown = repr(value) if isinstance(value, str | int | float) and len(repr(value)) < 20 else "..."
-    for ours in elsewhere.ARGUMENTS.get(name.lower(), ()):
+    for ours in ARGUMENTS.get(name.lower(), ()):
         if ours in known:
             return f"; write {ours}={shown}."
-    advice = elsewhere.INSTEAD.get(f"{owner}({name})", elsewhere.INSTEAD.get(name)) or _neighbour(owner, name, shown)
+    advice = ARGUMENT_ADVICE.get(f"{owner}({name})") or ARGUMENT_ADVICE.get(name) or _neighbour(owner, name, shown)
     if advice:
         return f": {advice}."
     near = nearest(name, known)
@@ -99,11 +99,11 @@ def _neighbour(owner: str, name: str, shown: str) -> str | None:
         return None
     from inspect import signature
 
-    from xpnet import elsewhere
+    from xpnet.foreign_names import ARGUMENTS
     from xpnet.network import Network
 
     there = signature(Network.fit if owner == "Network" else Network).parameters
-    meant = next((ours for ours in (name, *elsewhere.ARGUMENTS.get(name.lower(), ())) if ours in there), None)
+    meant = next((ours for ours in (name, *ARGUMENTS.get(name.lower(), ())) if ours in there), None)
     if meant is None:
         return None
     call = f"fit, net.fit(x, y, {meant}={shown})" if owner == "Network" else f"Network(layers, {meant}={shown})"
@@ -112,11 +112,11 @@ def _neighbour(owner: str, name: str, shown: str) -> str | None:
 
 def _by_position(owner: str, problem: str, placed: list[str], known: list[str]) -> str:
     """Say which arguments go by position, those *placed*, where more were given so."""
-    from xpnet import elsewhere
+    from xpnet.foreign_names import ARGUMENT_ADVICE
 
     if "too many positional" not in problem:
         return ""
-    if advice := elsewhere.INSTEAD.get(f"{owner}()"):
+    if advice := ARGUMENT_ADVICE.get(f"{owner}()"):
         return f": {advice}"
     if placed == known:
         return ""

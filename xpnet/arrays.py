@@ -1,6 +1,6 @@
-"""The edge: what users bring (lists, frames, any library's arrays) becomes an array or a clear error.
+"""Conversion at the edge: what users pass (lists, frames, any library's arrays) becomes an array or a clear error.
 
-Nothing behind this module converts, and nothing here changes what it was given.
+Nothing behind this module converts, and nothing here changes the objects that it is given.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from xpnet.records import record
 
 __all__ = [
     "Host",
-    "are_plain",
+    "as_real_array",
     "check_features",
     "check_finite",
     "check_lengths",
-    "chosen_rows",
     "default_dtype",
+    "needs_no_checks",
     "open_array",
     "portable",
     "require_real",
     "require_samples",
-    "take_in",
+    "take_rows",
     "to_host",
 ]
 
@@ -37,20 +37,20 @@ Host = np.ndarray[Any, Any]
 REAL_KINDS = "fiub"
 
 PORTABLE = "?bhilqBHILQfd"
-"""NumPy's letters of the types that every library takes: booleans, integers, float32 and float64."""
+"""NumPy's type characters of the dtypes that every library takes: booleans, integers, float32 and float64."""
 LARGEST = {
     key: float(np.finfo(name).max) for name in ("float16", "float32", "float64") for key in (name, np.dtype(name).char)
 }
-"""The largest finite number of each type, by NumPy's name of the type and by its letter."""
+"""The largest finite number of each floating dtype, by its name and by NumPy's type character."""
 
 CHUNK = 1 << 24
-"""Elements of a memory-mapped array that are looked at in one go."""
+"""Elements of a memory-mapped array that are read at a time."""
 
 
-def are_plain(x: Any, backend: Backend, in_shape: Shape | None) -> bool:
-    """Say of a few rows, such as one example that waits for its answer, whether every check of them would pass.
+def needs_no_checks(x: Any, backend: Backend, in_shape: Shape | None) -> bool:
+    """Say quickly whether every check of x would pass, so that a prediction for a few rows can skip them.
 
-    Those are a NumPy array of the backend's dtype, (N, *in_shape), in which a glance finds nothing that is not finite.
+    This is so for a NumPy array of the backend's dtype and shape (N, *in_shape), whose sum of squares is finite.
     """
     return (
         type(x) is np.ndarray
@@ -61,17 +61,17 @@ def are_plain(x: Any, backend: Backend, in_shape: Shape | None) -> bool:
     )
 
 
-def take_in(values: Any, backend: Backend, argument: str, *, rows: bool = True) -> Array:
-    """Return *values* as a NumPy array, or as the backend's own where another library holds them.
+def as_real_array(values: Any, backend: Backend, argument: str, *, rows: bool = True) -> Array:
+    """Return real *values* as a NumPy array, or as the backend's own array if they are another library's.
 
     Raises
     ------
     ShapeError
-        They are ragged, or, where there must be *rows*, a single number.
+        They are ragged, or a single number although *rows* are expected.
     DataError
-        They are masked, or an array that no library but its own can read.
+        They are masked, or an array that only its own library can read.
     DtypeError
-        They are text, objects that are no numbers, complex or sparse.
+        They are text, objects that are not numbers, complex or sparse.
     """
     if type(values) is np.ndarray and values.dtype.kind in REAL_KINDS and values.ndim:
         return values
@@ -98,9 +98,10 @@ def take_in(values: Any, backend: Backend, argument: str, *, rows: bool = True) 
 def to_host(values: Any, argument: str = "array", *, real: bool = False) -> Host:
     """Return *values* as a NumPy array in main memory, a memory-mapped one as it is.
 
-    Shapes: any; numbers, sequences, pandas or polars objects, or arrays of any library, on any device. The
-    result may share memory with *values*: read it, never write it. bfloat16 becomes float32, which holds each
-    of its values. With *real*, objects that are numbers become float64, and what is no real number is refused.
+    *values* may have any shape, and be numbers, sequences, pandas or polars objects, or arrays of any library on any
+    device. The result may share memory with *values*, so it must not be written to. bfloat16 becomes float32, which
+    can hold each of its values. With *real*, objects that are numbers become float64, and all else that is not a real
+    number is refused.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def to_host(values: Any, argument: str = "array", *, real: bool = False) -> Host
 
 
 def _off_device(values: Any) -> Any:
-    """Return *values* in a form that ``np.asarray`` takes, by their library's own way out."""
+    """Return *values* in a form that ``np.asarray`` takes, by their own library's way of copying to the host."""
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         tensor = values.detach().cpu()
         return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
@@ -211,8 +212,8 @@ def open_array(values: Any, argument: str) -> tuple[Array, Any, Any]:
     return values, array_api_compat.array_namespace(values), array_api_compat.device(values)
 
 
-def chosen_rows(array: Array, rows: Host, backend: Backend) -> Array:
-    """Return some rows of an array: NumPy's of NumPy's own, else on the backend."""
+def take_rows(array: Array, rows: Host, backend: Backend) -> Array:
+    """Return some rows of an array: indexed by NumPy if it is NumPy's, else on the backend."""
     if isinstance(array, np.ndarray):
         return array[rows]
     take = backend.compile(lambda array, rows: backend.xp.take(array, rows, axis=0))
@@ -220,7 +221,7 @@ def chosen_rows(array: Array, rows: Host, backend: Backend) -> Array:
 
 
 def default_dtype(xp: Any, device: Any, kind: str) -> Any:
-    """Return what the library takes for ``"real floating"``, ``"integral"`` or ``"indexing"`` when nothing is said."""
+    """Return the library's default dtype of a *kind*: ``"real floating"``, ``"integral"`` or ``"indexing"``."""
     return xp.__array_namespace_info__().default_dtypes(device=device)[kind]
 
 
@@ -242,7 +243,7 @@ def require_real(array: Array, xp: Any, argument: str) -> None:
 
 
 def _first_object(array: Array, argument: str) -> str:
-    """Return for the message what in an array of objects is no number, and where."""
+    """Return, for the message, the first object in an array of objects that is not a number, and where it is."""
     if array.dtype != object:
         return ""
     odd = ((place, item) for place, item in np.ndenumerate(array) if not isinstance(item, Number))
@@ -251,12 +252,12 @@ def _first_object(array: Array, argument: str) -> str:
 
 
 def require_samples(array: Array, argument: str, *, what: str = "one row per sample") -> int:
-    """Return the length of the first axis, which has to be there and not empty.
+    """Return the length of the first axis, after checking that there is one and that the array is not empty.
 
     Raises
     ------
     ShapeError, DataError
-        *array* is a single value; it is empty.
+        *array* is a single value, or it is empty.
     """
     if array.ndim < 1:
         raise ShapeError(f"{argument} must have {what}; got a single value (shape ())")
@@ -293,9 +294,9 @@ def check_lengths(x: Array, other: Array, argument: str) -> None:
 
 
 def check_finite(values: Array, backend: Backend, argument: str, remedy: str | None = None) -> None:
-    """Raise DataError, with the *remedy*, where *values* hold NaN, infinity or what is infinite in the backend's dtype.
+    """Raise DataError if *values* hold NaN, infinity, or a number that is infinite in the backend's dtype.
 
-    Waits for the device. Without a *remedy*, the values are taken for examples.
+    Waits for the device. The error ends with the *remedy*; without one, with advice for training examples.
     """
     limit = LARGEST[backend.dtype]
     if isinstance(values, np.ndarray):
@@ -307,25 +308,25 @@ def check_finite(values: Array, backend: Backend, argument: str, remedy: str | N
     else:
         first = None
     if first is not None:
-        from xpnet.remedies import say_not_finite
+        from xpnet.remedies import not_finite_message
 
-        raise DataError(say_not_finite(to_host(values), argument, first, backend.dtype, remedy))
+        raise DataError(not_finite_message(to_host(values), argument, first, backend.dtype, remedy))
 
 
 @record
 class _Bound:
-    """A limit of magnitudes: a record, by which a backend knows what it has compiled for an earlier call."""
+    """A limit on magnitudes; as records compare equal, a backend recognises what it compiled for an earlier call."""
 
     xp: Any
     limit: float
 
     def holds(self, array: Array) -> Array:
-        """Return whether no number is beyond the limit, or NaN, 0-d."""
+        """Return whether all numbers are within the limit and none is NaN, as a 0-d array."""
         return self.xp.all(self.xp.abs(array) <= self.limit)
 
 
 def _first_beyond(values: Host, limit: float) -> tuple[int, ...] | None:
-    """Return where a host array holds the first number beyond *limit*, looking in pieces: it may be memory-mapped."""
+    """Return the index of the first number beyond *limit*; reads in pieces, as the array may be memory-mapped."""
     if not values.ndim:
         return None if _within(values, limit) else ()
     rows = max(CHUNK // max(prod(values.shape[1:]), 1), 1)
@@ -343,5 +344,5 @@ def _within(part: Host, limit: float) -> bool:
     largest = LARGEST.get(part.dtype.char)
     if largest is None or largest > limit:
         return bool(-limit <= part.min() and part.max() <= limit)  # NaN is the minimum of what holds one
-    # A finite sum of squares settles it in one pass. Of one that is not, vdot does not warn, as dot would.
+    # A finite sum of squares answers in one pass. Where it overflows, vdot does not warn, as dot would.
     return isfinite(np.vdot(part, part)) or bool(np.isfinite(part).all())

@@ -1,4 +1,4 @@
-"""Networks in parts, records and host arrays, and whole again: for files, copies and pickles alike."""
+"""Take a network apart into records and host arrays, and put one together again: for files, copies and pickles."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Link, Optimizer
     from xpnet.parameters import Shape
 
-__all__ = ["SCHEMA", "fill", "put_together", "records", "take_apart", "unpickle", "with_optimizer"]
+__all__ = ["SCHEMA", "put_together", "records", "restore_state", "take_apart", "unpickle", "with_optimizer"]
 
 SCHEMA = 1
-"""Version of the description's form."""
+"""Version of the format of the description."""
 
 
 def with_optimizer(network: Network, optimizer: Optimizer | str) -> Network:
-    """Return a copy of a built network that goes on with another optimizer, which begins anew."""
+    """Return a copy of a built network with another optimizer, which starts from its initial state."""
     from xpnet.network import Network
 
     copy = Network(
@@ -52,7 +52,7 @@ def with_optimizer(network: Network, optimizer: Optimizer | str) -> Network:
 
 
 def unpickle(description: dict[str, Any], arrays: Arrays, backend: str, device: object) -> Network:
-    """Return a pickled network on its own backend, or, where that cannot be had, on NumPy with a warning."""
+    """Return a pickled network on its own backend, or on NumPy with a warning if that is not available."""
     try:
         return put_together(description, arrays, backend, device)
     except BackendError as error:
@@ -71,7 +71,7 @@ def records(network: Network) -> dict[str, Any]:
 
 
 def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
-    """Return the description, its records as they are, and the arrays that :func:`put_together` takes."""
+    """Return the description and the arrays from which :func:`put_together` makes the network again."""
     description: dict[str, Any] = {
         "network": records(network),
         "schema": SCHEMA,
@@ -81,7 +81,7 @@ def take_apart(network: Network) -> tuple[dict[str, Any], Arrays]:
         "seed": network.seed,
         "check_finite": network.check_finite,
         "epochs": network.epochs,
-        # As many as the state has: fit counts the steps of a call when it is done.
+        # The state's own count, as fit updates network.steps only when a call is done.
         "steps": int(network.backend.to_numpy(network.state.step)) if network.built else 0,
         "scale": network.scale,
         "history": {name: list(values) for name, values in network.history.items()},
@@ -95,7 +95,7 @@ def put_together(
     backend: str | Backend,
     device: object = None,
 ) -> Network:
-    """Return the network that :func:`take_apart` took apart, as precise as an open backend or else as it was."""
+    """Make a network from what :func:`take_apart` returned, in the dtype of an open backend or else in its own."""
     from xpnet.network import Network
 
     if description["dtype"] not in DTYPES:
@@ -113,12 +113,12 @@ def put_together(
         seed=description["seed"],
         check_finite=description["check_finite"],
     )
-    fill(network, description, arrays)
+    restore_state(network, description, arrays)
     return network
 
 
-def fill(network: Network, description: Mapping[str, Any], arrays: Arrays) -> None:
-    """Give a network, whose records are those of the description, the training state of another."""
+def restore_state(network: Network, description: Mapping[str, Any], arrays: Arrays) -> None:
+    """Restore a training state to a network whose records are those of the description."""
     epochs, steps = (_count(name, description[name]) for name in ("epochs", "steps"))
     history = {name: [float(value) for value in values] for name, values in description["history"].items()}
     if description["inputs"] is not None:
@@ -138,9 +138,9 @@ def fill(network: Network, description: Mapping[str, Any], arrays: Arrays) -> No
 
 
 def _checked_weights(network: Network, in_shape: Shape, dtype: str, arrays: Arrays) -> Arrays:
-    """Return the weights by their own names, if all that is to be built is among the arrays.
+    """Return the weights by name, after checking that every array of the network is there.
 
-    Nothing of a description's sizes is reserved before that, so none makes us reserve more than it brings.
+    No memory is reserved before that, so a description cannot make us reserve more than its own file contains.
     """
     network.check_buildable(in_shape)
     built = network.model.build(in_shape)
@@ -153,7 +153,7 @@ def _checked_weights(network: Network, in_shape: Shape, dtype: str, arrays: Arra
 
 
 def _check_kept(link: Link, prefix: str, size: int, dtype: str, arrays: Arrays) -> None:
-    """Look for what our optimizers keep of *size* parameters: what they keep of one, with that size."""
+    """Check the arrays of our own optimizers for *size* parameters, by what they keep for a single one."""
     if isinstance(link, Chain):
         for i, inner in enumerate(link.links):
             _check_kept(inner, f"{prefix}{i}.", size, dtype, arrays)

@@ -179,7 +179,7 @@ class Backend:
 
 
 class BackendModule(Protocol):
-    """What the entry point of a backend leads to: usually a module, with these four names.
+    """What the entry point of a backend refers to: usually a module, with these four names.
 
     Any exception but BackendError, such as an ImportError, becomes one that names the reason and ``INSTALL``.
     """
@@ -242,7 +242,7 @@ def open_backend(
         device, dtype or precision than its own.
     BackendError
         The name is unknown, the library is not installed, or there is no such device. The message holds
-        what was asked, what was found, and the command that mends it.
+        what was asked, what was found, and the command that fixes it.
 
     Examples
     --------
@@ -299,7 +299,7 @@ def _open_best(device: object, dtype: str, precision: str) -> Backend:
 
 
 def _registered() -> dict[str, dict[str, EntryPoint]]:
-    """Return, by name and by the module that they lead to, the entry points of all installed distributions."""
+    """Return the entry points of all installed distributions, by backend name and by the module that they refer to."""
     from importlib.metadata import entry_points
 
     found: dict[str, dict[str, EntryPoint]] = {}
@@ -309,7 +309,7 @@ def _registered() -> dict[str, dict[str, EntryPoint]]:
 
 
 def _load(name: str) -> BackendModule:
-    """Import a backend's module: xpnet's own by its name, as reading what is installed takes 17 ms."""
+    """Import a backend's module; xpnet's own is found by its name, as reading the entry points takes 17 ms."""
     if isinstance(name, str) and name.isidentifier() and _is_own(name):
         value = f"xpnet_backends.on_{name}"
         load: Callable[[], Any] = partial(import_module, value)
@@ -330,7 +330,7 @@ def _is_own(name: str) -> bool:
 
 
 def _find(name: str) -> tuple[str, Callable[[], Any]]:
-    """Return the module that a name is registered for, and what loads it."""
+    """Return the name of the module that a backend is registered with, and a function that loads it."""
     registered = _registered()
     if not registered:
         raise BackendError(
@@ -348,7 +348,7 @@ def _find(name: str) -> tuple[str, Callable[[], Any]]:
 
 
 def _same(backend: Backend, device: object, dtype: object, precision: object) -> Backend:
-    """Return an open backend, if it is on this device and of this dtype and precision, where they are given."""
+    """Return an open backend, after checking it against the device, dtype and precision that are given."""
     found = {
         f"dtype={dtype!r}": dtype is None or dtype_name(dtype) == backend.dtype,
         f"precision={precision!r}": precision is None or _precision_name(precision, backend.dtype) == backend.precision,
@@ -361,10 +361,10 @@ def _same(backend: Backend, device: object, dtype: object, precision: object) ->
 
 
 def _absence(name: str, module: BackendModule, error: Exception) -> str:
-    from xpnet.extras import as_installed
+    from xpnet.extras import install_command
 
     fault = "needs a library that cannot be imported" if isinstance(error, ImportError) else "cannot be opened"
-    return f"backend {name!r} {fault} ({_reason(error)}); run: {as_installed(module.INSTALL)}"
+    return f"backend {name!r} {fault} ({_reason(error)}); run: {install_command(module.INSTALL)}"
 
 
 def _reason(error: Exception) -> str:
@@ -385,7 +385,7 @@ def dtype_name(dtype: object) -> str:
 
 
 def _precision_name(precision: object, dtype: str) -> str:
-    """Return what numbers are rounded to that are multiplied as matrices, where all else is of this dtype."""
+    """Return the name of a precision, checked, for a backend of this dtype."""
     name = dtype if precision is None else _short_name(precision)
     if name == dtype:
         return dtype
@@ -398,7 +398,7 @@ def _precision_name(precision: object, dtype: str) -> str:
 
 
 def _dtype_remedy(name: str) -> str:
-    """Say what to write in place of another dtype."""
+    """Say what to write instead of an unsupported dtype."""
     if "float16" in name or name == "half":
         return (
             ". Half precision alone would round small steps of the weights away; precision='bfloat16' takes it for "

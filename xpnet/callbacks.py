@@ -1,4 +1,4 @@
-"""Callbacks: what looks at training from outside, with the names and the order that Keras made common.
+"""Callbacks: observe and steer training from outside, with the hooks and their order known from Keras.
 
 on_train_begin, then for each epoch on_epoch_begin, (on_train_batch_begin, on_train_batch_end) for each batch,
 (on_test_begin, on_test_end) around validation, on_epoch_end; at last on_train_end, or on_train_interrupted where an
@@ -108,13 +108,13 @@ class Callback:
 HOOKS = frozenset(name for name in vars(Callback) if name.startswith("on_"))
 
 NEAR = 0.75
-"""How like a hook's a name has to be for a slip of the pen, by ``difflib``'s measure: "on_epoch_ends" is at 0.96."""
+"""Similarity, by ``difflib``'s measure, from which a name is taken for a misspelled hook; "on_epoch_ends": 0.96."""
 
 
-def _warn_of_misspelt(callback: Callback) -> None:
-    """Warn of methods that are not called, and that somebody may have meant for a hook.
+def _warn_of_misspelled_hooks(callback: Callback) -> None:
+    """Warn of methods that are never called, but whose names are close to those of hooks.
 
-    Others may be a callback's own, or those of another library that it serves, too.
+    Methods with other names may be the callback's own, or hooks of another library that it serves, too.
     """
     kind = type(callback)
     methods = {name for cls in kind.__mro__ for name, value in vars(cls).items() if isinstance(value, FunctionType)}
@@ -124,31 +124,31 @@ def _warn_of_misspelt(callback: Callback) -> None:
 
 
 class CallbackList:
-    """Calls each hook of several callbacks in their order; a method whose name is nearly a hook's is warned of.
+    """Calls each hook of several callbacks in order, and warns of misspelled hooks.
 
     Raises
     ------
     ConfigurationError
-        One is no callback.
+        One is not a callback.
     """
 
     def __init__(self, callbacks: Sequence[Callback], network: xpnet.Network) -> None:
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise ConfigurationError(f"callbacks must be objects of subclasses of xpnet.Callback; got {callback!r}")
-            _warn_of_misspelt(callback)
+            _warn_of_misspelled_hooks(callback)
         self.callbacks, self.network = list(callbacks), network
         for callback in self.callbacks:
             callback.set_network(network)
 
     @property
     def watch_batches(self) -> bool:
-        """Whether one of them has a hook of its own for batches."""
+        """Whether a callback has a hook for batches."""
         return self._have("on_train_batch_begin", "on_train_batch_end")
 
     @property
     def watch_epochs(self) -> bool:
-        """Whether one of them has a hook of its own for what happens during training."""
+        """Whether a callback has a hook for anything that happens between the beginning and the end of training."""
         return self.watch_batches or self._have("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
 
     def _have(self, *hooks: str) -> bool:
@@ -156,7 +156,7 @@ class CallbackList:
         return any(getattr(method, "__func__", method) is not inherited for method, inherited in methods)
 
     def check(self, results: Sequence[str]) -> None:
-        """Refuse, before training, what needs a result that no epoch will have; a callback of yours may add one."""
+        """Refuse, before training, to monitor a result that no epoch will have; users' callbacks may add results."""
         for callback in self.callbacks:
             if type(callback).__module__.partition(".")[0] != "xpnet":
                 return
@@ -164,7 +164,7 @@ class CallbackList:
                 callback.check(results)
 
     def begin(self) -> None:
-        """Call ``on_train_begin`` of each; where one raises, those before it are told that training is interrupted."""
+        """Call ``on_train_begin`` of each; if one raises, call ``on_train_interrupted`` of those before it."""
         for number, callback in enumerate(self.callbacks):
             try:
                 callback.on_train_begin({})
@@ -179,12 +179,12 @@ class CallbackList:
             getattr(callback, hook)(*arguments)
 
     def end_epoch(self, epoch: int, logs: Logs, revise: Callable[[Logs], None]) -> None:
-        """Call ``on_epoch_end`` of each, and *revise* the history by what it left in the logs.
+        """Call ``on_epoch_end`` of each, and after each *revise* the history by the logs.
 
         Raises
         ------
         ConfigurationError
-            It left what is no number.
+            A callback left something in the logs that is not a number.
         """
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
@@ -197,11 +197,11 @@ VALIDATE = (
     "; give fit validation_split or validation_data (in xpnet.sklearn: XPClassifier and XPRegressor "
     "validation_fraction, MLPClassifier and MLPRegressor early_stopping=True), or monitor one of these"
 )
-"""What gives an epoch results of validation."""
+"""Advice on how to get results of validation."""
 
 
 class _Monitor(Callback):
-    """Base of the callbacks that watch one result: its best value so far, and how many epochs ago it was."""
+    """Base of the callbacks that monitor one result: keeps its best value so far, and how many epochs ago it was."""
 
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         if not isinstance(monitor, str):
@@ -214,7 +214,7 @@ class _Monitor(Callback):
         self._best, self._since = -math.inf, 0
 
     def check(self, results: Iterable[str]) -> None:
-        """Raise ConfigurationError where the monitored result is not among *results*."""
+        """Raise ConfigurationError if the monitored result is not among *results*."""
         if self.monitor not in results:
             held = self.monitor.startswith("val_")
             hint = did_you_mean(self.monitor, [name for name in results if name.startswith("val_") == held])
@@ -235,7 +235,7 @@ class _Monitor(Callback):
         self._best, self._since = state["best"], state["since"]
 
     def _improved(self, logs: Logs) -> bool:
-        """Take the epoch's value in and say whether it is the best so far."""
+        """Update by the epoch's value, and say whether it is the best so far."""
         self.check(logs)
         value = self._sign * logs[self.monitor]
         if value > self._best + self.min_delta or (math.isfinite(value) and self._best == -math.inf):
@@ -362,7 +362,7 @@ class ReduceLROnPlateau(_Monitor):
         self.min_learning_rate = check_real("ReduceLROnPlateau.min_learning_rate", min_learning_rate, least=0)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Reduce the rate where nothing has improved."""
+        """Reduce the rate if there was no improvement for long enough."""
         if not self._improved(logs) and self._since >= self.patience:
             self._since = 0
             rate = self.network.learning_rate
@@ -387,7 +387,7 @@ class LearningRateScheduler(Callback):
         self.schedule = schedule
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Ask for the rate and set it."""
+        """Set the rate to what the schedule returns."""
         given = self.schedule(epoch, self.network.learning_rate)
         try:
             rate = float(given)
@@ -455,7 +455,7 @@ class ModelCheckpoint(_Monitor):
         self._fill_in(0, dict.fromkeys(results, 0.0))
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget earlier training, and see to it that the network can be saved and that the file will have a folder."""
+        """Forget earlier training, and check that the network can be saved and that the file's folder exists."""
         from xpnet.checkpoint import configs
 
         super().on_train_begin(logs)
@@ -463,7 +463,7 @@ class ModelCheckpoint(_Monitor):
         check_folder("ModelCheckpoint.path", Path(self.path))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Save where it is time."""
+        """Save if it is time to."""
         wanted = self._improved(logs) if self.save_best_only else (epoch + 1) % self.every == 0
         if wanted:
             self.network.save(self._fill_in(epoch, logs))
@@ -485,14 +485,14 @@ NAMES: dict[str, type[Callback]] = {
 
 
 def resolve_callbacks(given: Any) -> list[Callback]:
-    """Return the callbacks that are meant, names of :data:`NAMES` among them; raises ConfigurationError."""
+    """Return callbacks for objects and for names of :data:`NAMES`; raise ConfigurationError for anything else."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ConfigurationError(f"callbacks must be a list; write callbacks=[{given!r}]")
     return [resolve("callback", item, NAMES) for item in given]
 
 
 def check_folder(name: str, path: Path) -> None:
-    """Raise ConfigurationError where the file's folder is missing; one whose name is to be filled in may come later."""
+    """Raise ConfigurationError if the folder of a file is missing, unless its name is still to be filled in."""
     folder = path.parent
     if "{" not in str(folder) and not folder.is_dir():
         raise ConfigurationError(

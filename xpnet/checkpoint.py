@@ -1,4 +1,4 @@
-"""Networks in files: one safetensors file with every array by name and one JSON entry that describes the rest.
+"""Save and load networks: a safetensors file with all arrays by name, and a JSON entry that describes the rest.
 
 The entry names hyper-parameters of a closed set of classes; it cannot name code, a path or an address. Nothing
 is pickled. Classes of your own are marked as such, and loaded only where the caller passes them, so that one with the
@@ -60,7 +60,7 @@ UNUSABLE = (XpnetError, ArithmeticError, AttributeError, LookupError, RecursionE
 def save(
     network: xpnet.Network, path: StrPath, *, notes: Mapping[str, str] | None = None, extra: Arrays | None = None
 ) -> None:
-    """Write *network* to *path*, durably; the file is replaced in one move, so a reader sees the old or the new one.
+    """Write *network* to *path*, atomically: a reader sees the old file or the new one.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def save(
 
 
 def configs(network: xpnet.Network) -> dict[str, Any]:
-    """Return the network's layers, loss, optimizer and metrics as a file holds them.
+    """Return the network's layers, loss, optimizer and metrics in the form in which files hold them.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def configs(network: xpnet.Network) -> dict[str, Any]:
 
 
 def read_notes(path: StrPath) -> dict[str, str]:
-    """Return the notes that :func:`save` was given, without loading the network.
+    """Return the notes that were given to :func:`save`, without loading the network.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def read_notes(path: StrPath) -> dict[str, str]:
 
 
 def read_parts(path: StrPath) -> tuple[dict[str, Any], dict[str, str], Arrays, Arrays]:
-    """Return a file's description of the network, its notes, the network's arrays and the extra ones.
+    """Return the parts of a file: description of the network, notes, arrays of the network, extra arrays.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def to_config(value: Any, name: str, own: Own | None = None) -> Any:
 
 
 def _require_rebuilt(value: Any, fields: list[str], name: str) -> None:
-    """Raise CheckpointError where the class, called with the fields, does not make what else the object holds.
+    """Raise CheckpointError if an object has attributes that its class, called with the fields, does not make again.
 
     What a dataclass has got since it was made, as in ``build``, it will get again.
     """
@@ -249,7 +249,7 @@ def _require_rebuilt(value: Any, fields: list[str], name: str) -> None:
 
 
 def _own_name(cls: type, name: str, own: Own) -> str:
-    """Return what a file calls a class of the caller's, which no other of the same network's may be called."""
+    """Return the name by which a file refers to a user's class; two classes of a network cannot share one."""
     other, place = own.setdefault(cls.__name__, (cls, name))
     if other is not cls:
         both = f"{_where_from(other)} and {_where_from(cls)}"
@@ -278,7 +278,7 @@ def from_config(config: Any, known: Mapping[str, type]) -> Any:
 
 
 def _history(names: Any, arrays: Arrays) -> dict[str, list[float]]:
-    """Take the results of the epochs out of the arrays."""
+    """Remove the results of the epochs from the arrays, and return them."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CheckpointError(f"history must be a list of names; got {names!r}")
     found: dict[str, list[float]] = {}
@@ -291,7 +291,7 @@ def _history(names: Any, arrays: Arrays) -> dict[str, list[float]]:
 
 
 def _own(custom: Iterable[type]) -> dict[str, type]:
-    """Return the caller's classes by the names that files give them."""
+    """Return the user's classes by the names that refer to them in files."""
     if isinstance(custom, type):
         raise ConfigurationError(f"custom must be a list of classes; write custom=[{custom.__name__}]")
     classes = tuple(custom) if isinstance(custom, Iterable) else (custom,)

@@ -1,7 +1,7 @@
-"""Checks of numbers, flags and paths given as arguments; NumPy's scalars become Python's.
+"""Check numbers, flags, seeds, paths and functions that are given as arguments.
 
-Left as it is, a float64 scalar would turn a float32 network into a float64 one on NumPy, and be refused by stricter
-libraries. Arrays are no numbers here.
+NumPy scalars become Python's own: left as they are, a float64 scalar would turn a float32 network into a float64 one on
+NumPy, and stricter libraries would refuse it. Arrays do not count as numbers here.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 __all__ = [
     "StrPath",
     "check_flag",
+    "check_flag_fields",
     "check_integer",
+    "check_integer_fields",
     "check_path",
     "check_real",
+    "check_real_fields",
     "check_seed",
     "check_takes",
-    "hold_flags",
-    "hold_integers",
-    "hold_reals",
     "seeded_generator",
 ]
 
 StrPath: TypeAlias = str | PathLike[str]
-"""Text, or what stands for a path."""
+"""A path, as text or as an object such as ``pathlib.Path``."""
 
 
 def check_flag(name: str, value: Any, otherwise: str = "") -> bool:
-    """Return *value* as a ``bool``, or raise `ConfigurationError` unless it is True or False, of Python or NumPy.
+    """Return *value* as a ``bool``, or raise `ConfigurationError` unless it is Python's or NumPy's True or False.
 
-    The error ends with what may have been meant *otherwise*.
+    The error ends with *otherwise*, a hint at what may have been meant.
     """
     if isinstance(value, bool):
         return value
@@ -51,9 +51,9 @@ def check_flag(name: str, value: Any, otherwise: str = "") -> bool:
 
 
 def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None, otherwise: str = "") -> int:
-    """Return *value* as an ``int``, or raise `ConfigurationError` unless it is an integer in least..most.
+    """Return *value* as an ``int``, or raise `ConfigurationError` unless it is an integer from *least* to *most*.
 
-    The error ends with what may have been meant *otherwise*.
+    The error ends with *otherwise*, a hint at what may have been meant.
     """
     if type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool)):
         number = int(value)
@@ -74,7 +74,7 @@ def check_real(
 ) -> float:
     """Return *value* as a ``float``, or raise `ConfigurationError` unless it is a finite number in the range.
 
-    The error ends with what may have been meant *otherwise*.
+    The error ends with *otherwise*, a hint at what may have been meant.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
@@ -101,13 +101,13 @@ def check_seed(seed: Any) -> int:
 def check_takes(name: str, function: Callable[..., Any], *arguments: str, result: str = "...") -> None:
     """Raise `ConfigurationError` unless a function can be called with these arguments, in this order.
 
-    The error writes such a function, with its *result*.
+    The error shows a function that can, and that returns *result*.
     """
     from inspect import signature
 
     try:
         taken = signature(function)
-    except (TypeError, ValueError):  # some of C's do not tell
+    except (TypeError, ValueError):  # some functions written in C have no signature
         return
     try:
         taken.bind(*arguments)
@@ -120,36 +120,36 @@ def check_takes(name: str, function: Callable[..., Any], *arguments: str, result
 
 
 def check_path(name: str, value: Any, what: str = "text or a pathlib.Path") -> Path:
-    """Return *value* as a path, or raise `ConfigurationError`, which says *what* it must be, unless it can be one."""
+    """Return *value* as a path, or raise `ConfigurationError`, which says *what* it must be, if it cannot be one."""
     try:
         return Path(value)
     except TypeError:
         raise ConfigurationError(f"{name} must be {what}; got {value!r}") from None
 
 
-def hold_integers(record: Any, *fields: str, **limits: Any) -> None:
-    """Check fields of a frozen dataclass by :func:`check_integer`, and hold what it returns in their place."""
+def check_integer_fields(record: Any, *fields: str, **limits: Any) -> None:
+    """Check fields of a frozen dataclass by :func:`check_integer`, and store what it returns."""
     for field in fields:
-        _hold(record, field, check_integer(_argument(record, field), getattr(record, field), **limits))
+        _store(record, field, check_integer(_qualified_name(record, field), getattr(record, field), **limits))
 
 
-def hold_reals(record: Any, *fields: str, **limits: Any) -> None:
-    """Check fields of a frozen dataclass by :func:`check_real`, and hold what it returns in their place."""
+def check_real_fields(record: Any, *fields: str, **limits: Any) -> None:
+    """Check fields of a frozen dataclass by :func:`check_real`, and store what it returns."""
     for field in fields:
-        _hold(record, field, check_real(_argument(record, field), getattr(record, field), **limits))
+        _store(record, field, check_real(_qualified_name(record, field), getattr(record, field), **limits))
 
 
-def hold_flags(record: Any, *fields: str, otherwise: str = "") -> None:
-    """Check fields of a frozen dataclass by :func:`check_flag`, and hold what it returns in their place."""
+def check_flag_fields(record: Any, *fields: str, otherwise: str = "") -> None:
+    """Check fields of a frozen dataclass by :func:`check_flag`, and store what it returns."""
     for field in fields:
-        _hold(record, field, check_flag(_argument(record, field), getattr(record, field), otherwise))
+        _store(record, field, check_flag(_qualified_name(record, field), getattr(record, field), otherwise))
 
 
-def _argument(record: Any, field: str) -> str:
+def _qualified_name(record: Any, field: str) -> str:
     return f"{type(record).__name__}.{field}"
 
 
-def _hold(record: Any, field: str, value: object) -> None:
+def _store(record: Any, field: str, value: object) -> None:
     object.__setattr__(record, field, value)
 
 

@@ -1,4 +1,4 @@
-"""What a network's arguments mean: names for objects, and combinations that make no sense."""
+"""Interpret the arguments of a network: turn names into objects, and refuse combinations that make no sense."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["as_shape", "check_last_layer", "resolve_metrics", "resolve_optimizer
 
 
 def resolve_optimizer(optimizer: Optimizer | str) -> Optimizer:
-    """Return the optimizer or chain that is meant; a link without a learning rate is none."""
+    """Return the optimizer or chain for an argument; a link without a learning rate is refused."""
     found: Optimizer = resolve("optimizer", optimizer, optimizers.NAMES)
     if not hasattr(found, "learning_rate"):
         raise ConfigurationError(f"{found} is no optimizer by itself; use chain({found}, Adam())")
@@ -31,7 +31,7 @@ def resolve_optimizer(optimizer: Optimizer | str) -> Optimizer:
 
 
 def resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[Metric, ...]:
-    """Return the metrics that are meant, those of the loss for None."""
+    """Return the metrics for an argument; None stands for those of the loss."""
     if isinstance(given, str):
         raise ConfigurationError(f"metrics must be a list; write metrics=[{given!r}]")
     if given is not None and not isinstance(given, Iterable):
@@ -45,7 +45,7 @@ def resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[M
 
 
 def check_last_layer(model: Sequential, loss: Loss) -> None:
-    """Refuse a softmax or sigmoid before a loss that applies it itself: it would be applied twice."""
+    """Refuse a final softmax or sigmoid if the loss applies it itself: it would be applied twice."""
     last = model.layers[-1]
     while isinstance(last, Sequential):
         last = last.layers[-1]
@@ -57,7 +57,7 @@ def check_last_layer(model: Sequential, loss: Loss) -> None:
 
 
 def as_shape(inputs: Any, name: str = "inputs") -> Shape:
-    """Return the shape of one input from a number of features or a tuple; *name* is the argument's, for the error."""
+    """Return the shape of one input from a number of features or a tuple; errors call the argument *name*."""
     shape = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     if len(shape) > MOST_AXES or any(
         isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape

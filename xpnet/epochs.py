@@ -13,8 +13,8 @@ from xpnet.history import History
 if TYPE_CHECKING:
     from xpnet.batches import Source
     from xpnet.callbacks import CallbackList
-    from xpnet.guarding import Guard
     from xpnet.network import Network
+    from xpnet.nonfinite_guard import Guard
     from xpnet.resuming import Run
     from xpnet.training import Sums
 

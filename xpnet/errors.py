@@ -1,8 +1,8 @@
-"""Every exception that xpnet raises on purpose, one type per cause; but for attributes and keys that are not there.
+"""All exceptions that xpnet raises on purpose, one type per cause, apart from AttributeError and KeyError.
 
 Each is an :class:`XpnetError` and also the built-in type that a caller would expect, so
 ``except ValueError`` keeps working in code that never heard of xpnet. A message says which argument was
-wrong, what was expected, what was given, and how to mend it.
+wrong, what was expected, what was given, and how to fix it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ArgumentError(XpnetError, TypeError):
 
 
 class BackendError(XpnetError, RuntimeError):
-    """An array library, a device, a GPU or the memory that was asked for cannot be had."""
+    """An array library, a device, a GPU or the memory that was asked for is not available."""
 
 
 class ConfigurationError(XpnetError, ValueError):
@@ -59,7 +59,7 @@ class DtypeError(XpnetError, TypeError):
 
 
 class ExportError(XpnetError, ValueError):
-    """A network holds what another format has no words for."""
+    """A network holds something that another format cannot express."""
 
 
 class MissingExtraError(XpnetError, ImportError):
@@ -83,7 +83,7 @@ class DatasetError(XpnetError, OSError):
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the one of *known* that is most like *name*, whatever its case, by ``difflib``'s measure; or None.
+    """Return the one of *known* that is most similar to *name*, ignoring case, by ``difflib``'s measure; or None.
 
     >>> nearest("width", ["WIDTH", "height"]), nearest("width", ["color"])
     ('WIDTH', None)
@@ -98,7 +98,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
-    """Return the question for the one of *known* that is like *name*, whatever its case, or begins with it, or nothing.
+    """Ask whether the one of *known* that is similar to *name*, or begins with it, was meant; empty if there is none.
 
     >>> did_you_mean("Relu", ["Dense", "ReLU"]), did_you_mean("acc", ["loss", "accuracy"]), did_you_mean("a", [])
     ("; did you mean 'ReLU'?", "; did you mean 'accuracy'?", '')
@@ -117,10 +117,10 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> Configuration
     >>> str(unknown_name("initializer", "he", ["he_normal", "he_uniform", "zeros"]))
     "unknown initializer 'he'; did you mean 'he_normal'? Known: he_normal, he_uniform, zeros"
     """
-    from xpnet.elsewhere import VALUES
+    from xpnet.foreign_names import OBJECT_NAMES
 
     known = sorted(known)
-    meant = VALUES.get(str(name).lower())
+    meant = OBJECT_NAMES.get(str(name).lower())
     hint = did_you_mean(meant if meant in known else str(name), known, 0.5) or "."
     return ConfigurationError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
 
@@ -135,9 +135,9 @@ def unknown_attribute(owner: str, name: str, holder: object = None, known: Itera
     >>> str(unknown_attribute("xpnet", "Denes", known=["Dense", "ReLU"]))
     "module 'xpnet' has no attribute 'Denes'; did you mean 'Dense'?"
     """
-    from xpnet.elsewhere import ATTRIBUTES
+    from xpnet.foreign_names import ATTRIBUTE_ADVICE
 
-    advice = ATTRIBUTES.get(f"{owner}.{name}")
+    advice = ATTRIBUTE_ADVICE.get(f"{owner}.{name}")
     hint = f": {advice}" if advice else did_you_mean(name, known)
     what = "module 'xpnet'" if owner == "xpnet" else f"{owner!r} object"
     return AttributeError(f"{what} has no attribute {name!r}{hint}", name=name, obj=holder)

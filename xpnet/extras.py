@@ -1,4 +1,4 @@
-"""Optional libraries: imported where they are first needed, or an error that says how to get them."""
+"""Import optional libraries where they are first needed, or raise an error that says how to install them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from xpnet.errors import MissingExtraError
 
-__all__ = ["as_installed", "import_extra", "quoted"]
+__all__ = ["import_extra", "install_command", "quoted"]
 
 WINDOWS = os.name == "nt"
 
@@ -19,7 +19,7 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
     Raises
     ------
     MissingExtraError
-        It cannot be imported; the message says what for, why, and the command that installs it.
+        It cannot be imported; the message says what needs it, why the import failed, and how to install it.
 
     Examples
     --------
@@ -29,17 +29,17 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        command = as_installed(f"pip install 'xpnet[{extra}]'")
+        command = install_command(f"pip install 'xpnet[{extra}]'")
         raise MissingExtraError(
             f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}); run: {command}"
         ) from error
 
 
-def as_installed(command: str) -> str:
-    """Return a command with each ``'xpnet[extra]'`` in it as what this xpnet came from, so that it works as it stands.
+def install_command(command: str) -> str:
+    """Return a pip command in which each ``'xpnet[extra]'`` names the source that this xpnet was installed from.
 
-    That is a folder, a file or an address, as the installer has noted it (PEP 610). Where there is no such note, as
-    after an installation from a package index, the name is right. Quotes are those of the system's shell.
+    That is a folder, a file or an address, as the installer has recorded it (PEP 610). Without a record, as after an
+    installation from a package index, the name stays. Quotes are those of the system's shell.
     """
     import re
 
@@ -52,7 +52,7 @@ def as_installed(command: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as one word of a command, in quotes where it needs some: double ones on Windows, for cmd.exe."""
+    """Return a text as one word of a shell command, quoted if necessary: on Windows in double quotes, for cmd.exe."""
     from shlex import quote
 
     word = quote(text)
@@ -60,7 +60,7 @@ def quoted(text: str) -> str:
 
 
 def _requirement(extra: str) -> str:
-    """Return what pip takes for xpnet with an *extra* such as ``"[plot]"``, written for a shell."""
+    """Return the requirement that pip needs for xpnet with an *extra* such as ``"[plot]"``, quoted for a shell."""
     import json
     from importlib.metadata import PackageNotFoundError, distribution
     from pathlib import Path

@@ -12,10 +12,10 @@ import numpy as np
 from xpnet.batches import Before, Epoch, Resident, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_integer, check_real
+from xpnet.data_adapter import DataAdapter
 from xpnet.epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
-from xpnet.guarding import Guard
-from xpnet.intake import Intake
+from xpnet.nonfinite_guard import Guard
 from xpnet.orders import Orders
 from xpnet.progress import choose_progress
 from xpnet.training import Batch
@@ -58,8 +58,8 @@ def fit(
         )
     progress = choose_progress(epochs, verbose)
     given = resolve_callbacks(callbacks)
-    intake = Intake(network, class_weight)
-    source, validation = _sources(intake, x, y, sample_weight, validation_split, validation_data)
+    adapter = DataAdapter(network, class_weight)
+    source, validation = _sources(adapter, x, y, sample_weight, validation_split, validation_data)
     size = _batch_size(batch_size, source)
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
     hooks.check(_result_names(network, validation is not None))
@@ -69,14 +69,14 @@ def fit(
         run.open(
             network,
             given,
-            in_shape=intake.in_shape,
+            in_shape=adapter.in_shape,
             source=source,
             validation=validation,
             batch_size=size,
             shuffle=shuffle,
         )
     fresh = not network.built
-    network.build(intake.in_shape)
+    network.build(adapter.in_shape)
     network.stop_training = False
     try:
         hooks.begin()
@@ -260,24 +260,24 @@ def opened_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Iterator[
 
 def place_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -> Batch:
     """Check one batch, but for NaN, and move it to the device; the network is built if it was not."""
-    intake = Intake(network)
-    batch = intake.batch(x, y, sample_weight)
+    adapter = DataAdapter(network)
+    batch = adapter.batch(x, y, sample_weight)
     if not network.built:
-        network.build(intake.in_shape)
+        network.build(adapter.in_shape)
     return batch
 
 
 def _sources(
-    intake: Intake, x: Any, y: Any, sample_weight: Any, split: float, validation_data: Any
+    adapter: DataAdapter, x: Any, y: Any, sample_weight: Any, split: float, validation_data: Any
 ) -> tuple[Source, Source | None]:
     """Return where training and validation examples come from."""
     split = check_real("validation_split", split, least=0, below=1, otherwise="; it is a share, 0.1 for 10 %")
     if split and validation_data is not None:
         raise ConfigurationError("give validation_split or validation_data, not both")
     if split:
-        return intake.open_split(x, y, sample_weight, split)
-    source = intake.open(x, y, sample_weight)
-    return source, None if validation_data is None else intake.open_validation(validation_data)
+        return adapter.open_split(x, y, sample_weight, split)
+    source = adapter.open(x, y, sample_weight)
+    return source, None if validation_data is None else adapter.open_validation(validation_data)
 
 
 def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) -> Any:

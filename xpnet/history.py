@@ -18,9 +18,9 @@ class History(dict[str, list[float]]):
     """
 
     def append(self, logs: Mapping[str, float], epochs: int | None = None) -> None:
-        """Add an epoch to those there are, or to the first *epochs*: a second time, that changes nothing.
+        """Add an epoch after the existing ones, or after the first *epochs*; with these, repeating it changes nothing.
 
-        A result that is new gets NaN for the epochs before, a missing one NaN for this.
+        A new result gets NaN for the epochs before, and a missing one NaN for this epoch.
         """
         epochs = self.epochs if epochs is None else epochs
         self._begin(logs, epochs)
@@ -28,18 +28,18 @@ class History(dict[str, list[float]]):
             values[epochs:] = [float(logs.get(name, float("nan")))]
 
     def _begin(self, logs: Mapping[str, float], epochs: int) -> None:
-        """Give results that are new NaN for the epochs before."""
+        """Give new results NaN for the epochs before."""
         for name in [name for name in logs if name not in self]:
             self[name] = [float("nan")] * epochs
 
     def revise(self, logs: Mapping[str, float]) -> None:
-        """Put these results in the last epoch's places."""
+        """Replace these results of the last epoch."""
         self._begin(logs, self.epochs)
         for name, value in logs.items():
             self[name][-1] = float(value)
 
     def cut(self, epochs: int) -> None:
-        """Forget all but the first *epochs*."""
+        """Remove all but the first *epochs*."""
         for values in self.values():
             del values[epochs:]
 
@@ -57,7 +57,7 @@ class History(dict[str, list[float]]):
         hint = did_you_mean(str(name), self) or "."
         raise KeyError(f"no result {name!r}{hint} There are {', '.join(self) or 'none before an epoch has ended'}")
 
-    if not TYPE_CHECKING:  # a checker is to go by the attributes that there are
+    if not TYPE_CHECKING:  # type checkers must see only attributes that exist
 
         def __getattr__(self, name: str) -> NoReturn:
             if name in self:

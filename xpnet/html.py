@@ -1,4 +1,4 @@
-"""How networks, summaries and histories look in a notebook: small HTML, self-contained, every text escaped.
+"""Show networks, summaries and histories in a notebook, as small self-contained HTML in which all text is escaped.
 
 Colours are the notebook's own text colour and transparent greys, so that light and dark themes both work.
 """
@@ -20,7 +20,7 @@ MOST_POINTS = 2 * WIDTH
 
 
 class Markup(str):
-    """A text that notebooks show as HTML, and everything else as the text that it is."""
+    """A text that notebooks show as HTML, and everything else as text."""
 
     __slots__ = ("html",)
 
@@ -43,7 +43,7 @@ class Markup(str):
 def table_html(
     caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], foot: str = "", *, right: Iterable[int] = ()
 ) -> str:
-    """Return a table of texts, the columns *right* (from 0) to the right.
+    """Return a table of texts, in which the columns *right* (counted from 0) are aligned to the right.
 
     >>> "&lt;b&gt;" in table_html("a table", ["name"], [["<b>"]])
     True
@@ -67,7 +67,7 @@ def history_html(history: Mapping[str, Sequence[float]]) -> str:
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], foot: str, right: set[int]) -> str:
-    """Return a table whose rows are HTML and whose other texts are not."""
+    """Return a table; the cells of *rows* are HTML already, all other texts are escaped here."""
     aligned = [CELL.format(align="right" if column in right else "left") for column in range(len(head))]
 
     def row(tag: str, cells: Sequence[str], more: str = "") -> str:
@@ -89,7 +89,7 @@ def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], foo
 
 
 def _curve(values: Sequence[float]) -> str:
-    """Return a drawing of the values against the epoch; what is not finite leaves a gap."""
+    """Return an SVG curve of the values; a value that is not finite leaves a gap."""
     step = -(-len(values) // MOST_POINTS)
     points = [(place, values[place]) for place in range(0, len(values), step)]
     finite = [value for _, value in points if math.isfinite(value)]

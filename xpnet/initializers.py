@@ -10,7 +10,7 @@ from math import inf, prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.arguments import explain_records
-from xpnet.checks import hold_reals
+from xpnet.checks import check_real_fields
 from xpnet.errors import ConfigurationError
 from xpnet.records import record
 
@@ -54,7 +54,7 @@ class Constant:
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        hold_reals(self, "value")
+        check_real_fields(self, "value")
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Return the constant; *stream* is not touched."""
@@ -102,8 +102,8 @@ class Normal:
     mean: float = 0.0
 
     def __post_init__(self) -> None:
-        hold_reals(self, "deviation", least=0)
-        hold_reals(self, "mean")
+        check_real_fields(self, "deviation", least=0)
+        check_real_fields(self, "mean")
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw from N(mean, deviation²)."""
@@ -129,7 +129,7 @@ class Uniform:
     high: float = 0.05
 
     def __post_init__(self) -> None:
-        hold_reals(self, "low", "high")
+        check_real_fields(self, "low", "high")
         if not 0 <= self.high - self.low < inf:
             raise ConfigurationError(
                 f"Uniform.low must not exceed Uniform.high, and high - low must be finite; got low={self.low}, "
@@ -222,7 +222,7 @@ class Orthogonal:
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        hold_reals(self, "gain")
+        check_real_fields(self, "gain")
 
     def __call__(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """Draw a matrix of shape ``(prod(shape[:-1]), shape[-1])`` and give it *shape*."""

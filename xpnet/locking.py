@@ -1,8 +1,8 @@
-"""A folder that belongs to one process at a time, however that process ends.
+"""Lock a folder for one process at a time.
 
-The lock is the system's (flock), on a file in the folder: the system lets go of it when the process ends in whatever
-way, so what a killed process leaves behind holds nobody up. Where there is no flock (Windows, some network file
-systems), or the folder cannot be written to, there is no lock.
+The lock is the operating system's (flock), on a file in the folder. The system releases it however the process
+ends, so a killed process leaves nothing behind that blocks others. Where there is no flock (Windows, some network
+file systems), or where the folder cannot be written to, nothing is locked.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ __all__ = ["locked_folder"]
 NAME = ".xpnet-run.lock"
 
 _held: WeakSet[IO[bytes]] = WeakSet()
-"""The locks of this process. That of a call which Ctrl-C ended before it could let go ends with its file object."""
+"""The locks that this process holds. A lock that Ctrl-C kept from being released ends with its file object."""
 
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold *folder* for this process, and no other thread of it either.
+    """Hold the lock of *folder*, against other processes and other threads of this one.
 
     Raises
     ------
     BlockingIOError
-        Somebody holds it.
+        Another process or thread holds it.
     """
     path = folder / NAME
     try:
-        file = _take(path)
+        file = _acquire(path)
     except BlockingIOError:
-        gc.collect()  # what Ctrl-C ended within its last line holds its lock until it is collected
-        file = _take(path)
+        gc.collect()  # a call that Ctrl-C ended within its last line may hold its lock until it is collected
+        file = _acquire(path)
     try:
         yield
     finally:
-        if file and file in _held:  # which it is not in a forked child, which may come past here too
+        if file and file in _held:  # not so in a forked child, which may also get here
             with suppress(OSError):
                 path.unlink()
             _held.remove(file)
             file.close()
 
 
-def _take(path: Path) -> IO[bytes] | None:
-    """Return the locked file, None where there can be no lock."""
+def _acquire(path: Path) -> IO[bytes] | None:
+    """Return the locked file, or None where locking is not possible."""
     if fcntl is None:
         return None
     while True:
@@ -72,14 +72,14 @@ def _take(path: Path) -> IO[bytes] | None:
         if os.fstat(file.fileno()).st_nlink:
             _held.add(file)
             return file
-        file.close()  # whoever had it has removed the file since it was opened here
+        file.close()  # its previous holder removed the file after it was opened here
 
 
-def _let_go() -> None:
-    """Close in a forked child what it has inherited: a worker that outlives the run must not hold its folder."""
+def _release_inherited() -> None:
+    """Close inherited locks in a forked child: a worker that outlives the run must not keep its folder locked."""
     while _held:
         _held.pop().close()
 
 
 if fcntl is not None:
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_release_inherited)

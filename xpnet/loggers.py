@@ -13,9 +13,9 @@ from typing import Any
 
 import xpnet
 from xpnet.arguments import explains_arguments
+from xpnet.atomic_write import replace_file
 from xpnet.callbacks import Callback, Logs, check_folder
 from xpnet.checks import StrPath, check_flag, check_path
-from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError
 
 __all__ = ["CSVLogger", "JSONLinesLogger"]
@@ -25,27 +25,27 @@ EPOCH = "epoch"
 
 
 class _Logger(Callback):
-    """Base of the callbacks that write a line an epoch.
+    """Base of the callbacks that write one line per epoch.
 
-    The file of an earlier run is cut to where this one starts with its first line and not before: a run that goes on
-    in another process finds there what it has written. An epoch that has ended gets its line also where Ctrl-C, or
-    another callback's error, comes before or while that is written.
+    The file of an earlier run is only cut when the first new line is written, so that a run which goes on in another
+    process still finds its own lines. An epoch that has ended gets its line even if Ctrl-C or an error of another
+    callback comes before or during the writing.
     """
 
     @explains_arguments
     def __init__(self, path: StrPath, *, append: bool = False) -> None:
         name = type(self).__name__
         self.path, self.append = check_path(f"{name}.path", path), check_flag(f"{name}.append", append)
-        self._start: int | None = None  # where the file is cut before the next line is written
-        self._epochs = 0  # of the network that have their line
+        self._start: int | None = None  # where to cut the file before writing the next line; None: nowhere
+        self._epochs = 0  # epochs of the network that have been written
 
     def set_network(self, network: xpnet.Network) -> None:
-        """Remember the network, of whose epochs so far none needs a line."""
+        """Remember the network; its epochs so far need no lines."""
         super().set_network(network)
         self._epochs = network.epochs
 
     def on_train_begin(self, logs: Logs) -> None:
-        """See to it that the file can be written."""
+        """Check that the file can be written."""
         _check_writable(f"{type(self).__name__}.path", self.path)
         self._start = None if self.append else 0
 
@@ -54,16 +54,16 @@ class _Logger(Callback):
         self._write(self._line(epoch, logs), epoch + 1)
 
     def on_train_interrupted(self, logs: Logs) -> None:
-        """Add the line of an epoch that has ended without."""
+        """Add the line of an epoch that has ended, if it is missing."""
         if logs and self.network.epochs > self._epochs:
             self.on_epoch_end(self.network.epochs - 1, logs)
 
     def on_train_end(self, logs: Logs) -> None:
-        """Leave an empty file where there was no epoch."""
+        """Leave an empty file if there was no epoch."""
         self._write("", self._epochs)
 
     def state(self) -> dict[str, Any]:
-        """Return how long the file is, in bytes."""
+        """Return the length of the file in bytes."""
         return {"bytes": self.path.stat().st_size if self._start is None else self._start}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -76,20 +76,20 @@ class _Logger(Callback):
         return self._start == 0 if self._start is not None else not self.path.exists() or not self.path.stat().st_size
 
     def _write(self, text: str, epochs: int) -> None:
-        """Write text, after which so many of the network's epochs have their line."""
+        """Append text; then so many of the network's epochs have been written."""
         with self.path.open("a", encoding="utf-8", newline="") as file:
             if self._start is not None:
                 file.truncate(self._start)
             elif file.seekable():  # which pipes are not
-                self._start = file.tell()  # what is interrupted from here on is written anew
+                self._start = file.tell()  # if this is interrupted, the text is written again
             file.write(text)
-            file.flush()  # so that nothing comes later, from a file that was not closed
+            file.flush()  # so that nothing is written later, from a file that was not closed
         self._epochs = epochs
         self._start = None
 
     @abstractmethod
     def _line(self, epoch: int, logs: Logs) -> str:
-        """Return an epoch's line, below a head row where it is the first."""
+        """Return the line of an epoch, with a header row above it if it is the first."""
 
 
 class JSONLinesLogger(_Logger):
@@ -122,7 +122,7 @@ class CSVLogger(_Logger):
     """
 
     def on_train_begin(self, logs: Logs) -> None:
-        """See to it that the file can be written, and with ``append`` that it can be continued."""
+        """Check that the file can be written, and with ``append`` that it can be continued."""
         super().on_train_begin(logs)
         if not self._empty():
             try:
@@ -136,7 +136,7 @@ class CSVLogger(_Logger):
                 )
 
     def state(self) -> dict[str, Any]:
-        """Return how many lines the file has, which stays the same when it gets more columns."""
+        """Return the number of lines in the file, which does not change when columns are added."""
         content = self.path.read_bytes()
         return {"lines": len((content if self._start is None else content[: self._start]).splitlines())}
 
@@ -146,7 +146,7 @@ class CSVLogger(_Logger):
         self._epochs = self.network.epochs
 
     def _line(self, epoch: int, logs: Logs) -> str:
-        """Return a row, its cells by the file's header, which gets the columns that it lacks first."""
+        """Return a row in the columns of the file's header, to which missing columns are added first."""
         cells = {EPOCH: epoch, **logs}
         if self._empty():
             return _as_csv([cells, cells.values()])
@@ -157,8 +157,8 @@ class CSVLogger(_Logger):
         return _as_csv([[cells.get(name, "") for name in columns]])
 
     def _widen(self, columns: list[str]) -> None:
-        """Write the file anew with more columns, whose cells are empty so far."""
-        self._write("", self._epochs)  # drops what is trained anew
+        """Rewrite the file with more columns, whose cells are empty so far."""
+        self._write("", self._epochs)  # cuts the lines of epochs that are trained again
         with self.path.open(encoding="utf-8", newline="") as file:
             earlier = list(csv.reader(file))[1:]
         filled = [[*cells, *[""] * (len(columns) - len(cells))] for cells in earlier]
@@ -176,7 +176,7 @@ def _as_csv(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _check_writable(name: str, path: Path) -> None:
-    """Make the file if there is none."""
+    """Raise ConfigurationError if the file cannot be written; create it if there is none."""
     check_folder(name, path)
     try:
         path.open("a", encoding="utf-8").close()

@@ -1,4 +1,4 @@
-"""MNIST: its four files found on this machine, or downloaded, and verified."""
+"""Load MNIST: find its four files on this machine or download them, and verify them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
+from xpnet.atomic_write import replace_file
 from xpnet.checks import StrPath
-from xpnet.durable import replace_file
 from xpnet.errors import DatasetError
 from xpnet.idx import CHUNK, Readable, open_idx, read_array, reading, unpacked
 
@@ -22,7 +22,7 @@ Images: TypeAlias = npt.NDArray[np.uint8]
 
 
 class _File(NamedTuple):
-    """One of the four files: its official name, its array's shape, and what its plain content hashes to."""
+    """One of the four files: its official name, the shape of its array, and the hash of its uncompressed content."""
 
     name: str
     shape: tuple[int, ...]
@@ -30,7 +30,7 @@ class _File(NamedTuple):
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """The names under which it is found in the wild, the official one first."""
+        """The names under which the file is distributed, the official one first."""
         dotted = self.name.replace("-idx", ".idx")
         return f"{self.name}.gz", self.name, dotted, f"{dotted}.gz"
 
@@ -151,7 +151,7 @@ def _read_verified(place: str, file: _File) -> Images:
 
 
 def _verify(stream: Readable, name: str, file: _File, length: int | None = None) -> Images:
-    """Return the array of a stream that is exactly the file that was published."""
+    """Return the array in a stream, after checking that the content is exactly the published one."""
     import hashlib
 
     # Header and data together are the whole content, so the content's hash needs no second copy of it.
@@ -180,14 +180,14 @@ def _how_to_get_mnist(path: StrPath | None, *, download: bool) -> str:
 
 
 def _describe(folder: str) -> str:
-    """Return the folder's name, and what it lacks if it has some of the files."""
+    """Return the name of a folder, and which files are missing if it has some of them."""
     missing = [file.name for file in FILES if _find(folder, file) is None]
     partly = 0 < len(missing) < len(FILES)
     return f"{folder} (which lacks {', '.join(missing)})" if partly else folder
 
 
 def _download_mnist() -> list[str]:
-    """Fetch what the cache lacks and return the four files there."""
+    """Download the files that are missing in the cache, and return all four."""
     folder = _cache_folder()
     places = []
     for file in FILES:
@@ -201,7 +201,7 @@ def _download_mnist() -> list[str]:
 
 
 def _fetch(file: _File) -> bytearray:
-    """Return the compressed content of a file, checked, from the first mirror that has it."""
+    """Return the compressed content of a file, verified, from the first mirror that has it."""
     import io
 
     reasons = []
@@ -219,7 +219,7 @@ def _fetch(file: _File) -> bytearray:
 
 
 def _fetch_url(url: str) -> bytearray:
-    """Return what *url* gives, within limits of size and time."""
+    """Download *url*, within limits of size and time."""
     import http.client
     import time
     import urllib.request
@@ -241,7 +241,7 @@ def _fetch_url(url: str) -> bytearray:
 
 
 def _keep(place: str, content: bytearray) -> None:
-    """Write a file into the cache, as a whole or not at all, even with two processes at it."""
+    """Write a file into the cache atomically, even if two processes do so."""
     path = Path(place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

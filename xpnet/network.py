@@ -13,17 +13,17 @@ import xpnet
 from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
-from xpnet.arrays import Host, are_plain, check_features, check_finite, portable, take_in
+from xpnet.arrays import Host, as_real_array, check_features, check_finite, needs_no_checks, portable
+from xpnet.attributes import SetOnce, check_attribute_name
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_seed
 from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
+from xpnet.data_adapter import DataAdapter
 from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
-from xpnet.fixed import Fixed, refuse_misnamed
 from xpnet.history import History
-from xpnet.intake import Intake
 from xpnet.layers import Layer, Sequential
 from xpnet.losses import Loss
 from xpnet.metrics import Metric
@@ -34,7 +34,7 @@ from xpnet.random import key_words
 from xpnet.records import is_plain
 from xpnet.registry import resolve
 from xpnet.training import Program, State
-from xpnet.weights import joined, merged, read_weights, write_weights
+from xpnet.weights import checked_weights, flat_parameters, read_weights, write_weights
 
 __all__ = ["Network"]
 
@@ -118,7 +118,7 @@ class Network:
         check_last_layer(self.model, self.loss)
         self.seed: Final = check_seed(seed)
         self.check_finite = check_flag("check_finite", check_finite)
-        if problem := self._unsavable():
+        if problem := self._save_problem():
             warnings.warn(f"the network can be trained but not saved: {problem}", stacklevel=3)
         self.backend: Final = open_backend(backend, device=device, dtype=dtype, precision=precision)
         self._device = device
@@ -144,15 +144,15 @@ class Network:
     state_layout: Layout
     compiled: Compiled
     state: State
-    """All that training changes; these four are present once the network is built."""
+    """All that training changes. These four attributes exist once the network is built."""
 
-    if not TYPE_CHECKING:  # a checker goes by Final, in __init__
-        model = Fixed("make a new Network with other layers; net.get_weights() and set_weights() carry weights over")
-        loss = Fixed("make a new Network(..., loss=...); net.get_weights() and set_weights() carry weights over")
-        optimizer = Fixed("net.with_optimizer(...) gives a network that goes on with another")
-        metrics = Fixed("make a new Network(..., metrics=[...])")
-        seed = Fixed("make a new Network(..., seed=...)")
-        backend = Fixed("net.to('torch') gives the network on another backend")
+    if not TYPE_CHECKING:  # type checkers use the Final annotations in __init__
+        model = SetOnce("make a new Network with other layers; net.get_weights() and set_weights() carry weights over")
+        loss = SetOnce("make a new Network(..., loss=...); net.get_weights() and set_weights() carry weights over")
+        optimizer = SetOnce("net.with_optimizer(...) gives a network that goes on with another")
+        metrics = SetOnce("make a new Network(..., metrics=[...])")
+        seed = SetOnce("make a new Network(..., seed=...)")
+        backend = SetOnce("net.to('torch') gives the network on another backend")
 
     # Building
 
@@ -181,8 +181,11 @@ class Network:
         return self
 
     def build_from(self, shape: Shape, weights: Mapping[str, Host] | None) -> None:
-        """Start with these weights of :func:`xpnet.weights.read_weights`, names and shapes right; None draws them."""
-        if (rate := self._scheduled(0)) < 0:
+        """Build for inputs of this shape, with weights as :func:`xpnet.weights.read_weights` returns them, or new ones.
+
+        Names and shapes are not checked.
+        """
+        if (rate := self._scheduled_rate(0)) < 0:
             raise ConfigurationError(
                 f"learning_rate must not be negative; the schedule {self.optimizer.learning_rate} begins with {rate:g}"
             )
@@ -206,16 +209,16 @@ class Network:
             flat = self.layout.initialize(self.seed)
             weights = dict(flatten(self.state_layout.views(self.state_layout.initialize(self.seed), np)))
         else:
-            flat = joined(self.layout, weights)
+            flat = flat_parameters(self.layout, weights)
         layers = {slot.name: self.from_host(weights[slot.name]) for slot in self.state_layout.slots}
-        # Made here either way, so it need not be copied.
+        # The array is new in either case, so it need not be copied.
         own = flat if flat.dtype == backend.dtype else aligned_copy(flat, backend.dtype)
         self._start(backend.asarray(own, dtype=backend.float), unflatten(layers))
         self.out_shape = built.out_shape
-        self.in_shape = shape  # last, as it says that the network is built: Ctrl-C may come between any two lines
+        self.in_shape = shape  # last, as it marks the network as built, and Ctrl-C may come between any two lines
 
     def check_buildable(self, in_shape: Shape) -> None:
-        """Raise what :meth:`build` would raise for inputs of this shape, and change nothing."""
+        """Raise what :meth:`build` would raise for inputs of this shape, without changing anything."""
         built = self.model.build(as_shape(in_shape))
         if not built.params:
             raise ConfigurationError("the network has no parameters to train; add a layer such as Dense")
@@ -229,7 +232,7 @@ class Network:
             )
 
     def out_shape_for(self, in_shape: Shape) -> Shape:
-        """Return the shape of one output, built or not."""
+        """Return the shape of one output for inputs of this shape, whether the network is built or not."""
         return self.out_shape if self.built else self.model.build(as_shape(in_shape)).out_shape
 
     # Training
@@ -383,7 +386,7 @@ class Network:
 
     def forward(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return the raw scores (logits), (N, *outputs), on the backend's device; raises what :meth:`predict` does."""
-        return self._run("forward", "scores", x, batch_size)
+        return self._compute("forward", "scores", x, batch_size)
 
     def predict(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return predictions, (N, *outputs), on the backend's device: probabilities for classes, else values.
@@ -404,7 +407,7 @@ class Network:
         ConfigurationError
             ``batch_size`` is not a positive integer.
         """
-        return self._run("predict", "predictions", x, batch_size)
+        return self._compute("predict", "predictions", x, batch_size)
 
     def classify(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return predicted class indices, (N,): the highest score's, or for one output 1 for a score above 0, else 0.
@@ -414,7 +417,7 @@ class Network:
         """
         if not hasattr(self.loss, "classify"):
             raise ConfigurationError(f"classify() needs a loss for classes; got {self.loss}. Use predict()")
-        return self._run("classify", "classes", x, batch_size)
+        return self._compute("classify", "classes", x, batch_size)
 
     @explains_arguments
     def evaluate(
@@ -424,9 +427,9 @@ class Network:
 
         Takes what :meth:`fit` takes for x, y and sample_weight, and raises what it raises.
         """
-        self._need_built("evaluate")
+        self._require_built("evaluate")
         batch_size = check_integer("batch_size", batch_size)
-        return evaluate(self, Intake(self).open(x, y, sample_weight), batch_size)
+        return evaluate(self, DataAdapter(self).open(x, y, sample_weight), batch_size)
 
     # Weights and learning rate
 
@@ -436,7 +439,7 @@ class Network:
 
         Raises NotBuiltError where there are none yet.
         """
-        self._need_built("get_weights")
+        self._require_built("get_weights")
         return read_weights(self)
 
     @explains_arguments
@@ -455,22 +458,22 @@ class Network:
         ShapeError, DataError, DtypeError
             A value has another shape, is not finite, or is no real number.
         """
-        self._need_built("set_weights")
-        write_weights(self, merged(self, weights))
+        self._require_built("set_weights")
+        write_weights(self, checked_weights(self, weights))
         if not self.steps:
             started = self.compiled.function("start")(self.state.params, self.state.layers, self.state.words)
             self.state = self.state._replace(optimizer=started.optimizer)
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next step: the schedule's times what callbacks made of it. Can be set."""
+        """The rate of the next step: that of the schedule times :attr:`scale`. Can be set."""
         return self.rate_of(self.steps)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         rate = check_real("learning_rate", rate, least=0)
-        self._need_built("learning_rate")
-        scheduled = self._scheduled(self.steps)
+        self._require_built("learning_rate")
+        scheduled = self._scheduled_rate(self.steps)
         if rate and not scheduled:
             raise ConfigurationError(
                 f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "
@@ -485,7 +488,7 @@ class Network:
 
     @scale.setter
     def scale(self, scale: float) -> None:
-        self._need_built("scale")
+        self._require_built("scale")
         scale = check_real("scale", scale, least=0)
         if scale > float(np.finfo(self.backend.dtype).max):
             raise ConfigurationError(
@@ -556,7 +559,7 @@ class Network:
         """
         from xpnet.assembly import with_optimizer
 
-        self._need_built("with_optimizer")
+        self._require_built("with_optimizer")
         return with_optimizer(self, optimizer)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -574,7 +577,7 @@ class Network:
         NotBuiltError, ConfigurationError
             The network is not built, or keeps no average.
         """
-        self._need_built("averaged")
+        self._require_built("averaged")
         found = [*averages(self.optimizer, self.state.optimizer)]
         if not found:
             raise ConfigurationError(
@@ -638,7 +641,7 @@ class Network:
         """
         from xpnet.onnx import to_onnx
 
-        self._need_built("to_onnx")
+        self._require_built("to_onnx")
         to_onnx(self, path, link=link, scaler=scaler, classes=classes)
 
     def summary(self) -> str:
@@ -647,7 +650,7 @@ class Network:
 
         return summarize(self)
 
-    if not TYPE_CHECKING:  # a checker is to go by the attributes that there are
+    if not TYPE_CHECKING:  # type checkers must see only attributes that exist
 
         def __getattr__(self, name: str) -> NoReturn:
             raise unknown_attribute("Network", name, self)
@@ -655,7 +658,7 @@ class Network:
         def __setattr__(self, name: str, value: object) -> None:
             new = name not in self.__dict__ and not name.startswith("_")
             if new and type(self) is Network and name not in Network.__annotations__ and not hasattr(Network, name):
-                refuse_misnamed(self, name, value, ("learning_rate", "check_finite", "stop_training"))
+                check_attribute_name(self, name, value, ("learning_rate", "check_finite", "stop_training"))
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -674,29 +677,29 @@ class Network:
     # What the training loop uses
 
     def rate_of(self, step: int) -> float:
-        """Return the learning rate of the step after so many."""
-        return self._scheduled(step) * self.scale
+        """Return the learning rate of the step that follows so many steps."""
+        return self._scheduled_rate(step) * self.scale
 
     def take_state(self, state: State, steps: int) -> None:
-        """Hold the state after so many more steps."""
+        """Set the state after so many more steps."""
         self.state = state
         self.steps += steps
 
     def recount(self) -> None:
-        """Take the count of steps from the device, where a call that was interrupted may have done some."""
-        with suppress(BackendError):  # the device may be what ended training
+        """Read the count of steps from the device, as an interrupted call may have done some that were not counted."""
+        with suppress(BackendError):  # the device may have failed
             self.steps = int(self.backend.to_numpy(self.state.step))
 
     # What files and copies use
 
     def from_host(self, values: Host) -> Array:
-        """Return host values on the device, in memory of the network's own."""
+        """Return a copy of host values on the device."""
         return self.backend.asarray(aligned_copy(values, self.backend.dtype), dtype=self.backend.float)
 
     # Private
 
-    def _unsavable(self) -> str:
-        """Say what of the network no file holds, or nothing; files are imported only for what is not xpnet's own."""
+    def _save_problem(self) -> str:
+        """Say why the network cannot be saved, or nothing; the check needs an import only for users' own classes."""
         if is_plain((self.model, self.loss, self.optimizer, self.metrics)):
             return ""
         from xpnet.checkpoint import configs
@@ -712,14 +715,14 @@ class Network:
         words = self.backend.xp.nn.words(drawn)
         self.state = self.compiled.function("start")(params, layers, words)
 
-    def _run(self, method: str, function: str, x: Any, batch_size: int) -> Array:
-        self._need_built(method)
-        if batch_size is not EVALUATION_ROWS:  # the default itself, not a number like it, which may be 4096.0
+    def _compute(self, method: str, function: str, x: Any, batch_size: int) -> Array:
+        self._require_built(method)
+        if batch_size is not EVALUATION_ROWS:  # by identity, as an equal number may be 4096.0, which is refused
             batch_size = check_integer("batch_size", batch_size)
         backend, model, compute = self.backend, (self.state.params, self.state.layers), self.compiled.function(function)
-        if are_plain(x, backend, self.in_shape) and x.shape[0] <= batch_size:
+        if needs_no_checks(x, backend, self.in_shape) and x.shape[0] <= batch_size:
             return compute(model, backend.asarray(x, dtype=backend.float))
-        x = take_in(x, backend, "x")
+        x = as_real_array(x, backend, "x")
         check_features(x, self.in_shape or ())
         if self.check_finite:
             check_finite(x, backend, "x")
@@ -733,10 +736,10 @@ class Network:
         batch = fitting.place_batch(self, x, y, sample_weight)
         return self.compiled.trace(self.state, batch)
 
-    def _scheduled(self, step: int) -> float:
+    def _scheduled_rate(self, step: int) -> float:
         return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
 
-    def _need_built(self, what: str) -> None:
+    def _require_built(self, what: str) -> None:
         if not self.built:
             raise NotBuiltError(
                 f"{what} needs a built network: call fit first, or give Network(..., inputs=number of features)"

@@ -1,4 +1,4 @@
-"""Networks as ONNX files: the forward pass itself, run on arrays that write down what is done to them.
+"""Export networks to ONNX files, by running the forward pass on arrays that record what is done to them.
 
 No layer has a second description here: :meth:`Layer.forward` is called once, with placeholders for the input and the
 weights, over the namespace of :mod:`xpnet.onnx_namespace`, and what it computes is the graph. So every layer that keeps
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.atomic_write import replace_file
 from xpnet.checks import StrPath, check_flag, check_path
-from xpnet.durable import replace_file
 from xpnet.errors import ConfigurationError, ExportError, XpnetError
 from xpnet.extras import import_extra
 from xpnet.layers import Context
@@ -73,25 +73,25 @@ def _trace(network: Network, weights: Mapping[str, Host], link: bool, scaler: An
     parameters = {slot.name for slot in network.layout.slots}
     arrays = {name: ndonnx.argument(shape=value.shape, dtype=graph.float) for name, value in weights.items()}
     x = ndonnx.argument(shape=(BATCH, *(network.in_shape or ())), dtype=graph.float)
-    inner, output = _run(network, arrays, x, graph, link, scaler)
+    inner, output = _trace_layers(network, arrays, x, graph, link, scaler)
     name = _output_name(link)
     model = ndonnx.build({"input": x, **arrays}, {name: output, **inner}, drop_unused=True)
     del model.metadata_props[:]  # ndonnx's note for its own reader
     # Parameters stay inputs while the simplifier works: it would merge those that are equal, and drop what is zero.
-    _fill(model.graph, {key: value for key, value in weights.items() if key not in parameters})
+    _set_values(model.graph, {key: value for key, value in weights.items() if key not in parameters})
     model = simplifier.optimize(model)
-    _fill(model.graph, {key: value for key, value in weights.items() if key in parameters})
+    _set_values(model.graph, {key: value for key, value in weights.items() if key in parameters})
     # Every layer's output was an output of the graph so far, which made it keep its name.
     for value in [value for value in model.graph.output if value.name in inner]:
         model.graph.output.remove(value)
-    _declare(model.graph.output[0], network.out_shape)
+    _set_output_shape(model.graph.output[0], network.out_shape)
     return model
 
 
-def _run(
+def _trace_layers(
     network: Network, arrays: Mapping[str, Array], x: Array, graph: Backend, link: bool, scaler: Any
 ) -> tuple[dict[str, Array], Array]:
-    """Return the arrays on the way by name, and the last one."""
+    """Run the layers on placeholders; return the named outputs of the layers, and the last output."""
     inner: dict[str, Array] = {}
 
     def check(array: Array) -> Array:
@@ -113,18 +113,19 @@ def _run(
         y = _scaled(scaler, x, check)
         inner["scaled"] = y
     start = y
-    y = _attempt(lambda: scores(start), lambda: _failed(network.model, inner))
+    y = _export_part(lambda: scores(start), lambda: _failed_layer(network.model, inner))
     if link:
         logits = y
-        y = _attempt(lambda: check(network.loss.link(logits, graph.xp)), lambda: f"the link of {short(network.loss)}")
+        blamed = f"the link of {short(network.loss)}"
+        y = _export_part(lambda: check(network.loss.link(logits, graph.xp)), lambda: blamed)
     names = {id(x): "input", id(y): _output_name(link)}
     for name, array in inner.items():
         names.setdefault(id(array), name)  # what a layer hands on as it is has one name, the first
     return {name: array for name, array in inner.items() if names[id(array)] == name}, y
 
 
-def _attempt(function: Callable[[], Array], blamed: Callable[[], str]) -> Array:
-    """Return what *function* gives, or say what failed at a placeholder: it may be anybody's code."""
+def _export_part(function: Callable[[], Array], blamed: Callable[[], str]) -> Array:
+    """Return what *function* returns; whatever it raises, as it may be the user's code, becomes an ExportError."""
     try:
         return function()
     except Exception as error:
@@ -132,7 +133,7 @@ def _attempt(function: Callable[[], Array], blamed: Callable[[], str]) -> Array:
 
 
 def _scaled(scaler: Any, x: Array, check: Callable[[Array], Array]) -> Array:
-    """Return the scaled placeholder, or say what has failed: an error of xpnet's scalers has its own remedy."""
+    """Return the scaled placeholder; raise ExportError if the scaler fails on it."""
     try:
         return check(scaler.transform(x))
     except Exception as error:
@@ -141,20 +142,21 @@ def _scaled(scaler: Any, x: Array, check: Callable[[Array], Array]) -> Array:
         raise ExportError(f"the scaler {type(scaler).__name__} cannot be exported to ONNX: {said}") from error
 
 
-def _failed(container: Any, done: Mapping[str, Array], prefix: str = "") -> str:
-    """Describe the innermost layer that has given nothing: the first one that is not done."""
+def _failed_layer(container: Any, done: Mapping[str, Array], prefix: str = "") -> str:
+    """Describe the innermost layer that failed: the first one without an output."""
     for i, layer in enumerate(container.layers):
         path = f"{prefix}{i}"
         if f"{path}.output" not in done:
-            return _failed(layer, done, f"{path}.") if hasattr(layer, "layers") else f"layer {path}, {short(layer)},"
+            inner = hasattr(layer, "layers")
+            return _failed_layer(layer, done, f"{path}.") if inner else f"layer {path}, {short(layer)},"
     shortcut = getattr(container, "shortcut", None)
     if shortcut is not None:
         return f"layer {prefix}shortcut, {short(shortcut)},"
     return f"layer {prefix.removesuffix('.')}, {short(container)},"
 
 
-def _fill(graph: Any, weights: Mapping[str, Host]) -> None:
-    """Give inputs of the graph their values."""
+def _set_values(graph: Any, weights: Mapping[str, Host]) -> None:
+    """Turn inputs of the graph into constants with these values."""
     from onnx import numpy_helper
 
     inputs = {value.name: value for value in graph.input}
@@ -164,8 +166,8 @@ def _fill(graph: Any, weights: Mapping[str, Host]) -> None:
             graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
 
 
-def _declare(value: Any, out_shape: tuple[int, ...]) -> None:
-    """Write down the output's shape, of which the tracer may have lost a part."""
+def _set_output_shape(value: Any, out_shape: tuple[int, ...]) -> None:
+    """Set the shape of the output, which the tracer may know only in part."""
     shape = value.type.tensor_type.shape
     traced = [axis.dim_value if axis.HasField("dim_value") else None for axis in shape.dim]
     known = [None, *out_shape]
@@ -178,7 +180,7 @@ def _declare(value: Any, out_shape: tuple[int, ...]) -> None:
 
 
 def _describe(model: Any, network: Network, link: bool, scaler: Any, labels: list[Any] | None) -> None:
-    """Say who wrote the model, and what it takes and gives."""
+    """Set the model's producer, and a text that describes its input and output."""
     from onnx.helper import set_model_props
 
     import xpnet
@@ -196,7 +198,7 @@ def _describe(model: Any, network: Network, link: bool, scaler: Any, labels: lis
 
 
 def _check(model: Any) -> None:
-    """Hold the model to the ONNX specification, types and shapes of every value included."""
+    """Check the model against the ONNX specification, with the types and shapes of all values."""
     from onnx import checker, shape_inference
 
     try:
@@ -206,7 +208,7 @@ def _check(model: Any) -> None:
 
 
 def _labels(network: Network, classes: Iterable[object]) -> list[Any]:
-    """Return the classes' names as JSON has them."""
+    """Return the names of the classes as JSON can hold them."""
     if not hasattr(network.loss, "classify"):
         raise ConfigurationError(f"classes are for losses of classes; the network has {short(network.loss)}")
     wanted = max(network.out_shape[0], 2)

@@ -1,7 +1,7 @@
-"""The Array API that writes an ONNX graph: ndonnx's, bound as the backends are, for :mod:`xpnet.onnx` alone.
+"""An Array API namespace that records an ONNX graph: ndonnx's, bound like a backend, for :mod:`xpnet.onnx` alone.
 
-Its arrays are placeholders without values; what is computed with them becomes nodes. Where ONNX has an operator for a
-whole function, that one stands in: the graph is shorter, and runtimes have fast kernels for it.
+Its arrays are placeholders without values, and what is computed with them becomes nodes. Where ONNX has an operator for
+a whole function, that operator is used: the graph is shorter, and runtimes have fast kernels for it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def open_graph(dtype: str) -> Backend:
         return operator(op.reduce_mean)(a, integers(axes), keepdims=keepdims)
 
     def reshape(a: Array, shape: tuple[int | None, ...]) -> Array:
-        """Read the one length that is not known, the batch's, as what is left."""
+        """Reshape, where the one unknown length, that of the batch, is inferred."""
         return operator(op.reshape)(a, integers(-1 if length is None else length for length in shape))
 
     def linear(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:

@@ -29,7 +29,7 @@ Tree = Mapping[str, Any]
 
 @record
 class Param:
-    """A parameter to be: its shape, its first values, and whether penalties and weight decay act on it.
+    """The description of a parameter: its shape, its initializer, and whether penalties and weight decay act on it.
 
     An ``initializer`` of None leaves the first values to the activation that follows the layer.
     """
@@ -39,13 +39,13 @@ class Param:
     decay: bool = True
 
     def suited(self, recipe: Initializer | None) -> Param:
-        """Return this parameter with *recipe* where its own first values were left open."""
+        """Return this parameter, with the initializer *recipe* if it has none of its own."""
         return self if self.initializer else replace(self, initializer=recipe)
 
 
 @record
 class Slot:
-    """The place of one parameter in the flat vector: elements ``start`` to ``stop``, shaped ``shape``."""
+    """Where a parameter is in the flat vector: elements ``start`` to ``stop``, in the shape ``shape``."""
 
     name: str
     shape: Shape
@@ -111,7 +111,7 @@ class Layout:
         )
 
     def initialize(self, seed: int) -> np.ndarray[Any, Any]:
-        """Draw the first values on the host in float64, each parameter from a stream of its own name.
+        """Draw initial values on the host in float64, each parameter from a random stream that depends on its name.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: a live line where rich is installed, one plain line an epoch otherwise."""
+"""Show the progress of training: a live bar where rich is installed, otherwise one plain line per epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Progress", "choose_progress", "describe"]
 
 
 class Progress(Callback):
-    """One plain line an epoch, on standard output."""
+    """Print one plain line per epoch on standard output."""
 
     def __init__(self, epochs: int) -> None:
         self.last = epochs
@@ -42,7 +42,7 @@ class Progress(Callback):
 
 
 class RichProgress(Progress):
-    """The same line, and a bar below it for the epoch that runs."""
+    """Print the same lines, and below them a bar for the current epoch."""
 
     def on_train_begin(self, logs: Logs) -> None:
         """Open the bar."""
@@ -56,7 +56,7 @@ class RichProgress(Progress):
         self._task = self._bars.add_task("")
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Set the bar back."""
+        """Reset the bar."""
         super().on_epoch_begin(epoch, logs)
         self._bars.reset(self._task, description=f"epoch {epoch + 1}/{self.last}")
 
@@ -69,16 +69,16 @@ class RichProgress(Progress):
         self._bars.console.print(self._line(epoch, logs), highlight=False, markup=False, soft_wrap=True)
 
     def on_train_end(self, logs: Logs) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bars.stop()
 
     def on_train_interrupted(self, logs: Logs) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bars.stop()
 
 
 def choose_progress(epochs: int, verbose: int | str) -> Progress | None:
-    """Return what ``verbose`` asks for: 0 nothing, 1 plain lines, 2 a live bar, "auto" the bar on a terminal.
+    """Return the progress display for ``verbose``: 0 none, 1 plain lines, 2 a live bar, "auto" the bar on a terminal.
 
     Without rich there are plain lines instead of a bar.
     """

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that take a third of the time to define; a first network needs some seventy of them."""
+"""Frozen dataclasses that are defined in a third of the usual time: a first network needs some seventy of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Class = TypeVar("Class")
 def record(cls: type[Class]) -> type[Class]:
     """Make a frozen dataclass of a class.
 
-    It is what ``dataclass(frozen=True)`` makes, to users and to tools. But that writes and compiles six methods for
-    each class; here only ``__init__`` is, and all records share the others. What a class defines itself, it keeps.
+    To users and tools it is the same as ``dataclass(frozen=True)``. But that generates and compiles six methods for
+    each class; here only ``__init__`` is generated, and all records share the others. A class keeps methods of its own.
 
     >>> @record
     ... class Point:
@@ -41,7 +41,7 @@ def record(cls: type[Class]) -> type[Class]:
 
 
 class _Methods:
-    """What all records share: none of it knows a class's fields before it is called."""
+    """The methods that all records share; they look up the fields of the class when they are called."""
 
     __record_fields__: ClassVar[tuple[str, ...]]
 
@@ -59,27 +59,27 @@ class _Methods:
         return f"{self.__class__.__qualname__}({', '.join(said)})"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field once, as ``__init__`` does; a subclass that is no record may set what is no field."""
+        """Set a field once, as ``__init__`` does; a subclass that is not a record may set other attributes."""
         is_field = name in self.__record_fields__
         refused = name in self.__dict__ if is_field else _is_record(self)
         if refused:
-            from xpnet.elsewhere import FIELDS
+            from xpnet.foreign_names import FIELD_ADVICE
 
-            other = "" if is_field else FIELDS.get(self.__class__.__name__, "")
-            raise FrozenInstanceError(f"cannot assign to field {name!r}{FIELDS.get(name, other)}")
+            other = "" if is_field else FIELD_ADVICE.get(self.__class__.__name__, "")
+            raise FrozenInstanceError(f"cannot assign to field {name!r}{FIELD_ADVICE.get(name, other)}")
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        """Keep the fields."""
+        """Refuse to delete fields."""
         if name in self.__record_fields__ or _is_record(self):
             raise FrozenInstanceError(f"cannot delete field {name!r}")
         object.__delattr__(self, name)
 
 
 def is_plain(value: Any) -> bool:
-    """Return whether a value is made of xpnet's records, tuples, numbers and text alone, as what files hold is.
+    """Say whether a value consists of xpnet's records, tuples, numbers and text alone, so that a file can hold it.
 
-    A record of a subclass that holds more than the fields is not plain.
+    A record of a subclass that has attributes beside its fields is not plain.
 
     >>> @record
     ... class Point:
@@ -95,7 +95,7 @@ def is_plain(value: Any) -> bool:
 
 
 def beyond_fields(value: Any) -> list[str]:
-    """Return the names of what a dataclass's object holds beside its fields, but for properties that it has cached.
+    """Return the names of the attributes that a dataclass object has beside its fields and cached properties.
 
     >>> class Scaled(record(type("Plain", (), {}))):
     ...     def __init__(self, scale):
@@ -113,16 +113,16 @@ def beyond_fields(value: Any) -> list[str]:
 
 
 def identity(value: Any) -> Hashable:
-    """Return what is equal for two values only where no function can tell them apart, as ``==`` does not promise.
+    """Return a key that is equal for two values only if no function can tell them apart, which ``==`` does not ensure.
 
-    1, 1.0 and True are equal, and make other types of an array; so are 0.0 and -0.0, and frozen dataclasses that
-    differ in what is beside the fields or in a field that is not compared.
+    1, 1.0 and True are equal, but give arrays of different types. 0.0 and -0.0 are equal, too, and so are frozen
+    dataclasses that differ in an attribute beside the fields, or in a field that is not compared.
 
     Raises
     ------
     TypeError
-        Part of it is neither a number, text, None, a function, a class, a tuple nor a frozen dataclass of them, so that
-        it may hold anything, and something else later.
+        A part is not a number, text, None, a function, a class, a tuple or a frozen dataclass of these, so that it may
+        hold anything, and change.
 
     >>> identity((1, 0.0)) == identity((1, 0.0)), identity(1) == identity(True), identity(0.0) == identity(-0.0)
     (True, False, False)
@@ -140,9 +140,9 @@ def identity(value: Any) -> Hashable:
 
 
 def differ(one: Any, other: Any) -> bool:
-    """Return whether two values are surely not the same: dataclasses by all they hold, objects by class alone.
+    """Say whether two values certainly differ: dataclasses in any attribute, other objects in their class.
 
-    Objects of your own, and functions, need not be equal to their copies.
+    Users' objects, and functions, need not be equal to their own copies.
 
     >>> @record
     ... class Point:

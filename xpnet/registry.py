@@ -1,4 +1,4 @@
-"""What an object of a kind is: the names that stand for one, the methods that it has, and what these return."""
+"""Turn names into layers, losses, optimizers, ..., and check that objects of each kind have the right interface."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from typing import Any, NamedTuple
 
 from xpnet.errors import ConfigurationError, unknown_name
 
-__all__ = ["misreturned", "resolve", "returned"]
+__all__ = ["INTERFACES", "resolve", "returned", "wrong_return_error"]
 
 
-class Form(NamedTuple):
-    """What an object of a kind has, where a user finds how to write one, and what its methods return.
+class Interface(NamedTuple):
+    """What objects of one kind must have, and how errors about them help the user."""
 
-    *instead* says what to write for values of other types that were likely meant for one.
-    """
-
-    has: tuple[str, ...]
-    own: str
-    returns: Mapping[str, tuple[str, ...]] = {}
-    instead: Mapping[type, str] = {}
+    methods: tuple[str, ...]
+    guide: str  # where to read how to write one
+    returns: Mapping[str, tuple[str, ...]] = {}  # by method: the names of the values that it returns
+    instead: Mapping[type, str] = {}  # by type: what to write for a value that was probably meant for one
 
 
-FORMS = {
-    "layer": Form(
+INTERFACES = {
+    "layer": Interface(
         ("build", "forward", "backward"),
         "docs/own_layer.md in xpnet's repository shows one of your own",
         {"build": ("Built",), "forward": ("y", "residuals"), "backward": ("dx", "gradients")},
@@ -33,38 +30,38 @@ FORMS = {
             **dict.fromkeys((list, tuple), "give all layers in one flat list"),
         },
     ),
-    "loss": Form(
+    "loss": Interface(
         ("__call__", "check", "targets", "link", "reduction", "metrics"),
         "docs/own_loss_and_metric.md in xpnet's repository shows one of your own, with the slopes beside the losses",
         {"__call__": ("losses", "slopes")},
     ),
-    "metric": Form(
+    "metric": Interface(
         ("name", "check", "shape", "sums", "result"),
         "docs/own_loss_and_metric.md in xpnet's repository shows one of your own",
     ),
-    "optimizer": Form(
+    "optimizer": Interface(
         ("init", "update"),
         "docs/own_optimizer.md in xpnet's repository shows one of your own",
         {"update": ("gradient", "params", "state")},
     ),
-    "initializer": Form(("__call__",), "one of your own is called with a NumPy generator and a shape"),
-    "callback": Form(("on_epoch_end",), "one of your own is of a subclass of xpnet.Callback"),
+    "initializer": Interface(("__call__",), "one of your own is called with a NumPy generator and a shape"),
+    "callback": Interface(("on_epoch_end",), "one of your own is of a subclass of xpnet.Callback"),
 }
 
 
 def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], argument: str = "") -> Any:
-    """Return the object that *value* stands for.
+    """Return the object that *value* names, or *value* itself after a check of its interface.
 
     Parameters
     ----------
     kind : str
-        What is looked for: ``"layer"``, ``"loss"``, ...
+        A key of :data:`INTERFACES`: ``"layer"``, ``"loss"``, ...
     value : str or object
-        A name, taken with its class's defaults, or an object of the kind.
+        A name, which gives an object with its default arguments, or an object of the kind.
     names : mapping
         The known names and their classes.
     argument : str
-        What errors call it, where that says more than the kind: ``"weight_initializer"``.
+        What errors call it, if that says more than the kind: ``"weight_initializer"``.
 
     Raises
     ------
@@ -73,67 +70,70 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], argum
     """
     if isinstance(value, str):
         if value not in names:
-            raise _unknown(kind, value, names, argument or kind)
+            raise _unknown_name_error(kind, value, names, argument or kind)
         return names[value]()
-    lacking = [method for method in FORMS[kind].has if not hasattr(value, method)]
+    interface = INTERFACES[kind]
+    lacking = [method for method in interface.methods if not hasattr(value, method)]
     if not lacking and not inspect.isclass(value):
         return value
     called = argument or kind
     article = "an" if called[0] in "aeiou" else "a"
     if not lacking:
         raise ConfigurationError(
-            f"{article} {called} must be an object; got the class {value.__name__}: write {_written(value)}"
+            f"{article} {called} must be an object; got the class {value.__name__}: write {_constructor_call(value)}"
         )
     raise ConfigurationError(
-        f"{article} {called} must be a name or an object with {', '.join(FORMS[kind].has)}; got {value!r}, which lacks "
-        f"{', '.join(lacking)}; {_meant(kind, value, names) or FORMS[kind].own}"
+        f"{article} {called} must be a name or an object with {', '.join(interface.methods)}; got {value!r}, which "
+        f"lacks {', '.join(lacking)}; {_advice(kind, value, names) or interface.guide}"
     )
 
 
-def misreturned(kind: str, owner: Any, method: str, given: Any) -> ConfigurationError:
-    """Return the error for a method of an object of the kind that has returned something else than it should."""
-    form = FORMS[kind]
-    names = form.returns[method]
+def wrong_return_error(kind: str, owner: Any, method: str, given: Any) -> ConfigurationError:
+    """Return the error for a method that has returned the wrong thing."""
+    interface = INTERFACES[kind]
+    names = interface.returns[method]
     wanted = f"({', '.join(names)})" if len(names) > 1 else f"an xpnet.layers.base.{names[0]}"
     got = f"a tuple of {len(given)}" if isinstance(given, tuple) else type(given).__name__
-    return ConfigurationError(f"{type(owner).__name__}.{method} must return {wanted}; got {got}; {form.own}")
+    return ConfigurationError(f"{type(owner).__name__}.{method} must return {wanted}; got {got}; {interface.guide}")
 
 
 def returned(kind: str, owner: Any, method: str, given: Any) -> Any:
-    """Return what a method of an object of the kind has *given*, if it is as many values as it should be.
+    """Return what a method has *given*, after checking that it is the right number of values.
 
-    Backends that compile or record a step check once; on those that run it as it stands (CuPy, PyTorch,
-    array-api-strict) this costs a comparison of lengths a call.
+    Backends that compile or record a step check once; the others (CuPy, PyTorch, array-api-strict) compare two lengths
+    in each call.
 
     Raises
     ------
     ConfigurationError
-        It is something else; the message names the class and the method.
+        It is not; the message names the class and the method.
     """
-    if isinstance(given, tuple | list) and len(given) == len(FORMS[kind].returns[method]):
+    if isinstance(given, tuple | list) and len(given) == len(INTERFACES[kind].returns[method]):
         return given
-    raise misreturned(kind, owner, method, given)
+    raise wrong_return_error(kind, owner, method, given)
 
 
-def _meant(kind: str, value: Any, names: Mapping[str, Any]) -> str:
-    """Say what to write for a value of its type, or which name stands for what another library calls so."""
-    if type(value) in FORMS[kind].instead:
-        return FORMS[kind].instead[type(value)].format(value)
-    from xpnet.elsewhere import VALUES
+def _advice(kind: str, value: Any, names: Mapping[str, Any]) -> str:
+    """Say what to write instead of a value of the wrong type or of another library's class, or nothing."""
+    if type(value) in INTERFACES[kind].instead:
+        return INTERFACES[kind].instead[type(value)].format(value)
+    from xpnet.foreign_names import OBJECT_NAMES
 
     plain = str(getattr(value, "__name__", type(value).__name__)).lower()
-    name = VALUES.get(plain, plain)
+    name = OBJECT_NAMES.get(plain, plain)
     return f"write {name!r}, the name alone" if name in names else ""
 
 
-def _written(found: type) -> str:
-    """Return how an object of a class is made."""
+def _constructor_call(found: type) -> str:
+    """Return the call that makes an object of a class, with the arguments that it needs."""
     parameters = inspect.signature(found).parameters.values()
     return f"{found.__name__}({', '.join(p.name for p in parameters if p.default is p.empty)})"
 
 
-def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]], called: str) -> ConfigurationError:
-    """Return the error for a name that stands for nothing; it may be that of a class that needs arguments."""
+def _unknown_name_error(
+    kind: str, value: str, names: Mapping[str, Callable[[], Any]], called: str
+) -> ConfigurationError:
+    """Return the error for an unknown name, which may be that of a class that cannot be made without arguments."""
     import xpnet
 
     plain = value.replace("_", "").lower()
@@ -141,6 +141,7 @@ def _unknown(kind: str, value: str, names: Mapping[str, Callable[[], Any]], call
         found = getattr(xpnet, name) if name.lower() == plain else None
         if not inspect.isclass(found) or found in names.values():
             continue
-        if all(hasattr(found, method) for method in FORMS[kind].has):
-            return ConfigurationError(f"unknown {called} {value!r}; write {_written(found)}, the object itself")
+        if all(hasattr(found, method) for method in INTERFACES[kind].methods):
+            call = _constructor_call(found)
+            return ConfigurationError(f"unknown {called} {value!r}; write {call}, the object itself")
     return unknown_name(called, value, names)

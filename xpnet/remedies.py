@@ -1,6 +1,6 @@
-"""What errors say of data that do not fit: what it looks like, and what would mend it.
+"""Advice in error messages about data that does not fit: what the data looks like, and how to fix it.
 
-Everything here is called once an error is certain, so it may look at the data again.
+These functions are called when an error is certain, so they may read the data again.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from xpnet.parameters import Shape
 
 __all__ = [
+    "clearer_shape_error",
     "length_remedy",
+    "not_finite_message",
     "ragged_remedy",
     "real_remedy",
-    "say_not_finite",
-    "suspect_shapes",
     "weight_remedy",
     "x_remedy",
 ]
 
-LOOKED_AT = 1000
-"""Elements by which text is judged: it may be memory-mapped."""
+MOST_EXAMINED = 1000
+"""Elements of an array of text that are examined; it may be memory-mapped."""
 
 
-def say_not_finite(values: Host, argument: str, first: tuple[int, ...], dtype: str, remedy: str | None) -> str:
-    """Say which numbers are not finite in *dtype*, which is the *first*, how many there are, and what to do about it.
+def not_finite_message(values: Host, argument: str, first: tuple[int, ...], dtype: str, remedy: str | None) -> str:
+    """Return the message for numbers that are not finite in *dtype*: which, how many, the *first*, and what to do.
 
-    A memory-mapped array is not read to its end for that. Without a *remedy*, the values are examples.
+    A memory-mapped array is not read as a whole. Without a *remedy*, the advice is for training examples.
 
-    >>> say_not_finite(np.array([1.0, np.nan]), "0.bias", (1,), "float32", "mend it")
-    '0.bias holds NaN: the first is 0.bias[1] = nan (1 of 2 values); mend it'
+    >>> not_finite_message(np.array([1.0, np.nan]), "0.bias", (1,), "float32", "fix it")
+    '0.bias holds NaN: the first is 0.bias[1] = nan (1 of 2 values); fix it'
     """
     mapped = isinstance(values, np.memmap)
     limit = np.longdouble(LARGEST[dtype])  # of the widest type, which smaller ones are compared in without a warning
@@ -61,25 +61,25 @@ def say_not_finite(values: Host, argument: str, first: tuple[int, ...], dtype: s
     value = f"{values[first]:.4g}{'' if mapped else f' ({amount})'}"
     return (
         f"{argument} holds {' and '.join(found)}: the first is {place} = {value}; "
-        f"{remedy or _mend(argument, values[first], dtype)}"
+        f"{remedy or _not_finite_remedy(argument, values[first], dtype)}"
     )
 
 
-def _mend(argument: str, value: Any, dtype: str) -> str:
+def _not_finite_remedy(argument: str, value: Any, dtype: str) -> str:
     """Say what to do about examples with such a *value*."""
     if np.isfinite(value):
         return "scale them first" + (", or make the network with dtype='float64'" if dtype == "float32" else "")
     if not np.isnan(value):
-        mend = "drop or mend those rows; dividing by 0 and log(0) give infinity"
+        remedy = "drop or correct those rows; dividing by 0 and log(0) give infinity"
     elif argument == "x":
-        mend = "drop those rows, or fill them, such as by np.where(np.isnan(x), np.nanmean(x, axis=0), x)"
+        remedy = "drop those rows, or fill them, such as by np.where(np.isnan(x), np.nanmean(x, axis=0), x)"
     else:
-        mend = "drop those rows"
-    return f"{mend}. Network(..., check_finite=False) lets them through"
+        remedy = "drop those rows"
+    return f"{remedy}. Network(..., check_finite=False) lets them through"
 
 
 def real_remedy(array: Array, argument: str) -> str:
-    """Say how an array of text, dates, records or objects, or a complex one, becomes one of real numbers.
+    """Say how to turn an array of text, dates, records, objects or complex numbers into real numbers.
 
     >>> real_remedy(np.array(["1.5", "2"]), "y")
     'its text looks like numbers, which np.asarray(y, dtype=float) makes of it'
@@ -97,12 +97,12 @@ def real_remedy(array: Array, argument: str) -> str:
         return f"count days from one of yours: ({name} - np.datetime64('2000-01-01')) / np.timedelta64(1, 'D')"
     if array.dtype.kind == "m":
         return f"count days: {name} / np.timedelta64(1, 'D')"
-    items = list(islice(array.flat, LOOKED_AT))
+    items = list(islice(array.flat, MOST_EXAMINED))
     texts = [item for item in items if isinstance(item, str | bytes)]
     if not texts:
         numbers = all(item is None or isinstance(item, Number) for item in items)
-        mend = f"np.asarray({name}, dtype=float) makes None NaN; then fill these, or drop those rows"
-        return mend if numbers else "make numbers of them first"
+        remedy = f"np.asarray({name}, dtype=float) makes None NaN; then fill these, or drop those rows"
+        return remedy if numbers else "make numbers of them first"
     if not array.ndim:
         return "if that is a file, read it first, such as by np.loadtxt(path, delimiter=',')"
     if all(map(_is_number, texts)):
@@ -131,7 +131,7 @@ def _is_number(text: str | bytes) -> bool:
 
 
 def ragged_remedy(values: Any) -> str:
-    """Say what makes an array of a sequence that is not one.
+    """Say how to turn a ragged sequence into an array.
 
     >>> ragged_remedy([[1.0, 2.0], [1.0]])
     'give every row one length'
@@ -144,7 +144,7 @@ def ragged_remedy(values: Any) -> str:
 
 
 def length_remedy(shape: Shape, other: Shape) -> str:
-    """Say what x of this shape, and what should have as many rows, may have been meant to be, or nothing.
+    """Say what was probably meant by x of this shape and an array with another number of rows; may be empty.
 
     >>> length_remedy((8, 4), (2, 4))
     '; it is as wide as x: where it comes from split, write x, y, x_test, y_test = split(x, y)'
@@ -157,7 +157,7 @@ def length_remedy(shape: Shape, other: Shape) -> str:
 
 
 def x_remedy(shape: Shape, in_shape: Shape) -> str:
-    """Say what x of this shape may have been meant to be, for a network built for *in_shape*.
+    """Say what was probably meant by x of this shape, for a network built for *in_shape*.
 
     >>> x_remedy((4,), (4,))
     'for a single example give a batch of one: x[None]'
@@ -175,8 +175,8 @@ def x_remedy(shape: Shape, in_shape: Shape) -> str:
     return "give the features that it was built for, in their order, or make a new network for these"
 
 
-def suspect_shapes(error: XpnetError, x: Any, y: Any, in_shape: Shape | None) -> XpnetError:
-    """Return what explains *error*, raised for the shape of x, better where x and y look swapped or x lacks an axis.
+def clearer_shape_error(error: XpnetError, x: Any, y: Any, in_shape: Shape | None) -> XpnetError:
+    """Return *error*, about the shape of x, or a clearer one if x and y look swapped or x lacks an axis.
 
     *in_shape* is that of one input, None for a network that has seen no data.
     """
@@ -198,7 +198,7 @@ def suspect_shapes(error: XpnetError, x: Any, y: Any, in_shape: Shape | None) ->
 
 def _shape_of(values: Any) -> Shape:
     shape: Shape = ()
-    with suppress(Exception):  # whatever is wrong with y is said in its turn
+    with suppress(Exception):  # what is wrong with y is reported later
         shape = tuple(np.shape(values))
     return shape
 
@@ -209,7 +209,7 @@ def _integral(values: Any) -> bool:
 
 
 def weight_remedy(expected: Shape, given: Shape) -> str:
-    """Say what would give a network's weight the expected shape.
+    """Say how to give a weight the expected shape.
 
     >>> weight_remedy((6,), (1, 6))
     'reshape it: .reshape(6)'

@@ -1,9 +1,9 @@
-"""Runs that outlive their process: what ``fit(..., checkpoint="run/", resume=True)`` writes and takes up again.
+"""Checkpoints of a training run: what ``fit(..., checkpoint="run/", resume=True)`` saves, and resumes in a new process.
 
-A file ``step-0000001200.safetensors`` in the run's folder is the whole network, as :meth:`Network.save` writes it,
-with a note beside it: where in the epoch the run stood, the epoch's sums so far, what the callbacks remember, and the
-settings that decide the numbers. Everything random follows from the seed, the epoch and the step, so nothing else
-is needed to go on bit for bit.
+A file ``step-0000001200.safetensors`` in the folder of the run is the whole network, as :meth:`Network.save` writes it,
+with a note: how far the epoch had come, the epoch's sums so far, the state of the callbacks, and the settings that
+decide the numbers. Everything random follows from the seed, the epoch and the step, so this is enough to continue bit
+for bit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xpnet.assembly import fill
+from xpnet.assembly import restore_state
 from xpnet.batches import PIECES
 from xpnet.checkpoint import configs, read_parts, save
 from xpnet.checks import check_flag, check_integer, check_path
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from xpnet.parameters import Shape
     from xpnet.safefile import Arrays
 
-__all__ = ["FILES", "Every", "Place", "Run"]
+__all__ = ["FILES", "Every", "Position", "Run"]
 
 NOTE = "run"
 FILES = "step-*.safetensors"
@@ -81,13 +81,13 @@ class Every:
         return -(-steps // PIECES) if self.unit == "minute" and steps else None
 
 
-class Place(NamedTuple):
-    """Where a run stands."""
+class Position(NamedTuple):
+    """How far a run has come."""
 
-    first: int  # the network's epochs before it
-    entries: int  # the network's history before it
-    done: int  # batches done of the current epoch
-    sums: Sums | None  # the epoch's sums so far, where it has begun
+    first: int  # epochs of the network before the run
+    entries: int  # epochs in the network's history before the run
+    done: int  # batches of the current epoch that are done
+    sums: Sums | None  # the epoch's sums so far, if it has begun
     rate: float | None  # the learning rate of its last step, which a hook may have changed since
 
 
@@ -111,7 +111,7 @@ class Run:
         self.resume, self.every = check_flag("resume", resume), Every.parse(every)
         self.keep = check_integer("keep", keep)
         self.latest: Path | None = None
-        self._place = Place(0, 0, 0, None, None)
+        self._position = Position(0, 0, 0, None, None)
         self._settings: dict[str, Any] = {}
         self._callbacks: Sequence[Callback] = ()
         self._mark: tuple[int, int, float] = (0, 0, 0.0)
@@ -119,7 +119,7 @@ class Run:
         self._lock = ExitStack()
 
     def close(self) -> None:
-        """Leave the folder to others."""
+        """Unlock the folder."""
         self._lock.close()
 
     def open(
@@ -133,14 +133,14 @@ class Run:
         batch_size: int,
         shuffle: Any,
     ) -> None:
-        """Hold the folder, and compare the run in it, if there is one, with this network and this call of ``fit``.
+        """Lock the folder, and compare a run in it with this network and this call of ``fit``.
 
         Raises
         ------
         ConfigurationError
-            They differ, or there is a run and ``resume`` is False.
+            They differ, or there is a run although ``resume`` is False.
         CheckpointError
-            The network has what no file holds, another process trains in the folder, no file in it can be read, or it
+            The network cannot be saved, another process trains in the folder, none of its files can be read, or it
             cannot be made.
         """
         self.network, self._callbacks = network, callbacks
@@ -168,9 +168,15 @@ class Run:
                 "it, or name another folder"
             )
         description, note, _, _ = self._found
+        self._require_same(description, note, here, records)
+
+    def _require_same(
+        self, description: dict[str, Any], note: dict[str, Any], here: dict[str, Any], records: dict[str, Any]
+    ) -> None:
+        """Raise ConfigurationError if the run in the folder differs from this network or this call of ``fit``."""
         there = {name: description[name] for name in here}
         there |= {name: description["network"][name] for name in records}
-        # In the order of this call's: a file has them sorted.
+        # A file has them sorted; the first difference is to be the first in this call's order.
         settings = {name: note["settings"].get(name) for name in (*self._settings, *note["settings"])}
         if found := (
             _difference("", there, here | records)
@@ -183,15 +189,15 @@ class Run:
                 "with, or name another folder"
             )
 
-    def begin(self, history: History) -> Place:
-        """Put network, callbacks and *history* where the run stood, and return the place."""
+    def begin(self, history: History) -> Position:
+        """Bring network, callbacks and *history* to where the run stood, and return its position."""
         network = self.network
         if self._found is None:
-            self._place = Place(network.epochs, network.history.epochs, 0, None, None)
+            self._position = Position(network.epochs, network.history.epochs, 0, None, None)
         else:
             description, note, arrays, extra = self._found
             states = [_joined(state, extra) for state in note["callbacks"]]
-            fill(network, description, arrays)
+            restore_state(network, description, arrays)
             network.stop_training = note["stopped"]
             for callback, state in zip(self._callbacks, states, strict=True):
                 callback.restore(state)
@@ -199,36 +205,36 @@ class Run:
             if note["done"]:
                 sums = Sums(*(network.from_host(extra[f"sums.{name}"]) for name in Sums._fields))
                 rate = float(extra["rate"])
-            self._place = Place(note["first"], note["entries"], note["done"], sums, rate)
+            self._position = Position(note["first"], note["entries"], note["done"], sums, rate)
             history.update({name: network.history[name][note["entries"] :] for name in note["results"]})
         self._found = None
         self._mark = network.steps, network.epochs, time.monotonic()
-        return self._place
+        return self._position
 
     def longest(self, steps: int | None) -> int | None:
         """Return how many of an epoch's steps may run as one call."""
         return self.every.longest(steps)
 
     def due(self, more: int = 0) -> bool:
-        """Whether it is time to save within an epoch, after so many more steps than the network counts."""
+        """Say whether to save within an epoch, once so many *more* steps are done than the network has counted."""
         if self.every.unit == "step":
             return self.network.steps + more - self._mark[0] >= self.every.count
         return self.every.unit == "minute" and time.monotonic() - self._mark[2] >= 60 * self.every.count
 
     def end_epoch(self, history: History, *, last: bool) -> None:
-        """Save where it is time, and always after the *last* epoch."""
-        ripe = self.every.unit == "epoch" and self.network.epochs - self._mark[1] >= self.every.count
-        if last or ripe or self.due():
+        """Save if it is time to, and always after the *last* epoch."""
+        due = self.every.unit == "epoch" and self.network.epochs - self._mark[1] >= self.every.count
+        if last or due or self.due():
             self.save(history, 0, None)
 
     def save(self, history: History, done: int, sums: Sums | None, rate: float | None = None) -> None:
-        """Write where the run stands, and drop the oldest files beyond ``keep``."""
+        """Save the run as it stands, and remove the oldest files beyond ``keep``."""
         network, extra = self.network, {} if rate is None else {"rate": np.asarray(rate)}
         for name, value in (sums._asdict() if sums else {}).items():
             extra[f"sums.{name}"] = np.array(network.backend.to_numpy(value))
         note = {
-            "first": self._place.first,
-            "entries": self._place.entries,
+            "first": self._position.first,
+            "entries": self._position.entries,
             "done": done,
             "results": list(history),
             "stopped": bool(network.stop_training),

@@ -15,7 +15,7 @@ import numpy as np
 from xpnet.arguments import explain_records, explains_arguments
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.backend import Array
-from xpnet.checks import hold_reals
+from xpnet.checks import check_real_fields
 from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
 from xpnet.records import record
 
@@ -154,7 +154,7 @@ class MinMaxScaler:
     shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        hold_reals(self, "low", "high")
+        check_real_fields(self, "low", "high")
         if self.low >= self.high:
             raise ConfigurationError(f"low must be below high; got low={self.low}, high={self.high}.")
         _freeze_statistics(self, "minimum", "maximum")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from xpnet.arguments import explain_records
 from xpnet.backend import Array
-from xpnet.checks import check_integer, check_real, hold_flags, hold_integers, hold_reals
+from xpnet.checks import check_flag_fields, check_integer, check_integer_fields, check_real, check_real_fields
 from xpnet.errors import ConfigurationError
 from xpnet.records import record
 
@@ -51,7 +51,7 @@ class ConstantRate:
     rate: float
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", above=0)
+        check_real_fields(self, "rate", above=0)
 
     def __call__(self, step: Array, xp: Any) -> float:
         """Return ``rate``."""
@@ -84,9 +84,9 @@ class InverseTimeDecay:
     every: int = 1
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", above=0)
-        hold_reals(self, "decay", least=0)
-        hold_integers(self, "every", most=MOST_STEPS)
+        check_real_fields(self, "rate", above=0)
+        check_real_fields(self, "decay", least=0)
+        check_integer_fields(self, "every", most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -117,8 +117,8 @@ class StepDecay:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", "factor", above=0)
-        hold_integers(self, "every", most=MOST_STEPS)
+        check_real_fields(self, "rate", "factor", above=0)
+        check_integer_fields(self, "every", most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -153,8 +153,8 @@ class ExponentialDecay:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", "factor", above=0)
-        hold_integers(self, "every", most=MOST_STEPS)
+        check_real_fields(self, "rate", "factor", above=0)
+        check_integer_fields(self, "every", most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -197,11 +197,11 @@ class CosineDecay:
     restarts: bool = False
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", above=0)
-        hold_reals(self, "final", least=0)
-        hold_flags(self, "restarts")
-        hold_integers(self, "steps", most=MOST_STEPS)
-        hold_integers(self, "warmup", least=0, most=MOST_STEPS)
+        check_real_fields(self, "rate", above=0)
+        check_real_fields(self, "final", least=0)
+        check_flag_fields(self, "restarts")
+        check_integer_fields(self, "steps", most=MOST_STEPS)
+        check_integer_fields(self, "warmup", least=0, most=MOST_STEPS)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""
@@ -243,9 +243,9 @@ class OneCycle:
     end_divisor: float = 1e4
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", "start_divisor", "end_divisor", above=0)
-        hold_integers(self, "steps", most=MOST_STEPS)
-        hold_reals(self, "rise", above=0, below=1)
+        check_real_fields(self, "rate", "start_divisor", "end_divisor", above=0)
+        check_integer_fields(self, "steps", most=MOST_STEPS)
+        check_real_fields(self, "rise", above=0, below=1)
 
     def __call__(self, step: Array, xp: Any) -> Array:
         """Return the rate after *step* steps."""

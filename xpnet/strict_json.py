@@ -1,7 +1,7 @@
-"""JSON as files hold it: one text for each value, and no value from a text that two readers might read in two ways.
+"""JSON for files: each value has exactly one text, and a text that two readers might read differently is refused.
 
-Beyond what ``json`` refuses, reading refuses NaN and infinity, numbers beyond a double's range, integers of more digits
-than any seed has, a name that comes twice, and deep nesting.
+Beyond what ``json`` refuses, reading refuses NaN and infinity, numbers beyond the range of a double, integers with more
+digits than any seed has, a name that occurs twice, and deep nesting.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 __all__ = ["read_json", "write_json"]
 
 MAX_DEPTH = 64
-"""Lists and mappings inside one another at most; a container of layers takes two."""
+"""Most lists and mappings inside one another; a container of layers takes two."""
 
 MAX_DIGITS = 80
-"""Characters of an integer at most: a seed of 256 bits has 78."""
+"""Most characters of an integer: a seed of 256 bits has 78."""
 
 
 def read_json(text: str) -> Any:
@@ -32,7 +32,7 @@ def read_json(text: str) -> Any:
 
 
 def write_json(value: Any) -> str:
-    """Return the one text for *value*: names in order, no spaces. Raises ValueError for what could not be read."""
+    """Return the text of *value*, with sorted names and no spaces; raise ValueError if it could not be read back."""
     text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False)
     read_json(text)
     return text

@@ -1,4 +1,4 @@
-"""What a network says of itself: the table that ``net.summary()`` prints, and its view in a notebook."""
+"""Describe a network: the table that ``net.summary()`` prints, and the network's view in a notebook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["network_html", "short", "summarize"]
 
 
 def short(record: Any) -> str:
-    """Return a record's text with only those hyper-parameters that are not at their default.
+    """Return the text of a record with only those hyper-parameters that differ from their defaults.
 
     >>> from xpnet.layers import Dense
     >>> short(Dense(10))
@@ -38,7 +38,7 @@ def short(record: Any) -> str:
 
 
 def summarize(network: Network) -> Markup:
-    """Return a line for each layer with its output shape and number of parameters, and the total; in HTML a table."""
+    """Return a table with the output shape and the number of parameters of each layer, and the total."""
     backend = network.backend
     head = f"Network on {backend.name} ({backend.device}), {backend.dtype}"
     if backend.precision != backend.dtype:
@@ -65,7 +65,7 @@ def summarize(network: Network) -> Markup:
 
 
 def network_html(network: Network) -> str:
-    """Return the table of layers, what trains them, and how that went."""
+    """Return HTML with the table of layers, the loss and optimizer, and the results of training."""
     parts = f"loss {short(network.loss)}, optimizer {short(network.optimizer)}, seed {network.seed}"
     history = history_html(network.history) if network.history.epochs else ""
     return f"<div>{summarize(network).html}<div>{escape(parts)}</div>{history}</div>"

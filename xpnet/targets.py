@@ -1,7 +1,7 @@
-"""Checks of targets at the edge: what a user gives as y becomes what a loss computes with, or an error.
+"""Check targets at the edge: y as the user gives it becomes an array that a loss can compute with, or an error.
 
-Each function takes a NumPy array, looks at its values once per ``fit`` or ``evaluate``, and returns a new array
-or the same one, never a changed one.
+Each function takes a NumPy array, examines its values once per ``fit`` or ``evaluate``, and returns a new array or
+the same one, but never changes it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from xpnet.parameters import Shape
 __all__ = ["MOST_INFERRED", "binary_rows", "class_targets", "count_rows", "real_rows", "sign_rows"]
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
-"""Types of integers without a sign, by their bytes."""
+"""Unsigned integer types, by their size in bytes."""
 
 MOST_INFERRED = 10_000_000
-"""Classes that labels may speak of when their number is not given: with more they are mostly identifiers, and a figure
-for each class would take gigabytes."""
+"""Most classes that are inferred from labels. Larger labels are mostly identifiers, and a number for each class would
+take gigabytes."""
 
 SUM_TOLERANCE = 1e-3
 """How far a row of class probabilities may be from summing to 1: float16 inputs still pass."""
@@ -59,7 +59,7 @@ def class_targets(y: Host, classes: int) -> Host:
 
 
 def _no_probabilities(y: Host, off: Host) -> str:
-    """Say which row is none of class probabilities, and what the rows look like."""
+    """Return the error message for rows that are not class probabilities, with advice by what they look like."""
     negative: Host = np.any(y < 0.0, axis=1)
     wrong = off | negative
     row = int(np.argmax(wrong))
@@ -91,8 +91,8 @@ def _labels(y: Host, classes: int) -> Host:
                 f"y must hold integral class indices; got {_first(y, odd)}. For real targets use loss='mse'"
             )
     if y.dtype.kind == "i" and y.dtype.isnative and classes < 1 << (8 * y.dtype.itemsize - 1):
-        # Seen without its sign, a negative label is larger than any other: one look instead of two. Of few numbers,
-        # the largest one's place is found sooner than the number.
+        # As an unsigned number, a negative label is larger than any other: one comparison instead of two. For few
+        # numbers, argmax is faster than max.
         seen = y.view(UNSIGNED[y.dtype.itemsize])
         if int(seen[seen.argmax()]) < classes:
             return y.astype(np.int32, copy=False)
@@ -191,7 +191,7 @@ def real_rows(y: Host, out_shape: Shape) -> Host:
 
 
 def _shape_remedy(shape: Shape, out_shape: Shape) -> str:
-    """Say what makes targets of this shape and outputs of *out_shape* meet."""
+    """Say how to make targets of this shape and outputs of *out_shape* fit."""
     if len(out_shape) > 1 and len(shape) <= len(out_shape):
         return "Dense acts on the last axis alone: put Flatten() before it, if an output for each example is meant"
     if prod(shape[1:]) == prod(out_shape):

@@ -1,4 +1,4 @@
-"""A network's arrays by name, on the host: its weights, and all of its training state."""
+"""Read and write a network's arrays by name, on the host: its weights, and all of its training state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.aligned import aligned_copy, aligned_empty
-from xpnet.arrays import Host, check_finite, take_in
+from xpnet.arrays import Host, as_real_array, check_finite
 from xpnet.errors import ConfigurationError, DataError, ShapeError, unknown_name
 from xpnet.optimizers.chaining import averages, with_averages
 from xpnet.parameters import Layout, flatten, unflatten
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from xpnet.network import Network
 
 __all__ = [
-    "joined",
-    "merged",
+    "checked_weights",
+    "flat_parameters",
     "read_arrays",
     "read_averages",
     "read_weights",
@@ -38,8 +38,8 @@ def read_weights(network: Network) -> dict[str, Host]:
 
 
 def write_weights(network: Network, weights: Mapping[str, Host]) -> None:
-    """Put all of :func:`read_weights` in place; names and shapes are right."""
-    flat = joined(network.layout, weights)
+    """Set all weights as :func:`read_weights` returns them; names and shapes are not checked."""
+    flat = flat_parameters(network.layout, weights)
     layers = {slot.name: network.from_host(weights[slot.name]) for slot in network.state_layout.slots}
     network.state = network.state._replace(params=network.from_host(flat), layers=unflatten(layers))
 
@@ -51,20 +51,20 @@ def read_averages(network: Network) -> list[Host]:
 
 
 def write_averages(network: Network, values: Iterable[Host]) -> None:
-    """Put :func:`read_averages` back."""
+    """Set the moving averages as :func:`read_averages` returns them."""
     given = map(network.from_host, values)
     state = with_averages(network.optimizer, network.state.optimizer, given)
     network.state = network.state._replace(optimizer=state)
 
 
-def joined(layout: Layout, weights: Mapping[str, Host]) -> Host:
-    """Return the flat vector of all parameters."""
+def flat_parameters(layout: Layout, weights: Mapping[str, Host]) -> Host:
+    """Return all parameters as one flat vector."""
     parts = [weights[slot.name].reshape(-1) for slot in layout.slots]
     return np.concatenate(parts, out=aligned_empty((layout.size,), np.result_type(*parts)))
 
 
-def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
-    """Return the network's weights with a user's values in their places, checked.
+def checked_weights(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
+    """Check a user's values for some of the weights, and return all weights with these in place.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def merged(network: Network, values: Mapping[str, Any]) -> dict[str, Host]:
     for name, value in values.items():
         if name not in weights:
             raise unknown_name("weight", name, weights)
-        array = take_in(value, network.backend, f"weight {name!r}", rows=False)
+        array = as_real_array(value, network.backend, f"weight {name!r}", rows=False)
         array = array if isinstance(array, np.ndarray) else network.backend.to_numpy(array)
         if array.shape != weights[name].shape:
             from xpnet.remedies import weight_remedy
@@ -106,7 +106,7 @@ def read_arrays(network: Network) -> dict[str, Host]:
 
 
 def write_optimizer(network: Network, arrays: Mapping[str, Host]) -> None:
-    """Put back the optimizer's arrays of :func:`read_arrays`, with the network's count of steps.
+    """Set the optimizer's arrays as :func:`read_arrays` returns them, and the network's count of steps.
 
     Raises
     ------
@@ -123,25 +123,27 @@ def write_optimizer(network: Network, arrays: Mapping[str, Host]) -> None:
     for name, shape in expected.items():
         if given[name].shape != shape:
             raise ShapeError(f"array {name!r} must have shape {shape}; got {given[name].shape}")
-    backend, tree = network.backend, _hollow(network.state.optimizer)
-    network.state = network.state._replace(optimizer={})  # let go of, before as much is reserved again
+    backend, tree = network.backend, _tree_of_dtypes(network.state.optimizer)
+    network.state = network.state._replace(optimizer={})  # frees the memory before as much is reserved again
     network.state = network.state._replace(
-        optimizer=_filled(tree, given, "optimizer.", network),
+        optimizer=_tree_of_arrays(tree, given, "optimizer.", network),
         step=backend.asarray(np.asarray(network.steps, dtype=np.int32), dtype=backend.xp.int32),
     )
 
 
-def _hollow(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names of a nested mapping, with its arrays' types in their places."""
-    return {name: _hollow(value) if isinstance(value, Mapping) else value.dtype for name, value in tree.items()}
+def _tree_of_dtypes(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a nested mapping with the dtypes of its arrays in their place."""
+    return {name: _tree_of_dtypes(value) if isinstance(value, Mapping) else value.dtype for name, value in tree.items()}
 
 
-def _filled(tree: Mapping[str, Any], arrays: Mapping[str, Host], prefix: str, network: Network) -> dict[str, Any]:
-    """Nest arrays as *tree* is nested, empty branches included, in the types that it has in their places."""
+def _tree_of_arrays(
+    tree: Mapping[str, Any], arrays: Mapping[str, Host], prefix: str, network: Network
+) -> dict[str, Any]:
+    """Nest arrays as *tree* is nested, empty branches included; the leaves of *tree* are their dtypes."""
     filled: dict[str, Array] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            filled[name] = _filled(value, arrays, f"{prefix}{name}.", network)
+            filled[name] = _tree_of_arrays(value, arrays, f"{prefix}{name}.", network)
         else:
             array = arrays[prefix + name]
             filled[name] = network.backend.asarray(aligned_copy(array, array.dtype), dtype=value)

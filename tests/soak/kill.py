@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import xpnet
-from xpnet.durable import PREFIX
+from xpnet.atomic_write import PREFIX
 
 BACKEND = xpnet.open_backend("numpy")
 

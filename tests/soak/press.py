@@ -20,8 +20,9 @@ import xpnet
 from tests.pressing import press
 
 MODULES = (
-    "fitting epochs history guarding resuming network durable checkpoint callbacks locking batches compiling".split()
-)
+    "fitting epochs history nonfinite_guard resuming network atomic_write checkpoint callbacks locking batches"
+    " compiling"
+).split()
 WAYS = ("arrays", "watched", "checkpoint", "watched checkpoint")
 
 RNG = np.random.default_rng(0)

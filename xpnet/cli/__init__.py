@@ -1,4 +1,4 @@
-"""The shell: ``python -m xpnet COMMAND``, also the command ``xpnet``; a module for each command.
+"""The command line: ``python -m xpnet COMMAND``, or ``xpnet COMMAND``; each command has a module.
 
 Exit status: 0 done; 1 data, model or machine do not allow it, with one line that says why; 2 the arguments make no
 sense; 130 stopped by Ctrl-C; 141 nobody reads the output any more.
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(arguments)
     command = commands.choices[options.command]
     if unknown:
-        command.misplaced(sys.argv[1:] if arguments is None else arguments, unknown)
+        command.refuse_misplaced(sys.argv[1:] if arguments is None else arguments, unknown)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write_utf8() -> None:
-    """Let a file or a pipe behind standard output get UTF-8 and line feeds, whatever the locale.
+    """Write UTF-8 and line feeds to standard output, whatever the locale, if it is a file or a pipe.
 
     A class or a column may have any name, and the locale's encoding, such as cp1252 on Windows, no letters for it.
     """
@@ -83,14 +83,14 @@ def _write_utf8() -> None:
 
 
 def _is_closed_pipe(error: Exception) -> bool:
-    """Say whether nobody reads the output any more: Windows calls that an invalid argument, of no file."""
+    """Say whether the reader of a pipe is gone; Windows reports that as an invalid argument without a file name."""
     if WINDOWS and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None:
         return True
     return isinstance(error, BrokenPipeError)
 
 
 def _reason(error: Exception) -> str:
-    """Return an error in one line; one that xpnet did not raise on purpose with its kind."""
+    """Return an error in one line, with its type if xpnet did not raise it on purpose."""
     text = " ".join(str(error).split())
     if isinstance(error, XpnetError):
         return text

@@ -1,17 +1,18 @@
-"""``xpnet bench``: is this network on this machine better on the CPU or on a GPU, and with which library."""
+"""``xpnet bench``: find the array library and device on which a network is fastest here."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xpnet.backend import available_backends
+from xpnet.cli.option_types import count, names, positive, sizes
 from xpnet.cli.output import note, print_json
 from xpnet.cli.parser import Commands, add_command
-from xpnet.cli.timing import PURPOSES, Place, Task, find_places, judge, measure_rounds
-from xpnet.cli.values import count, names, positive, sizes
+from xpnet.cli.timing import PURPOSES, Candidate, Task, Timing, find_candidates, judge, measure_rounds
 from xpnet.errors import BackendError, DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure every place, and judge."""
+    """Measure every candidate, and say which is fastest."""
     network = _network(options.network, options.dtype)
     if not network.built:
         raise DataError(f"{options.network} was saved before it knew its inputs; fit it, or give Network(inputs=...)")
@@ -50,41 +51,37 @@ def run(options: argparse.Namespace) -> int:
         if name not in backends:
             raise BackendError(str(unknown_name("backend", name, backends)))
     chosen = {name: info for name, info in backends.items() if name in (options.only or backends)}
-    places, missing = find_places(chosen, network.backend.dtype)
+    candidates, missing = find_candidates(chosen, network.backend.dtype)
     for name, problem in missing.items():
         note(f"{name} is not measured: {problem}")
-    tasks = {place: Task(_there(network, place), options.batch_size) for place in places}
+    tasks = {candidate: Task(_moved(network, candidate), options.batch_size) for candidate in candidates}
     if not tasks:
         raise BackendError("none of the backends asked for can be had here")
     found = measure_rounds(tasks, options.rounds, options.seconds, note)
     advice = [line for purpose in PURPOSES for line in judge(purpose, found[purpose])]
     if options.json:
-        print_json(
-            {
-                "batch_size": options.batch_size,
-                "dtype": network.backend.dtype,
-                "parameters": network.layout.size,
-                "not_measured": missing,
-                **{
-                    purpose: [
-                        {**vars(timing.place), "median_seconds": timing.median, "rounds": timing.rounds}
-                        for timing in timings
-                    ]
-                    for purpose, timings in found.items()
-                },
-                "advice": advice,
-            }
-        )
+        figures = {purpose: list(map(_figures, timings)) for purpose, timings in found.items()}
+        head = {"batch_size": options.batch_size, "dtype": network.backend.dtype, "parameters": network.layout.size}
+        print_json({**head, "not_measured": missing, **figures, "advice": advice})
         return 0
     print(f"{network.layout.size:,} parameters, batches of {options.batch_size}, {network.backend.dtype}")
     for purpose, timings in found.items():
-        what = "a training step" if purpose == PURPOSES[0] else "the answers for a batch, from the host and back"
-        print(f"\nmicroseconds for {what}: median (fastest to slowest of {options.rounds} rounds)")
-        for timing in timings:
-            low, high = min(timing.rounds) * 1e6, max(timing.rounds) * 1e6
-            print(f"  {timing.median * 1e6:12,.1f}  ({low:,.1f} to {high:,.1f})  {timing.place}")
+        _print_timings(purpose, timings)
     print("\n" + "\n".join(advice))
     return 0
+
+
+def _figures(timing: Timing) -> dict[str, Any]:
+    """Return a timing for JSON."""
+    return {**vars(timing.candidate), "median_seconds": timing.median, "rounds": timing.rounds}
+
+
+def _print_timings(purpose: str, timings: Sequence[Timing]) -> None:
+    what = "a training step" if purpose == PURPOSES[0] else "the answers for a batch, from the host and back"
+    print(f"\nmicroseconds for {what}: median (fastest to slowest of {len(timings[0].rounds)} rounds)")
+    for timing in timings:
+        low, high = min(timing.rounds) * 1e6, max(timing.rounds) * 1e6
+        print(f"  {timing.median * 1e6:12,.1f}  ({low:,.1f} to {high:,.1f})  {timing.candidate}")
 
 
 def _network(text: str, dtype: str | None) -> Network:
@@ -105,5 +102,5 @@ def _network(text: str, dtype: str | None) -> Network:
     )
 
 
-def _there(network: Network, place: Place) -> Network:
-    return network.to(place.backend, device=place.device)
+def _moved(network: Network, candidate: Candidate) -> Network:
+    return network.to(candidate.backend, device=candidate.device)

@@ -1,4 +1,4 @@
-"""What the cells of a column say: numbers, texts or nothing, in the notation of their file."""
+"""Read the cells of a column as numbers, texts or missing values, in the notation of their file."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Column: TypeAlias = "list[str | None] | Host"
 """Texts, with None for a missing one, or an array (rows, ...)."""
 
 MISSING = frozenset(["", "?", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "null", "none"])
-"""What stands for a missing value in every text, in whatever case."""
+"""Words that stand for a missing value in every file, whatever their case."""
 
 DECIMALS = (".", ",")
 THOUSANDS = (",", ".", "'", " ")
-"""What may stand between thousands; the space may also be one of those that do not break a line."""
+"""Thousands separators; the space may also be one that does not break a line."""
 
 SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
 APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 
 EXACT = 2**53
-"""From here on float64 does not tell whole numbers apart."""
+"""Above this number, float64 cannot tell whole numbers apart."""
 
 
 @record
@@ -56,28 +56,28 @@ class Notation:
     kept: tuple[str, ...] = ()
 
     def is_missing(self, text: str | None) -> bool:
-        """Say whether a cell among numbers stands for nothing.
+        """Say whether a cell among numbers stands for a missing value.
 
         >>> PLAIN.is_missing(" NA "), PLAIN.is_missing("-"), Notation(missing=("-",)).is_missing("-")
         (True, False, True)
         """
-        return text is None or text.strip().lower() in self._nothing
+        return text is None or text.strip().lower() in self._missing_numbers
 
     def text(self, text: str | None) -> str | None:
-        """Return what a cell among texts says, None where it stands for nothing.
+        """Return the text of a cell, or None if it stands for a missing value.
 
         >>> PLAIN.text(" none "), Notation(kept=("None",)).text(" none ")
         (None, 'none')
         """
         cell = None if text is None else text.strip()
-        return None if cell is None or cell.lower() in self._gaps else cell
+        return None if cell is None or cell.lower() in self._missing_texts else cell
 
     def is_kept(self, text: str) -> bool:
-        """Say whether a text is a value though it would stand for nothing."""
+        """Say whether a text is to be kept as a value although it usually stands for a missing one."""
         return text.strip().lower() in self._kept
 
     def number(self, text: str | None) -> float:
-        """Return the number that a cell says, NaN for a missing value; ValueError for another text.
+        """Return the number in a cell, NaN for a missing value; raise ValueError for any other text.
 
         >>> Notation(decimal=",", thousands=".", units=("EUR",)).number("1.234,5 EUR")
         1234.5
@@ -103,7 +103,7 @@ class Notation:
         return sign + bare
 
     @cached_property
-    def _nothing(self) -> frozenset[str]:
+    def _missing_numbers(self) -> frozenset[str]:
         return MISSING | {text.strip().lower() for text in self.missing}
 
     @cached_property
@@ -111,9 +111,9 @@ class Notation:
         return frozenset(text.strip().lower() for text in self.kept)
 
     @cached_property
-    def _gaps(self) -> frozenset[str]:
-        """What stands for nothing among texts."""
-        return self._nothing - self._kept
+    def _missing_texts(self) -> frozenset[str]:
+        """Words that stand for a missing value among texts."""
+        return self._missing_numbers - self._kept
 
     @cached_property
     def _plain(self) -> bool:
@@ -121,7 +121,7 @@ class Notation:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """What a number looks like."""
+        """The pattern of a number in this notation."""
         between = {" ": SPACES, "'": APOSTROPHES}.get(self.thousands, self.thousands)
         grouped = rf"\d{{1,3}}(?:[{re.escape(between)}]\d{{3}})+|" if between else ""
         point = re.escape(self.decimal)
@@ -129,7 +129,7 @@ class Notation:
 
 
 PLAIN = Notation()
-"""A point, and nothing between thousands."""
+"""A decimal point, and no thousands separator."""
 
 
 def numbers(column: Column, notation: Notation = PLAIN) -> Host | None:

@@ -1,7 +1,7 @@
-"""``xpnet train --checkpoint DIR``: a training that goes on where it was when its process ended.
+"""``xpnet train --checkpoint DIR``: training that can be continued after its process has ended.
 
-Beside the checkpoints of ``fit`` a record is kept of the options and the data with which the training was begun.
-Nothing else is gone on with: ``fit`` compares what a network is, but of the data no more than the numbers of rows.
+Beside the checkpoints of ``fit``, a record of the options and the data that training started with is kept. Training is
+only continued with the same ones: ``fit`` itself compares networks, but of the data only the numbers of rows.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.atomic_write import replace_file
 from xpnet.callbacks import Callback
 from xpnet.cli.options import SAVING
 from xpnet.cli.output import note
 from xpnet.cli.tables import plural
-from xpnet.durable import replace_file
 from xpnet.errors import CheckpointError, DataError
 from xpnet.resuming import FILES
 
 __all__ = ["Checkpoints"]
 
 EVERY = f"{SAVING / 60} minutes"
-"""How often the state is saved."""
+"""How often to save."""
 
 RECORD = "training.json"
 """The record's name."""
@@ -38,7 +38,7 @@ COMPARED = (
 
 
 class Checkpoints:
-    """The folder of a training, or none.
+    """The folder in which a training keeps its checkpoints, if there is one.
 
     Parameters
     ----------
@@ -63,19 +63,19 @@ class Checkpoints:
             self._compare(self.folder / RECORD)
 
     def arguments(self) -> dict[str, Any]:
-        """Return what ``fit`` is told."""
+        """Return the arguments for ``fit``."""
         return {} if self.folder is None else {"checkpoint": self.folder, "resume": True, "every": EVERY}
 
     def callbacks(self) -> list[Callback]:
-        """Return what has to be among those of ``fit``."""
+        """Return the callbacks for ``fit``."""
         return [] if self.folder is None else [_Recorder(self.folder, self._record)]
 
     def newest(self) -> Path | None:
         """Return the newest checkpoint."""
         return None if self.folder is None else max(self.folder.glob(FILES), default=None)
 
-    def left(self) -> str:
-        """Say after Ctrl-C what goes on with the training."""
+    def how_to_continue(self) -> str:
+        """Say, after Ctrl-C, how to continue the training."""
         if self.folder is None:
             return ""
         newest = self.newest()
@@ -100,7 +100,7 @@ class Checkpoints:
 
 
 class _Recorder(Callback):
-    """Writes the record once the folder is held, and says what is gone on with and where nothing was left to train."""
+    """Writes the record once the folder is locked, and notes what is continued, and if nothing was left to train."""
 
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
         self.folder, self.record, self.epochs = folder, record, 0
@@ -131,7 +131,7 @@ def _digest(data: tuple[Any, ...]) -> str:
 
 
 def _written(name: str, value: Any) -> str:
-    """Return an option as it is written, or that it is not."""
+    """Return an option as it is written on the command line, or say that it is not given."""
     option = f"--{name.replace('_', '-')}"
     if value is True:
         return option

@@ -1,4 +1,4 @@
-"""CSV: text of some encoding, whose lines have a separator that is found out, and a header or none."""
+"""Read CSV files: in any encoding, with a separator that is detected, with or without a header."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def read_csv(file: io.BufferedReader | GzipFile, source: str, dialect: Dialect) 
         return replace(_read(text, source, dialect), notation=dialect.notation)
     except UnicodeError as error:
         name = "UTF-8" if dialect.encoding is None and encoding == "utf-8-sig" else encoding
-        raise DataError(f"{source} is no text in {name}{_elsewise(error, encoding)}") from error
+        raise DataError(f"{source} is no text in {name}{_decoding_remedy(error, encoding)}") from error
     finally:
         text.detach()  # else standard input would be closed with it
 
@@ -94,20 +94,20 @@ def _encoding(start: bytes) -> str:
     return next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8-sig")
 
 
-def _elsewise(error: UnicodeError, encoding: str) -> str:
-    """Return what stands where a text cannot be decoded, and what to do."""
+def _decoding_remedy(error: UnicodeError, encoding: str) -> str:
+    """Say, for a text that cannot be decoded, what the wrong line looks like and what to do."""
     if not isinstance(error, UnicodeDecodeError) or encoding.lower() == WESTERN:
         return f" ({error}); give another --encoding"
     before, after = error.object[: error.start], error.object[error.start :]
     line = before[before.rfind(b"\n") + 1 :] + after.split(b"\n")[0]
     if b"\0" in line:
-        return f": {_zeros(line.count(0), len(line))}"
+        return f": {_zero_bytes_remedy(line.count(0), len(line))}"
     text = line.decode(WESTERN, "replace").strip()
     return f"; with --encoding {WESTERN}, that of Windows and Excel in the West, it says {text!r:.60}; or convert it"
 
 
-def _zeros(count: int, size: int) -> str:
-    """Return what so many zero bytes in a text of that size say: in UTF-16, every other one is, for Latin letters."""
+def _zero_bytes_remedy(count: int, size: int) -> str:
+    """Say what to do about zero bytes in a text: in UTF-16 every other byte of Latin letters is zero."""
     if count * 3 < size:
         return "it has zero bytes, as no text has"
     return "it has zero bytes, as UTF-16 does; give --encoding utf-16-le or utf-16-be"
@@ -121,7 +121,7 @@ def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
     content: Iterable[str] = chain(first, stream)
     if DOUBLED_END in "".join(first):
         content = (line for line in content if line != "\r\n")
-    rows = _numbered(csv.reader(content, delimiter=separator, strict=True), source)
+    rows = _rows_with_lines(csv.reader(content, delimiter=separator, strict=True), source)
     blank: list[Row] = []
     for line, names in rows:
         if names:
@@ -134,7 +134,7 @@ def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
         names = [f"column{i + 1}" for i in range(len(names))]
     columns: list[list[str | None]] = [[] for _ in names]
     lines = []
-    for begin, cells in _filled(rows, len(names)):
+    for begin, cells in _table_rows(rows, len(names)):
         if len(cells) != len(names):
             raise DataError(_uneven(f"line {begin} of {source}", cells, names, separator))
         lines.append(begin)
@@ -145,23 +145,23 @@ def _read(stream: IO[str], source: str, dialect: Dialect) -> Table:
             f"{source} has no rows of data, only its header in line {line}: {listed(names)}; "
             "add rows, or give --no-header if this line is data"
         )
-    named = _named(names, columns, source)
+    named = _columns_by_name(names, columns, source)
     return Table(source, named, lines, left_out={} if len(named) == len(names) else {"": NAMELESS})
 
 
 def _require_text(lines: list[str], source: str) -> None:
     start = "".join(lines)[:1000]
     if "\0" in start:
-        raise DataError(f"{source} cannot be read: {_zeros(start.count(chr(0)), len(start))}")
+        raise DataError(f"{source} cannot be read: {_zero_bytes_remedy(start.count(chr(0)), len(start))}")
     for pattern, kind in OTHERS.items():
         if re.match(pattern, start, re.IGNORECASE):
             raise DataError(f"{source} looks like {kind}, which is not read here; write it as CSV")
 
 
 def _separator(lines: Iterable[str], notation: Notation) -> str:
-    """Return the separator of which the lines have equally many, and most; else that of which the first has most.
+    """Return the separator that occurs equally often in all lines, and most; else the commonest in the first line.
 
-    Where numbers have commas, these may be as many as there are separators, or more.
+    If numbers are written with commas, these may be as frequent as the separators.
     """
     text = QUOTED.sub("", "".join(lines))
     if notation.decimal == ",":
@@ -174,8 +174,8 @@ def _separator(lines: Iterable[str], notation: Notation) -> str:
     return max(even or counts, key=lambda mark: (counts[mark][0], sum(counts[mark]))) if plain else ","
 
 
-def _numbered(reader: Any, source: str) -> Iterator[Row]:
-    """Give each row of a reader of CSV, without cells for a blank line, with the line on which it begins."""
+def _rows_with_lines(reader: Any, source: str) -> Iterator[Row]:
+    """Yield the rows of a CSV reader with the line on which each begins; a blank line has no cells."""
     end = 0
     try:
         for cells in reader:
@@ -187,8 +187,8 @@ def _numbered(reader: Any, source: str) -> Iterator[Row]:
         ) from error
 
 
-def _filled(rows: Iterable[Row], width: int) -> Iterator[Row]:
-    """Give the rows of a table; in one column, a blank line before another row is a missing value."""
+def _table_rows(rows: Iterable[Row], width: int) -> Iterator[Row]:
+    """Yield the rows of a table without blank lines; in a single column, a blank line is a missing value."""
     blank: list[int] = []
     for begin, cells in rows:
         if not cells:
@@ -200,18 +200,18 @@ def _filled(rows: Iterable[Row], width: int) -> Iterator[Row]:
         yield begin, cells
 
 
-def _uneven(place: str, cells: list[str], names: list[str], separator: str) -> str:
+def _uneven(where: str, cells: list[str], names: list[str], separator: str) -> str:
     remedy = "put cells that hold the separator in quotes, or give --delimiter"
     if len(names) == 1:
         remedy = "take away what stands above the header, or give --delimiter"
     return (
-        f"{place} has {plural(len(cells), 'cell')} where the first line has {len(names)}, separated by {separator!r}; "
+        f"{where} has {plural(len(cells), 'cell')} where the first line has {len(names)}, separated by {separator!r}; "
         f"{remedy}"
     )
 
 
-def _named(names: list[str], columns: list[list[str | None]], source: str) -> dict[str, Column]:
-    """Return columns by name: the first without a name is the running number that data frames write, and left out."""
+def _columns_by_name(names: list[str], columns: list[list[str | None]], source: str) -> dict[str, Column]:
+    """Return columns by name; a first column without a name, as data frames write their index, is left out."""
     titles = [name.strip() or (f"column{i + 1}" if i else "") for i, name in enumerate(names)]
     doubled = next((title for title in titles if titles.count(title) > 1), None)
     if doubled is not None:

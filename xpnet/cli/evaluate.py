@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import Host
-from xpnet.cli.models import Model, load_model, prepared_table
+from xpnet.cli.models import Model, apply_unknown_option, load_model
 from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import note, print_json
 from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.tables import plural, shown
-from xpnet.cli.target import Target, told_missing
+from xpnet.cli.target import Target, describe_missing
 from xpnet.errors import DataError
 from xpnet.metrics import (
     classification_report,
@@ -55,10 +55,10 @@ def run(options: argparse.Namespace) -> int:
     answers = name or target.name
     known = target.known(table, answers)
     dtype = model.network.backend.dtype
-    x = model.preparation.features(prepared_table(table.without(name), model, options.unknown), dtype)
+    x = model.preparation.features(apply_unknown_option(table.without(name), model, options.unknown), dtype)
     if len(known) != len(x):
         raise DataError(f"{table.source} has {len(x)} rows, but {len(known)} answers in {answers!r}")
-    rows, taken = np.flatnonzero(known), told_missing(table, answers)
+    rows, taken = np.flatnonzero(known), describe_missing(table, answers)
     if len(rows) < len(x):
         note(f"left out: {plural(len(x) - len(rows), 'row')} without a value of {target.name!r}{taken}")
     if not len(rows):

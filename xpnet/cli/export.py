@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xpnet.checkpoint import load, read_notes
 from xpnet.cli.models import NOTE
-from xpnet.cli.output import note, print_json, refuse_overwriting, reserved
+from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_output
 from xpnet.cli.parser import Commands, add_command
 from xpnet.cli.preparation import Preparation
 from xpnet.cli.tables import listed
@@ -35,19 +35,19 @@ def run(options: argparse.Namespace) -> int:
     network = load(options.model)
     text = read_notes(options.model).get(NOTE)
     preparation = None if text is None else Preparation.from_json(text)
-    with reserved(options.out, options.force) as place:
+    with reserve_output(options.out, options.force) as path:
         if preparation is None:
-            network.to_onnx(place, link=options.link)
+            network.to_onnx(path, link=options.link)
         else:
             classes = preparation.target.classes
-            network.to_onnx(place, link=options.link, scaler=preparation.scaler(), classes=classes)
+            network.to_onnx(path, link=options.link, scaler=preparation.scaler(), classes=classes)
             note(_described(preparation, network.backend.dtype))
         if options.json:
             features = None if preparation is None else preparation.names
             described = None if preparation is None else preparation.describe()
-            print_json({"onnx": str(place), "features": features, "preparation": described})
+            print_json({"onnx": str(path), "features": features, "preparation": described})
         else:
-            print(f"written to {place}")
+            print(f"written to {path}")
     return 0
 
 

@@ -20,7 +20,7 @@ from xpnet.cli.cells import EXACT, Column
 from xpnet.cli.csv_files import Dialect, read_csv
 from xpnet.cli.tables import Table, listed
 from xpnet.errors import DataError
-from xpnet.extras import as_installed
+from xpnet.extras import install_command
 from xpnet.idx import DTYPES, GZIP_MAGIC, read_idx
 
 __all__ = ["read_labels", "read_table"]
@@ -115,7 +115,7 @@ def _read(path: str, file: io.BufferedReader, dialect: Dialect) -> Table:
 
 @contextmanager
 def _reading(source: str) -> Iterator[None]:
-    """Turn what a file's reader raises into one error that names the file."""
+    """Turn whatever reading a file raises into one error that names the file."""
     import tokenize
     import zipfile
     import zlib
@@ -135,7 +135,7 @@ def _read_parquet(path: str) -> Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        command = as_installed("pip install 'xpnet[parquet]'")
+        command = install_command("pip install 'xpnet[parquet]'")
         raise DataError(f"{path} is a Parquet file; to read it run: {command}") from None
     table = pq.read_table(path)
     columns: dict[str, Column] = {}
@@ -185,7 +185,7 @@ def _read_npz(path: str, file: IO[bytes]) -> Table:
 
 @contextmanager
 def _refusing_objects(what: str, path: str) -> Iterator[None]:
-    """Say what is wrong with an array of Python objects, which NumPy's reader raises ValueError for."""
+    """Explain an array of Python objects, for which NumPy's reader raises ValueError."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""``xpnet info``: what is installed here, on which devices it computes, and what to do about the rest."""
+"""``xpnet info``: show which backends and devices are available here, and how to get others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from xpnet.backend import BackendInfo, available_backends
 from xpnet.cli.output import print_json
 from xpnet.cli.parser import Commands, add_command
-from xpnet.cli.timing import find_places
-from xpnet.extras import as_installed
+from xpnet.cli.timing import find_candidates
+from xpnet.extras import install_command
 
 __all__ = ["add", "advise"]
 
@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look and report."""
+    """Report."""
     import xpnet
 
     backends = available_backends()
@@ -67,9 +67,9 @@ def _lines(info: BackendInfo) -> list[str]:
 
 def advise(backends: Mapping[str, BackendInfo]) -> list[str]:
     """Return in sentences what is worth doing on this machine."""
-    places, _ = find_places(backends, "float32")
-    gpus = [place for place in places if place.gpu]
-    advice = [f"a GPU answers: {place.option} computes on {place.description}" for place in gpus]
+    candidates, _ = find_candidates(backends, "float32")
+    gpus = [candidate for candidate in candidates if candidate.gpu]
+    advice = [f"a GPU answers: {candidate.option} computes on {candidate.description}" for candidate in gpus]
     if gpus:
         advice.append("small networks are often faster on the CPU; xpnet bench MODEL measures yours")
     elif shutil.which("nvidia-smi"):
@@ -79,7 +79,7 @@ def advise(backends: Mapping[str, BackendInfo]) -> list[str]:
     if not os.environ.get("OMP_NUM_THREADS") and not gpus:
         advice.append("small networks gain nothing from many threads: try OMP_NUM_THREADS=1")
     advice += [
-        as_installed(f"{gain} with {library}: pip install 'xpnet[{extra}]'")
+        install_command(f"{gain} with {library}: pip install 'xpnet[{extra}]'")
         for extra, (library, gain) in EXTRAS.items()
         if find_spec(library) is None
     ]

@@ -1,4 +1,4 @@
-"""Model files of the shell: a network, and in a note of the same file how its data is prepared."""
+"""Model files of the command line: a network, and a note in the same file on how to prepare its data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xpnet.records import record
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["Model", "check_size", "load_model", "prepared_table", "save_model"]
+__all__ = ["Model", "apply_unknown_option", "check_size", "load_model", "save_model"]
 
 NOTE = "table"
 """The note's name."""
@@ -34,7 +34,7 @@ class Model:
 
 
 def check_size(preparation: Preparation) -> None:
-    """Raise DataError where a preparation is too large for a file."""
+    """Raise DataError if a preparation is too large for a model file."""
     size = len(json.dumps(preparation.to_json()))
     if size > LARGEST_NOTE:
         raise DataError(
@@ -44,7 +44,7 @@ def check_size(preparation: Preparation) -> None:
 
 
 def save_model(model: Model, path: Path) -> None:
-    """Write both to one file."""
+    """Write network and preparation to one file."""
     save(model.network, path, notes={NOTE: model.preparation.to_json()})
 
 
@@ -81,8 +81,8 @@ def load_model(path: str, *, backend: str = "numpy", device: object = None) -> M
     return Model(network, preparation)
 
 
-def prepared_table(table: Table, model: Model, unknown: str) -> Table:
-    """Return the table, with *unknown* ``"missing"`` without texts that training never saw, which is told."""
+def apply_unknown_option(table: Table, model: Model, unknown: str) -> Table:
+    """Return the table; if *unknown* is ``"missing"``, texts that training never saw become missing, with a note."""
     if unknown == "error":
         return table
     table, found = model.preparation.with_unknown_as_missing(table)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the table that those for reading give."""
+"""Options that several commands share, and the table that the reading options describe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import replace
 from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation, numbers
 from xpnet.cli.csv_files import Dialect
 from xpnet.cli.files import read_labels, read_table
+from xpnet.cli.option_types import character, device, encoding, missing_words, names, spell_separator, thousands
 from xpnet.cli.output import note
 from xpnet.cli.parser import UsageError
 from xpnet.cli.tables import Table, listed
-from xpnet.cli.values import character, device, encoding, keepable, names, spelled, thousands
 
 __all__ = ["SAVING", "add_backend", "add_reading", "add_unknown", "open_table"]
 
@@ -33,14 +33,14 @@ def add_reading(parser: argparse.ArgumentParser, kept: str = "") -> None:
     )
     group.add_argument(
         "--thousands", type=thousands, metavar="C",
-        help=f"what numbers have between thousands: {' or '.join(map(spelled, THOUSANDS))} (default: {kept or 'none'})",
+        help=f"thousands separator: {' or '.join(map(spell_separator, THOUSANDS))} (default: {kept or 'none'})",
     )  # fmt: skip
     group.add_argument(
         "--missing", type=names, metavar="TEXT,TEXT",
         help=f"what stands for a missing value beside NA, ? and the like (default: {kept or 'nothing'})",
     )  # fmt: skip
     group.add_argument(
-        "--keep", dest="kept", type=keepable, metavar="TEXT,TEXT",
+        "--keep", dest="kept", type=missing_words, metavar="TEXT,TEXT",
         help="what is a text and no missing value, such as none or NA, but for columns of numbers "
         f"(default: {kept or 'nothing'})",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What commands write: results on standard output, notes on standard error, files only where nothing is lost."""
+"""The output of commands: results on standard output, notes on standard error, and files that overwrite nothing."""
 
 from __future__ import annotations
 
@@ -16,24 +16,32 @@ from os.path import samestat
 from pathlib import Path
 from typing import IO, Any
 
-from xpnet.durable import replace_file
+from xpnet.atomic_write import replace_file
 from xpnet.errors import DataError
 
-__all__ = ["note", "open_output", "print_json", "refuse_overwriting", "reserved", "told_warnings", "write_csv"]
+__all__ = [
+    "note",
+    "open_output",
+    "print_json",
+    "refuse_overwriting",
+    "reserve_output",
+    "warnings_as_notes",
+    "write_csv",
+]
 
 
 def note(text: str) -> None:
-    """Say something beside the result."""
+    """Print a note on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
-def told_warnings() -> Iterator[None]:
-    """Say warnings as notes, without the line of code that they come from."""
+def warnings_as_notes() -> Iterator[None]:
+    """Print warnings as notes, without the line of code that they come from."""
     shown = warnings.showwarning
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warnings.showwarning = lambda message, *place: note(str(message))
+        warnings.showwarning = lambda message, *_: note(str(message))
         try:
             yield
         finally:
@@ -41,7 +49,7 @@ def told_warnings() -> Iterator[None]:
 
 
 def print_json(content: Mapping[str, Any], stream: IO[str] | None = None) -> None:
-    """Print one JSON object in a line, with null for NaN and infinity, which JSON does not have."""
+    """Print a JSON object on one line, with null for NaN and infinity, which JSON does not have."""
     print(json.dumps(_finite(content), ensure_ascii=False, allow_nan=False), file=stream or sys.stdout)
 
 
@@ -54,14 +62,14 @@ def _finite(value: Any) -> Any:
 
 
 def refuse_overwriting(path: Path, force: bool, *read: str) -> None:
-    """Raise DataError where *path* exists and is not to be replaced, cannot be written to, or is a file that is read.
+    """Raise DataError if *path* exists and may not be replaced, cannot be written, or is a file that is read.
 
     Parameters
     ----------
     path : Path
         The file to write.
     force : bool
-        Whether it may be replaced, if it is no file that the command reads.
+        Whether an existing file may be replaced, unless the command reads it.
     *read : str
         The files that the command reads; ``-`` is standard input.
     """
@@ -80,61 +88,61 @@ def refuse_overwriting(path: Path, force: bool, *read: str) -> None:
 
 
 def _same_file(path: Path, source: str) -> bool:
-    """Whether two names, or links, are of one file; not where one is of none."""
-    with suppress(AttributeError, OSError, ValueError):  # of a standard input that is none
+    """Say whether two names, or links, are of the same existing file."""
+    with suppress(AttributeError, OSError, ValueError):  # standard input may not be a file
         return samestat(path.stat(), os.stat(sys.stdin.fileno() if source == "-" else source))
     return False
 
 
 @contextmanager
-def reserved(path: Path, force: bool) -> Iterator[Path]:
-    """Give the place to write to: *path*, or with *force* off and a file there by now, a free name beside it.
+def reserve_output(path: Path, force: bool) -> Iterator[Path]:
+    """Yield the path to write to: *path*, or a free name beside it if a file has appeared there and *force* is off.
 
-    The name is taken in one step with the look whether it is free, so nothing is written over that has come meanwhile.
+    Creating the file also tests whether its name is free, so a file that has appeared meanwhile is not overwritten.
 
     Raises
     ------
     DataError
-        After the block: it has written beside *path*, and where.
+        After the block, if something else than *path* was written; the message says what.
     """
     if force:
         yield path
         return
-    place = _taken_name(path)
+    free = _claim_name(path)
     try:
-        yield place
+        yield free
     finally:
         with suppress(OSError):
-            if not place.stat().st_size:  # nothing has come of it
-                place.unlink()
-    if place != path:
-        raise DataError(f"{path} has come into being meanwhile and is left as it is; written to {place} instead")
+            if not free.stat().st_size:  # nothing was written
+                free.unlink()
+    if free != path:
+        raise DataError(f"{path} has come into being meanwhile and is left as it is; written to {free} instead")
 
 
-def _taken_name(path: Path) -> Path:
-    """Return a name that was free, *path* where that was, with an empty file there now."""
+def _claim_name(path: Path) -> Path:
+    """Create an empty file at *path*, or else at the next free name beside it, and return its path."""
     names = chain([path], (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(1)))
     while True:
-        place = next(names)
+        free = next(names)
         try:
-            place.open("xb").close()
-            return place
+            free.open("xb").close()
+            return free
         except FileExistsError:
             continue
         except OSError as error:
-            raise DataError(f"cannot write {place}: {error.strerror}") from error
+            raise DataError(f"cannot write {free}: {error.strerror}") from error
 
 
 @contextmanager
 def open_output(path: Path | None, force: bool) -> Iterator[IO[str]]:
-    """Give standard output, or for a *path* a file that is there as a whole or not at all; see :func:`reserved`."""
+    """Yield standard output, or a buffer that becomes the file at *path* at the end; see :func:`reserve_output`."""
     if path is None:
         yield sys.stdout
         return
     content = io.StringIO(newline="")
     yield content
-    with reserved(path, force) as place:
-        replace_file(place, [content.getvalue().encode()], DataError)
+    with reserve_output(path, force) as free:
+        replace_file(free, [content.getvalue().encode()], DataError)
 
 
 def write_csv(stream: IO[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The parser of arguments: a command with its examples, and errors of two lines."""
+"""The argument parser: commands with examples, and errors in two lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
-from xpnet import elsewhere
+from xpnet import foreign_names
 from xpnet.errors import ConfigurationError, did_you_mean, nearest
 
 __all__ = ["Commands", "Parser", "UsageError", "add_command"]
@@ -23,10 +23,10 @@ class UsageError(ConfigurationError):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are two lines, the reason and where to read on, and name the option that was meant."""
+    """A parser whose errors take two lines, the reason and where to find help, and suggest what was meant."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parse, with an option that there is not reported before those that are lacking for want of it."""
+        """Parse; an unknown option is reported before required ones that are missing, perhaps because of it."""
         if self._subparsers is None:
             for argument in takewhile(lambda argument: argument != "--", args or ()):
                 self._require_known(argument.partition("=")[0])
@@ -35,20 +35,20 @@ class Parser(argparse.ArgumentParser):
     def _require_known(self, option: str) -> None:
         known = self._option_string_actions
         if OPTION.match(option) and option not in known:
-            meant = f"--{elsewhere.OPTIONS.get(option.lstrip('-').lower())}"
+            meant = f"--{foreign_names.OPTIONS.get(option.lstrip('-').lower())}"
             near = meant if meant in known else nearest(option, known, 0.7)
             self.error(f"there is no option {option}" + (f"; did you mean {near}?" if near else ""))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse what is not among an option's choices, with the one that was meant."""
+        """Refuse what is not among an option's choices, and suggest the one that was meant."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
             error.message += did_you_mean(str(value), action.choices or (), cutoff=0.6)
             raise
 
-    def misplaced(self, given: Sequence[str], rest: Sequence[str]) -> NoReturn:
-        """Exit for what is the *rest* of the arguments *given*, and belongs to no option or place."""
+    def refuse_misplaced(self, given: Sequence[str], rest: Sequence[str]) -> NoReturn:
+        """Exit with an error for the *rest* of the arguments *given*, which belongs to no option."""
         place = given.index(rest[0]) if rest[0] in given else 0
         before = given[max(place - 2, 0) : place]
         option = self._option_string_actions.get(before[0]) if len(before) == 2 else None

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from xpnet.cli.models import load_model, prepared_table
+from xpnet.cli.models import apply_unknown_option, load_model
 from xpnet.cli.options import add_backend, add_reading, add_unknown, open_table
 from xpnet.cli.output import open_output, print_json, refuse_overwriting, write_csv
 from xpnet.cli.parser import Commands, UsageError, add_command
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.probabilities and target.classes is None:
         raise UsageError(f"{target.name!r} is a quantity, which has no probabilities; leave out --probabilities")
     table, _ = open_table(options.data, options, None, model.preparation.notation)
-    x = model.preparation.features(prepared_table(table, model, options.unknown), network.backend.dtype)
+    x = model.preparation.features(apply_unknown_option(table, model, options.unknown), network.backend.dtype)
     outputs = network.backend.to_numpy(network.predict(x))
     columns: dict[str, list[Any]] = {}
     if target.classes is None:

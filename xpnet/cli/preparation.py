@@ -1,7 +1,7 @@
-"""All that lies between a data file and a network, learnt once and kept in the model file.
+"""The preparation of data for a network: learnt in training, and stored in the model file.
 
-It is a record of names, numbers and texts; the text in a file is checked field by field, so a file can name
-nothing but data.
+It consists of names, numbers and texts only. When it is read from a file, every field is checked, so that a file
+cannot refer to anything but data.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation
-from xpnet.cli.inputs import KINDS, Block, Category, Input, Number, learn_input
+from xpnet.cli.features import KINDS, Block, Category, Input, Number, learn_input
 from xpnet.cli.tables import SHOWN, Table, listed, plural
 from xpnet.cli.target import Target
-from xpnet.cli.unread import require_read
+from xpnet.cli.unparsed_numbers import require_parsed
 from xpnet.errors import CheckpointError, DataError, nearest
 from xpnet.records import record
 from xpnet.scaling import StandardScaler
@@ -32,7 +32,7 @@ VERSION = 1
 
 @record
 class Preparation:
-    """The inputs in the order of the network's features, the target, and how the file that was trained on writes both.
+    """The inputs in the order of the network's features, the target, and the notation of the training file.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Preparation:
         What each column becomes.
     target : Target
     notation : Notation
-        New data is read by it, as far as nothing else is said.
+        New data is read in this notation, unless options say otherwise.
     """
 
     inputs: tuple[Input, ...]
@@ -54,7 +54,7 @@ class Preparation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each feature is called."""
+        """Name of each feature."""
         return tuple(name for part in self.inputs for name in part.names)
 
     def scaler(self) -> StandardScaler:
@@ -68,7 +68,7 @@ class Preparation:
         Raises
         ------
         DataError
-            A column is missing, is of another kind, or holds what training never saw, or a number beyond the type.
+            A column is missing or of another kind, or holds what training never saw or a number beyond the dtype.
         """
         table = self._matched(table)
         lacking = [part.name for part in self.inputs if part.name not in table.columns]
@@ -95,13 +95,13 @@ class Preparation:
                 own[...] = part.features(table)
             beyond = ~np.isfinite(own).all(axis=1)
             if beyond.any():
-                where = table.place(int(np.argmax(beyond)))
+                where = table.location(int(np.argmax(beyond)))
                 raise DataError(f"{part.name!r} holds a number in {where} that is too large for the model's {dtype}")
             start += part.width
         return filled
 
     def with_unknown_as_missing(self, table: Table) -> tuple[Table, dict[str, Counter[str]]]:
-        """Return the table without the texts that its columns of categories did not have in training, and which."""
+        """Return the table with texts that training never saw as missing values, and these texts by column."""
         columns, unknown = dict(table.columns), {}
         for part in self.inputs:
             if not isinstance(part, Category) or part.name not in table.columns:
@@ -114,7 +114,7 @@ class Preparation:
         return replace(table, columns=columns), unknown
 
     def _matched(self, table: Table) -> Table:
-        """Give a model's only array the file's only array, whatever its name."""
+        """Return the table with its only array under the name of the model's only array."""
         others = [name for name in table.columns if name != self.target.name]
         if len(self.inputs) == 1 and isinstance(self.inputs[0], Block) and len(others) == 1:
             columns = {self.inputs[0].name: table.columns[others[0]]}
@@ -122,7 +122,7 @@ class Preparation:
         return table
 
     def describe(self) -> dict[str, Any]:
-        """Return all of it as names, numbers and texts."""
+        """Return the preparation as names, numbers and texts."""
         inputs = [{"kind": part.kind, **asdict(part)} for part in self.inputs]
         described = {"version": VERSION, "target": asdict(self.target), "inputs": inputs}
         return described | ({} if self.notation == PLAIN else {"notation": asdict(self.notation)})
@@ -157,18 +157,18 @@ class Preparation:
 def learn_inputs(
     table: Table, target: str, rows: Host, *, drop: Sequence[str] = (), categorical: Sequence[str] = ()
 ) -> tuple[tuple[Input, ...], dict[str, str]]:
-    """Return what each column but the target becomes, and why others of the file are left out, by name.
+    """Return the inputs for all columns but the target, and by name why other columns are left out.
 
     Raises
     ------
     DataError
-        A column that is named is not there, none is left, or numbers are infinite.
+        A named column does not exist, no column is left, or a number is infinite.
     """
     for name in (*drop, *categorical):
         if name not in drop or name not in table.left_out:
             table.column(name)
     names = [name for name in table.columns if name != target and name not in drop]
-    require_read(table, [name for name in names if name not in categorical])
+    require_parsed(table, [name for name in names if name not in categorical])
     expected = len(table.column(target))
     inputs: list[Input] = []
     left_out = {name: reason for name, reason in table.left_out.items() if name not in drop}
@@ -206,7 +206,7 @@ def _read_input(entry: Any) -> Input:
 
 
 def _read_notation(entry: Any) -> Notation:
-    """Return a notation; without an entry the plain one."""
+    """Return a notation; the plain one if there is no entry."""
     if entry is None:
         return PLAIN
     decimal, thousands = entry["decimal"], entry["thousands"]

@@ -1,4 +1,4 @@
-"""A table: named columns, which stay what the file holds until somebody asks for their numbers or their texts."""
+"""Tables: named columns, kept as in the file until their numbers or texts are asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xpnet.records import record
 __all__ = ["SHOWN", "Table", "listed", "plural", "shown"]
 
 SHOWN = 8
-"""What a line lists at most."""
+"""The most names that are listed in a line."""
 
 
 @record
@@ -26,7 +26,7 @@ class Table:
     Attributes
     ----------
     source : str
-        Where they come from, for errors.
+        Where they come from, for error messages.
     columns : mapping
         Of equal length, but for those of an NPZ file, which may hold several sets.
     lines : sequence of int
@@ -47,7 +47,7 @@ class Table:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
-        """Return a column, or raise DataError with the names that there are."""
+        """Return a column, or raise DataError with the names of the existing ones."""
         if name in self.left_out:
             raise DataError(f"column {name!r} of {self.source} cannot be used: {self.left_out[name]}; convert it")
         if name not in self.columns:
@@ -66,9 +66,9 @@ class Table:
         return texts(self.column(name), self.notation)
 
     def taken_as_missing(self, name: str) -> Counter[str]:
-        """Count the words of a column that stand for a missing value though nobody said so, as they are written.
+        """Count the words of a column that are taken for missing values without having been named as such.
 
-        Empty cells and question marks are nobody's classes.
+        Empty cells and question marks are not counted, as they are hardly meant as values.
         """
         column = self.column(name)
         cells = [] if isinstance(column, np.ndarray) else [cell.strip() for cell in column if cell is not None]
@@ -79,8 +79,8 @@ class Table:
         """Return the table without a column, if it has that one."""
         return replace(self, columns={other: column for other, column in self.columns.items() if other != name})
 
-    def place(self, row: int) -> str:
-        """Return where a row is, for errors."""
+    def location(self, row: int) -> str:
+        """Return where a row is, for error messages."""
         return f"line {self.lines[row]} of {self.source}" if self.lines else f"row {row} of {self.source}"
 
 
@@ -96,7 +96,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a name, in quotes where a comma or a line's end in it would make two of one."""
+    """Return a name, in quotes if it contains a comma or a line break."""
     return repr(name) if ", " in name or not name.isprintable() else name
 
 

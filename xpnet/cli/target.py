@@ -1,4 +1,4 @@
-"""What is predicted: how a column of answers becomes classes or a quantity, and back."""
+"""The target to predict: how a column of answers becomes classes or a quantity, and predictions become answers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.cli.cells import EXACT, texts
-from xpnet.cli.inputs import require_no_infinity, scaler
-from xpnet.cli.recognition import are_dates, examples
+from xpnet.cli.features import require_no_infinity, scaler
+from xpnet.cli.option_types import keep_option
 from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
-from xpnet.cli.unread import unread_numbers
-from xpnet.cli.values import keeping
+from xpnet.cli.text_columns import are_dates, examples
+from xpnet.cli.unparsed_numbers import find_unparsed_numbers
 from xpnet.errors import DataError
 from xpnet.records import record
 
-__all__ = ["Target", "learn_target", "told_keeping", "told_missing"]
+__all__ = ["Target", "describe_keep_option", "describe_missing", "learn_target"]
 
 MOST_CLASSES = 20
-"""Different whole numbers up to which a target is taken for classes and not for quantities."""
+"""A target with more different whole numbers than this is taken for a quantity, not for classes."""
 
 
 @record
 class Target:
-    """What is predicted: one of several classes, by name, or a quantity with its scale.
+    """The target to predict: one of several classes, by name, or a quantity with its scale.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Target:
     classes : tuple of str or None
         None for a quantity.
     numeric : bool
-        Whether the classes are whole numbers, so that 1, "1" and 1.0 are one class; texts that are kept are others.
+        Whether the classes are whole numbers, so that 1, "1" and 1.0 are the same class.
     mean, deviation : float
         Of the quantity: the network's output is ``(y - mean) / deviation``.
     """
@@ -46,7 +46,7 @@ class Target:
     deviation: float = 1.0
 
     def known(self, table: Table, column: str) -> np.ndarray[Any, Any]:
-        """Return which rows have a value in a column of answers, (rows,) of bool."""
+        """Return which rows have a value in a column of answers: booleans, (rows,)."""
         if self.classes is None:
             return ~np.isnan(self._numbers(table, column))
         return np.asarray([label is not None for label in self._labels(table, column)])
@@ -57,7 +57,7 @@ class Target:
         Raises
         ------
         DataError
-            A class is not known, or a quantity is infinite, or scaled beyond a *dtype*.
+            A class is unknown, or a quantity is infinite or, once scaled, too large for *dtype*.
         """
         known = self.known(table, column)
         if self.classes is None:
@@ -67,20 +67,20 @@ class Target:
                 scaled = np.asarray(scaler(self.mean, self.deviation).transform(values))
             beyond = np.abs(scaled) > np.finfo(dtype).max
             if beyond.any():
-                where = table.place(int(np.argmax(beyond)))
+                where = table.location(int(np.argmax(beyond)))
                 raise DataError(
                     f"the target {self.name!r} holds a number in {where} that is too large for the model's {dtype}"
                 )
             return scaled[:, None]
-        places = {name: i for i, name in enumerate(self.classes)}
+        indices = {name: i for i, name in enumerate(self.classes)}
         labels = self._labels(table, column)
-        strange = {label for label in labels if label is not None and label not in places}
+        strange = {label for label in labels if label is not None and label not in indices}
         if strange:
             raise DataError(
                 f"the target {self.name!r} of {table.source} has classes that training never saw: "
                 f"{listed(sorted(strange))}; known: {listed(self.classes)}"
             )
-        return np.asarray([0 if label is None else places[label] for label in labels])
+        return np.asarray([0 if label is None else indices[label] for label in labels])
 
     def decode(self, outputs: Host) -> Host:
         """Return quantities (rows,) in their own unit from the network's outputs (rows, 1)."""
@@ -89,8 +89,8 @@ class Target:
     def _numbers(self, table: Table, column: str) -> Host:
         values = table.numbers(column)
         if values is None:
-            unread = unread_numbers(table, column)
-            remedy = f": {unread}" if unread else ""
+            unparsed = find_unparsed_numbers(table, column)
+            remedy = f": {unparsed}" if unparsed else ""
             raise DataError(f"the target {self.name!r} must hold numbers, as in training; it holds text{remedy}")
         return values
 
@@ -104,27 +104,27 @@ class Target:
 
 
 def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, str]:
-    """Return the target, not yet scaled, and the task's reason in words.
+    """Return the target, not yet scaled, and why it is taken for classes or for a quantity.
 
-    Text means classes; numbers do if they are whole and few.
+    Text is taken for classes, and so are numbers if they are whole and few.
 
     Raises
     ------
     DataError
-        The column is missing, holds an infinite number, cannot be what *task* says, or says nothing: one value, or
-        another text in nearly each row.
+        The column is missing, holds an infinite number, does not fit the *task*, or holds nothing to learn: one value
+        only, or a different text in nearly every row.
     """
     column = table.column(name)
     what = f"the target {name!r} of {table.source}"
     if isinstance(column, np.ndarray) and column.ndim > 1:
         raise DataError(f"{what} must be one number or text a row; got an array of shape {column.shape}")
     held = [text for text in table.texts(name) if text is not None]
-    missing = told_missing(table, name) + told_keeping(table, name)
+    missing = describe_missing(table, name) + describe_keep_option(table, name)
     if not held:
         raise DataError(f"{what} holds no values{missing}")
     values = table.numbers(name)
     if values is None or np.isnan(values).all():
-        return _learn_names(table, name, task, held, what, missing)
+        return _learn_text_classes(table, name, task, held, what, missing)
     require_no_infinity(values, table, name, "the target")
     known = values[~np.isnan(values)]
     different = np.unique(known)
@@ -149,32 +149,34 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     return Target(name, None), f"the target has {kind}"
 
 
-def told_missing(table: Table, column: str) -> str:
-    """Return, behind a semicolon, which texts of a column are taken for missing values; nothing where there are none.
+def describe_missing(table: Table, column: str) -> str:
+    """Say, after a semicolon, which texts of a column are taken for missing values; empty if there are none.
 
-    Without those that ``--missing`` has named.
+    Texts that ``--missing`` names are left out.
     """
     counts = table.taken_as_missing(column).most_common(SHOWN)
     rows = ", ".join(f"{text!r} in {plural(count, 'row')}" for text, count in counts)
     return f"; taken for missing values: {rows}" if rows else ""
 
 
-def told_keeping(table: Table, column: str) -> str:
-    """Return, behind a semicolon, the option that makes values of these texts."""
+def describe_keep_option(table: Table, column: str) -> str:
+    """Say, after a semicolon, which option would keep these texts as values; empty if there are none."""
     found = table.taken_as_missing(column)
     each = "that is a value" if len(set(map(str.lower, found))) == 1 else "these are values"
-    return f"; give {keeping(found)} if {each}" if found else ""
+    return f"; give {keep_option(found)} if {each}" if found else ""
 
 
-def _learn_names(table: Table, name: str, task: str, held: list[str], what: str, missing: str) -> tuple[Target, str]:
-    """Return a target of classes with names, or raise DataError where texts are no such names."""
+def _learn_text_classes(
+    table: Table, name: str, task: str, held: list[str], what: str, missing: str
+) -> tuple[Target, str]:
+    """Return a target whose classes are texts, or raise DataError if the texts do not look like classes."""
     labels = sorted(set(held))
     if task == "classification":
         _require_several(labels, len(held), what, missing)
         return Target(name, tuple(labels)), "as asked"
-    unread = unread_numbers(table, name)
-    if unread is not None:
-        raise DataError(f"{what} holds {unread}; or take each text as a class with --task classification")
+    unparsed = find_unparsed_numbers(table, name)
+    if unparsed is not None:
+        raise DataError(f"{what} holds {unparsed}; or take each text as a class with --task classification")
     if task == "regression":
         raise DataError(f"{what} holds text ({examples(labels)}), so it is no quantity; leave out --task regression")
     _require_several(labels, len(held), what, missing)

@@ -1,7 +1,7 @@
-"""How long a network takes on each array library of this machine, and what follows from it.
+"""Time a network on each array library and device of this machine, and say which is fastest.
 
-Rounds go through all places in turn, every other one backwards, so that what disturbs the machine for a while
-disturbs all of them; a difference counts only where no round of the slower is as fast as some round of the faster.
+Each round times all candidates in turn, every other round in reverse order, so that a disturbance of the machine
+affects all of them. A difference counts only if every round of the faster one beats every round of the slower one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xpnet.records import record
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["PURPOSES", "Place", "Task", "Timing", "find_places", "judge", "measure_rounds"]
+__all__ = ["PURPOSES", "Candidate", "Task", "Timing", "find_candidates", "judge", "measure_rounds"]
 
 PURPOSES = ("training", "inference")
 
@@ -34,8 +34,8 @@ NOISY = 0.3
 
 
 @record
-class Place:
-    """A backend on one of its devices; ``device`` None is the only one."""
+class Candidate:
+    """A backend on one of its devices; ``device`` is None if the backend has only one."""
 
     backend: str
     device: Any
@@ -44,7 +44,7 @@ class Place:
 
     @property
     def option(self) -> str:
-        """What to give to the shell."""
+        """The command-line options that choose it."""
         return f"--backend {self.backend}" + (f" --device {self.device}" if self.gpu else "")
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class Place:
 class Timing:
     """Seconds of each round, for one batch."""
 
-    place: Place
+    candidate: Candidate
     rounds: tuple[float, ...]
 
     @property
@@ -73,9 +73,9 @@ class Timing:
         return max(self.rounds) < min(other.rounds)
 
 
-def find_places(backends: Mapping[str, BackendInfo], dtype: str) -> tuple[list[Place], dict[str, str]]:
-    """Return each backend's first CPU and first GPU, and the reasons why others cannot be had."""
-    places: list[Place] = []
+def find_candidates(backends: Mapping[str, BackendInfo], dtype: str) -> tuple[list[Candidate], dict[str, str]]:
+    """Return the first CPU and the first GPU of each backend, and why other backends are not available."""
+    candidates: list[Candidate] = []
     missing: dict[str, str] = {}
     for name, info in backends.items():
         if not info.available:
@@ -83,24 +83,25 @@ def find_places(backends: Mapping[str, BackendInfo], dtype: str) -> tuple[list[P
             continue
         # A device is described as "name: what it is"; what has no name is the backend's only device.
         named = [line.split(": ", 1) for line in info.devices if ": " in line]
-        wanted = [Place(name, int(d) if d.isdecimal() else d, text, not d.startswith("cpu")) for d, text in named]
-        wanted = [*wanted, Place(name, "cpu", "cpu", False)] if named else [Place(name, None, info.devices[0], False)]
+        wanted = [Candidate(name, int(d) if d.isdecimal() else d, text, not d.startswith("cpu")) for d, text in named]
+        wanted.append(Candidate(name, "cpu", "cpu", False) if named else Candidate(name, None, info.devices[0], False))
         for gpu in (False, True):
-            found = (place for place in wanted if place.gpu is gpu and _opens(place, dtype))
-            places += [place for place in (next(found, None),) if place is not None]
-    return places, missing
+            first = next((one for one in wanted if one.gpu is gpu and _opens(one, dtype)), None)
+            if first is not None:
+                candidates.append(first)
+    return candidates, missing
 
 
-def _opens(place: Place, dtype: str) -> bool:
+def _opens(candidate: Candidate, dtype: str) -> bool:
     try:
-        open_backend(place.backend, device=place.device, dtype=dtype)
+        open_backend(candidate.backend, device=candidate.device, dtype=dtype)
     except BackendError:
         return False
     return True
 
 
 class Task:
-    """One network at one place, with a set of random examples that it trains on."""
+    """A network on one candidate, with random examples to train on."""
 
     def __init__(self, network: Network, batch_size: int) -> None:
         stream = np.random.default_rng(0)
@@ -131,7 +132,7 @@ class Task:
 
 
 class _Clock(Callback):
-    """Starts with the first epoch: moving the data in happens once a training, however long that is."""
+    """Measures from the first epoch on: data is moved to the device once, however long training takes."""
 
     seconds = 0.0
 
@@ -143,43 +144,45 @@ class _Clock(Callback):
 
 
 def measure_rounds(
-    tasks: Mapping[Place, Task], rounds: int, seconds: float, watch: Callable[[str], object]
+    tasks: Mapping[Candidate, Task], rounds: int, seconds: float, watch: Callable[[str], object]
 ) -> dict[str, list[Timing]]:
-    """Return the timings of each purpose, the fastest first; a round takes about so many *seconds*."""
+    """Return the timings for each purpose, the fastest first; a round takes about so many *seconds*."""
     found: dict[str, list[Timing]] = {}
     for purpose in PURPOSES:
-        runs = {place: getattr(task, purpose) for place, task in tasks.items()}
+        runs = {candidate: getattr(task, purpose) for candidate, task in tasks.items()}
         repeats = {
-            place: _repeats(run, BATCHES if purpose == PURPOSES[0] else 1, seconds) for place, run in runs.items()
+            candidate: _repeats(run, BATCHES if purpose == PURPOSES[0] else 1, seconds)
+            for candidate, run in runs.items()
         }
-        times: dict[Place, list[float]] = {place: [] for place in runs}
+        times: dict[Candidate, list[float]] = {candidate: [] for candidate in runs}
         for number in range(rounds):
             watch(f"{purpose}: round {number + 1} of {rounds}")
-            for place in list(runs)[:: -1 if number % 2 else 1]:
-                times[place].append(runs[place](repeats[place]))
-        found[purpose] = sorted((Timing(place, tuple(t)) for place, t in times.items()), key=lambda t: t.median)
+            for candidate in list(runs)[:: -1 if number % 2 else 1]:
+                times[candidate].append(runs[candidate](repeats[candidate]))
+        found[purpose] = sorted((Timing(candidate, tuple(t)) for candidate, t in times.items()), key=lambda t: t.median)
     return found
 
 
 def _repeats(run: Callable[[int], float], batches: int, seconds: float) -> int:
-    """Return how often to repeat for a round; what is compiled at first use is compiled here."""
+    """Return how many repeats make a round, after a run in which everything is compiled."""
     run(1)
     return max(1, round(seconds / (min(run(1), run(1)) * batches)))
 
 
 def judge(purpose: str, timings: Sequence[Timing]) -> list[str]:
-    """Return in sentences what the timings of one purpose say, and what they do not."""
+    """Say in sentences what the timings for one purpose show, and what they do not."""
     best, *others = timings
     level = [other for other in others if not best.beats(other)]
-    lines = [f"{purpose}: {best.place} is fastest; use {best.place.option}"]
+    lines = [f"{purpose}: {best.candidate} is fastest; use {best.candidate.option}"]
     if not others:
-        lines = [f"{purpose}: {best.place} alone was measured"]
+        lines = [f"{purpose}: {best.candidate} alone was measured"]
     elif level:
-        names = ", ".join(str(other.place) for other in level)
+        names = ", ".join(str(other.candidate) for other in level)
         lines = [
-            f"{purpose}: no clear winner: {best.place} is fastest by its median, but its rounds overlap with {names}"
+            f"{purpose}: no clear winner: {best.candidate} is fastest by its median, but its rounds overlap with "
+            f"{names}"
         ]
-    cpu, gpu = (next((t for t in timings if t.place.gpu is kind), None) for kind in (False, True))
+    cpu, gpu = (next((t for t in timings if t.candidate.gpu is kind), None) for kind in (False, True))
     if gpu is None:
         lines.append(f"{purpose}: no GPU was measured, so this says nothing of one")
     elif cpu is not None:
@@ -187,7 +190,7 @@ def judge(purpose: str, timings: Sequence[Timing]) -> list[str]:
         clear = "" if fast.beats(slow) else ", but the rounds overlap"
         ratio = slow.median / fast.median
         lines.append(f"{purpose}: the {words[0]} is {ratio:.2g} times as fast as the {words[1]}{clear}")
-    noisy = [str(t.place) for t in timings if t.spread > NOISY]
+    noisy = [str(t.candidate) for t in timings if t.spread > NOISY]
     if noisy:
         lines.append(
             f"{purpose}: noisy (rounds differ by more than {NOISY:.0%} of their median) on {', '.join(noisy)}; "

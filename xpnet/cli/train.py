@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.arrays import Host
-from xpnet.cli.columns import by_kind, describe_columns
+from xpnet.cli.column_report import by_kind, describe_columns
 from xpnet.cli.evaluate import measure, show_measures
-from xpnet.cli.inputs import mean_and_deviation
+from xpnet.cli.features import mean_and_deviation
 from xpnet.cli.models import Model, check_size, save_model
+from xpnet.cli.option_types import count, folder, names, part, positive, share, sizes, whole
 from xpnet.cli.options import SAVING, add_backend, add_reading, open_table
-from xpnet.cli.output import note, print_json, refuse_overwriting, reserved, told_warnings
+from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_output, warnings_as_notes
 from xpnet.cli.parser import Commands, UsageError, add_command
-from xpnet.cli.parts import Parts, deal
 from xpnet.cli.preparation import Preparation, learn_inputs
+from xpnet.cli.splitting import RowSplit, split_rows
 from xpnet.cli.tables import Table, listed, plural
-from xpnet.cli.target import Target, learn_target, told_keeping, told_missing
-from xpnet.cli.values import count, folder, names, part, positive, share, sizes, whole
+from xpnet.cli.target import Target, describe_keep_option, describe_missing, learn_target
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
 from xpnet.optimizers import NAMES as OPTIMIZERS
@@ -111,13 +111,8 @@ def run(options: argparse.Namespace) -> int:
     target, reason = learn_target(table, str(name), options.task)
     if options.balanced and target.classes is None:
         raise UsageError(f"--balanced is for classes, and {target.name!r} is a quantity; leave it out")
-    rows = np.flatnonzero(target.known(table, target.name))
-    dropped = len(table.column(target.name)) - len(rows)
-    if dropped:
-        taken = told_missing(table, target.name)
-        taken += told_keeping(table, target.name) if target.classes else ""
-        note(f"left out: {plural(dropped, 'row')} without a value of {target.name!r}{taken}")
-    parts = deal(table, target, rows, test=options.test, validation=options.validation, seed=options.seed)
+    rows = _rows_with_target(table, target)
+    parts = split_rows(table, target, rows, test=options.test, validation=options.validation, seed=options.seed)
     target = _scaled(table, target, parts.training)
     inputs, left_out = learn_inputs(
         table, target.name, parts.training, drop=options.drop, categorical=options.categorical
@@ -127,24 +122,21 @@ def run(options: argparse.Namespace) -> int:
     x, y = preparation.features(table, options.dtype), target.encode(table, target.name, options.dtype)
     network = _network(options, target, x.shape[1])
     task = "classification" if target.classes else "regression"
-    facts = {"task": task, "rows": {name: len(found) for name, found in vars(parts).items()}, "features": x.shape[1]}
-    about = f"{task} of {target.name!r} ({reason})" + (f": {listed(target.classes)}" if target.classes else "")
-    held = ", ".join(f"{len(found)} for {name}" for name, found in vars(parts).items() if len(found))
-    counted = ", ".join([plural(len(inputs), "column"), plural(x.shape[1], "feature")])
-    note(f"{about}\n{plural(len(rows), 'row')} ({held}), {counted}")
+    _describe_task(f"{task} of {target.name!r} ({reason})", target, parts, preparation)
     for line in describe_columns(table, inputs, left_out, options.drop, target.name):
         note(line)
     kept = _fit(network, x, y, parts, options)
     model = Model(network, preparation)
-    chosen = parts.test if len(parts.test) else parts.training
-    where = "test" if len(parts.test) else "training"
+    where, chosen = ("test", parts.test) if len(parts.test) else ("training", parts.training)
     measured = measure(model, x[chosen], y[chosen])
-    with reserved(out, options.force) as place:
-        save_model(model, place)
+    with reserve_output(out, options.force) as path:
+        save_model(model, path)
         if options.json:
             print_json(
                 {
-                    **facts,
+                    "task": task,
+                    "rows": {name: len(found) for name, found in vars(parts).items()},
+                    "features": x.shape[1],
                     "target": target.name,
                     "classes": target.classes,
                     "columns": by_kind(inputs, options.drop),
@@ -155,14 +147,34 @@ def run(options: argparse.Namespace) -> int:
                     "backend": network.backend.name,
                     "device": str(network.backend.device),
                     where: measured,
-                    "model": str(place),
+                    "model": str(path),
                 }
             )
         else:
             print(f"\non the {where} rows, which were {'not ' if where == 'test' else ''}trained on:")
             show_measures(measured, target)
-            print(f"\nmodel written to {place}")
+            print(f"\nmodel written to {path}")
     return 0
+
+
+def _rows_with_target(table: Table, target: Target) -> Host:
+    """Return the numbers of the rows that have a value of the target; a note says how many are left out."""
+    rows = np.flatnonzero(target.known(table, target.name))
+    dropped = len(table.column(target.name)) - len(rows)
+    if dropped:
+        taken = describe_missing(table, target.name)
+        taken += describe_keep_option(table, target.name) if target.classes else ""
+        note(f"left out: {plural(dropped, 'row')} without a value of {target.name!r}{taken}")
+    return rows
+
+
+def _describe_task(about: str, target: Target, parts: RowSplit, preparation: Preparation) -> None:
+    """Note *about* what is trained, with the classes and the numbers of rows, columns and features."""
+    about += f": {listed(target.classes)}" if target.classes else ""
+    sizes = {name: len(found) for name, found in vars(parts).items()}
+    held = ", ".join(f"{size} for {name}" for name, size in sizes.items() if size)
+    counted = f"{plural(len(preparation.inputs), 'column')}, {plural(preparation.width, 'feature')}"
+    note(f"{about}\n{plural(sum(sizes.values()), 'row')} ({held}), {counted}")
 
 
 def _default_out(data: str) -> Path:
@@ -201,7 +213,7 @@ def _network(options: argparse.Namespace, target: Target, features: int) -> Netw
     )
 
 
-def _fit(network: Network, x: Host, y: Host, parts: Parts, options: argparse.Namespace) -> int:
+def _fit(network: Network, x: Host, y: Host, parts: RowSplit, options: argparse.Namespace) -> int:
     """Train, with progress on standard error; return the epoch, from 1 on, whose weights were kept.
 
     Raises
@@ -221,7 +233,7 @@ def _fit(network: Network, x: Host, y: Host, parts: Parts, options: argparse.Nam
         validation = (x[parts.validation], y[parts.validation])
         callbacks.append(stopping)
     try:
-        with contextlib.redirect_stdout(sys.stderr), told_warnings():
+        with contextlib.redirect_stdout(sys.stderr), warnings_as_notes():
             history = network.fit(
                 x[parts.training],
                 y[parts.training],
@@ -234,7 +246,7 @@ def _fit(network: Network, x: Host, y: Host, parts: Parts, options: argparse.Nam
                 **checkpoints.arguments(),
             )
     except KeyboardInterrupt as error:
-        ended = f"after {plural(network.epochs, 'epoch')}; no model was written{checkpoints.left()}"
+        ended = f"after {plural(network.epochs, 'epoch')}; no model was written{checkpoints.how_to_continue()}"
         raise KeyboardInterrupt(ended) from error
     if not all(math.isfinite(loss) for loss in history["loss"]):
         raise DataError(

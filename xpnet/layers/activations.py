@@ -9,7 +9,7 @@ from math import pi, sqrt
 from typing import ClassVar
 
 from xpnet.backend import Array
-from xpnet.checks import hold_reals
+from xpnet.checks import check_real_fields
 from xpnet.layers.base import Built, Context, Elementwise, check_rank
 from xpnet.parameters import Shape, Tree
 from xpnet.records import record
@@ -106,7 +106,7 @@ class LeakyReLU(Elementwise):
     initializer: ClassVar[str] = "he_normal"
 
     def __post_init__(self) -> None:
-        hold_reals(self, "slope")
+        check_real_fields(self, "slope")
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Array]:
         """Return y; keep x."""
@@ -131,7 +131,7 @@ class ELU(Elementwise):
     initializer: ClassVar[str] = "he_normal"
 
     def __post_init__(self) -> None:
-        hold_reals(self, "alpha")
+        check_real_fields(self, "alpha")
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, tuple[Array, Array]]:
         """Return y; keep x and the exponential part."""

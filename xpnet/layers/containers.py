@@ -13,7 +13,7 @@ from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Shape, Tree, flatten, unflatten
 from xpnet.records import record
-from xpnet.registry import FORMS, misreturned, resolve, returned
+from xpnet.registry import INTERFACES, resolve, returned, wrong_return_error
 
 __all__ = ["Residual", "Sequential"]
 
@@ -61,11 +61,11 @@ class Sequential:
         """Build each layer on the output of the one before."""
         shape, children = in_shape, []
         for i, layer in enumerate(self.layers):
-            children.append(_build(layer, shape, str(i)))
+            children.append(_child_build(layer, shape, str(i)))
             shape = children[-1].out_shape
         return Built(
             shape,
-            _suit(self.layers, [built.params for built in children]),
+            _choose_initializers(self.layers, [built.params for built in children]),
             {str(i): built.state for i, built in enumerate(children) if built.state},
         )
 
@@ -79,7 +79,7 @@ class Sequential:
         residuals = []
         for i, layer in enumerate(self.layers):
             name = str(i)
-            x, kept = _forward(name, layer, params.get(name, {}), x, context)
+            x, kept = _child_forward(name, layer, params.get(name, {}), x, context)
             context.note(f"{name}.output", x)
             residuals.append(kept)
         return x, residuals
@@ -93,19 +93,19 @@ class Sequential:
             name, layer = str(i), self.layers[i]
             context.note(f"{name}.output.gradient", dx)
             asked = context._replace(input_gradient=context.input_gradient or i > first)
-            dx, found = _backward(name, layer, params.get(name, {}), residuals[i], dx, asked)
+            dx, found = _child_backward(name, layer, params.get(name, {}), residuals[i], dx, asked)
             if found:
                 gradients[name] = found
         return (dx if context.input_gradient else None), gradients
 
     def advance(self, state: Tree, residuals: list[Any]) -> Tree:
-        """Return the state of the layers that have any, after a training step."""
+        """Return the state of the layers that have one, after a training step."""
         return {name: self.layers[int(name)].advance(old, residuals[int(name)]) for name, old in state.items()}  # type: ignore[attr-defined]
 
 
 @record
 class Residual:
-    """Layers with a way around them: y = shortcut(x) + f(x).
+    """A residual block, layers with a shortcut around them: y = shortcut(x) + f(x).
 
     A child's parameters are named ``"0.weight"`` and so on, the shortcut's ``"shortcut.weight"``.
     He et al. 2016, "Deep residual learning for image recognition", eq. 1 and 2.
@@ -115,8 +115,7 @@ class Residual:
     layers : iterable of Layer or str
         f, at least one layer.
     shortcut : Layer or str, optional
-        What x passes through on the way around, such as ``Dense(units)`` where f changes the shape.
-        Default: nothing, y = x + f(x).
+        The layer on the shortcut, such as ``Dense(units)`` if f changes the shape. Default: none, y = x + f(x).
 
     Raises
     ------
@@ -144,7 +143,7 @@ class Residual:
         params, state = dict(inner.params), dict(inner.state)
         around = in_shape
         if self.shortcut is not None:
-            built = _build(self.shortcut, in_shape, "shortcut")
+            built = _child_build(self.shortcut, in_shape, "shortcut")
             around = built.out_shape
             if built.params:
                 params["shortcut"] = built.params
@@ -171,23 +170,23 @@ class Residual:
         y, inner = self._inner.forward(_without_shortcut(params), x, context)
         if self.shortcut is None:
             return x + y, (inner, None)
-        around, outer = _forward("shortcut", self.shortcut, params.get("shortcut", {}), x, context)
+        around, outer = _child_forward("shortcut", self.shortcut, params.get("shortcut", {}), x, context)
         return around + y, (inner, outer)
 
     def backward(
         self, params: Tree, residuals: tuple[Any, Any], dy: Array, context: Context
     ) -> tuple[Array | None, Tree]:
-        """Return the sum of both ways' dx, and all gradients."""
+        """Return the sum of dx of f and of the shortcut, and all gradients."""
         inner, outer = residuals
         dx, gradients = self._inner.backward(_without_shortcut(params), inner, dy, context)
         around: Any = dy
         if self.shortcut is not None:
-            around, found = _backward("shortcut", self.shortcut, params.get("shortcut", {}), outer, dy, context)
+            around, found = _child_backward("shortcut", self.shortcut, params.get("shortcut", {}), outer, dy, context)
             gradients = {**gradients, "shortcut": found} if found else gradients
         return (around + dx if context.input_gradient else None), gradients
 
     def advance(self, state: Tree, residuals: tuple[Any, Any]) -> Tree:
-        """Return the state of both ways after a training step."""
+        """Return the state of f and of the shortcut after a training step."""
         inner, outer = residuals
         new = dict(self._inner.advance(_without_shortcut(state), inner))
         if "shortcut" in state:
@@ -210,64 +209,64 @@ def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
     return resolved
 
 
-def _forward(name: str, layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
-    """Run a child, and name it where it fails or returns something else."""
+def _child_forward(name: str, layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
+    """Run the forward pass of a child; errors name it."""
     try:
         given = layer.forward(params, x, context.child(name, layer))
     except Exception as error:
-        _name(error, name, layer, "forward")
+        _add_layer_note(error, name, layer, "forward")
         raise
     y, kept = returned("layer", layer, "forward", given)
-    _hold_rows(y, x, f"layer {name}: {type(layer).__name__}.forward must give an array with a row for each of x's")
+    _require_rows(y, x, f"layer {name}: {type(layer).__name__}.forward must give an array with a row for each of x's")
     return y, kept
 
 
-def _backward(
+def _child_backward(
     name: str, layer: Layer, params: Tree, kept: Any, dy: Array | None, context: Context
 ) -> tuple[Array | None, Tree]:
-    """Run a child back, and name it where it fails or returns something else."""
+    """Run the backward pass of a child; errors name it."""
     child = context.child(name, layer)
     try:
         given = layer.backward(params, kept, dy, child)
     except Exception as error:
-        _name(error, name, layer, "backward")
+        _add_layer_note(error, name, layer, "backward")
         raise
     dx, gradients = returned("layer", layer, "backward", given)
     if context.input_gradient:
-        _hold_rows(dx, dy, f"layer {name}: {type(layer).__name__}.backward must give dx with a row for each of dy's")
+        _require_rows(dx, dy, f"layer {name}: {type(layer).__name__}.backward must give dx with a row for each of dy's")
     return dx, gradients
 
 
-def _name(error: Exception, name: str, layer: Layer, method: str) -> None:
-    """Add to an error that is not ours in which layer it was."""
+def _add_layer_note(error: Exception, name: str, layer: Layer, method: str) -> None:
+    """Add a note to an error that xpnet did not raise: in which layer it occurred."""
     if not isinstance(error, XpnetError):
         error.add_note(f"It is in {method} of layer {name}, {type(layer).__name__}.")
 
 
-def _hold_rows(given: Any, like: Any, expected: str) -> None:
+def _require_rows(given: Any, like: Any, expected: str) -> None:
     shape = getattr(given, "shape", None)
     if shape is None or tuple(shape[:1]) != tuple(like.shape[:1]):
         got = type(given).__name__ if shape is None else f"shape {tuple(shape)}"
         raise ShapeError(f"{expected} {like.shape[0]}; got {got}")
 
 
-def _build(layer: Layer, shape: Shape, name: str) -> Built:
-    """Build a child, and name it in errors."""
+def _child_build(layer: Layer, shape: Shape, name: str) -> Built:
+    """Build a child; errors name it."""
     try:
         built = layer.build(shape)
     except ShapeError as error:
         raise ShapeError(f"layer {name}: {error}") from None
     if not isinstance(built, Built):
-        raise misreturned("layer", layer, "build", built)
+        raise wrong_return_error("layer", layer, "build", built)
     if problem := shape_problem(built):
-        raise ConfigurationError(f"layer {name}: {type(layer).__name__}.build: {problem}; {FORMS['layer'].own}")
+        raise ConfigurationError(f"layer {name}: {type(layer).__name__}.build: {problem}; {INTERFACES['layer'].guide}")
     return built
 
 
-def _suit(layers: tuple[Layer, ...], children: list[Tree]) -> Tree:
-    """Give each parameter that leaves its first values open what suits the activation after its layer.
+def _choose_initializers(layers: tuple[Layer, ...], children: list[Tree]) -> Tree:
+    """Choose initializers for parameters without one, by the activation that follows their layer.
 
-    What the last layers leave open stays so: the container around them knows what follows.
+    Parameters of the last layers may stay without: only the container around them knows which activation follows.
     """
     suited: dict[str, Tree] = {}
     recipe: Initializer | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xpnet import initializers
 from xpnet.backend import Array
-from xpnet.checks import hold_flags, hold_integers
+from xpnet.checks import check_flag_fields, check_integer_fields
 from xpnet.initializers import Initializer
 from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param, Shape, Tree
@@ -56,8 +56,10 @@ class Dense:
     def __post_init__(self) -> None:
         word = isinstance(self.units, str) and self.units.isidentifier()
         named = f". An activation is a layer of its own: [Dense(8), {self.units!r}, ...]" if word else ""
-        hold_integers(self, "units", otherwise=named)
-        hold_flags(self, "bias", otherwise=". The inputs are counted in the data; an activation is a layer of its own")
+        check_integer_fields(self, "units", otherwise=named)
+        check_flag_fields(
+            self, "bias", otherwise=". The inputs are counted in the data; an activation is a layer of its own"
+        )
         for field in ("weight_initializer", "bias_initializer"):
             self._initializer(field)  # an unknown name is refused here, not at build
 

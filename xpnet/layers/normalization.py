@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from xpnet.backend import Array
-from xpnet.checks import hold_reals
+from xpnet.checks import check_real_fields
 from xpnet.initializers import Ones, Zeros
 from xpnet.layers.base import Built, Context, check_rank
 from xpnet.parameters import Param, Shape, Tree
@@ -55,8 +55,8 @@ class BatchNorm:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        hold_reals(self, "momentum", least=0, below=1)
-        hold_reals(self, "epsilon", above=0)
+        check_real_fields(self, "momentum", least=0, below=1)
+        check_real_fields(self, "epsilon", above=0)
 
     def build(self, in_shape: Shape) -> Built:
         """Declare gamma, beta and the running mean and variance."""
@@ -128,7 +128,7 @@ class LayerNorm:
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        hold_reals(self, "epsilon", above=0)
+        check_real_fields(self, "epsilon", above=0)
 
     def build(self, in_shape: Shape) -> Built:
         """Declare gamma and beta."""

@@ -1,4 +1,4 @@
-"""What a loss is, and what losses have in common."""
+"""The interface of a loss, and helpers that losses share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REDUCTIONS = ("mean", "sum")
 
 
 class Loss(Protocol):
-    """What a loss has. Losses for classes also have ``classify(scores, xp)`` and ``true_classes(targets, xp)``."""
+    """The interface of a loss; those for classes also have ``classify(scores, xp)``, ``true_classes(targets, xp)``."""
 
     metrics: ClassVar[tuple[str, ...]]
     """Names of the metrics that are reported when none are asked for."""
@@ -29,7 +29,7 @@ class Loss(Protocol):
         """Return losses (N,) and slopes shaped as the scores."""
 
     def check(self, out_shape: Shape, /) -> None:
-        """Raise ConfigurationError where a network with these outputs cannot have this loss."""
+        """Raise ConfigurationError if a network with these outputs cannot have this loss."""
 
     def targets(self, y: Host, out_shape: Shape, /) -> Host:
         """Check the user's y, on the host, and bring it into the form that the call takes."""

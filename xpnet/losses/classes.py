@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.backend import Array
-from xpnet.checks import hold_reals
+from xpnet.checks import check_real_fields
 from xpnet.errors import ConfigurationError
 from xpnet.losses.base import check_reduction, mean_of_outputs
 from xpnet.parameters import Shape
@@ -48,7 +48,7 @@ class CrossEntropy:
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction)
-        hold_reals(self, "label_smoothing", least=0, below=1)
+        check_real_fields(self, "label_smoothing", least=0, below=1)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes (N, classes)."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from xpnet.arrays import Host
 from xpnet.backend import Array
-from xpnet.checks import hold_reals
+from xpnet.checks import check_real_fields
 from xpnet.losses.base import check_reduction, mean_of_outputs
 from xpnet.parameters import Shape
 from xpnet.records import record
@@ -99,7 +99,7 @@ class Huber(RealTargets):
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction)
-        hold_reals(self, "delta", above=0)
+        check_real_fields(self, "delta", above=0)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes."""
@@ -135,7 +135,7 @@ class Quantile(RealTargets):
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction)
-        hold_reals(self, "quantile", above=0, below=1)
+        check_real_fields(self, "quantile", above=0, below=1)
 
     def __call__(self, scores: Array, targets: Array, xp: Any) -> tuple[Array, Array]:
         """Return losses (N,) and slopes."""

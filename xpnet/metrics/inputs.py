@@ -1,4 +1,4 @@
-"""What finished predictions and their truth have to be, before anything is measured on the host."""
+"""Check predictions, scores and true labels before a metric is computed from them on the host."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Reals: TypeAlias = npt.NDArray[np.float64]
 
 
 def require_filled(array: npt.NDArray[Any], name: str) -> None:
-    """Raise DataError where *array* is empty."""
+    """Raise DataError if *array* is empty."""
     if not array.size:
         raise DataError(f"{name} is empty: its shape is {array.shape}; there is nothing to measure.")
 
 
 def class_labels(value: Any, name: str) -> Labels:
-    """Return labels (n,) as int64; raise what `accuracy` documents where they are none."""
+    """Return labels (n,) as int64, or raise what `accuracy` documents."""
     host = to_host(value, name, real=True)
     if host.ndim != 1:
         remedy = "take argmax over the last axis of scores or one-hot labels, and reshape(-1) a single column"
-        if _are_several(host):
+        if _are_indicators(host):
             remedy = (
                 "its rows hold any number of labels as 0 and 1, which are not taken at once; call it for each column, "
                 "with y_true[:, j] and that column of the predictions"
@@ -45,8 +45,8 @@ def class_labels(value: Any, name: str) -> Labels:
     return host.astype(np.int64)
 
 
-def _are_several(host: npt.NDArray[Any]) -> bool:
-    """Say whether rows are of 0 and 1, and not all of them one-hot."""
+def _are_indicators(host: npt.NDArray[Any]) -> bool:
+    """Say whether the rows are indicators of several labels: 0 and 1, and not all one-hot."""
     if host.ndim != 2 or host.shape[1] < 2 or not np.all((host == 0) | (host == 1)):
         return False
     return bool(np.any(np.sum(host, axis=1) != 1))
@@ -64,7 +64,7 @@ def label_pair(y_true: Any, y_pred: Any) -> tuple[Labels, Labels]:
 
 
 def class_count(true: Labels, predicted: Labels, classes: Any) -> int:
-    """Return *classes*, or the largest label plus one, with both sets checked against it."""
+    """Return *classes*, or the largest label plus one, after checking both sets of labels against it."""
     if classes is None:
         count = int(max(true.max(), predicted.max())) + 1
         allowed = "classes numbered from 0"
@@ -82,7 +82,7 @@ def class_count(true: Labels, predicted: Labels, classes: Any) -> int:
 
 
 def require_range(labels: Labels, name: str, classes: int, reason: str) -> None:
-    """Raise DataError unless every label is in 0..classes-1, which *reason* demands."""
+    """Raise DataError unless every label is in 0..classes-1; *reason* says where the limit comes from."""
     smallest, largest = int(labels.min()), int(labels.max())
     if smallest < 0 or largest >= classes:
         signs = smallest == -1 and bool(np.all(np.abs(labels) == 1))
@@ -93,7 +93,7 @@ def require_range(labels: Labels, name: str, classes: int, reason: str) -> None:
 
 
 def score_table(value: Any, samples: int, *, name: str = "scores", axes: int = 2) -> Reals:
-    """Return scores (n, classes), or (n,) with one axis, as float64 and without NaN."""
+    """Return scores (n, classes), or (n,) with one axis, as float64; raise DataError for NaN."""
     host = to_host(value, name, real=True)
     expected = f"({samples}, classes)" if axes == 2 else f"({samples},)"
     if host.ndim != axes or len(host) != samples:
@@ -105,7 +105,7 @@ def score_table(value: Any, samples: int, *, name: str = "scores", axes: int = 2
 
 
 def sample_weights(value: Any, samples: int) -> Reals:
-    """Return weights (n,) as float64, all 1 where none are given."""
+    """Return weights (n,) as float64; all are 1 if none are given."""
     if value is None:
         return np.ones(samples)
     host = to_host(value, "sample_weight", real=True)

@@ -1,4 +1,4 @@
-"""Figures of merit of finished regressions, computed on the host.
+"""Regression metrics of whole sets of predictions, computed on the host.
 
 These take whole sets of targets and predictions, as lists, NumPy, pandas or any library's arrays, bring each
 to NumPy once and return plain numbers. The first argument is always the truth.

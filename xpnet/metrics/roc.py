@@ -1,4 +1,4 @@
-"""The area under the ROC curve of finished scores, computed on the host."""
+"""The area under the ROC curve of a whole set of scores, computed on the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics that add up over batches on the device, and are looked at on the host once an epoch.
+"""Streaming metrics: sums over batches on the device, from which the host computes a number once per epoch.
 
 A metric is a sum over examples and a function of that sum: ``sums(scores, targets, weights, loss, xp)``
 returns an array shaped ``shape(outputs)`` for one batch, on the device; sums of batches are added;
@@ -17,7 +17,7 @@ import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.backend import Array
-from xpnet.checks import hold_integers
+from xpnet.checks import check_integer_fields
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.losses import BinaryCrossEntropy, Loss
 from xpnet.metrics.classification import Counts, averaged_figures
@@ -39,14 +39,14 @@ __all__ = [
 
 
 class Metric(Protocol):
-    """What a metric has."""
+    """The interface of a metric."""
 
     @property
     def name(self) -> str:
         """Its key in histories and results."""
 
     def check(self, loss: Loss, out_shape: Shape, /) -> None:
-        """Raise ConfigurationError where this metric makes no sense with this loss."""
+        """Raise ConfigurationError if this metric makes no sense with this loss."""
 
     def shape(self, out_shape: Shape, /) -> Shape:
         """Return the shape of the sums."""
@@ -66,7 +66,7 @@ class _Mean:
         return (2,)
 
     def result(self, sums: Host) -> float:
-        """Return the mean; 0 where nothing weighs anything."""
+        """Return the mean; 0 if all weights are 0."""
         return float(sums[0]) / float(sums[1]) if sums[1] else 0.0
 
 
@@ -121,7 +121,7 @@ class TopKAccuracy(_Mean):
     k: int = 5
 
     def __post_init__(self) -> None:
-        hold_integers(self, "k")
+        check_integer_fields(self, "k")
 
     @property
     def name(self) -> str:
@@ -340,7 +340,7 @@ class R2:
         return (4, prod(out_shape))
 
     def sums(self, scores: Array, targets: Array, weights: Array | None, loss: Any, xp: Any) -> Array:
-        """Add up the four."""
+        """Return the four sums."""
         shape = (scores.shape[0], prod(scores.shape[1:]))
         t = xp.reshape(targets, shape)
         error = xp.reshape(loss.link(scores, xp), shape) - t

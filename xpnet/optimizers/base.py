@@ -1,9 +1,9 @@
-"""The form of an optimizer and its companions: a pair of pure functions on ONE flat vector.
+"""The interface of an optimizer and of the other links of a chain: a pair of pure functions on ONE flat vector.
 
     init(params, layout, xp)              -> state
     update(gradient, params, state, now)  -> (gradient, params, state)
 
-Whatever acts on a step has this form: an optimizer changes the parameters, clipping and penalties change the
+Whatever acts on a step has this interface: an optimizer changes the parameters, clipping and penalties change the
 gradient on its way there, max-norm changes the parameters on their way out, an average only watches.
 ``chain`` hands the three from link to link. All vectors are donated: an update may reuse them.
 """
@@ -14,7 +14,7 @@ from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 from xpnet.backend import Array
-from xpnet.checks import check_takes, hold_reals
+from xpnet.checks import check_real_fields, check_takes
 from xpnet.errors import ConfigurationError
 from xpnet.parameters import Layout, Tree
 from xpnet.schedules import Schedule
@@ -26,7 +26,7 @@ Updated = tuple[Array, Array, Tree]
 
 
 class Now(NamedTuple):
-    """What an update knows beside the vectors."""
+    """What an update is told beside the vectors."""
 
     learning_rate: Array  # 0-d, that of this step
     step: Array  # 0-d, floating, counted from 1, where schedules count finished steps
@@ -74,17 +74,17 @@ def rate_at(learning_rate: float | Schedule, step: Array, xp: Any) -> Array | fl
     return rate
 
 
-def hold_learning_rate(optimizer: Any) -> None:
-    """Check and hold the optimizer's learning rate: a schedule, or a finite number above 0."""
+def check_learning_rate(optimizer: Any) -> None:
+    """Check the field ``learning_rate`` of an optimizer: a schedule, or a finite number above 0."""
     rate = optimizer.learning_rate
     if callable(rate) and not isinstance(rate, type):
         check_takes(f"{type(optimizer).__name__}.learning_rate", rate, "step", "xp")
         return
     schedule = ". A schedule is taken, too, such as CosineDecay(rate, steps)"
-    hold_reals(optimizer, "learning_rate", above=0, otherwise=schedule)
+    check_real_fields(optimizer, "learning_rate", above=0, otherwise=schedule)
 
 
-def hold_moments(optimizer: Any) -> None:
-    """Check and hold what Adam and its kin have in common."""
-    hold_learning_rate(optimizer)
-    hold_reals(optimizer, "beta1", "beta2", least=0, below=1)
+def check_moments(optimizer: Any) -> None:
+    """Check the fields ``learning_rate``, ``beta1`` and ``beta2``, which Adam and its relatives have."""
+    check_learning_rate(optimizer)
+    check_real_fields(optimizer, "beta1", "beta2", least=0, below=1)

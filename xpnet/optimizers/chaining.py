@@ -19,10 +19,10 @@ from xpnet.schedules import Schedule
 __all__ = ["Chain", "averages", "chain", "with_averages"]
 
 BEFORE: tuple[type[Link], ...] = (L1, L2, ClipByNorm, ClipByValue)
-"""Links that change the gradient: behind the optimizer, which is what uses it, they would do nothing."""
+"""Links that change the gradient: after the optimizer, which uses it, they would have no effect."""
 
 AFTER: tuple[type[Link], ...] = (MaxNorm, ExponentialMovingAverage)
-"""Links that hold or watch the weights which a step has made: before the optimizer they would see the last step's."""
+"""Links that constrain or average the new weights: before the optimizer they would see those of the last step."""
 
 
 @record
@@ -63,11 +63,11 @@ class Chain:
 
     def _require_order(self, optimizer: int) -> None:
         """Raise ConfigurationError where a link stands on that side of the optimizer on which it does not work."""
-        places = [_place(link, i, optimizer) for i, link in enumerate(self.links)]
-        misplaced = [link for i, link in enumerate(self.links) if places[i] != i]
+        positions = [_working_position(link, i, optimizer) for i, link in enumerate(self.links)]
+        misplaced = [link for i, link in enumerate(self.links) if positions[i] != i]
         if not misplaced:
             return
-        names = [type(self.links[i]).__name__ for i in sorted(range(len(places)), key=places.__getitem__)]
+        names = [type(self.links[i]).__name__ for i in sorted(range(len(positions)), key=positions.__getitem__)]
         written = ", ".join(f"{'chain' if name == Chain.__name__ else name}(...)" for name in names)
         reason = (
             "changes the gradient, so it has no effect after the optimizer"
@@ -105,7 +105,7 @@ def averages(link: Link, state: Tree) -> Iterator[Array]:
 
 
 def with_averages(link: Link, state: Tree, values: Iterator[Array]) -> Tree:
-    """Return an optimizer's state with *values* in the places of what :func:`averages` yields."""
+    """Return an optimizer's state with *values* in place of the averages that :func:`averages` yields."""
     if isinstance(link, ExponentialMovingAverage):
         return {"average": next(values)}
     if isinstance(link, Chain):
@@ -133,8 +133,8 @@ def chain(*links: Link) -> Chain:
     return Chain(links)
 
 
-def _place(link: Link, place: int, optimizer: int) -> float:
-    """Return a link's place where it works, and the one next to the optimizer where it does not."""
+def _working_position(link: Link, position: int, optimizer: int) -> float:
+    """Return *position* if the link works there, else one on the other side of the optimizer."""
     if isinstance(link, BEFORE):
-        return min(place, optimizer - 0.5)
-    return max(place, optimizer + 0.5) if isinstance(link, AFTER) else place
+        return min(position, optimizer - 0.5)
+    return max(position, optimizer + 0.5) if isinstance(link, AFTER) else position

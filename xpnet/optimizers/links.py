@@ -1,4 +1,4 @@
-"""What stands beside the rule in a chain: clipping, penalties, decay, max-norm, a moving average.
+"""The links beside the update rule in a chain: clipping, penalties, decay, max-norm, a moving average.
 
 Penalties and decay act on weights, not on biases and norms (``Param.decay``).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpnet.backend import Array
-from xpnet.checks import hold_reals
+from xpnet.checks import check_real_fields
 from xpnet.optimizers.base import Now, Updated
 from xpnet.parameters import Layout, Tree
 from xpnet.records import record
@@ -44,7 +44,7 @@ class ClipByValue:
     limit: float = 1.0
 
     def __post_init__(self) -> None:
-        hold_reals(self, "limit", above=0)
+        check_real_fields(self, "limit", above=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Need no state."""
@@ -79,7 +79,7 @@ class ClipByNorm:
     limit: float = 1.0
 
     def __post_init__(self) -> None:
-        hold_reals(self, "limit", above=0)
+        check_real_fields(self, "limit", above=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Need no state."""
@@ -113,7 +113,7 @@ class L1:
     rate: float = 1e-5
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", least=0)
+        check_real_fields(self, "rate", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the mask of what is penalized."""
@@ -147,7 +147,7 @@ class L2:
     rate: float = 1e-4
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", least=0)
+        check_real_fields(self, "rate", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the mask of what is penalized."""
@@ -180,7 +180,7 @@ class DecoupledWeightDecay:
     rate: float = 0.01
 
     def __post_init__(self) -> None:
-        hold_reals(self, "rate", least=0)
+        check_real_fields(self, "rate", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the mask of what decays."""
@@ -212,7 +212,7 @@ class MaxNorm:
     limit: float = 3.0
 
     def __post_init__(self) -> None:
-        hold_reals(self, "limit", above=0)
+        check_real_fields(self, "limit", above=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Need no state."""
@@ -253,7 +253,7 @@ class ExponentialMovingAverage:
     decay: float = 0.999
 
     def __post_init__(self) -> None:
-        hold_reals(self, "decay", least=0, below=1)
+        check_real_fields(self, "decay", least=0, below=1)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the average, equal to the parameters before the first step."""

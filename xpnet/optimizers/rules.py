@@ -6,9 +6,9 @@ from math import log
 from typing import Any
 
 from xpnet.backend import Array
-from xpnet.checks import hold_flags, hold_reals
+from xpnet.checks import check_flag_fields, check_real_fields
 from xpnet.errors import ConfigurationError
-from xpnet.optimizers.base import Now, Updated, hold_learning_rate, hold_moments
+from xpnet.optimizers.base import Now, Updated, check_learning_rate, check_moments
 from xpnet.optimizers.links import DecoupledWeightDecay
 from xpnet.parameters import Layout, Tree
 from xpnet.records import record
@@ -47,9 +47,9 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        hold_learning_rate(self)
-        hold_reals(self, "momentum", least=0, below=1)
-        hold_flags(self, "nesterov")
+        check_learning_rate(self)
+        check_real_fields(self, "momentum", least=0, below=1)
+        check_flag_fields(self, "nesterov")
         if self.nesterov and not self.momentum:
             raise ConfigurationError("SGD.nesterov needs momentum above 0, such as 0.9; got 0")
 
@@ -99,8 +99,8 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        hold_moments(self)
-        hold_reals(self, "epsilon", least=0)
+        check_moments(self)
+        check_real_fields(self, "epsilon", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the moments m and v."""
@@ -142,8 +142,8 @@ class AdamW:
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        hold_moments(self)
-        hold_reals(self, "epsilon", "weight_decay", least=0)
+        check_moments(self)
+        check_real_fields(self, "epsilon", "weight_decay", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the moments and the mask of what decays."""
@@ -193,8 +193,8 @@ class Nadam:
     momentum_decay: float = 4e-3
 
     def __post_init__(self) -> None:
-        hold_moments(self)
-        hold_reals(self, "epsilon", "momentum_decay", least=0)
+        check_moments(self)
+        check_real_fields(self, "epsilon", "momentum_decay", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the moments and the product of the momenta so far."""
@@ -247,9 +247,9 @@ class RMSProp:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        hold_learning_rate(self)
-        hold_reals(self, "rho", least=0, below=1)
-        hold_reals(self, "epsilon", least=0)
+        check_learning_rate(self)
+        check_real_fields(self, "rho", least=0, below=1)
+        check_real_fields(self, "epsilon", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the running square v."""
@@ -288,8 +288,8 @@ class Adagrad:
     epsilon: float = 1e-10
 
     def __post_init__(self) -> None:
-        hold_learning_rate(self)
-        hold_reals(self, "epsilon", least=0)
+        check_learning_rate(self)
+        check_real_fields(self, "epsilon", least=0)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the sum of squares v."""
@@ -332,9 +332,9 @@ class Adadelta:
     epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
-        hold_learning_rate(self)
-        hold_reals(self, "rho", least=0, below=1)
-        hold_reals(self, "epsilon", above=0)  # with 0 no first step is made
+        check_learning_rate(self)
+        check_real_fields(self, "rho", least=0, below=1)
+        check_real_fields(self, "epsilon", above=0)  # with 0 no first step is made
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the running squares of gradients (v) and of steps (u)."""
@@ -382,7 +382,7 @@ class Lion:
     beta2: float = 0.99
 
     def __post_init__(self) -> None:
-        hold_moments(self)
+        check_moments(self)
 
     def init(self, params: Array, layout: Layout, xp: Any) -> Tree:
         """Return the momentum m."""

@@ -1,4 +1,4 @@
-"""Where pictures go: the caller's axes or new ones, and the colours that all pictures share.
+"""The axes that plots draw on, the caller's or new ones, and the colours that all plots share.
 
 Nothing here shows a figure, touches global settings, or imports pyplot where the caller brings axes.
 """

@@ -1,4 +1,4 @@
-"""What a network says about every point of a plane."""
+"""Plot the decision boundary of a network in a plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes a classifier takes for which."""
+"""Plot a confusion matrix."""
 
 from __future__ import annotations
 

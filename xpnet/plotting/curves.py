@@ -1,4 +1,4 @@
-"""Numbers against the epoch: one training run in panels, or several runs in one picture."""
+"""Plot results against the epoch: one training run in panels, or several runs in one plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as the textbooks draw it: columns of units, and a line for each weight."""
+"""Draw a network as textbooks do: columns of units, and a line for each weight."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def plot_network(net: Network, *, ax: Axes | None = None, units: int = 10) -> Ax
     columns = _columns(net)
     ax = one_axes(ax, width=max(6.4, 1.3 * len(columns)))
     for column in columns:
-        _place(column, units)
+        _unit_positions(column, units)
     weights = net.get_weights()
     drawn = [_connect(ax, i, columns[i], columns[i + 1], weights) for i in range(len(columns) - 1)]
     tallest = max(column.heights[0] for column in columns)
@@ -118,7 +118,7 @@ def _columns(net: Network) -> list[_Column]:
     return columns
 
 
-def _place(column: _Column, units: int) -> None:
+def _unit_positions(column: _Column, units: int) -> None:
     """Choose the units to draw and their heights, the column's middle at 0."""
     count = prod(column.shape)
     if count <= units:

@@ -1,4 +1,4 @@
-"""What pictures of networks ask of them first."""
+"""A check that all plots of networks share."""
 
 from __future__ import annotations
 

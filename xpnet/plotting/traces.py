@@ -1,4 +1,4 @@
-"""What flows through a network, layer by layer: activations forwards, gradients backwards."""
+"""Plot the distribution of activations and of gradients, layer by layer."""
 
 from __future__ import annotations
 

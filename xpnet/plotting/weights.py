@@ -1,4 +1,4 @@
-"""The first layer's weights, as the images that its units look for."""
+"""Plot the weights of the first layer as images, which show what its units respond to."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def plot_weights(
     shape = _image_shape(image_shape, net, len(weight))
     shown = min(units, weight.shape[1])
     limit = float(np.abs(weight[:, :shown]).max()) or 1.0
-    wall = _wall(weight[:, :shown].T.reshape(shown, *shape))
+    wall = _tile_images(weight[:, :shown].T.reshape(shown, *shape))
     import matplotlib
 
     colors = matplotlib.colormaps.get_cmap(cmap).with_extremes(bad=GAP)
@@ -121,7 +121,7 @@ def _image_shape(given: Any, net: Network, inputs: int) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _wall(images: Host) -> Host:
+def _tile_images(images: Host) -> Host:
     """Return images (n, rows, columns) as one, a pixel or more apart; what is between is NaN."""
     count, rows, columns = images.shape
     across = ceil(sqrt(count * rows / columns))

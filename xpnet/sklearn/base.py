@@ -1,4 +1,4 @@
-"""What all estimators here have in common: prediction, scores, and what they tell scikit-learn about themselves."""
+"""Base classes of all estimators: prediction, scores, and scikit-learn's tags."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from xpnet.optimizers import Optimizer
 from xpnet.records import differ, record
 from xpnet.sklearn.inputs import (
     check_same_library,
-    give_back,
     host_values,
     is_foreign,
     open_for,
     take_features,
     take_targets,
+    to_library_of,
 )
 from xpnet.sklearn.labels import Labels
 
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassifierParts", "NetworkEstimator", "RegressorParts", "offered_if", "validated"]
 
-PLACE = "backend", "device", "dtype", "precision"
+COMPUTE_PARAMETERS = "backend", "device", "dtype", "precision"
 """Parameters that say where and how precisely a network computes."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def validated(method: Method) -> Method:
-    """Return a method that fits, before which scikit-learn looks at the parameters; its type stays."""
+    """Decorate a method that fits with scikit-learn's validation of parameters, and keep its type."""
     found: Method = _fit_context(prefer_skip_nested_validation=True)(method)
     return found
 
 
 def offered_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
-    """Return scikit-learn's ``available_if``, with which a method keeps its type."""
+    """Decorate a method with scikit-learn's ``available_if``, and keep its type."""
     found: Callable[[Method], Method] = available_if(check)
     return found
 
@@ -64,15 +64,15 @@ class NetworkEstimator(BaseEstimator):
     feature_names_in_: Host
 
     def _run(self, method: str, X: Any, called: str) -> tuple[Array, Array]:
-        """Return what a method of the network gives for X, on its backend, and X as it was taken in."""
+        """Call a method of the network with X; return the result, on the network's backend, and the checked X."""
         check_is_fitted(self, "network_")
         X = take_features(self, X, reset=False)
         check_same_library(self, X, called)
         return getattr(self.network_, method)(X), X
 
     @contextmanager
-    def _kept_on_error(self) -> Iterator[None]:
-        """Leave what was fitted before as it was, where an error comes before the first step of training."""
+    def _restored_on_error(self) -> Iterator[None]:
+        """Restore the estimator's attributes if an error is raised before the first step of training."""
         before = dict(vars(self))
         old = before.get("network_")
         steps = 0 if old is None else old.steps
@@ -91,7 +91,7 @@ class NetworkEstimator(BaseEstimator):
         Raises
         ------
         ConfigurationError
-            A name is of a part of an optimizer or another parameter, which are records that are given whole.
+            A name refers to a part of a parameter, such as an optimizer's rate; records can only be set as a whole.
         """
         for name in params:
             whole, _, part = name.partition("__")
@@ -103,32 +103,36 @@ class NetworkEstimator(BaseEstimator):
         return super().set_params(**params)
 
     def _open(self, X: Array) -> Backend:
-        """Open the backend that is asked for, and remember what was asked."""
+        """Open the backend that the parameters ask for, and remember what they asked for."""
         self._place = self._asked_place()
         return open_for(self, X)
 
     def _asked_place(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in PLACE)
+        return tuple(getattr(self, name) for name in COMPUTE_PARAMETERS)
 
-    def _go_on(self, X: Array, optimizer: Optimizer | str, asked: dict[str, tuple[Any, Any]]) -> None:
-        """Train on with this optimizer: parameters may have changed since the network was made.
+    def _use_optimizer(self, X: Array, optimizer: Optimizer | str, asked: dict[str, tuple[Any, Any]]) -> None:
+        """Go on with this optimizer, after checking that no other parameter has changed since the network was made.
 
         Parameters
         ----------
         X : Array
         optimizer : Optimizer or str
         asked : dict
-            By the parameters' names, what the network has, and what they ask for now.
+            By the names of parameters: what the network was made with, and what is asked for now.
 
         Raises
         ------
         ConfigurationError
-            They are not the same, or another backend, device, dtype or precision is asked for.
+            One has changed, or another backend, device, dtype or precision is asked for.
         """
-        changed = [name for name, now, made in zip(PLACE, self._asked_place(), self._place, strict=True) if now != made]
+        changed = [
+            name
+            for name, now, made in zip(COMPUTE_PARAMETERS, self._asked_place(), self._place, strict=True)
+            if now != made
+        ]
         if changed and isinstance(self.backend, Backend):
-            changed = [*PLACE]  # it says all four
-        if changed:  # else X may come in another library and dtype, and is converted
+            changed = [*COMPUTE_PARAMETERS]  # a Backend decides all four
+        if changed:  # else X, which may be of another library or dtype, is converted
             there, now = _place(self.network_.backend), _place(open_for(self, X))
             asked = asked | {name: (there[name], now[name]) for name in changed}
         for name, (made, wanted) in asked.items():
@@ -156,7 +160,7 @@ class NetworkEstimator(BaseEstimator):
 
 def _place(backend: Backend) -> dict[str, str]:
     values = backend.name, str(backend.device), backend.dtype, backend.precision
-    return dict(zip(PLACE, values, strict=True))
+    return dict(zip(COMPUTE_PARAMETERS, values, strict=True))
 
 
 def _gives_probabilities(estimator: Any) -> bool:
@@ -206,7 +210,7 @@ class ClassifierParts(ClassifierMixin):
         labels = self._labels.decode(np.asarray(backend.to_numpy(found)))
         if labels.dtype.kind not in "iufb" or not is_foreign(X):
             return labels  # by way of a device, they would lose what its types cannot hold
-        return give_back(backend.asarray(labels), backend, X)
+        return to_library_of(backend.asarray(labels), backend, X)
 
     @offered_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:
@@ -224,7 +228,7 @@ class ClassifierParts(ClassifierMixin):
     def decision_function(self, X: Any) -> Array:
         """Return the raw scores: (N,) for two classes, above 0 for the second one, else (N, classes)."""
         found, X = self._run("forward", X, "decision_function")
-        scores = give_back(found, self.network_.backend, X)
+        scores = to_library_of(found, self.network_.backend, X)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -240,7 +244,7 @@ class ClassifierParts(ClassifierMixin):
             found = backend.compile(columns.of_one)(found)
         elif found.shape[1] > len(self.classes_):  # a loss that needs two outputs, and data of one class
             found = backend.compile(columns.of_several)(found)
-        return give_back(found, backend, X)
+        return to_library_of(found, backend, X)
 
     def _encode(self, y: Any, rows: int, *, fresh: bool, same: bool = False) -> tuple[Host, Host]:
         """Return y's labels and class numbers; *fresh* learns the classes, *same* wants all of them."""
@@ -361,7 +365,7 @@ class RegressorParts(RegressorMixin):
             In the library and on the device of X.
         """
         found, X = self._run("predict", X, "predict")
-        found = give_back(found, self.network_.backend, X)
+        found = to_library_of(found, self.network_.backend, X)
         return found[:, 0] if found.shape[1] == 1 else found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -233,7 +233,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
         """Train for one epoch on these samples; the first call has to name all *classes*."""
         if self.class_weight == "balanced":
             raise ConfigurationError("class_weight='balanced' needs all labels at once; give partial_fit a dict")
-        with self._kept_on_error():
+        with self._restored_on_error():
             self._declare(classes, y)
             self._fit(X, y, sample_weight, incremental=True)
         return self

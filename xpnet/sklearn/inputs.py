@@ -1,4 +1,4 @@
-"""What users of scikit-learn bring: checked by its rules, computed on its own library, handed back in it."""
+"""Arrays of scikit-learn users: check them by its rules, compute in their library, and return results in it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from xpnet.arrays import Host, require_real, to_host
 from xpnet.backend import BFLOAT16, Array, Backend, open_backend
 from xpnet.errors import DataError, DtypeError, ShapeError
-from xpnet.remedies import LOOKED_AT, ragged_remedy
+from xpnet.remedies import MOST_EXAMINED, ragged_remedy
 
-__all__ = ["give_back", "host_values", "is_foreign", "open_for", "take_features", "take_targets", "take_weights"]
+__all__ = ["host_values", "is_foreign", "open_for", "take_features", "take_targets", "take_weights", "to_library_of"]
 
 
 def is_foreign(values: Any) -> bool:
@@ -25,7 +25,7 @@ def is_foreign(values: Any) -> bool:
 
 
 def host_values(values: Any, argument: str) -> Any:
-    """Return arrays of other libraries as NumPy's, and anything else as it is, for scikit-learn to judge."""
+    """Return arrays of other libraries as NumPy's, and anything else as it is, for scikit-learn to check."""
     return to_host(values, argument) if is_foreign(values) else values
 
 
@@ -73,7 +73,7 @@ def take_targets(estimator: Any, y: Any, rows: int, *, numeric: bool) -> Host:
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     check_consistent_length(np.empty(rows), y)
-    if numeric and any(isinstance(item, str | bytes) for item in islice(y.flat, LOOKED_AT)):
+    if numeric and any(isinstance(item, str | bytes) for item in islice(y.flat, MOST_EXAMINED)):
         raise DtypeError(
             f"y must hold real numbers for {type(estimator).__name__}; got text, such as {y.flat[0]!r}: for labels "
             "use a classifier, and np.asarray(y, dtype=float) makes numbers of text that is a number"
@@ -92,7 +92,7 @@ def take_weights(sample_weight: Any, rows: int) -> Host | None:
 
 
 def open_for(estimator: Any, X: Array) -> Backend:
-    """Open the estimator's backend, or without one that of the library and device of X, in X's dtype."""
+    """Open the estimator's backend; without one, that of the library and device of X, in X's dtype."""
     dtype, device, precision = estimator.dtype, estimator.device, estimator.precision
     if isinstance(estimator.backend, Backend):
         return open_backend(estimator.backend, device=device, dtype=dtype, precision=precision)
@@ -106,9 +106,10 @@ def open_for(estimator: Any, X: Array) -> Backend:
 
 
 def check_same_library(estimator: Any, X: Array, method: str) -> None:
-    """Refuse another library than that of ``fit`` where scikit-learn's array API dispatch is on.
+    """Refuse X of another library than in ``fit`` if scikit-learn's array API dispatch is on.
 
-    Its rule for estimators that follow their data. With a named backend, or without dispatch, X is converted.
+    That is its rule for estimators that compute in the library of their data. With a named backend, or without
+    dispatch, X is converted.
     """
     if estimator.backend is None and get_config()["array_api_dispatch"]:
         fitted = estimator.network_.backend.name
@@ -121,8 +122,8 @@ def check_same_library(estimator: Any, X: Array, method: str) -> None:
             )
 
 
-def give_back(array: Array, backend: Backend, X: Array) -> Array:
-    """Return what a backend computed from X in X's own library, on its device."""
+def to_library_of(array: Array, backend: Backend, X: Array) -> Array:
+    """Return what a backend computed from X as an array of X's library, on its device."""
     if not is_foreign(X):
         return np.array(backend.to_numpy(array))
     xp, device = array_api_compat.array_namespace(X), array_api_compat.device(X)
@@ -138,7 +139,7 @@ def _library(X: Array) -> str:
 
 
 def _dtype(X: Array) -> str:
-    """Return float32 for floating numbers that it holds, and float64 for all others, as scikit-learn does."""
+    """Return float32 for floating dtypes of up to 32 bits, and float64 for all others, as scikit-learn does."""
     xp = array_api_compat.array_namespace(X)
     narrow = xp.isdtype(X.dtype, "real floating") and xp.finfo(X.dtype).bits <= 32
     return "float32" if narrow else "float64"

@@ -1,4 +1,4 @@
-"""Class labels of any type as a network's numbers, and back; on the host, as text has no place on a device."""
+"""Encode class labels of any type as numbers, and decode them; on the host, as devices cannot hold text."""
 
 from __future__ import annotations
 

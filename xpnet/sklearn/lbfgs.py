@@ -1,4 +1,4 @@
-"""SciPy's L-BFGS-B over a network's flat vector of parameters."""
+"""Minimize a network's loss by SciPy's L-BFGS-B, over the flat vector of parameters."""
 
 from __future__ import annotations
 

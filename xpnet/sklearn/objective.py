@@ -1,4 +1,4 @@
-"""A loss by scikit-learn's name or ours, and how scikit-learn counts it."""
+"""The loss that an estimator minimizes, and the factors by which scikit-learn scales and reports it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 @record
 class Objective:
-    """A loss of the core, which averages over K outputs, beside what scikit-learn makes of it.
+    """A loss of xpnet, which averages over K outputs, and how scikit-learn scales it.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ def regressor_objective(loss: Loss | str, outputs: int) -> Objective:
 
 
 def class_loss(loss: Loss | str) -> Loss:
-    """Return the loss of the core that is meant, which must be one for classes."""
+    """Return the loss for a name or an object, which must be one for classes."""
     found: Loss = resolve("loss", loss, losses.NAMES)
     if not hasattr(found, "classify"):
         raise ConfigurationError(f"a classifier needs a loss for classes; got {found}: use a regressor")
@@ -80,7 +80,7 @@ def class_loss(loss: Loss | str) -> Loss:
 
 
 def real_loss(loss: Loss | str) -> Loss:
-    """Return the loss of the core that is meant, which must be one for real targets."""
+    """Return the loss for a name or an object, which must be one for real targets."""
     found: Loss = resolve("loss", loss, losses.NAMES)
     if hasattr(found, "classify"):
         raise ConfigurationError(f"a regressor needs a loss for real targets; got {found}: use a classifier")
@@ -88,7 +88,7 @@ def real_loss(loss: Loss | str) -> Loss:
 
 
 def outputs_for(loss: Loss, labels: Labels) -> int:
-    """Return the network's number of outputs: one for two classes where the loss can do with one."""
+    """Return the network's number of outputs: one for two classes, if the loss supports that."""
     if not labels.binary:
         return len(labels.classes)
     try:
@@ -99,6 +99,6 @@ def outputs_for(loss: Loss, labels: Labels) -> int:
 
 
 def out_activation(loss: Any) -> str:
-    """Return scikit-learn's name for what the loss makes of the scores."""
+    """Return scikit-learn's name for the output activation of a loss."""
     known = {CrossEntropy: "softmax", BinaryCrossEntropy: "logistic", Poisson: "exp"}
     return next((name for kind, name in known.items() if isinstance(loss, kind)), "identity")

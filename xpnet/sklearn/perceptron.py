@@ -1,4 +1,4 @@
-"""How a multi-layer perceptron of scikit-learn's parameters is built and trained."""
+"""Build and train a multi-layer perceptron from scikit-learn's parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from xpnet.arrays import Host, chosen_rows
+from xpnet.arrays import Host, take_rows
 from xpnet.backend import Array
 from xpnet.callbacks import Callback, resolve_callbacks
 from xpnet.errors import ConfigurationError, DataError
@@ -24,10 +24,10 @@ from xpnet.network import Network
 from xpnet.parameters import flatten
 from xpnet.sklearn.base import NetworkEstimator
 from xpnet.sklearn.inputs import host_values, take_features, take_weights
-from xpnet.sklearn.keeping import Kept
 from xpnet.sklearn.lbfgs import minimize_loss
 from xpnet.sklearn.objective import Objective, out_activation
 from xpnet.sklearn.rules import EpochRules, RowOrder, Split
+from xpnet.sklearn.snapshot import Snapshot
 from xpnet.sklearn.solvers import make_optimizer
 
 __all__ = ["CONSTRAINTS", "Perceptron", "is_stochastic"]
@@ -50,14 +50,14 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 def is_stochastic(estimator: Any) -> bool:
-    """Say whether the solver trains by batches, for ``offered_if``."""
+    """Say whether the solver trains in batches; a condition for ``offered_if``."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit goes with solver='sgd' and 'adam': lbfgs looks at all data at once")
     return True
 
 
 class Perceptron(NetworkEstimator):
-    """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which hold the parameters."""
+    """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which add the parameters."""
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Any = None, *, incremental: bool = False) -> Any:
         if incremental and self.early_stopping:
@@ -65,27 +65,27 @@ class Perceptron(NetworkEstimator):
         fresh = not hasattr(self, "network_") or not (self.warm_start or incremental)
         self._callbacks()
         self._hidden_sizes()
-        with self._kept_on_error():
-            kept = Kept(self, trained=not fresh)
+        with self._restored_on_error():
+            snapshot = Snapshot(self, trained=not fresh)
             X = take_features(self, X, reset=fresh)
             rows = int(X.shape[0])
             labels, targets = self._encode(y, rows, fresh=fresh and not incremental, same=self.warm_start)
             weights = take_weights(sample_weight, rows)
             if fresh:
-                self._start(X, targets)
+                self._make_network(X, targets)
             elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
                 raise DataError(f"y must have {self.n_outputs_} outputs as in the first call; got {targets.shape[1]}")
             else:
-                self._go_on_with(X, targets)
+                self._continue_network(X, targets)
             if self.solver == "lbfgs":
-                self._refuse_what_goes_by_epochs(validation)
+                self._refuse_epoch_options(validation)
                 self._fit_lbfgs(X, targets, self._weigh(weights, labels))
             else:
                 self._fit_stochastic(X, targets, labels, weights, self._check_validation(validation), incremental)
             backend, state = self.network_.backend, self.network_.state
             arrays = [state.params, *(array for _, array in flatten(state.layers))]
             if not all(np.isfinite(backend.to_numpy(array)).all() for array in arrays):
-                kept.put_back()
+                snapshot.restore()
                 raise DataError(
                     "Solver produced non-finite parameter weights. The input data may contain large values and need to "
                     "be preprocessed."
@@ -94,14 +94,14 @@ class Perceptron(NetworkEstimator):
 
     # Building
 
-    def _start(self, X: Array, targets: Host) -> None:
+    def _make_network(self, X: Array, targets: Host) -> None:
         """Make the network, with the weights that scikit-learn draws from the same random state."""
         stream = check_random_state(self.random_state)
         objective: Objective = self._objective(targets)
         layers = [*self._hidden_layers(), Dense(objective.outputs)]
         inputs = int(X.shape[1])
-        drawn = self._draw(stream, inputs, objective.outputs) if self.layers is None else None
-        # scikit-learn has no use for a seed, so where there is none here either, its order of numbers is kept.
+        drawn = self._draw_weights(stream, inputs, objective.outputs) if self.layers is None else None
+        # scikit-learn draws no seed: without need for one, the order of random numbers stays the same.
         seed = int(stream.randint(2**31 - 1)) if drawn is None or self.dropout else 0
         self.network_ = Network(
             layers,
@@ -132,8 +132,8 @@ class Perceptron(NetworkEstimator):
             self.best_validation_score_ = -np.inf if stopping else None
             self.best_loss_ = None if stopping else np.inf
 
-    def _go_on_with(self, X: Array, targets: Host) -> None:
-        """Train on the network that there is, which must be the one that is asked for now."""
+    def _continue_network(self, X: Array, targets: Host) -> None:
+        """Go on with the existing network, after checking that the parameters still describe it."""
         objective: Objective = self._objective(targets)
         model = Sequential([*self._hidden_layers(), Dense(objective.outputs)])
         changed = [name for name, made in self._made.items() if repr(getattr(self, name)) != made]
@@ -145,7 +145,7 @@ class Perceptron(NetworkEstimator):
             asked["solver"] = "lbfgs", self.solver
         elif self.solver != "lbfgs":
             asked["early_stopping"] = self.validation_scores_ is not None, bool(self.early_stopping)
-        self._go_on(X, make_optimizer(self, objective.scale), asked)
+        self._use_optimizer(X, make_optimizer(self, objective.scale), asked)
 
     def _callbacks(self) -> list[Callback]:
         return resolve_callbacks(() if self.callbacks is None else self.callbacks)
@@ -168,7 +168,7 @@ class Perceptron(NetworkEstimator):
             found += [Dropout(float(self.dropout))] if self.dropout else []
         return found
 
-    def _draw(self, stream: np.random.RandomState, inputs: int, outputs: int) -> list[dict[str, Host]]:
+    def _draw_weights(self, stream: np.random.RandomState, inputs: int, outputs: int) -> list[dict[str, Host]]:
         """Draw weights and biases from U(-b, b) with b² = 6 / (inputs + units), or 2 / ... for the logistic.
 
         Glorot and Bengio 2010, eq. 16; the biases, and the order of the numbers, are scikit-learn's.
@@ -183,8 +183,8 @@ class Perceptron(NetworkEstimator):
 
     # Training
 
-    def _refuse_what_goes_by_epochs(self, validation: Any) -> None:
-        """Raise ConfigurationError where something is asked for that "lbfgs" has no place for."""
+    def _refuse_epoch_options(self, validation: Any) -> None:
+        """Raise ConfigurationError for options that need epochs, which "lbfgs" does not have."""
         given = {"callbacks": self._callbacks() or None, **dict(zip(VALIDATION, validation or (), strict=False))}
         if name := next((name for name, value in given.items() if value is not None), None):
             raise ConfigurationError(
@@ -223,8 +223,8 @@ class Perceptron(NetworkEstimator):
         if self.early_stopping and validation is None:
             split = self._hold_out(targets)
             held_out = None if weights is None else weights[split.held_out]
-            validation = chosen_rows(X, split.held_out, network.backend), targets[split.held_out], held_out
-            X = chosen_rows(X, split.train, network.backend)
+            validation = take_rows(X, split.held_out, network.backend), targets[split.held_out], held_out
+            X = take_rows(X, split.train, network.backend)
             targets, labels = targets[split.train], labels[split.train]
             weights = None if weights is None else weights[split.train]
         weights = self._weigh(weights, labels)
@@ -251,7 +251,7 @@ class Perceptron(NetworkEstimator):
                 verbose=0,
             )
         except KeyboardInterrupt:
-            rules.put_back()
+            rules.restore_best()
             warnings.warn("Training interrupted by user.", stacklevel=3)
         self.history_ = network.history
         if not (incremental or network.stop_training) and self.n_iter_ == self.max_iter:

@@ -1,4 +1,4 @@
-"""scikit-learn's rules of training an MLP: the order of rows, curves, when to stop, the learning rate."""
+"""scikit-learn's rules for training an MLP: the order of rows, curves, early stopping, the learning rate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOWEST_RATE = 1e-6
 
 
 class RowOrder:
-    """The order of rows: each epoch shuffles the last one's again, from one stream, over all calls of ``fit``."""
+    """The order of rows: each epoch shuffles that of the last one, with one generator for all calls of ``fit``."""
 
     def __init__(self, stream: np.random.RandomState) -> None:
         self.stream = stream
@@ -47,7 +47,7 @@ class Split:
 
 
 class EpochRules(Callback):
-    """Keeps an estimator's curves after every epoch, and decides by them.
+    """Records an estimator's curves after every epoch, and decides by them when to stop or slow down.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class EpochRules(Callback):
         self.estimator, self.report, self.rows, self.weight, self.score = estimator, report, rows, weight, score
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Take the epoch in; stop, or slow down, where it is time."""
+        """Record the epoch; stop, or lower the learning rate, if it is time to."""
         estimator = self.estimator
         estimator.n_iter_ += 1
         estimator.t_ += self.rows
@@ -82,11 +82,11 @@ class EpochRules(Callback):
             self._stop_or_slow_down()
 
     def on_train_end(self, logs: dict[str, float]) -> None:
-        """Put the best weights back, with early stopping."""
-        self.put_back()
+        """Restore the best weights, with early stopping."""
+        self.restore_best()
 
-    def put_back(self) -> None:
-        """Put the best weights back, if there are any."""
+    def restore_best(self) -> None:
+        """Restore the best weights, if there are any."""
         if self.score is not None and self.estimator._best_weights:
             self.network.set_weights(self.estimator._best_weights)
 

@@ -1,4 +1,4 @@
-"""The optimizer that an estimator's parameters ask for, and the penalties that it has added up."""
+"""The optimizer for an estimator's parameters, and the sum of the penalties that it keeps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_optimizer(estimator: Any, scale: float) -> Chain:
 
 
 def take_penalty(network: Network) -> float:
-    """Return the penalties that have been added up since the last call. Waits for the device."""
+    """Return the sum of the penalties since the last call, and reset it. Waits for the device."""
     state = network.state
     first = state.optimizer["0"]
     total = float(network.backend.to_numpy(first["total"]))

@@ -23,13 +23,15 @@ __all__ = ["XPClassifier", "XPRegressor"]
 
 
 class _Wrapper(NetworkEstimator):
-    """Base of the two, which hold the parameters."""
+    """Base of both wrappers, which add the parameters."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, epochs: int, go_on: bool, declared: bool = False) -> None:
-        with self._kept_on_error():
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, epochs: int, continue_training: bool, declared: bool = False
+    ) -> None:
+        with self._restored_on_error():
             callbacks = resolve_callbacks(self.callbacks or ())
             terminated = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
-            fresh = not (go_on and hasattr(self, "network_"))
+            fresh = not (continue_training and hasattr(self, "network_"))
             X = take_features(self, X, reset=fresh)
             rows = int(X.shape[0])
             labels, targets = self._encode(y, rows, fresh=fresh and not declared)
@@ -38,7 +40,7 @@ class _Wrapper(NetworkEstimator):
             if fresh:
                 self.network_ = self._network(X, targets)
             else:
-                self._go_on_with(X, targets)
+                self._continue_network(X, targets)
             try:
                 self.network_.fit(
                     X,
@@ -50,20 +52,20 @@ class _Wrapper(NetworkEstimator):
                     **self._weights_for_fit(weights, labels),
                     callbacks=callbacks,
                     verbose=self.verbose,
-                    on_nonfinite=None if terminated else "raise",  # it looks at no data, which X's check has seen
+                    on_nonfinite=None if terminated else "raise",  # not by check_finite, which is off
                 )
-            finally:  # training that stops within an epoch leaves the epochs before
+            finally:  # also if training stops within an epoch
                 self.history_ = self.network_.history
                 self.n_iter_ = self.network_.epochs
 
-    def _go_on_with(self, X: Array, targets: Host) -> None:
-        """Train on the network that there is, which must be the one that is asked for now."""
+    def _continue_network(self, X: Array, targets: Host) -> None:
+        """Go on with the existing network, after checking that the parameters still describe it."""
         loss, outputs = self._loss_and_outputs(targets)
         network = self.network_
         model = self._model(network.in_shape[0], outputs)  # type: ignore[index]
         metrics = resolve_metrics(self.metrics, loss)
         asked = {"loss": (network.loss, loss), "layers": (network.model, model), "metrics": (network.metrics, metrics)}
-        self._go_on(X, self.optimizer, asked)
+        self._use_optimizer(X, self.optimizer, asked)
 
     def _model(self, inputs: int, outputs: int) -> Sequential:
         layers: Any = [Dense(100), "relu", Dense(outputs)] if self.layers is None else self.layers
@@ -186,16 +188,16 @@ class XPClassifier(ClassifierParts, _Wrapper):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPClassifier:
         """Train on X (N, features) and labels y (N,), or an indicator matrix (N, labels)."""
-        self._fit(X, y, sample_weight, epochs=self.epochs, go_on=self.warm_start)
+        self._fit(X, y, sample_weight, epochs=self.epochs, continue_training=self.warm_start)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> XPClassifier:
         """Train for one epoch on these samples; the first call has to name all *classes*."""
         if self.class_weight == "balanced":
             raise ConfigurationError("class_weight='balanced' needs all labels at once; give partial_fit a dict")
-        with self._kept_on_error():
+        with self._restored_on_error():
             self._declare(classes, y)
-            self._fit(X, y, sample_weight, epochs=1, go_on=True, declared=True)
+            self._fit(X, y, sample_weight, epochs=1, continue_training=True, declared=True)
         return self
 
     def _loss_and_outputs(self, targets: Host) -> tuple[Any, int]:
@@ -280,12 +282,12 @@ class XPRegressor(RegressorParts, _Wrapper):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPRegressor:
         """Train on X (N, features) and targets y (N,) or (N, outputs)."""
-        self._fit(X, y, sample_weight, epochs=self.epochs, go_on=self.warm_start)
+        self._fit(X, y, sample_weight, epochs=self.epochs, continue_training=self.warm_start)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPRegressor:
         """Train for one epoch on these samples."""
-        self._fit(X, y, sample_weight, epochs=1, go_on=True)
+        self._fit(X, y, sample_weight, epochs=1, continue_training=True)
         return self
 
     def _loss_and_outputs(self, targets: Host) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""The check of a backend: its record, piece by piece, and then a network on it."""
+"""Check a backend: first each part of its record, then a network on it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from xpnet.backend import CREATION, DTYPES, Backend, Namespace, available_backen
 from xpnet.errors import BackendError, ConfigurationError
 from xpnet.random import bits16, host_stream, key_words, make_key
 from xpnet.testing.comparing import CheckError, check_close, require
+from xpnet.testing.comparison_backends import PARITY
 from xpnet.testing.operations import check_operations
-from xpnet.testing.places import PARITY
 
 __all__ = ["check_backend"]
 

@@ -1,4 +1,4 @@
-"""What every check ends in: two things that must agree, or a :class:`CheckError` that says where they do not."""
+"""Compare what must agree, and raise a :class:`CheckError` that says where it does not."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def check_close(where: str, name: str, got: Host, wanted: Host, tolerance: float
 
 
 def check_same(where: str, name: str, after: Host, before: Host) -> None:
-    """Raise CheckError where an array that belongs to somebody else has changed."""
+    """Raise CheckError if an array that a function must not write to has changed."""
     require(np.array_equal(after, before), where, f"writes to {name}, which is not its own")
 
 
 def check_shapes(where: str, found: Mapping[str, Host], like: Mapping[str, Host], dtype: str) -> None:
-    """Hold arrays to the shapes of others of the same names, and to *dtype*."""
+    """Raise CheckError unless arrays have the shapes of those of the same names, and *dtype*."""
     for name, wanted in like.items():
         require(name in found, where, f"there is no {name}")
         got = found[name]
@@ -55,6 +55,6 @@ def check_shapes(where: str, found: Mapping[str, Host], like: Mapping[str, Host]
 
 
 def check_finite(where: str, found: Mapping[str, Host], what: str) -> None:
-    """Raise CheckError where an infinity or NaN came of *what*, which is finite."""
+    """Raise CheckError if infinity or NaN results from *what*, which is finite."""
     for name, values in found.items():
         require(bool(np.isfinite(values).all()), where, f"{name} is not finite for {what}")

@@ -1,4 +1,4 @@
-"""Inputs far from the usual, on which finite mathematics must give finite numbers."""
+"""Extreme inputs, for which results must be finite wherever the exact ones are."""
 
 from __future__ import annotations
 

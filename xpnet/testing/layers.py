@@ -1,4 +1,4 @@
-"""The check of a layer: one pass forward and back, looked at from every side."""
+"""Check a layer: its gradients, purity, shapes, and agreement between backends."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Param, Shape, Tree, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
-from xpnet.registry import misreturned, returned
+from xpnet.registry import returned, wrong_return_error
 from xpnet.testing.comparing import check_close, check_finite, check_same, check_shapes, require
+from xpnet.testing.comparison_backends import (
+    PARITY,
+    arrays_to_device,
+    arrays_to_host,
+    open_float32,
+    open_float64,
+    other_backends,
+    to_device,
+)
 from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.numeric import TOLERANCE, away_from_zero, check_gradients, numeric_gradient
-from xpnet.testing.own import answering, arrays, check_array
-from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place, placed
 from xpnet.testing.records import check_record
+from xpnet.testing.user_code import check_array, check_arrays, raising_check_errors
 
 __all__ = ["check_layer"]
 
@@ -77,10 +85,10 @@ def check_layer(
         It does not take inputs of this shape.
     """
     layer, in_shape = resolve_layer(layer), as_shape(in_shape, "in_shape")
-    backend = open_wide(backend)
-    beside = others(backend, beside)
+    backend = open_float64(backend)
+    beside = other_backends(backend, beside)
     stream = host_stream(seed, "check")
-    built = answering("layer", layer, f"{layer}", lambda: _built(layer, in_shape))()
+    built = raising_check_errors("layer", layer, f"{layer}", lambda: _built(layer, in_shape))()
     params = {name: stream.normal(size=param.shape) for name, param in flatten(built.params)}
     state = {name: stream.uniform(0.5, 1.5, param.shape) for name, param in flatten(built.state)}
     x = away_from_zero(stream.normal(size=(batch, *in_shape))) if x is None else np.array(x, dtype=np.float64)
@@ -97,7 +105,7 @@ def check_layer(
         check_gradients(where, found, run.numeric(), tolerance)
         seen = {"output": dy, **wanted}
         narrowed, *compared = (
-            _LayerRun(layer, training, seed, params, state, x, dy, there) for there in (narrow(backend), *beside)
+            _LayerRun(layer, training, seed, params, state, x, dy, there) for there in (open_float32(backend), *beside)
         )
         for other in (narrowed, *compared):
             there = f"{where} on {other.backend.name} in {other.backend.dtype}"
@@ -113,7 +121,7 @@ def check_layer(
 def _built(layer: Layer, in_shape: Shape) -> Built:
     built = layer.build(in_shape)
     if not isinstance(built, Built):
-        raise misreturned("layer", layer, "build", built)
+        raise wrong_return_error("layer", layer, "build", built)
     where = f"{type(layer).__name__}.build"
     problem = shape_problem(built)
     require(not problem, where, problem)
@@ -143,12 +151,13 @@ class _LayerRun:
         self.given |= {f"state.{name}": values for name, values in state.items()}
         xp = backend.xp
         self.words = xp.nn.words(key_words(seed))
-        self.state = unflatten(placed(state, backend))
-        self.arguments = (unflatten(placed(params, backend)), self.state, place(x, backend), place(dy, backend))
+        self.state = unflatten(arrays_to_device(state, backend))
+        on_device = unflatten(arrays_to_device(params, backend))
+        self.arguments = (on_device, self.state, to_device(x, backend), to_device(dy, backend))
         where = f"{layer} in {'training' if training else 'prediction'} on {backend.name} in {backend.dtype}"
         forward = backend.compile(lambda params, x: self._forward(params, self.state, x)[0])
-        self.forward = answering("layer", layer, where, forward)
-        self.both = answering("layer", layer, where, backend.compile(self._both))
+        self.forward = raising_check_errors("layer", layer, where, forward)
+        self.both = raising_check_errors("layer", layer, where, backend.compile(self._both))
 
     def _forward(self, params: Tree, state: Tree, x: Array) -> tuple[Array, Any, Context]:
         xp = self.backend.xp
@@ -179,18 +188,20 @@ class _LayerRun:
             found[f"{name}.gradient.alone"] = array
         if self.training and state:
             new = self.layer.advance(state, residuals)  # type: ignore[attr-defined]
-            found |= {f"{name}.advanced": array for name, array in arrays(self.layer, "advance", "state", new).items()}
+            advanced = check_arrays(self.layer, "advance", "state", new)
+            found |= {f"{name}.advanced": array for name, array in advanced.items()}
         return found
 
     def _backward(self, params: Tree, residuals: Any, dy: Array, context: Context) -> tuple[Any, dict[str, Array]]:
         given = self.layer.backward(params, residuals, dy, context)
         dx, gradients = returned("layer", self.layer, "backward", given)
-        return dx, arrays(self.layer, "backward", "gradients", gradients)
+        return dx, check_arrays(self.layer, "backward", "gradients", gradients)
 
     def results(self, x: Host | None = None) -> dict[str, Host]:
         """Return every array of a pass by name, for other inputs if there are any."""
         params, state, own, dy = self.arguments
-        return hosted(self.both(params, state, own if x is None else place(x, self.backend), dy), self.backend)
+        given = own if x is None else to_device(x, self.backend)
+        return arrays_to_host(self.both(params, state, given, dy), self.backend)
 
     def output(self) -> Host:
         """Return the output of a forward pass alone."""
@@ -200,7 +211,7 @@ class _LayerRun:
         """Return copies of every argument by name."""
         params, state, x, dy = self.arguments
         named = {"parameter": params, "state": state, "x": x, "dy": dy}
-        return hosted(dict(flatten(named)), self.backend)
+        return arrays_to_host(dict(flatten(named)), self.backend)
 
     def numeric(self) -> dict[str, Host]:
         """Return the gradients of sum(dy y) by central differences, by name."""
@@ -210,11 +221,11 @@ class _LayerRun:
             others = dict(flatten(params))
 
             def of_parameter(changed: Host, name: str = name, others: dict[str, Array] = others) -> Host:
-                return self._output(unflatten({**others, name: place(changed, self.backend)}), x)
+                return self._output(unflatten({**others, name: to_device(changed, self.backend)}), x)
 
             found[f"{name}.gradient"] = numeric_gradient(of_parameter, values, self.dy)
         found["input.gradient"] = numeric_gradient(
-            lambda changed: self._output(params, place(changed, self.backend)), self.x, self.dy
+            lambda changed: self._output(params, to_device(changed, self.backend)), self.x, self.dy
         )
         return found
 

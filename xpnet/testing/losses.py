@@ -1,4 +1,4 @@
-"""The check of a loss: a value for each example and its slope in that example's scores."""
+"""Check a loss: a value for each example, and its slope in that example's scores."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from xpnet.parameters import Shape
 from xpnet.random import host_stream
 from xpnet.registry import resolve, returned
 from xpnet.testing.comparing import check_finite, check_same, check_shapes, require
+from xpnet.testing.comparison_backends import (
+    PARITY,
+    arrays_to_host,
+    open_float32,
+    open_float64,
+    other_backends,
+    to_device,
+)
 from xpnet.testing.extremes import LARGE, extremes
 from xpnet.testing.numeric import TOLERANCE, check_gradients, numeric_gradient
-from xpnet.testing.own import answering, check_array
-from xpnet.testing.places import PARITY, hosted, narrow, open_wide, others, place
 from xpnet.testing.records import check_record
+from xpnet.testing.user_code import check_array, raising_check_errors
 
 __all__ = ["check_loss"]
 
@@ -68,18 +75,15 @@ def check_loss(
         ``y`` does not fit it.
     """
     loss = resolve("loss", loss, losses.NAMES)
-    backend = open_wide(backend)
-    beside = others(backend, beside)
+    backend = open_float64(backend)
+    beside = other_backends(backend, beside)
     where = f"{loss}"
     y = np.asarray(y)
     if scores is None:
         shape = out_shape or y.shape[1:]
         scores = host_stream(seed, "check").normal(size=(len(y), *shape))
     scores = np.array(scores, dtype=np.float64)
-    given = np.array(y)
-    targets = np.array(answering("loss", loss, where, loss.targets)(y, scores.shape[1:]))
-    require(targets.dtype.kind in "biuf", where, f"targets() must return a NumPy array of numbers; got {targets!r}")
-    require(np.array_equal(y, given), where, "targets() writes to y")
+    targets = _checked_targets(where, loss, y, scores.shape[1:])
     run = _LossRun(loss, targets, backend)
     first, again = run.results(scores), run.results(scores)
     run.check_untouched(where, targets)
@@ -88,12 +92,12 @@ def check_loss(
     like = {"losses": scores.reshape(len(scores), -1)[:, 0], "slopes": scores, "link": scores}
     check_shapes(where, first, like, backend.dtype)
     _check_classes(where, first, len(scores))
-    # Of different weight, so that no example can stand in for another.
+    # With different weights, so that no example can be mistaken for another.
     weights = host_stream(seed, "weights").normal(size=len(scores))
     slopes = weights.reshape(-1, *(1 for _ in scores.shape[1:])) * first["slopes"]
     numeric = numeric_gradient(lambda values: run.results(values)["losses"], scores, weights)
     check_gradients(where, {"slopes": slopes}, {"slopes": numeric}, tolerance)
-    narrowed = _LossRun(loss, targets, narrow(backend))
+    narrowed = _LossRun(loss, targets, open_float32(backend))
     for other in (narrowed, *(_LossRun(loss, targets, there) for there in beside)):
         there = f"{where} on {other.backend.name} in {other.backend.dtype}"
         found = other.results(scores)
@@ -105,6 +109,15 @@ def check_loss(
     check_record(loss, where)
 
 
+def _checked_targets(where: str, loss: Any, y: Host, out_shape: Shape) -> Host:
+    """Return the loss's targets for y, after checking that they are numbers and that y is unchanged."""
+    given = np.array(y)
+    targets = np.array(raising_check_errors("loss", loss, where, loss.targets)(y, out_shape))
+    require(targets.dtype.kind in "biuf", where, f"targets() must return a NumPy array of numbers; got {targets!r}")
+    require(np.array_equal(y, given), where, "targets() writes to y")
+    return targets
+
+
 class _LossRun:
     """A loss on one backend, from host scores and to host arrays by name."""
 
@@ -113,7 +126,7 @@ class _LossRun:
         kind = backend.xp.int32 if targets.dtype.kind in "iu" else backend.float
         self.targets = backend.asarray(targets.copy(), dtype=kind)
         where = f"{loss} on {backend.name} in {backend.dtype}"
-        self.compiled = answering("loss", loss, where, backend.compile(self._all))
+        self.compiled = raising_check_errors("loss", loss, where, backend.compile(self._all))
         self.scores: Array = None
         self.before: Host = targets
 
@@ -130,11 +143,11 @@ class _LossRun:
 
     def results(self, scores: Host) -> dict[str, Host]:
         self.before = scores
-        self.scores = place(scores, self.backend)
-        return hosted(self.compiled(self.scores, self.targets), self.backend)
+        self.scores = to_device(scores, self.backend)
+        return arrays_to_host(self.compiled(self.scores, self.targets), self.backend)
 
     def check_untouched(self, where: str, targets: Host) -> None:
-        """Hold the arguments of the last run to what they were."""
+        """Raise CheckError if the last run has changed its arguments."""
         check_same(where, "scores", self.backend.to_numpy(self.scores), self.before)
         check_same(where, "targets", self.backend.to_numpy(self.targets), targets)
 

@@ -1,4 +1,4 @@
-"""Gradients by central differences, and how near they are to the true ones.
+"""Numeric gradients by central differences, and how close they are to the exact ones.
 
 (f(x + h) - f(x - h)) / 2h has an error of h² f'''/6 from truncation and of about epsilon f / h from rounding;
 :data:`STEP` makes the two alike, some 1e-10 where values are of the order of 1, so :data:`TOLERANCE` leaves three

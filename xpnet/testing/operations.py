@@ -1,4 +1,4 @@
-"""The functions of ``xp.nn`` on a backend, each against the reference on NumPy in float64."""
+"""Check the functions of ``xp.nn`` on a backend against the reference on NumPy in float64."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xpnet.arrays import Host
 from xpnet.backend import Backend, open_backend
 from xpnet.random import host_stream, key_words, make_key
 from xpnet.testing.comparing import check_close, check_same, require
-from xpnet.testing.places import PARITY, hosted
+from xpnet.testing.comparison_backends import PARITY, arrays_to_host
 
 __all__ = ["check_operations"]
 
@@ -103,8 +103,8 @@ def _call(name: str, arguments: tuple[Any, ...], backend: Backend) -> tuple[dict
         results = found if isinstance(found, tuple) else (found,)
         return {f"result {i}": array for i, array in enumerate(results) if array is not None}
 
-    found = hosted(backend.compile(run)(given), backend)
-    return found, hosted(given, backend)
+    found = arrays_to_host(backend.compile(run)(given), backend)
+    return found, arrays_to_host(given, backend)
 
 
 def _check_integers(where: str, backend: Backend, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""The check of an optimizer or a chain: updates of one flat vector, and of a second one beside it."""
+"""Check an optimizer or a chain: updates of a flat vector, alone and alternating with those of another one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from xpnet.parameters import Layout, Param, Shape, Tree, flatten
 from xpnet.random import host_stream
 from xpnet.registry import returned
 from xpnet.testing.comparing import check_close, check_finite, require
+from xpnet.testing.comparison_backends import PARITY, open_float32, open_float64, other_backends, to_device
 from xpnet.testing.extremes import LARGE, extremes
-from xpnet.testing.own import answering, arrays, check_array
-from xpnet.testing.places import PARITY, narrow, open_wide, others, place
 from xpnet.testing.records import check_record
+from xpnet.testing.user_code import check_array, check_arrays, raising_check_errors
 
 __all__ = ["check_optimizer"]
 
@@ -61,8 +61,8 @@ def check_optimizer(
         It is no optimizer: a class, an object that lacks a method, or a link of a chain alone.
     """
     optimizer = resolve_optimizer(optimizer)
-    backend = open_wide(backend)
-    beside = others(backend, beside)
+    backend = open_float64(backend)
+    beside = other_backends(backend, beside)
     stream, where = host_stream(seed, "check"), f"{optimizer}"
     run = _OptimizerRun(optimizer, backend)
     params = stream.normal(size=run.layout.size)
@@ -74,7 +74,7 @@ def check_optimizer(
     after = f"parameters after {steps} steps"
     if expected is not None:
         check_close(where, after, alone, expected(gradients[:steps], params, run.rates(steps)), tolerance)
-    narrowed = _OptimizerRun(optimizer, narrow(backend))
+    narrowed = _OptimizerRun(optimizer, open_float32(backend))
     for other in (narrowed, *(_OptimizerRun(optimizer, there) for there in beside)):
         there = f"{where} on {other.backend.name} in {other.backend.dtype}"
         check_close(there, after, other.follow(params, gradients[:steps]), alone, PARITY[other.backend.dtype])
@@ -97,13 +97,13 @@ class _OptimizerRun:
         self.layout = Layout({"0": {"weight": weight, "bias": bias}, "1": {"weight": Param((2, 2), Zeros())}})
         self.optimizer, self.backend = optimizer, backend
         where = f"{optimizer} on {backend.name} in {backend.dtype}"
-        self.start = answering("optimizer", optimizer, where, backend.compile(self._init))
-        self.rates = answering("optimizer", optimizer, where, self._rates)
-        self.update = answering("optimizer", optimizer, where, backend.compile(self._update))
+        self.start = raising_check_errors("optimizer", optimizer, where, backend.compile(self._init))
+        self.rates = raising_check_errors("optimizer", optimizer, where, self._rates)
+        self.update = raising_check_errors("optimizer", optimizer, where, backend.compile(self._update))
 
     def _init(self, params: Array) -> Tree:
         state = self.optimizer.init(params, self.layout, self.backend.xp)
-        arrays(self.optimizer, "init", "state", state)
+        check_arrays(self.optimizer, "init", "state", state)
         return state
 
     def _update(self, gradient: Array, params: Array, state: Tree, rate: Array, step: Array) -> tuple[Array, Tree]:
@@ -111,7 +111,7 @@ class _OptimizerRun:
         given = self.optimizer.update(gradient, params, state, now)
         _, params, state = returned("optimizer", self.optimizer, "update", given)
         check_array(self.optimizer, "update", "params", params)
-        arrays(self.optimizer, "update", "state", state)
+        check_arrays(self.optimizer, "update", "state", state)
         return params, state
 
     def _rates(self, steps: int) -> list[float]:
@@ -119,7 +119,7 @@ class _OptimizerRun:
         return [float(rate_at(rule, np.asarray(float(step)), np)) for step in range(steps)]
 
     def begin(self, params: Host) -> tuple[Array, Tree]:
-        placed = place(params, self.backend)
+        placed = to_device(params, self.backend)
         return placed, self.start(placed)
 
     def step(self, gradient: Host, carry: tuple[Array, Tree], number: int) -> tuple[Array, Tree]:
@@ -127,8 +127,8 @@ class _OptimizerRun:
         backend, where = self.backend, f"{self.optimizer} at step {number}"
         before = self._shapes(carry)
         rate = self.rates(number)[-1]
-        now = [place(np.asarray(value), backend) for value in (rate, float(number))]
-        after = self.update(place(gradient, backend), *carry, *now)
+        now = [to_device(np.asarray(value), backend) for value in (rate, float(number))]
+        after = self.update(to_device(gradient, backend), *carry, *now)
         require(self._shapes(after) == before, where, f"state {before} became {self._shapes(after)}")
         for name, array, value in zip(("learning rate", "step"), now, (rate, float(number)), strict=True):
             require(backend.to_numpy(array) == np.asarray(value, backend.dtype), where, f"writes to the {name}")

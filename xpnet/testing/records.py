@@ -1,4 +1,4 @@
-"""Layers, losses and optimizers are frozen records, and come back from a file as they were."""
+"""Check that layers, losses and optimizers are frozen dataclasses that a file can hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_record", "classes_of"]
 
 
 def check_record(record: Any, where: str) -> None:
-    """Hold *record* to be a frozen dataclass that JSON brings back equal, as files do."""
+    """Raise CheckError unless *record* is a frozen dataclass that JSON, as in files, gives back equal."""
     for cls in classes_of(record):
         frozen = dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
         require(frozen, where, f"{cls.__name__} must be a dataclass(frozen=True), to be compared, printed and saved")

@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
-from xpnet.extras import as_installed
+from xpnet.extras import install_command
 from xpnet_backends.on_cupy.failures import explained
 
 INSTALL = "pip install 'xpnet[cuda13x]' (CUDA 12: 'xpnet[cuda12x]'; without a system CUDA: 'xpnet[cuda13x-ctk]')"
@@ -82,7 +82,7 @@ def _count(cupy: Any) -> int:
         raise BackendError(
             f"backend 'cupy' is installed but no GPU answers ({error}). Check with: nvidia-smi. Without a GPU use "
             "backend='numpy'; with one, install a driver at least as new as CUDA, or the wheel for your CUDA: "
-            + as_installed(INSTALL)
+            + install_command(INSTALL)
         ) from error
     if count == 0:
         raise BackendError("backend 'cupy' is installed but this machine shows no GPU; use backend='numpy'")

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from xpnet.errors import BackendError
-from xpnet.extras import as_installed
+from xpnet.extras import install_command
 
 __all__ = ["explain", "explained"]
 
@@ -76,7 +76,7 @@ def explain(error: Exception) -> BackendError | None:
             "on any backend, and resume=True goes on from the last. If it happens again, nvidia-smi -q says how the "
             "card is"
         )
-    libraries = as_installed(LIBRARIES)
+    libraries = install_command(LIBRARIES)
     if says(*FOREIGN):
         return BackendError(f"CuPy and CUDA here were not made for this GPU or its driver ({text}); try {libraries}")
     if "DynamicLibNotFoundError" in kinds or (isinstance(error, ImportError) and ".so" in text):

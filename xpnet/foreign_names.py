@@ -1,12 +1,16 @@
-"""Names from Keras, PyTorch and scikit-learn, and what to write instead, for error messages."""
+"""Names that users know from Keras, PyTorch and scikit-learn, and what to write here instead; for error messages.
+
+There are two kinds of table: ``OBJECT_NAMES``, ``ARGUMENTS`` and ``OPTIONS`` map a foreign name to ours; those called
+``..._ADVICE`` map a name that has no counterpart to a sentence of advice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ARGUMENTS", "ATTRIBUTES", "FIELDS", "INSTEAD", "OPTIONS", "VALUES"]
+__all__ = ["ARGUMENTS", "ARGUMENT_ADVICE", "ATTRIBUTE_ADVICE", "FIELD_ADVICE", "OBJECT_NAMES", "OPTIONS"]
 
-VALUES: Mapping[str, str] = {
+OBJECT_NAMES: Mapping[str, str] = {
     "bce": "binary_cross_entropy",
     "bcewithlogitsloss": "binary_cross_entropy",
     "binary_crossentropy": "binary_cross_entropy",
@@ -18,7 +22,7 @@ VALUES: Mapping[str, str] = {
     "sparse_categorical_crossentropy": "cross_entropy",
     "squared_error": "mse",
 }
-"""Names that are given as text, in lower case, and ours."""
+"""Names of losses and layers, in lower case, and ours."""
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "alpha": ("slope",),
@@ -92,7 +96,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "x_train": ("x",),
     "y_train": ("y",),
 }
-"""Arguments, in lower case, and ours: the first that the call has is meant."""
+"""Arguments, in lower case, and ours: the first one that the called function has is suggested."""
 
 _INPUTS = "the number of inputs is taken from the data, or given once as Network(..., inputs=...)"
 _PENALTY = "penalties stand in the optimizer: Network(..., optimizer=chain(L2(1e-4), Adam()))"
@@ -103,7 +107,7 @@ _SCALER = (
     "there take sklearn.preprocessing.{0}"
 )
 
-INSTEAD: Mapping[str, str] = {
+ARGUMENT_ADVICE: Mapping[str, str] = {
     "activation": "an activation is a layer of its own: [Dense(8), 'relu', ...]",
     "affine": "scale and shift are always there",
     "activity_regularizer": _PENALTY,
@@ -146,8 +150,8 @@ INSTEAD: Mapping[str, str] = {
     "SGD(weight_decay)": "write chain(L2(...), SGD())",
     "weight_decay": _PENALTY,
 }
-"""Arguments that have no counterpart of another name, maybe of one class alone, and what to write here; without an
-argument, what to write where a call has too many."""
+"""What to write instead of an argument that has no counterpart here. A key ``Class(argument)`` is for that class alone;
+``function()``, without an argument, is for a call with too many positional arguments."""
 
 _DENSE_ONLY = "there are dense networks only, no convolution, recurrence or attention"
 _ESTIMATORS = "estimators for scikit-learn stand in xpnet.sklearn"
@@ -161,7 +165,7 @@ _NO_MODE = "there is no mode to set: fit and train_step train, all other methods
 _SEED = "the seed is the network's, Network(..., seed=0); nothing is drawn from a global one"
 _WEIGHTS = "net.get_weights() gives them by name, and net.set_weights(...) takes them"
 
-ATTRIBUTES: Mapping[str, str] = {
+ATTRIBUTE_ADVICE: Mapping[str, str] = {
     "History.epoch": "history.epochs is their number",
     "History.history": _MAPPING,
     "History.params": _MAPPING,
@@ -249,17 +253,17 @@ ATTRIBUTES: Mapping[str, str] = {
     "xpnet.set_seed": _SEED,
     "xpnet.train_test_split": "write split(x, y, test=0.2)",
 }
-"""Attributes of a class or of the package that there are not, and what to do here."""
+"""What to do instead of reading or setting an attribute that the class, or the package, does not have."""
 
 _SET_RATE = ": a network's rate is set by net.learning_rate = ..., and net.with_optimizer(...) takes another optimizer"
 
-FIELDS: Mapping[str, str] = {
+FIELD_ADVICE: Mapping[str, str] = {
     "learning_rate": _SET_RATE,
     "lr": _SET_RATE,
     "MinMaxScaler": f": {_SCALER.format('MinMaxScaler')}",
     "StandardScaler": f": {_SCALER.format('StandardScaler')}",
 }
-"""Fields of records, which are never set, and what is set instead; of a class, what is no field of it."""
+"""What to do instead of assigning to a field of a record, by the name of the field or of the record's class."""
 
 OPTIONS: Mapping[str, str] = {
     "b": "batch-size",
@@ -279,4 +283,4 @@ OPTIONS: Mapping[str, str] = {
     "t": "target",
     "y": "target",
 }
-"""Options of other commands, without their hyphens and in lower case, and ours."""
+"""Command-line options of other programs, in lower case and without their hyphens, and ours."""

@@ -1,4 +1,4 @@
-"""Why a training step was not finite: the first array in it that was not, and the likely cause."""
+"""Explain a training step that was not finite: the first array that holds NaN or infinity, and the likely cause."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from xpnet.network import Network
     from xpnet.training import Batch
 
-__all__ = ["explain"]
+__all__ = ["explain_nonfinite"]
 
-WIDE = 100.0
-"""Largest input beyond which the inputs' scale is suspected; standardized ones stay within a few units."""
+LARGE_INPUT = 100.0
+"""If an input is larger than this, the scale of the inputs is suspected; standardized ones stay within a few units."""
 
-GROWN = 100.0
-"""Largest weight beyond which the learning rate is suspected; first weights are below 1 or little above."""
+LARGE_WEIGHT = 100.0
+"""If a weight is larger than this, the learning rate is suspected; initial weights are at most little above 1."""
 
 
-def explain(network: Network, batch: Batch) -> str:
-    """Return what goes wrong first in a training step on *batch* from the network's state, and why it may."""
+def explain_nonfinite(network: Network, batch: Batch) -> str:
+    """Say what goes wrong first when the network is trained on *batch* from its present state, and the likely cause."""
     for name, array in (("x", batch.x), ("y", batch.y), ("sample_weight", batch.weights)):
-        bad = None if array is None else _bad(network.backend.to_numpy(array))
+        bad = None if array is None else _describe_nonfinite(network.backend.to_numpy(array))
         if bad:
             return f"{name} holds {bad}. Likely cause: bad input; drop or repair such examples"
     for name, array in network.get_weights().items():
-        bad = _bad(array)
+        bad = _describe_nonfinite(array)
         if bad:
-            return f"{_place(network, name)} has a {name.rpartition('.')[2]} with {bad} before the step"
+            return f"{_layer_label(network, name)} has a {name.rpartition('.')[2]} with {bad} before the step"
     found, gradients = network.compiled.trace(network.state, batch)
     what = _forward(network, found) or _backward(network, found, gradients)
     what = what or f"the update by {short(network.optimizer)} overflows, though every gradient is finite"
@@ -43,13 +43,13 @@ def explain(network: Network, batch: Batch) -> str:
 def _forward(network: Network, found: Mapping[str, Host]) -> str | None:
     """Return the first layer, or the loss, whose output is not finite."""
     largest = None
-    for name in sorted((name for name in found if name.endswith(".output")), key=_order):
-        bad = _bad(found[name])
+    for name in sorted((name for name in found if name.endswith(".output")), key=_pass_order):
+        bad = _describe_nonfinite(found[name])
         if bad:
             reached = f" from inputs of up to {largest:.3g}" if largest is not None else ""
-            return f"{_place(network, name)} gives {bad}{reached}: overflow in its forward pass"
+            return f"{_layer_label(network, name)} gives {bad}{reached}: overflow in its forward pass"
         largest = _largest(found[name])
-    if bad := _bad(found["losses"]):
+    if bad := _describe_nonfinite(found["losses"]):
         return f"{short(network.loss)} gives {bad} for finite scores of up to {largest:.3g}: overflow in the loss"
     return None
 
@@ -57,28 +57,28 @@ def _forward(network: Network, found: Mapping[str, Host]) -> str | None:
 def _backward(network: Network, found: Mapping[str, Host], gradients: Mapping[str, Host]) -> str | None:
     """Return the layer nearest to the loss whose gradient is not finite."""
     passed = {**{name.removesuffix(".gradient"): a for name, a in found.items() if "output.gr" in name}, **gradients}
-    for name in sorted(passed, key=_order, reverse=True):
-        bad = _bad(passed[name])
+    for name in sorted(passed, key=_pass_order, reverse=True):
+        bad = _describe_nonfinite(passed[name])
         if bad:
-            return f"the gradient of {_place(network, name)} ({name}) holds {bad}: overflow in the backward pass"
+            return f"the gradient of {_layer_label(network, name)} ({name}) holds {bad}: overflow in the backward pass"
     return None
 
 
 def _cause(network: Network, batch: Batch) -> str:
     rate, weight = network.learning_rate, _largest(network.backend.to_numpy(network.state.params))
     width = _largest(network.backend.to_numpy(batch.x))
-    if weight > GROWN:
+    if weight > LARGE_WEIGHT:
         return (
             f"Likely cause: the learning rate {rate:g} is too high (the largest weight is {weight:.3g}); lower it, or "
             "clip the gradient with chain(ClipByNorm(1.0), ...)"
         )
-    if width > WIDE:
+    if width > LARGE_INPUT:
         return f"Likely cause: inputs of up to {width:.3g}; scale them, as with xpnet.StandardScaler"
     return f"Likely cause: a learning rate ({rate:g}) that is too high, or targets or weights of extreme size"
 
 
-def _bad(array: Host) -> str | None:
-    """Return how many values are NaN or infinite, in words, or None."""
+def _describe_nonfinite(array: Host) -> str | None:
+    """Say how many values are NaN or infinite; None if none are."""
     if array.dtype.kind != "f" or np.isfinite(array).all():
         return None
     counts = {"NaN": int(np.isnan(array).sum()), "infinity": int(np.isinf(array).sum())}
@@ -89,18 +89,18 @@ def _largest(array: Host) -> float:
     return float(np.abs(array).max(initial=0.0))
 
 
-def _order(name: str) -> list[tuple[int, int]]:
-    """Return a key that sorts arrays as the forward pass meets them: a container's parts, then its shortcut, then it.
+def _pass_order(name: str) -> list[tuple[int, int]]:
+    """Return a key that sorts names in the order of the forward pass: a container's parts, its shortcut, its output.
 
-    >>> sorted(["10.output", "2.output", "2.shortcut.weight", "2.1.output"], key=_order)
+    >>> sorted(["10.output", "2.output", "2.shortcut.weight", "2.1.output"], key=_pass_order)
     ['2.1.output', '2.shortcut.weight', '2.output', '10.output']
     """
     ranks = {"shortcut": 1, "output": 3}
     return [(0, int(part)) if part.isdecimal() else (ranks.get(part, 2), 0) for part in name.split(".")]
 
 
-def _place(network: Network, name: str) -> str:
-    """Return the layer to which an array of this name belongs, such as ``layer 2.0 (Dense(8))``."""
+def _layer_label(network: Network, name: str) -> str:
+    """Return a label for the layer that an array of this name belongs to, such as ``layer 2.0 (Dense(8))``."""
     path = re.match(r"(?:(?:\d+|shortcut)\.)*", name)[0].rstrip(".")  # type: ignore[index]
     layer: Any = network.model
     for part in path.split("."):

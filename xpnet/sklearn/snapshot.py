@@ -1,25 +1,25 @@
-"""An estimator as it was before it was trained on, for where training comes to nothing."""
+"""Keep an estimator as it is before training, to restore it if training fails."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from typing import Any
 
-__all__ = ["Kept"]
+__all__ = ["Snapshot"]
 
 CURVES = "loss_curve_", "validation_scores_"
-"""Lists that training makes longer."""
+"""Lists that training appends to."""
 
 
-class Kept:
-    """What there was to be put back; training changes some of it in place, the network and the curves.
+class Snapshot:
+    """A copy of what training changes: the attributes, and in place the network and the curves.
 
     Parameters
     ----------
     estimator : Perceptron
-        Of which all attributes are kept.
+        The estimator to restore.
     trained : bool
-        Whether the network is to be trained on, so that its state has to be copied.
+        Whether its network will be trained further, so that the state of the network has to be copied, too.
     """
 
     def __init__(self, estimator: Any, *, trained: bool) -> None:
@@ -33,8 +33,8 @@ class Kept:
             self.lengths = {name: len(self.values.get(name) or ()) for name in CURVES}
             self.order = estimator._order.stream.get_state(legacy=False), estimator._order.rows
 
-    def put_back(self) -> None:
-        """Make the estimator what it was."""
+    def restore(self) -> None:
+        """Make the estimator what it was when the snapshot was taken."""
         vars(self.estimator).clear()
         vars(self.estimator).update(self.values)
         if self.trained:
@@ -47,6 +47,6 @@ class Kept:
             for name, length in self.lengths.items():
                 del (self.values.get(name) or [])[length:]
             order = self.estimator._order
-            order.stream = deepcopy(order.stream)  # a caller's own random numbers are not turned back
+            order.stream = deepcopy(order.stream)  # the caller's own generator must not be rewound
             order.stream.set_state(self.order[0])
             order.rows = self.order[1]

@@ -20,9 +20,9 @@ import pytest
 import xpnet
 from tests.pressing import press
 from tests.soak.press import WAYS, check
-from xpnet import ConfigurationError, Dense, Network, NonFiniteError, epochs, guarding, history
+from xpnet import ConfigurationError, Dense, Network, NonFiniteError, epochs, history, nonfinite_guard
 from xpnet.batches import Epoch, Resident
-from xpnet.diagnosis import _order
+from xpnet.nonfinite_diagnosis import _pass_order
 from xpnet.resuming import Run
 from xpnet.training import Batch
 from xpnet.weights import read_arrays
@@ -160,11 +160,11 @@ def test_an_epoch_that_went_wrong_is_found_after_a_look_within_the_next(
     """The first step's loss overflows, the step mends it; the second epoch's sums are finite, and looked at first."""
 
     def order(epoch: int, rows: int) -> Any:
-        monkeypatch.setattr(guarding, "SECONDS", 0.0 if epoch == 1 else 1e9)
+        monkeypatch.setattr(nonfinite_guard, "INTERVAL", 0.0 if epoch == 1 else 1e9)
         return np.arange(rows)
 
-    monkeypatch.setattr(guarding, "SHORT", short)
-    monkeypatch.setattr(guarding, "SHARE", 1e9)  # whatever a look costs
+    monkeypatch.setattr(nonfinite_guard, "SHORT_INTERVAL", short)
+    monkeypatch.setattr(nonfinite_guard, "MAX_OVERHEAD", 1e9)  # whatever a look costs
     x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
     net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)
     with pytest.raises(NonFiniteError, match=r"step 0 \(epoch 0, batch 0, .* 0\): MeanSquaredError\(\) gives infinity"):
@@ -176,8 +176,12 @@ def test_looks_within_an_epoch_leave_little_to_train_again(
     backend32: xpnet.Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where epochs are long, the bad step is pinned from the last look, not from an epoch earlier."""
-    for name, value in {"SECONDS": 0.0, "SHORT": 0.0, "SHARE": 1e9}.items():  # look wherever there is an end
-        monkeypatch.setattr(guarding, name, value)
+    for name, value in {
+        "INTERVAL": 0.0,
+        "SHORT_INTERVAL": 0.0,
+        "MAX_OVERHEAD": 1e9,
+    }.items():  # look wherever there is an end
+        monkeypatch.setattr(nonfinite_guard, name, value)
     monkeypatch.setattr("xpnet.batches.SECONDS", 1e-9)
     starts: list[int] = []
     again = Resident.again
@@ -282,7 +286,7 @@ def test_an_unknown_policy_is_named() -> None:
 
 def test_arrays_are_sorted_as_the_passes_meet_them() -> None:
     names = ["10.output", "2.output", "2.shortcut.weight", "2.1.output", "2.1.weight"]
-    assert sorted(names, key=_order) == ["2.1.weight", "2.1.output", "2.shortcut.weight", "2.output", "10.output"]
+    assert sorted(names, key=_pass_order) == ["2.1.weight", "2.1.output", "2.shortcut.weight", "2.output", "10.output"]
 
 
 # Threads and Ctrl-C

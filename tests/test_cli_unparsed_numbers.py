@@ -13,7 +13,7 @@ from shop import QUICK, Shell, fails, write
 
 from xpnet.cli.cells import Notation
 from xpnet.cli.tables import Table
-from xpnet.cli.unread import unread_numbers
+from xpnet.cli.unparsed_numbers import find_unparsed_numbers
 
 VALUES = np.random.default_rng(3).normal(4000, 3000, 80)
 
@@ -152,15 +152,15 @@ def table(cells: list[str], **notation: Any) -> Table:
 
 
 def test_a_comma_that_may_be_either_is_told_with_both() -> None:
-    unread = unread_numbers(table(["1,234", "25,600", "3,141"]), "a")
-    assert unread is not None
-    assert unread.remedy == ("give --decimal , to read '1,234' as 1.234 or --thousands , to read '1,234' as 1234")
+    unparsed = find_unparsed_numbers(table(["1,234", "25,600", "3,141"]), "a")
+    assert unparsed is not None
+    assert unparsed.remedy == ("give --decimal , to read '1,234' as 1.234 or --thousands , to read '1,234' as 1234")
 
 
 def test_the_examples_are_numbers() -> None:
-    unread = unread_numbers(table(["---", *(f"{i},5" for i in range(20))]), "a")
-    assert unread is not None
-    assert unread.examples == "'0,5', '1,5', ..."
+    unparsed = find_unparsed_numbers(table(["---", *(f"{i},5" for i in range(20))]), "a")
+    assert unparsed is not None
+    assert unparsed.examples == "'0,5', '1,5', ..."
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_the_examples_are_numbers() -> None:
     ],
 )
 def test_how_a_cell_is_to_be_written(cells: list[str], remedy: str) -> None:
-    unread = unread_numbers(table(cells), "a")
-    assert unread is not None
-    assert unread.remedy == remedy
+    unparsed = find_unparsed_numbers(table(cells), "a")
+    assert unparsed is not None
+    assert unparsed.remedy == remedy
 
 
 def test_targets_and_new_data_with_other_signs(shell: Shell) -> None:
@@ -196,14 +196,14 @@ def test_targets_and_new_data_with_other_signs(shell: Shell) -> None:
 
 def test_words_between_numbers_are_told_with_their_rows() -> None:
     cells = [f"{i}.5" for i in range(40)] + ["-", "unknown, yet", "-"]
-    unread = unread_numbers(table(cells), "a")
-    assert str(unread) == (
+    unparsed = find_unparsed_numbers(table(cells), "a")
+    assert str(unparsed) == (
         "numbers and words ('-' in 2 rows, 'unknown, yet' in 1 row; the first in line 42 of t.csv): "
         """correct them, or give --missing='-,"unknown, yet"' if they stand for missing values"""
     )
-    unread = unread_numbers(table(cells, missing=("-",)), "a")
-    assert unread is not None
-    assert unread.options == """--missing='-,"unknown, yet"'""", "what was given before, too"
+    unparsed = find_unparsed_numbers(table(cells, missing=("-",)), "a")
+    assert unparsed is not None
+    assert unparsed.options == """--missing='-,"unknown, yet"'""", "what was given before, too"
 
 
 @pytest.mark.parametrize(
@@ -239,13 +239,13 @@ def test_words_between_numbers_are_told_with_their_rows() -> None:
     ],
 )
 def test_texts_that_are_no_numbers_are_left_alone(cells: list[str]) -> None:
-    assert unread_numbers(table(cells), "a") is None
+    assert find_unparsed_numbers(table(cells), "a") is None
 
 
 def test_texts_that_are_no_numbers_in_the_given_notation() -> None:
-    unread = unread_numbers(table(["1.5", "2.5"], decimal=","), "a")
-    assert unread is not None
-    assert unread.remedy == "give --decimal . to read '1.5' as 1.5"
-    unread = unread_numbers(table(["1.234", "2.500"], decimal=","), "a")
-    assert unread is not None
-    assert unread.remedy == "give --decimal . to read '1.234' as 1.234 or --thousands . to read '1.234' as 1234"
+    unparsed = find_unparsed_numbers(table(["1.5", "2.5"], decimal=","), "a")
+    assert unparsed is not None
+    assert unparsed.remedy == "give --decimal . to read '1.5' as 1.5"
+    unparsed = find_unparsed_numbers(table(["1.234", "2.500"], decimal=","), "a")
+    assert unparsed is not None
+    assert unparsed.remedy == "give --decimal . to read '1.234' as 1.234 or --thousands . to read '1.234' as 1234"

@@ -1,6 +1,6 @@
-"""Examples on their way into a network: checked against it as a whole, weighed, and moved to its device.
+"""Adapt what users pass as x, y and weights to one network: check it, weigh it, and move it to the device.
 
-Nothing here changes or builds the network, so a call that is refused leaves it as it was.
+Nothing here changes or builds the network, so a call that is refused leaves the network as it was.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.arrays import Host, check_features, check_finite, check_lengths, chosen_rows, portable, take_in, to_host
+from xpnet.arrays import Host, as_real_array, check_features, check_finite, check_lengths, portable, take_rows, to_host
 from xpnet.batches import HostRows, Resident, Source, Stream
 from xpnet.checks import check_takes
 from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from xpnet.network import Network
     from xpnet.parameters import Shape
 
-__all__ = ["Intake"]
+__all__ = ["DataAdapter"]
 
 
-class Intake:
+class DataAdapter:
     """Checks examples against one network and moves them to its device.
 
     Attributes
     ----------
     in_shape : tuple of int or None
-        Shape of one input. Where the network is not built, the first data that passes decides.
+        Shape of one input. If the network is not built yet, the first data that passes the checks sets it.
     """
 
     def __init__(self, network: Network, class_weight: Any = None) -> None:
@@ -41,7 +41,7 @@ class Intake:
         self.in_shape: Any = network.in_shape
 
     def open(self, x: Any, y: Any, sample_weight: Any = None) -> Source:
-        """Return where batches come from: arrays, or with y None an iterable of batches."""
+        """Return the source of batches for arrays x and y, or for an iterable of batches if y is None."""
         if y is None:
             _refuse_arrays(x)
             if sample_weight is not None:
@@ -50,10 +50,10 @@ class Intake:
                 )
             return self._open_stream(x)
         x, targets, weights = self._check(x, y, sample_weight)
-        return self._place(x, targets, self._weigh(targets, weights))
+        return self._as_source(x, targets, self._weigh(targets, weights))
 
     def open_split(self, x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Source, Source]:
-        """Return where training examples and the *share* that is held out come from, drawn by the seed."""
+        """Return a source for training and one for the *share* of the examples that is held out, drawn by the seed."""
         if y is None:
             _refuse_arrays(x)
             raise ConfigurationError("validation_split needs arrays; with an iterable of batches use validation_data")
@@ -65,13 +65,13 @@ class Intake:
         order = host_stream(self.network.seed, "validation").permutation(rows)
         kept, held_out = np.sort(order[held:]), np.sort(order[:held])
         own, others = (None if weights is None else weights[part] for part in (kept, held_out))
-        training = self._place(x, targets[kept], self._weigh(targets[kept], own), kept)
-        return training, self._place(x, targets[held_out], others, held_out)
+        training = self._as_source(x, targets[kept], self._weigh(targets[kept], own), kept)
+        return training, self._as_source(x, targets[held_out], others, held_out)
 
     def open_validation(self, data: Any) -> Source:
-        """Return where (x, y), (x, y, weights) or an iterable of batches come from; classes are not weighed.
+        """Return the source for (x, y), (x, y, weights) or an iterable of batches; class weights do not apply.
 
-        A list may hold arrays or batches, which are tuples; the first batch of a list is looked at.
+        A list may hold arrays, or batches, which are tuples; the first batch of a list is checked.
         """
         if (isinstance(data, tuple) and len(data) not in (2, 3)) or (isinstance(data, list) and not data):
             raise DataError(
@@ -79,7 +79,7 @@ class Intake:
                 f"{type(data).__name__} of {len(data)}"
             )
         batches = isinstance(data, list) and (len(data) not in (2, 3) or isinstance(data[0], tuple))
-        unweighted = Intake(self.network)
+        unweighted = DataAdapter(self.network)
         unweighted.in_shape = self.in_shape
         try:
             if batches:
@@ -91,28 +91,31 @@ class Intake:
             raise type(error)(f"validation_data: {error}") from None
 
     def batch(self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool = False, padding: bool = False) -> Batch:
-        """Check one batch, for NaN only if *finite*, and move it; it may weigh nothing only if *padding*."""
+        """Check one batch and move it to the device.
+
+        NaN and infinity are looked for only if *finite*; all weights may be 0 only if *padding*.
+        """
         x, targets, weights = self._check(x, y, sample_weight, finite=finite, padding=padding)
         weights = self._weigh(targets, weights, padding=padding)
-        _check_held(weights, self.network.backend.dtype)
-        return self._move(x, targets, weights)
+        _check_representable(weights, self.network.backend.dtype)
+        return self._to_device(x, targets, weights)
 
     def _check(
         self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool | None = None, padding: bool = False
     ) -> tuple[Any, Host, Host | None]:
-        """Return x (host or device), y and weights (host) in the form that the loss takes."""
+        """Return x (on host or device), and y and weights (on the host), in the form that the loss takes."""
         network = self.network
         finite = network.check_finite if finite is None else finite
-        x = take_in(x, network.backend, "x")
+        x = as_real_array(x, network.backend, "x")
         in_shape = tuple(x.shape[1:]) if self.in_shape is None else self.in_shape
         try:
             check_features(x, in_shape)
             if not network.built:
                 network.check_buildable(in_shape)
         except ShapeError as error:
-            from xpnet.remedies import suspect_shapes
+            from xpnet.remedies import clearer_shape_error
 
-            raise suspect_shapes(error, x, y, self.in_shape) from None
+            raise clearer_shape_error(error, x, y, self.in_shape) from None
         y = self._on_host(y, "y")
         check_lengths(x, y, "y")
         if finite:
@@ -128,7 +131,7 @@ class Intake:
         return x, targets, weights
 
     def _weigh(self, targets: Host, weights: Host | None, *, padding: bool = False) -> Host | None:
-        """Return the examples' weights times those of their classes."""
+        """Return the weights of the examples, multiplied by those of their classes."""
         if self.class_weight is None:
             return weights
         by_class = _class_weights(
@@ -139,14 +142,14 @@ class Intake:
             raise DataError("class_weight (times sample_weight) is 0 for every example; at least one must be above 0")
         return weights
 
-    def _place(self, x: Any, y: Host, weights: Host | None, chosen: Host | None = None) -> Source:
-        """Return the source of the *chosen* rows of x, to which y and weights belong."""
-        _check_held(weights, self.network.backend.dtype)
+    def _as_source(self, x: Any, y: Host, weights: Host | None, chosen: Host | None = None) -> Source:
+        """Return the source for the *chosen* rows of x; y and weights are those of these rows alone."""
+        _check_representable(weights, self.network.backend.dtype)
         if isinstance(x, np.memmap):
-            return HostRows((x, y, weights), self._move, chosen)
+            return HostRows((x, y, weights), self._to_device, chosen)
         backend = self.network.backend
-        x = x if chosen is None else chosen_rows(x, chosen, backend)
-        return Resident(self._move(x, y, weights), backend)
+        x = x if chosen is None else take_rows(x, chosen, backend)
+        return Resident(self._to_device(x, y, weights), backend)
 
     def _open_stream(self, batches: Any) -> Source:
         arrays = isinstance(batches, np.ndarray) or hasattr(batches, "__dlpack__") or hasattr(batches, "to_numpy")
@@ -171,15 +174,15 @@ class Intake:
         self._weigh(np.zeros(0, dtype=np.int32), None)
         looked_at = False
 
-        def place(x: Any, y: Any, weights: Any = None) -> Batch:
+        def adapt(x: Any, y: Any, weights: Any = None) -> Batch:
             nonlocal looked_at
             finite = self.network.check_finite and not looked_at
             looked_at = True
             return self.batch(x, y, weights, finite=finite, padding=True)
 
-        return Stream(batches, place)
+        return Stream(batches, adapt)
 
-    def _move(self, x: Any, y: Any, weights: Any = None) -> Batch:
+    def _to_device(self, x: Any, y: Any, weights: Any = None) -> Batch:
         """Return the batch on the device: integers for class indices, else the network's floating type."""
         backend = self.network.backend
         dtype = backend.xp.int32 if y.dtype.kind in "iu" else backend.float
@@ -190,12 +193,12 @@ class Intake:
         )
 
     def _on_host(self, values: Any, argument: str) -> Host:
-        array = take_in(values, self.network.backend, argument)
+        array = as_real_array(values, self.network.backend, argument)
         return array if isinstance(array, np.ndarray) else self.network.backend.to_numpy(array)
 
 
 def _refuse_arrays(batches: Any) -> None:
-    """Raise DataError where (x, y) or (x, y, weights) are given as one argument: batches are pairs themselves."""
+    """Raise DataError if x is (x, y) or (x, y, weights) as one argument, where an iterable of batches is expected."""
     if not isinstance(batches, tuple | list) or len(batches) not in (2, 3) or isinstance(batches[0], tuple):
         return
     if hasattr(batches[0], "shape") or (isinstance(batches[0], list) and len(batches[0]) not in (2, 3)):
@@ -206,8 +209,8 @@ def _refuse_arrays(batches: Any) -> None:
         )
 
 
-def _check_held(weights: Host | None, dtype: str) -> None:
-    """Raise DataError where weights of examples become infinite in the network's type, or all of them 0."""
+def _check_representable(weights: Host | None, dtype: str) -> None:
+    """Raise DataError if weights become infinite in the network's dtype, or all of them become 0."""
     if weights is None or weights.dtype == dtype:
         return
     with np.errstate(all="ignore"):
@@ -220,7 +223,7 @@ def _check_held(weights: Host | None, dtype: str) -> None:
 
 
 def _check_weights(weights: Host, padding: bool) -> None:
-    """Raise ShapeError or DataError unless these are weights (N,): finite, none negative, all 0 only as *padding*."""
+    """Raise ShapeError or DataError unless weights are (N,), finite, not negative; all may be 0 only if *padding*."""
     if weights.ndim != 1:
         raise ShapeError(f"sample_weight must have shape (N,), one number for each example; got {weights.shape}")
     wrong = ~np.isfinite(weights) | (weights < 0)
@@ -235,9 +238,9 @@ def _check_weights(weights: Host, padding: bool) -> None:
 
 
 def _class_weights(class_weight: Any, targets: Host, loss: Loss, out_shape: Shape) -> Host:
-    """Return each example's class weight; a soft target's is the mean over its probabilities."""
-    answers = isinstance(loss, BinaryCrossEntropy) and out_shape[0] > 1
-    if answers or not hasattr(loss, "classify"):
+    """Return each example's class weight: for a soft target, the mean weighted by its probabilities."""
+    several_answers = isinstance(loss, BinaryCrossEntropy) and out_shape[0] > 1
+    if several_answers or not hasattr(loss, "classify"):
         raise ConfigurationError(
             f"class_weight needs one class for each example; got {loss} on outputs of shape {out_shape}: "
             "use sample_weight"
@@ -245,12 +248,13 @@ def _class_weights(class_weight: Any, targets: Host, loss: Loss, out_shape: Shap
     if targets.ndim == 2 and targets.shape[1] == 1:
         share = np.maximum(targets, 0.0)  # of class 1; the hinge's other class is -1
         targets = np.concatenate([1.0 - share, share], axis=1)
-    table = _class_table(class_weight, targets, max(out_shape[0], 2))
+    table = _weight_per_class(class_weight, targets, max(out_shape[0], 2))
     weights: Host = table[targets] if targets.ndim == 1 else targets @ table
     return weights
 
 
-def _class_table(class_weight: Any, targets: Host, classes: int) -> Host:
+def _weight_per_class(class_weight: Any, targets: Host, classes: int) -> Host:
+    """Return the weight of each class, (classes,), from what the user gave as *class_weight*."""
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ConfigurationError(f"class_weight must be a mapping, a list or 'balanced'; got {class_weight!r}")

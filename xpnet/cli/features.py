@@ -1,7 +1,7 @@
-"""What a column becomes for a network: standardized numbers, one 0 or 1 for each category, or an array as it is.
+"""Turn columns into the network's input features: standardized numbers, one-hot categories, or arrays of numbers.
 
-Each kind of input is a record of plain numbers and texts that turns the column of its name into features,
-(rows, width), and has ``kind``, by which a file names it.
+Each kind of input is a record of plain numbers and texts. It turns the column of its name into features of shape
+(rows, width), and has a ``kind``, the name by which model files refer to it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.cli.cells import numbers
-from xpnet.cli.recognition import are_dates, are_names, examples
 from xpnet.cli.tables import Table, listed, plural
-from xpnet.cli.unread import unread_numbers
+from xpnet.cli.text_columns import are_dates, are_identifiers, examples
+from xpnet.cli.unparsed_numbers import find_unparsed_numbers
 from xpnet.errors import DataError, nearest
 from xpnet.records import record
 from xpnet.scaling import StandardScaler
@@ -24,19 +24,19 @@ from xpnet.scaling import StandardScaler
 __all__ = ["KINDS", "Block", "Category", "Input", "Number", "learn_input"]
 
 MOST_CATEGORIES = 100
-"""Different texts up to which a column is taken for categories and not for names or remarks."""
+"""A column with more different texts than this is taken for names or remarks, not for categories."""
 
 SCALAR: tuple[int, ...] = ()
 
 UNSCALED = (0.0, 1.0)
-"""Mean and deviation of a feature that is 0 or 1, and stays so."""
+"""Mean and deviation of a feature that is 0 or 1 and is not scaled."""
 
 
 @record
 class Number:
-    """``(x - mean) / deviation``, with the mean in place of a missing value.
+    """A column of numbers, standardized: ``(x - mean) / deviation``, with the mean in place of a missing value.
 
-    Where training data had missing values, a second feature is 1 for a missing value and 0 otherwise.
+    If the training data had missing values, a second feature is 1 for a missing value and 0 otherwise.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Number:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each feature is called."""
+        """Name of each feature."""
         return (self.name, f"{self.name} is missing")[: self.width]
 
     @property
@@ -61,7 +61,7 @@ class Number:
         return ((self.mean, self.deviation), UNSCALED)[: self.width]
 
     def features(self, table: Table) -> Host:
-        """Return (rows, width); DataError where the column holds anything but finite numbers."""
+        """Return (rows, width); raise DataError if the column holds anything but finite numbers."""
         values = _finite(table, self.name)
         gaps = np.isnan(values)
         scaled = scaler(self.mean, self.deviation).transform(np.where(gaps, self.mean, values))
@@ -70,7 +70,7 @@ class Number:
 
 @record
 class Category:
-    """A feature for each known text, 1 where it is the column's and 0 otherwise; all 0 for a missing value."""
+    """A column of categories, one-hot: a feature for each known text; all are 0 for a missing value."""
 
     name: str
     values: tuple[str, ...]
@@ -83,7 +83,7 @@ class Category:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each feature is called."""
+        """Name of each feature."""
         return tuple(f"{self.name} = {value}" for value in self.values)
 
     @property
@@ -92,25 +92,25 @@ class Category:
         return (UNSCALED,) * self.width
 
     def features(self, table: Table) -> Host:
-        """Return (rows, width); DataError where a text is none of those known."""
-        places = {value: i for i, value in enumerate(self.values)}
+        """Return (rows, width); raise DataError for a text that is not known."""
+        indices = {value: i for i, value in enumerate(self.values)}
         found = table.texts(self.name)
         strange: dict[str, int] = {}
         for row, text in enumerate(found):
-            if text is not None and text not in places:
+            if text is not None and text not in indices:
                 strange.setdefault(text, row)
         if strange:
             raise DataError(self._unknown(strange, table))
-        codes = [-1 if text is None else places[text] for text in found]
+        codes = [-1 if text is None else indices[text] for text in found]
         return np.asarray(np.asarray(codes)[:, None] == np.arange(self.width))
 
     def _unknown(self, strange: Mapping[str, int], table: Table) -> str:
-        """Say which texts are not known, by the row in which each is first, the very first in front."""
+        """Return the error message for unknown texts, given by the first row of each."""
         text, row = next(iter(strange.items()))
         meant = nearest(text, self.values)
         others = f", and {plural(len(strange) - 1, 'other text')} that it never saw either" if len(strange) > 1 else ""
         return (
-            f"column {self.name!r} has {text!r} in {table.place(row)}, which training never saw{others}; "
+            f"column {self.name!r} has {text!r} in {table.location(row)}, which training never saw{others}; "
             f"known: {listed(self.values)}{f'; did you mean {meant!r}?' if meant else ''}; correct the data, give "
             "--unknown missing to take such texts as missing values, or train on data that has them"
         )
@@ -118,7 +118,7 @@ class Category:
 
 @record
 class Block:
-    """An array of features: ``(x - mean) / deviation``, by one mean for all features or one for each."""
+    """An array of numbers, standardized: ``(x - mean) / deviation``, with one mean for all features or one for each."""
 
     name: str
     shape: tuple[int, ...]
@@ -133,8 +133,8 @@ class Block:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each feature is called."""
-        return tuple(f"{self.name}[{', '.join(map(str, place))}]" for place in np.ndindex(self.shape))
+        """Name of each feature."""
+        return tuple(f"{self.name}[{', '.join(map(str, index))}]" for index in np.ndindex(self.shape))
 
     @property
     def scales(self) -> tuple[tuple[float, float], ...]:
@@ -143,7 +143,7 @@ class Block:
         return pairs * (self.width // len(pairs))
 
     def features(self, table: Table) -> Host:
-        """Return (rows, width); DataError where the array has another shape or a value that is not finite."""
+        """Return (rows, width); raise DataError if the array has another shape, or a value that is not finite."""
         array = np.asarray(table.column(self.name))
         if array.shape[1:] != self.shape or array.dtype.kind not in "biuf":
             expected = ", ".join(["rows", *map(str, self.shape)])
@@ -163,18 +163,18 @@ class Block:
 Input: TypeAlias = Number | Category | Block
 
 KINDS: dict[str, type[Number] | type[Category] | type[Block]] = {cls.kind: cls for cls in (Number, Category, Block)}
-"""The kinds of input that a file may name."""
+"""The kinds of input that a model file may name."""
 
 
 def learn_input(table: Table, name: str, rows: Host, categorical: bool = False) -> Input | str:
-    """Return what a column becomes, its scale learnt from these *rows* alone; or, in words, why it is left out.
+    """Return the input for a column, with its scale learnt from these *rows* alone; or the reason to leave it out.
 
-    Categories are collected from all rows: they are names, and tell nothing of how the rows are distributed.
+    Categories are collected from all rows: their names reveal nothing about how the other rows are distributed.
 
     Raises
     ------
     DataError
-        A number is infinite, or NaN in an array of features, or its square is beyond float64.
+        A number is infinite, or too large for its square to fit into float64, or NaN in an array of features.
     """
     column = table.column(name)
     if isinstance(column, np.ndarray) and column.ndim > 1:
@@ -210,7 +210,7 @@ def _learn_category(table: Table, name: str, asked: bool) -> Category | str:
         return (
             f"it holds dates ({examples(known)}), which are not understood; make numbers of them, such as days or years"
         )
-    if are_names(len(known), len(held)):
+    if are_identifiers(len(known), len(held)):
         return f"it holds {len(known)} different texts in {len(held)} rows ({examples(known)}), as names and keys do"
     if len(known) > MOST_CATEGORIES:
         return f"it holds {len(known)} different texts, more than the {MOST_CATEGORIES} that are taken as categories"
@@ -220,7 +220,7 @@ def _learn_category(table: Table, name: str, asked: bool) -> Category | str:
 def _learn_block(column: Host, table: Table, name: str, rows: Host) -> Block:
     chosen = column[rows].reshape(len(rows), -1)
     _require_finite(chosen, table, name)
-    # Pixels share one scale: by its own, a pixel that is nearly always dark would weigh most where it is not.
+    # Pixels share one scale. With its own, a pixel that is nearly always dark would become huge when it is not.
     together = column.ndim > 2 or column.dtype == np.uint8
     mean, deviation = mean_and_deviation(chosen.reshape(-1) if together else chosen, table, rows, repr(name))
     return Block(name, column.shape[1:], mean, deviation)
@@ -229,12 +229,12 @@ def _learn_block(column: Host, table: Table, name: str, rows: Host) -> Block:
 def mean_and_deviation(
     values: Host, table: Table, rows: Host, what: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each feature of finite *values*, which are *what* has in these *rows*.
+    """Return mean and standard deviation of each feature; *values* are finite, those of *what* in these *rows*.
 
     Raises
     ------
     DataError
-        Their squares are beyond float64; it says where the largest is.
+        Their squares overflow float64; the message says where the largest value is.
     """
     try:
         fitted = StandardScaler().fit(values)
@@ -242,19 +242,19 @@ def mean_and_deviation(
         sizes = np.abs(values).reshape(len(rows), -1).max(axis=1)
         largest = int(np.argmax(sizes))
         raise DataError(
-            f"{what} holds a number of size {sizes[largest]:g} in {table.place(int(rows[largest]))}, whose square is "
-            "beyond float64; correct it, or divide all by a power of ten"
+            f"{what} holds a number of size {sizes[largest]:g} in {table.location(int(rows[largest]))}, whose square "
+            "is beyond float64; correct it, or divide all by a power of ten"
         ) from error
     return fitted.mean or (), fitted.deviation or ()
 
 
 def scaler(mean: float, deviation: float) -> StandardScaler:
-    """Return the scaler of a single number."""
+    """Return a scaler for a single feature."""
     return StandardScaler((mean,), (deviation,), SCALAR)
 
 
 def _finite(table: Table, name: str) -> Host:
-    """Return a column's numbers, NaN where missing."""
+    """Return the numbers of a column, NaN where missing; raise DataError if it holds anything else."""
     column = table.column(name)
     values = table.numbers(name) if not isinstance(column, np.ndarray) or column.ndim == 1 else None
     if values is None:
@@ -264,15 +264,15 @@ def _finite(table: Table, name: str) -> Host:
 
 
 def require_no_infinity(values: Host, table: Table, name: str, what: str = "column") -> None:
-    """Raise DataError where a column's number is infinite."""
+    """Raise DataError if a number in a column is infinite."""
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
         column = table.column(name)
         cell = str(values[row] if isinstance(column, np.ndarray) else column[row]).strip()
         beyond = ", which is beyond float64," if any(map(str.isdigit, cell)) else ""
         raise DataError(
-            f"{what} {name!r} must hold finite numbers; got {cell}{beyond} in {table.place(row)}; correct it, or leave "
-            "the cell empty if the value is missing"
+            f"{what} {name!r} must hold finite numbers; got {cell}{beyond} in {table.location(row)}; correct it, or "
+            "leave the cell empty if the value is missing"
         )
 
 
@@ -281,12 +281,12 @@ def _first_text(table: Table, name: str) -> str:
     if isinstance(column, np.ndarray):
         return f"an array of shape {column.shape}"
     row = next(row for row, cell in enumerate(column) if numbers([cell], table.notation) is None)
-    unread = unread_numbers(table, name)
-    remedy = unread.remedy if unread else "correct it, or leave the cell empty if the value is missing"
-    return f"{column[row]!r} in {table.place(row)}; {remedy}"
+    unparsed = find_unparsed_numbers(table, name)
+    remedy = unparsed.remedy if unparsed else "correct it, or leave the cell empty if the value is missing"
+    return f"{column[row]!r} in {table.location(row)}; {remedy}"
 
 
 def _require_finite(values: Host, table: Table, name: str) -> None:
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values).all(axis=1)))
-        raise DataError(f"{name!r} must hold finite numbers; NaN or infinity is in {table.place(row)}")
+        raise DataError(f"{name!r} must hold finite numbers; NaN or infinity is in {table.location(row)}")

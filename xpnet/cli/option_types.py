@@ -1,4 +1,4 @@
-"""How the texts of options are read; one that means nothing is a usage error."""
+"""Types of command-line options: functions that read the text of an option, and some that write it for advice."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = [
     "device",
     "encoding",
     "folder",
-    "keepable",
-    "keeping",
+    "keep_option",
+    "missing_words",
     "names",
     "part",
     "positive",
     "share",
     "sizes",
-    "spelled",
+    "spell_separator",
     "thousands",
     "whole",
 ]
 
 SPELLED = {"": "none", " ": "space", "'": "apostrophe"}
-"""Values of options that a shell or an eye would lose."""
+"""Names for option values that are hard to see, or to pass through a shell."""
 
 
 def as_option(option: str, values: Iterable[str]) -> str:
-    """Return an option with texts that :func:`names` reads, quoted for a shell.
+    """Return an option with a list of texts as :func:`names` reads it, quoted for a shell.
 
     >>> print(as_option("--drop", ["size", "price"]), as_option("--missing", ["-x"]))
     --drop size,price --missing=-x
@@ -48,22 +48,22 @@ def as_option(option: str, values: Iterable[str]) -> str:
     return f"{option}{'=' if value.startswith('-') else ' '}{quoted(value)}"
 
 
-def keeping(texts: Iterable[str]) -> str:
-    """Return the option that keeps texts, which are the same in upper and lower case.
+def keep_option(texts: Iterable[str]) -> str:
+    """Return the ``--keep`` option for texts, each once whatever its case.
 
-    >>> print(keeping(["None", "NA", "none"]))
+    >>> print(keep_option(["None", "NA", "none"]))
     --keep none,NA
     """
     return as_option("--keep", {text.lower(): text for text in texts}.values())
 
 
-def spelled(mark: str) -> str:
-    """Return the value of an option that names a character."""
+def spell_separator(mark: str) -> str:
+    """Return a separator as the value of an option: by its name, or quoted for a shell."""
     return SPELLED.get(mark) or quoted(mark)
 
 
 def character(text: str) -> str:
-    """Read a delimiter; ``tab``, or a backslash and t, is a tab."""
+    """Read a delimiter; ``tab``, or a backslash and t, stands for a tab."""
     found = "\t" if text in ("\\t", "tab") else text
     if len(found) != 1 or found in '\r\n"':
         raise argparse.ArgumentTypeError(f"must be one character, or tab; got {text!r}")
@@ -71,16 +71,16 @@ def character(text: str) -> str:
 
 
 def thousands(text: str) -> str:
-    """Read what stands between thousands; a space and nothing have names."""
+    """Read a thousands separator; a space, an apostrophe and none are written by name."""
     found = next((mark for mark, name in SPELLED.items() if name == text), text)
     if found not in ("", *THOUSANDS):
-        expected = " or ".join(map(spelled, (*THOUSANDS, "")))
+        expected = " or ".join(map(spell_separator, (*THOUSANDS, "")))
         raise argparse.ArgumentTypeError(f"must be {expected}; got {text!r}")
     return found
 
 
 def encoding(text: str) -> str:
-    """Read the name of an encoding of text."""
+    """Read the name of a text encoding."""
     try:
         "".encode(text)
     except LookupError:
@@ -109,12 +109,12 @@ def share(text: str) -> float:
 
 
 def part(text: str) -> float | int:
-    """Read a part of the rows: a count, or a share with a point."""
+    """Read a part of the rows: a count, or a share if there is a decimal point."""
     return share(text) if "." in text else whole(text)
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Read integers from 1 on, with commas between; an empty text is none."""
+    """Read integers from 1 on, separated by commas; an empty text gives none."""
     try:
         return tuple(map(count, text.split(","))) if text else ()
     except argparse.ArgumentTypeError:
@@ -124,12 +124,12 @@ def sizes(text: str) -> tuple[int, ...]:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Read texts with commas between; one that has a comma itself stands in double quotes."""
+    """Read texts separated by commas; a text that contains a comma is written in double quotes."""
     return tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row if name.strip())
 
 
-def keepable(text: str) -> tuple[str, ...]:
-    """Read texts of those that stand for a missing value."""
+def missing_words(text: str) -> tuple[str, ...]:
+    """Read words from the list of those that stand for a missing value."""
     found = names(text)
     for name in found:
         if name.lower() not in MISSING:

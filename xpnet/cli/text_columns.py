@@ -1,17 +1,17 @@
-"""What a column of text is likely to be that nothing can be learnt from as it stands: dates, names of rows."""
+"""Recognise columns of text that nothing can be learnt from as they are: dates, and identifiers of rows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-__all__ = ["FEWEST_NAMES", "NEARLY_ALL", "are_dates", "are_names", "examples"]
+__all__ = ["FEWEST_IDENTIFIERS", "NEARLY_ALL", "are_dates", "are_identifiers", "examples"]
 
 NEARLY_ALL = 0.9
-"""Share of a column's different texts that tells what it is."""
+"""Share of the different texts in a column that decides what kind of column it is."""
 
-FEWEST_NAMES = 10
-"""Rows from which a different text in nearly each of them is a name of the row and not a category."""
+FEWEST_IDENTIFIERS = 10
+"""From so many rows on, a different text in nearly every row is an identifier and not a category."""
 
 YEAR = r"(\d{4}|\d{2})"
 DAY = rf"(\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}|\d{{1,2}}([-/.]\d{{1,2}}[-/.]|[ -][A-Za-z]{{3,9}}\.?[ -]){YEAR})"
@@ -24,13 +24,13 @@ def are_dates(texts: Sequence[str]) -> bool:
     return bool(texts) and sum(DATE.fullmatch(text) is not None for text in texts) >= NEARLY_ALL * len(texts)
 
 
-def are_names(different: int, rows: int) -> bool:
-    """Say whether so many different texts in so many rows are names of the rows, from which nothing can be learnt."""
-    return rows >= FEWEST_NAMES and different >= NEARLY_ALL * rows
+def are_identifiers(different: int, rows: int) -> bool:
+    """Say whether so many different texts in so many rows are identifiers, from which nothing can be learnt."""
+    return rows >= FEWEST_IDENTIFIERS and different >= NEARLY_ALL * rows
 
 
 def examples(texts: Sequence[str]) -> str:
-    """Return the first few.
+    """Return the first few texts in quotes.
 
     >>> print(examples(["3,14", "2,71", "1,62"]))
     '3,14', '2,71', ...

@@ -1,4 +1,4 @@
-"""Rows by what they are for: training, validation and test."""
+"""Split the rows of a table into training, validation and test rows."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from xpnet.data import split
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.records import record
 
-__all__ = ["Parts", "deal"]
+__all__ = ["RowSplit", "split_rows"]
 
 
 @record
-class Parts:
-    """Rows by what they are for."""
+class RowSplit:
+    """The numbers of the rows to train on, to validate on and to test on."""
 
     training: Host
     validation: Host
     test: Host
 
 
-def deal(table: Table, target: Target, rows: Host, *, test: float | int, validation: float | int, seed: int) -> Parts:
-    """Deal the *rows* into parts, each class in proportion where every class has enough of them.
+def split_rows(
+    table: Table, target: Target, rows: Host, *, test: float | int, validation: float | int, seed: int
+) -> RowSplit:
+    """Split the *rows*, with the same proportions of classes in each part if every class has enough rows.
 
-    A class with fewer rows than there are parts is trained on alone. Where a class with more rows still misses a part,
-    all are dealt by chance. Either is told on standard error.
+    A class with fewer rows than there are parts is only trained on. If a class with more rows is still missing from a
+    part, all rows are split at random. A note on standard error says so in either case.
 
     Raises
     ------
@@ -39,36 +41,39 @@ def deal(table: Table, target: Target, rows: Host, *, test: float | int, validat
     """
     empty = rows[:0]
     if not test and not validation:
-        return Parts(rows, empty, empty)
+        return RowSplit(rows, empty, empty)
     sizes: dict[str, Any] = {"test": test, "validation": validation, "seed": seed}
     try:
-        dealt = split(rows, **sizes) if target.classes is None else _by_class(table, target, rows, sizes)
+        parts = split(rows, **sizes) if target.classes is None else _split_by_class(table, target, rows, sizes)
     except (ConfigurationError, DataError) as error:
         raise DataError(
             f"{table.source} has {plural(len(rows), 'row')} with a target, of which --test {test} and --validation "
             f"{validation} cannot be held out; give other parts, more rows, or --test 0 --validation 0 to train on all"
         ) from error
-    found = iter(dealt)
-    return Parts(next(found), *(next(found) if size else empty for size in (validation, test)))
+    found = iter(parts)
+    return RowSplit(next(found), *(next(found) if size else empty for size in (validation, test)))
 
 
-def _by_class(table: Table, target: Target, rows: Host, sizes: dict[str, Any]) -> tuple[Host, ...]:
+def _split_by_class(table: Table, target: Target, rows: Host, sizes: dict[str, Any]) -> tuple[Host, ...]:
     names = target.classes or ()
     codes = target.encode(table, target.name)[rows]
     counts = np.bincount(codes, minlength=len(names))
     rare = (counts > 0) & (counts < 1 + (sizes["test"] > 0) + (sizes["validation"] > 0))
-    alone = rare[codes]
-    if not alone.all():
+    in_rare_class = rare[codes]
+    if not in_rare_class.all():
         try:
-            training, *held = split(rows[~alone], stratify=codes[~alone], **sizes)
+            training, *held = split(rows[~in_rare_class], stratify=codes[~in_rare_class], **sizes)
         except DataError:
             pass
         else:
             if rare.any():
-                said = [f"{shown(names[code])} ({_rows(table, rows[codes == code])})" for code in np.flatnonzero(rare)]
+                said = [
+                    f"{shown(names[code])} ({_describe_rows(table, rows[codes == code])})"
+                    for code in np.flatnonzero(rare)
+                ]
                 more = "; ..." * (len(said) > SHOWN)
                 note(f"trained on, but with too few rows to test on some: {'; '.join(said[:SHOWN])}{more}")
-            return np.concatenate([training, rows[alone]]), *held
+            return np.concatenate([training, rows[in_rare_class]]), *held
     training, *held = split(rows, **sizes)
     note("rows are split by chance alone: some class has too few rows to be in every part")
     unseen = [names[code] for code in np.setdiff1d(codes, target.encode(table, target.name)[training])]
@@ -77,5 +82,5 @@ def _by_class(table: Table, target: Target, rows: Host, sizes: dict[str, Any]) -
     return training, *held
 
 
-def _rows(table: Table, rows: Host) -> str:
-    return f"{plural(len(rows), 'row')}, {'first ' * (len(rows) > 1)}in {table.place(int(rows[0]))}"
+def _describe_rows(table: Table, rows: Host) -> str:
+    return f"{plural(len(rows), 'row')}, {'first ' * (len(rows) > 1)}in {table.location(int(rows[0]))}"

@@ -22,8 +22,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.soak import kill
-from xpnet import CheckpointError, durable
-from xpnet.durable import replace_file
+from xpnet import CheckpointError, atomic_write
+from xpnet.atomic_write import replace_file
 
 # The forks save a file and end; they touch none of the libraries whose threads they lack.
 pytestmark = [
@@ -45,7 +45,7 @@ def replace(path: Path, parts: Any = NEW) -> None:
 @pytest.fixture(autouse=True)
 def plain_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """macOS has another call beside it, which a test of its own plants."""
-    monkeypatch.delattr("xpnet.durable.fcntl.F_FULLFSYNC", raising=False)
+    monkeypatch.delattr("xpnet.atomic_write.fcntl.F_FULLFSYNC", raising=False)
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def test_the_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(
 def windows(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Have what differs there, but for what its own calls answer; return the pauses, which are not waited for."""
     pauses: list[float] = []
-    monkeypatch.setattr(durable, "WINDOWS", True)
-    monkeypatch.setattr(durable, "fcntl", None)
+    monkeypatch.setattr(atomic_write, "WINDOWS", True)
+    monkeypatch.setattr(atomic_write, "fcntl", None)
     monkeypatch.setattr(time, "sleep", pauses.append)
     return pauses
 
@@ -159,8 +159,8 @@ def test_on_macos_the_drive_is_told_to_empty_its_memory(
         if not known:
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
-    monkeypatch.setattr(durable.fcntl, "F_FULLFSYNC", 51, raising=False)
-    monkeypatch.setattr(durable.fcntl, "fcntl", fcntl)
+    monkeypatch.setattr(atomic_write.fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(atomic_write.fcntl, "fcntl", fcntl)
     monkeypatch.setattr(os, "fsync", lambda handle: calls.append("fsync"))
     replace(path)
     assert calls == (["full", "full"] if known else ["full", "fsync"] * 2)
@@ -188,7 +188,7 @@ def test_a_folder_that_cannot_be_synchronized_is_left_alone_and_one_that_fails_i
         assert path.read_bytes() == b"new content"
 
 
-SAVE = "import pathlib, sys, xpnet.durable as d; d.replace_file(pathlib.Path(sys.argv[1]), [b'new'], ValueError)"
+SAVE = "import pathlib, sys, xpnet.atomic_write as d; d.replace_file(pathlib.Path(sys.argv[1]), [b'new'], ValueError)"
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace on this machine")

@@ -1,4 +1,4 @@
-"""What is under check is somebody's own code: whatever it raises or returns becomes an error that names it."""
+"""Run the user's own code under a check: whatever it raises or wrongly returns becomes an error that names it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 from xpnet.errors import DataError, DtypeError, ShapeError
 from xpnet.parameters import flatten
-from xpnet.registry import FORMS
+from xpnet.registry import INTERFACES
 from xpnet.testing.comparing import CheckError
 from xpnet.testing.records import classes_of
 
-__all__ = ["answering", "arrays", "check_array"]
+__all__ = ["check_array", "check_arrays", "raising_check_errors"]
 
 ARGUMENTS = (ShapeError, DataError, DtypeError)
-"""What tells of the arguments of a check, such as targets that do not fit the loss, and not of what is checked."""
+"""Errors about the arguments of a check, such as targets that do not fit the loss, not about the code under check."""
 
 NAMESPACES = {"layer": "context.xp", "loss": "xp", "optimizer": "now.xp"}
-"""Where the methods of each kind find the array library."""
+"""The expression by which methods of each kind reach the array namespace, for advice."""
 
-BEYOND = ("numpy", "boolean")
-"""Words of the array libraries' errors for arrays that NumPy or Python's ``if`` cannot have."""
+NOT_PORTABLE = ("numpy", "boolean")
+"""Words in the errors of array libraries when NumPy or Python's ``if`` is used on one of their arrays."""
 
 
-def answering(kind: str, own: Any, where: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return *function*, which calls methods of the object *own*, with CheckError in place of what these raise."""
+def raising_check_errors(kind: str, own: Any, where: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap *function*, which calls methods of the object *own*, to raise CheckError for whatever these raise."""
 
     @wraps(function, updated=())
     def call(*arguments: Any) -> Any:
@@ -36,8 +36,8 @@ def answering(kind: str, own: Any, where: str, function: Callable[..., Any]) -> 
             raise
         except Exception as error:
             reason = str(error).partition("\n")[0]
-            remedy, xp = FORMS[kind].own, NAMESPACES[kind]
-            if any(word in reason.lower() for word in BEYOND):
+            remedy, xp = INTERFACES[kind].guide, NAMESPACES[kind]
+            if any(word in reason.lower() for word in NOT_PORTABLE):
                 remedy = f"use {xp} in place of NumPy, {xp}.tanh for np.tanh, and look at no value: {xp}.where for `if`"
             raised = f"{_method(own, error)} raises {type(error).__name__}: {reason}"
             raise CheckError(f"{where}: {raised}" + ("" if remedy in reason else f"; {remedy}")) from error
@@ -46,7 +46,7 @@ def answering(kind: str, own: Any, where: str, function: Callable[..., Any]) -> 
 
 
 def _method(own: Any, error: BaseException) -> str:
-    """Return the innermost method, of the object or of one within it, that the error came through."""
+    """Return the name of the innermost method, of the object or of one inside it, that the error passed through."""
     classes, found = tuple(classes_of(own)), type(own).__name__
     for frame, _ in walk_tb(error.__traceback__):
         holder, name = frame.f_locals.get("self"), frame.f_code.co_name
@@ -56,7 +56,7 @@ def _method(own: Any, error: BaseException) -> str:
 
 
 def check_array(own: Any, method: str, name: str, given: Any) -> None:
-    """Raise CheckError unless what a method has given is an array."""
+    """Raise CheckError unless what a method has returned is an array."""
     if not (hasattr(given, "shape") and hasattr(given, "dtype")):
         raise CheckError(
             f"{type(own).__name__}.{method} must give an array for {name}; got {given!r} of type "
@@ -64,8 +64,8 @@ def check_array(own: Any, method: str, name: str, given: Any) -> None:
         )
 
 
-def arrays(own: Any, method: str, name: str, given: Any) -> dict[str, Any]:
-    """Return the arrays that a method has given as a mapping, by dotted names; raise CheckError for anything else."""
+def check_arrays(own: Any, method: str, name: str, given: Any) -> dict[str, Any]:
+    """Return the arrays in a mapping that a method has returned, by dotted names, or raise CheckError."""
     if not isinstance(given, Mapping):
         raise CheckError(
             f"{type(own).__name__}.{method} must give {name} as a mapping of arrays by name, maybe empty; got "

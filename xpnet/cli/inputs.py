@@ -234,13 +234,15 @@ def mean_and_deviation(
     Raises
     ------
     DataError
-        Their squares are beyond float64; it says where the largest is.
+        Their squares are beyond float64; it says where the largest is. Or they differ by less than it can tell.
     """
     try:
         fitted = StandardScaler().fit(values)
     except DataError as error:
         sizes = np.abs(values).reshape(len(rows), -1).max(axis=1)
         largest = int(np.argmax(sizes))
+        if sizes[largest] < 1:
+            raise DataError(f"{what} holds numbers too close for float64; multiply all by a power of ten") from error
         raise DataError(
             f"{what} holds a number of size {sizes[largest]:g} in {table.place(int(rows[largest]))}, whose square is "
             "beyond float64; correct it, or divide all by a power of ten"

@@ -75,6 +75,13 @@ def test_a_first_column_without_a_name_is_left_out_and_told(shell: Shell) -> Non
     fails(shell("train", "i.csv", "--target", "y", "--drop", "b,column3", "--force"), f"'' is left out: {why}")
 
 
+def test_numbers_without_a_deviation_in_float64_are_refused(shell: Shell) -> None:
+    for number, words in (("1e200", "whose square is beyond float64"), ("5e-324", "multiply all by a power of ten")):
+        rows = [{"a": number if i < 40 and i % 8 == 0 else "0", "y": "uv"[i % 2]} for i in range(ROWS)]
+        write(Path("s.csv"), rows)
+        fails(shell("train", "s.csv", "--target", "y", *QUICK), "column 'a' holds", words)
+
+
 @pytest.mark.parametrize("column", ["code", "day", "word", "same"])
 def test_columns_are_taken_as_categories_where_the_user_says_so(shell: Shell, column: str) -> None:
     write(Path("odd.csv"), odd_columns())

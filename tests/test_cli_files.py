@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shop import Shell, fails
+from shop import QUICK, Shell, fails
 
 import xpnet
 from xpnet.cli import main
@@ -150,7 +150,9 @@ def test_parquet_gives_what_csv_gives(
     assert capsys.readouterr().out == answers
     assert main(["train", "dates.parquet", "--target", "kind", "--drop", "many", "--epochs", "2", "--json"]) == 0
     done = capsys.readouterr()
-    assert json.loads(done.out)["left_out"] == {"when": "it holds timestamp[ms], neither numbers nor text"}
+    assert json.loads(done.out)["left_out"] == {
+        "when": "it holds timestamp[ms], neither numbers nor text; convert it to have it taken"
+    }
     assert json.loads(done.out)["columns"] == found[0]["columns"] | {"dropped": ["many"]}
     for arguments in (["--target", "when"], ["--target", "kind", "--categorical", "when"]):
         assert main(["train", "dates.parquet", *arguments, "--epochs", "2", "--force"]) == 1
@@ -158,13 +160,55 @@ def test_parquet_gives_what_csv_gives(
     parquet.write_table(table.set_column(0, "size", pa.array(range(90), pa.timestamp("s"))), "dated_size.parquet")
     assert main(["predict", "d.safetensors", "dated_size.parquet"]) == 1
     assert "column 'size' of dated_size.parquet cannot be used: it holds timestamp[ms]" in capsys.readouterr().err
-    index = pa.array([1, 2], pa.timestamp("ms"))
-    parquet.write_table(pa.table({"a": [1, 2], "__index_level_0__": index}), "indexed.parquet")
-    found = read_table("indexed.parquet")
+
+
+ROW_NUMBERS = "it has the name that pandas gives to row numbers which have none; rename it to have it taken"
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "string", "timestamp[ms]"])
+def test_an_index_without_a_name_is_left_out_of_parquet(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames that were filtered or sampled have one, and where rows were in order, it tells their classes."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    index = pa.array([7, 3], "int64").cast(kind)
+    parquet.write_table(pa.table({"a": [1, 2], "__index_level_0__": index, "__index_level_1__": index}), "d.parquet")
+    found = read_table("d.parquet")
     assert list(found.columns) == ["a"]
-    assert found.left_out == {
-        "__index_level_0__": "it is the index of a data frame, and holds timestamp[ms], neither numbers nor text"
-    }
+    assert found.left_out == dict.fromkeys(["__index_level_0__", "__index_level_1__"], ROW_NUMBERS)
+
+
+def test_an_index_is_left_out_of_whatever_pandas_has_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    frame = pandas.DataFrame({"a": range(9), "Unnamed: 1": range(9)}).sample(5, random_state=0)
+    frame.to_parquet("once.parquet")
+    frame.to_csv("once.csv")
+    pandas.read_csv("once.csv").to_csv("twice.csv")
+    again = pandas.read_csv("twice.csv")
+    again.to_csv("thrice.csv", index=False)
+    again.to_parquet("thrice.parquet")
+    for name in ("once.parquet", "once.csv", "twice.csv", "thrice.csv", "thrice.parquet"):
+        assert list(read_table(name).columns) == ["a", "Unnamed: 1"]
+    with open("thrice.csv") as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert read_table("-").left_out == dict.fromkeys(["Unnamed: 0.1", "Unnamed: 0"], ROW_NUMBERS)
+    frame.rename_axis("id").to_parquet("named.parquet")
+    assert set(read_table("named.parquet").columns) == {"a", "Unnamed: 1", "id"}, "its owner has named it"
+
+
+def test_row_numbers_cannot_be_asked_for_and_can_be_dropped(shell: Shell) -> None:
+    rows = "".join(f"{i},{i % 3},{'ab'[i % 2]}\n" for i in range(60))
+    Path("d.csv").write_text(f"Unnamed: 0,b,y\n{rows}")
+    why = f"column 'Unnamed: 0' of d.csv cannot be used: {ROW_NUMBERS}"
+    for arguments in (("--target", "Unnamed: 0"), ("--target", "y", "--categorical", "Unnamed: 0")):
+        fails(shell("train", "d.csv", *arguments, *QUICK), why)
+    done = shell("train", "d.csv", "--target", "y", "--drop", "Unnamed: 0", "--json", *QUICK)
+    assert done.json()["left_out"] == {}
+    assert done.json()["columns"]["dropped"] == ["Unnamed: 0"]
 
 
 LARGE = 2**53

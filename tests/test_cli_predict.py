@@ -33,6 +33,16 @@ def test_quantities_come_back_in_their_own_unit(shell: Shell) -> None:
     assert f"{measured['rmse']:.6g}" in report
 
 
+def test_quantities_whose_squares_underflow(shell: Shell) -> None:
+    """As the smallest of physics, in a unit that makes them smaller."""
+    write(Path("t.csv"), [{"a": f"{i % 17}", "y": f"{i % 17}e-165"} for i in range(170)])
+    found = shell("train", "t.csv", "--target", "y", "--epochs", "60", "--json", "--quiet").json()["test"]
+    assert found["r2"] > 0.9
+    assert 0 < found["mae"] <= found["rmse"] < 3e-165
+    row = shell("predict", "t.safetensors", "t.csv").table()[16]
+    assert float(row["y"]) == pytest.approx(16e-165, rel=0.3)
+
+
 def test_a_quantity_has_no_probabilities(shell: Shell) -> None:
     trained(shell, "price", "--epochs", "1")
     with pytest.raises(SystemExit) as caught:

@@ -170,6 +170,27 @@ def test_numbers_are_one_class_however_they_are_written_beside_a_kept_text(shell
     fails(shell("evaluate", "s.st", "other.csv"), "classes that training never saw: 3; known: 1, 2, none")
 
 
+def test_classes_keep_their_leading_zeros(shell: Shell) -> None:
+    write(Path("s.csv"), severities("007", "010", "100", "none"))
+    done = shell("train", "s.csv", "--target", "severity", "--json", "--keep", "none", "--epochs", "40")
+    assert done.json()["classes"] == ["007", "010", "100", "none"]
+    assert "(the target has 3 different whole numbers and none)" in done.err
+    assert shell("evaluate", "s.safetensors", "s.csv", "--json").json()["rows"] == 120
+    write(Path("new.csv"), [{"marker": "0.3"}, {"marker": "1.3"}, {"marker": "2.3"}])
+    found = shell("predict", "s.safetensors", "new.csv").table()
+    assert [row["severity"] for row in found] == ["007", "010", "100"]
+    write(Path("other.csv"), severities("7", "10", "100"))
+    fails(shell("evaluate", "s.safetensors", "other.csv"), "classes that training never saw: 10, 7; known: 007, 010")
+
+
+def test_leading_zeros_make_no_classes_of_quantities(shell: Shell) -> None:
+    write(Path("s.csv"), severities("00.5", "01", "10"))
+    assert shell("train", "s.csv", "--target", "severity", "--json", "--force", *QUICK).json()["task"] == "regression"
+    write(Path("s.csv"), severities("01", "02", "03"))
+    arguments = ("train", "s.csv", "--target", "severity", "--task", "regression", "--json", "--force", *QUICK)
+    assert shell(*arguments).json()["task"] == "regression"
+
+
 def test_dates_are_dates_beside_a_kept_text(shell: Shell) -> None:
     write(Path("s.csv"), severities("2024-01-01", "none", "2024-02-01", "2024-03-01"))
     fails(shell("train", "s.csv", "--target", "severity", "--keep", "none", *QUICK), "holds dates")

@@ -50,6 +50,15 @@ def test_regression_refuses(function: Any, true: Any, predicted: Any, error: typ
         function(true, predicted)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170, 1e300])
+def test_r2_has_no_unit(size: float) -> None:
+    true, predicted = np.random.default_rng(7).normal(size=(2, 30, 2))
+    sizes = np.array([size, 1.0])
+    assert r2(true * sizes, predicted * sizes) == pytest.approx(r2(true, predicted))
+    weighed = r2([0.0, size, 2 * size, 9e9], [0.0, size, 3 * size, 0.0], sample_weight=[1, 1, 1, 0])
+    assert weighed == pytest.approx(0.5)
+
+
 def test_r2_refuses_a_constant() -> None:
     for constant in ([0.1] * 10, [[0.1, i] for i in range(10)]):
         with pytest.raises(DataError, match="constant"):

@@ -137,6 +137,33 @@ def test_squares_that_overflow_are_refused() -> None:
     assert StandardScaler().fit([[1e200], [1e200]]).deviation == (0.0,)
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e-19), ("float32", 1e-30), ("float64", 1e-170)])
+def test_a_spread_whose_square_underflows_is_no_constant(library: Library, dtype: str, size: float) -> None:
+    if dtype == "float64" and library.name == "jax":
+        pytest.skip("JAX has no float64 here")
+    normal = np.random.default_rng(3).normal(2, 1, (1000, 2))
+    x = library.array(normal * [size, 1.0], dtype)
+    fitted, scaled = StandardScaler().fit_transform(x)
+    np.testing.assert_allclose(fitted.deviation, normal.std(axis=0) * [size, 1.0], rtol=1e-5)
+    np.testing.assert_allclose(library.check(scaled), (normal - normal.mean(axis=0)) / normal.std(axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [0.0, 5e-324, 1e-320, 1e-310, 1e-200, 1e-150, 1e-138, 1e-130, 1.0, 1e150])
+def test_deviations_of_all_sizes(size: float) -> None:
+    (deviation,) = StandardScaler().fit([[0.0], [0.0], [2 * size], [2 * size]]).deviation
+    assert deviation == size
+
+
+def test_a_deviation_below_the_type_is_refused() -> None:
+    """On a CPU, JAX has no subnormal numbers, so a spread may be one of its numbers and the deviation none."""
+    jax = pytest.importorskip("jax.numpy")
+    least = np.finfo("float32").smallest_normal
+    if jax.asarray(least) * 0.5:
+        pytest.skip("on this device it has them")
+    with pytest.raises(DataError, match="spread is too small for float32; multiply it by a power of ten"):
+        StandardScaler().fit(jax.asarray([[0.0], [least]], dtype="float32"))
+
+
 def test_scaler_statistics_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(2).normal(1e4, 1, (1000, 3)).astype("float32")
     whole = StandardScaler().fit(x)

@@ -184,6 +184,20 @@ def test_float32_and_integers(backend):
     assert MLPClassifier(dtype="float32", max_iter=2).fit(X, Y).predict_proba(X).dtype == np.float32
 
 
+@pytest.mark.parametrize("model", [MLPClassifier(max_iter=2), XPClassifier(epochs=1)], ids=["mlp", "xp"])
+@pytest.mark.parametrize("library", ["numpy", "pandas", "torch", "jax.numpy"])
+def test_numbers_of_16_bits_are_computed_with_in_32(model, library):
+    """In whichever library, as in xpnet's networks."""
+    module = pytest.importorskip(library)
+    narrow = X.astype(np.float16)
+    x = module.DataFrame(narrow) if library == "pandas" else module.asarray(narrow)
+    fitted = fresh(model).set_params(random_state=0).fit(x, Y)
+    assert fitted.network_.backend.dtype == "float32"
+    assert "float32" in str(fitted.predict_proba(x).dtype)
+    expected = fresh(model).set_params(random_state=0).fit(narrow.astype(np.float32), Y).predict_proba(narrow)
+    np.testing.assert_allclose(np.asarray(fitted.predict_proba(x)), expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [

@@ -139,6 +139,22 @@ def test_partial_fit_holds_the_classes(kind):
         kind(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
 
 
+@pytest.mark.parametrize("kind", [MLPRegressor, XPRegressor])
+@pytest.mark.parametrize("method", ["partial_fit", "fit"])
+def test_more_training_wants_as_many_outputs(kind, method):
+    model = kind(warm_start=True, random_state=0).set_params(**{"max_iter" if kind is MLPRegressor else "epochs": 1})
+    more = getattr(model, method)
+    more(XR, YR[:, 0])
+    before = weights(model)
+    with pytest.raises(xpnet.DataError, match=r"^y must have 1 output as in the first call; got 2: give"):
+        more(XR, YR)
+    assert_equal(weights(model), before)
+    more(XR, YR[:, 1])
+    model.set_params(warm_start=False).fit(XR, YR)
+    with pytest.raises(xpnet.DataError, match=r"^y must have 2 outputs as in the first call; got 1"):
+        model.partial_fit(XR, YR[:, 0])
+
+
 def test_partial_fit_is_absent_with_lbfgs_and_early_stopping():
     assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")
     assert not hasattr(MLPRegressor(solver="lbfgs"), "partial_fit")

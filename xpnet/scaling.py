@@ -71,18 +71,22 @@ class StandardScaler:
         """Return a new scaler with the statistics of *x*, of shape (n, ...).
 
         Raises `DtypeError`, `ShapeError` or `DataError` for data that is not real numbers, has no samples,
-        or holds NaN, infinities or numbers whose squares are infinite.
+        or holds NaN, infinities, numbers whose squares are infinite, or a feature spreads less than its type can tell.
         """
         array, xp, device = _open_training_data(x)
         low, high = _extremes(array, xp, device)
-        mean, variance = _moments(array, xp, device)
+        mean, deviation = _moments(array, low, high, xp, device)
         # A sum rounds: a constant 0.1 would get a deviation of 1e-17, and its rounding error be scaled to 1.
         constant = low == high
         mean = xp.where(constant, xp.astype(low, mean.dtype), mean)
-        deviation = xp.where(constant, xp.zeros_like(variance), xp.sqrt(variance))
+        deviation = xp.where(constant, xp.zeros_like(deviation), deviation)
         if not bool(xp.all(xp.isfinite(deviation))):
             raise DataError(
                 f"x is so large that squares overflow {deviation.dtype}; divide it by a power of ten first."
+            )
+        if not bool(xp.all(constant | (deviation > 0))):
+            raise DataError(
+                f"x has a feature whose spread is too small for {deviation.dtype}; multiply it by a power of ten first."
             )
         return StandardScaler(_numbers(mean), _numbers(deviation), tuple(array.shape[1:]))
 
@@ -295,15 +299,21 @@ def _widest(xp: Any, device: Any) -> Any:
     return available.get("float64", available["float32"])
 
 
-def _moments(array: Array, xp: Any, device: Any) -> tuple[Array, Array]:
-    """Return mean and variance over the samples, in the widest float that the device has."""
+def _moments(array: Array, low: Array, high: Array, xp: Any, device: Any) -> tuple[Array, Array]:
+    """Return mean and deviation of samples from *low* to *high*, in the widest float that the device has."""
     wide = _widest(xp, device)
     samples = array.shape[0]
+    limits = xp.finfo(wide)
+    # Differences whose squares would be lost below the type's numbers are multiplied by a power of two, which is exact.
+    least, epsilon = math.sqrt(float(limits.smallest_normal)), float(limits.eps)
     with np.errstate(over="ignore", invalid="ignore"):  # the result says so
+        spread = xp.astype(high, wide) - xp.astype(low, wide)
+        one = xp.ones_like(spread)
+        factor = xp.where(spread < least / epsilon, one / (least * epsilon), one)
         total = sum(xp.sum(block, axis=0) for block in _blocks(array, xp, wide))
         mean = total / samples
-        squares = sum(xp.sum((block - mean) ** 2, axis=0) for block in _blocks(array, xp, wide))
-        return mean, squares / samples
+        squares = sum(xp.sum(((block - mean) * factor) ** 2, axis=0) for block in _blocks(array, xp, wide))
+        return mean, xp.sqrt(squares / samples) / factor
 
 
 def _blocks(array: Array, xp: Any, dtype: Any) -> Iterator[Array]:

@@ -234,13 +234,16 @@ def mean_and_deviation(
     Raises
     ------
     DataError
-        Their squares overflow float64; the message says where the largest value is.
+        Their squares overflow float64; the message says where the largest value is. Or their differences are too small
+        for float64.
     """
     try:
         fitted = StandardScaler().fit(values)
     except DataError as error:
         sizes = np.abs(values).reshape(len(rows), -1).max(axis=1)
         largest = int(np.argmax(sizes))
+        if sizes[largest] < 1:
+            raise DataError(f"{what} holds numbers too close for float64; multiply all by a power of ten") from error
         raise DataError(
             f"{what} holds a number of size {sizes[largest]:g} in {table.location(int(rows[largest]))}, whose square "
             "is beyond float64; correct it, or divide all by a power of ten"

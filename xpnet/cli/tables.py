@@ -49,7 +49,7 @@ class Table:
     def column(self, name: str) -> Column:
         """Return a column, or raise DataError with the names of the existing ones."""
         if name in self.left_out:
-            raise DataError(f"column {name!r} of {self.source} cannot be used: {self.left_out[name]}; convert it")
+            raise DataError(f"column {name!r} of {self.source} cannot be used: {self.left_out[name]}")
         if name not in self.columns:
             near = nearest(name, self.columns)
             meant = f"did you mean {near!r}? " if near else ""

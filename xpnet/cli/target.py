@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +23,9 @@ __all__ = ["Target", "describe_keep_option", "describe_missing", "learn_target"]
 MOST_CLASSES = 20
 """A target with more different whole numbers than this is taken for a quantity, not for classes."""
 
+CODE = re.compile(r"[+-]?0\d.*")
+"""A number with a leading zero, which has to be kept."""
+
 
 @record
 class Target:
@@ -34,7 +38,8 @@ class Target:
     classes : tuple of str or None
         None for a quantity.
     numeric : bool
-        Whether the classes are whole numbers, so that 1, "1" and 1.0 are the same class.
+        Whether the classes are whole numbers, so that 1, "1" and 1.0 are the same class. Numbers of which some have
+        leading zeros, or more digits than float64 holds, are texts.
     mean, deviation : float
         Of the quantity: the network's output is ``(y - mean) / deviation``.
     """
@@ -135,7 +140,8 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
     words = {text for text in held if table.notation.is_kept(text)}
     # Beyond what float64 tells apart, numbers would make one class of several.
-    numeric = floats or not whole or bool(np.abs(different).max() < EXACT)
+    exact = bool(np.abs(different).max() < EXACT) and not any(map(CODE.fullmatch, held))
+    numeric = floats or not whole or exact
     labels = [*map(str, texts(different)), *sorted(words)] if numeric else sorted(set(held))
     few = whole and len(labels) <= MOST_CLASSES
     kind = f"{len(labels) - len(words)} different whole numbers" if whole else "fractions"

@@ -86,16 +86,19 @@ def r2(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     0.5
     """
     true, predicted, weights = _regression(y_true, y_pred, sample_weight)
-    counted = true[weights > 0]
+    counted = weights > 0
+    true, predicted, weights = true[counted], predicted[counted], weights[counted]
     # Compared by value: the variance of a constant is often a rounding error instead of 0.
-    if np.any(np.min(counted, axis=0) == np.max(counted, axis=0)):
+    if np.any(np.min(true, axis=0) == np.max(true, axis=0)):
         raise DataError(
             "y_true is constant (in at least one output), so it has no variance and r2 is not defined; "
             "use mean_squared_error, or evaluate on more data."
         )
-    center = np.average(true, axis=0, weights=weights)
-    unexplained = np.average((true - predicted) ** 2, axis=0, weights=weights)
-    total = np.average((true - center) ** 2, axis=0, weights=weights)
+    spread = true - np.average(true, axis=0, weights=weights)
+    # By a power of two, which is exact, both come to a size whose square neither overflows nor underflows.
+    _, exponent = np.frexp(np.max(np.abs(spread), axis=0))
+    squares = (np.ldexp(difference, -exponent) ** 2 for difference in (true - predicted, spread))
+    unexplained, total = (np.average(square, axis=0, weights=weights) for square in squares)
     return float(np.mean(1.0 - unexplained / total))
 
 

@@ -374,9 +374,17 @@ class RegressorParts(RegressorMixin):
         return float(r2_score(host_values(y, "y"), found, sample_weight=_host_weights(sample_weight)))
 
     def _encode(self, y: Any, rows: int, *, fresh: bool, same: bool = False) -> tuple[Host, Host]:
-        """Return y twice, the second time with a column for each output."""
+        """Return y twice, the second time with a column for each output; unless *fresh*, as many as there were."""
         y = take_targets(self, y, rows, numeric=True)
-        return y, y.reshape(rows, -1)
+        targets = y.reshape(rows, -1)
+        outputs = targets.shape[1]
+        if not fresh and hasattr(self, "network_") and (outputs,) != self.network_.out_shape:
+            (made,) = self.network_.out_shape
+            raise DataError(
+                f"y must have {made} output{'s' * (made != 1)} as in the first call; got {outputs}: give such a y, or "
+                "fit anew with warm_start=False"
+            )
+        return y, targets
 
     def _weigh(self, weights: Host | None, y: Host) -> Host | None:
         return weights

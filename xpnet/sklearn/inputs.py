@@ -42,9 +42,10 @@ def take_features(estimator: Any, X: Any, *, reset: bool) -> Array:
     if isinstance(X, tuple) and X and hasattr(X[0], "transform"):
         raise ShapeError(f"X must be an array (samples, features); got a tuple; {ragged_remedy(X)}")
     if not is_foreign(X):
-        options = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
+        options = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32, np.float16)}
         found = validate_data(estimator, X, reset=reset, **options)
-        return found.toarray() if hasattr(found, "toarray") else found
+        found = found.toarray() if hasattr(found, "toarray") else found
+        return found.astype(np.float32) if found.dtype == np.float16 else found
     xp = array_api_compat.array_namespace(X)
     require_real(X, xp, "X")
     if len(X.shape) != 2 or 0 in X.shape:

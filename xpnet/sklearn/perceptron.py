@@ -73,8 +73,6 @@ class Perceptron(NetworkEstimator):
             weights = take_weights(sample_weight, rows)
             if fresh:
                 self._make_network(X, targets)
-            elif targets.ndim == 2 and targets.shape[1] != self.n_outputs_:
-                raise DataError(f"y must have {self.n_outputs_} outputs as in the first call; got {targets.shape[1]}")
             else:
                 self._continue_network(X, targets)
             if self.solver == "lbfgs":

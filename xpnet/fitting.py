@@ -271,7 +271,7 @@ def _sources(
     adapter: DataAdapter, x: Any, y: Any, sample_weight: Any, split: float, validation_data: Any
 ) -> tuple[Source, Source | None]:
     """Return where training and validation examples come from."""
-    split = check_real("validation_split", split, least=0, below=1, otherwise="; it is a share, 0.1 for 10 %")
+    split = check_real("validation_split", split, least=0, below=1, hint="; it is a share, 0.1 for 10 %")
     if split and validation_data is not None:
         raise ConfigurationError("give validation_split or validation_data, not both")
     if split:

@@ -19,7 +19,7 @@ from xpnet.optimizers import Now, rate_at
 from xpnet.parameters import flatten
 from xpnet.random import make_key
 from xpnet.records import identity
-from xpnet.registry import returned
+from xpnet.registry import check_returned
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -128,7 +128,7 @@ class Program:
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale
         now = Now(rate, done + 1.0, self.layout, xp, found.sums["loss"][1])
         updated = self.optimizer.update(gradient, state.params, state.optimizer, now)
-        _, new_params, optimizer = returned("optimizer", self.optimizer, "update", updated)
+        _, new_params, optimizer = check_returned("optimizer", self.optimizer, "update", updated)
         layers = self.model.advance(state.layers, found.residuals)
         step = state.step
         step += 1
@@ -180,7 +180,7 @@ class Program:
 
     def losses(self, scores: Array, targets: Array) -> tuple[Array, Array]:
         """Return the examples' losses and their slopes, both held to the shapes that they must have."""
-        losses, slopes = returned("loss", self.loss, "__call__", self.loss(scores, targets, self.xp))
+        losses, slopes = check_returned("loss", self.loss, "__call__", self.loss(scores, targets, self.xp))
         for what, array, shape in (("losses", losses, scores.shape[:1]), ("slopes", slopes, scores.shape)):
             if tuple(array.shape) != tuple(shape):
                 raise ShapeError(

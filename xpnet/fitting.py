@@ -16,8 +16,8 @@ from xpnet.data_adapter import DataAdapter
 from xpnet.epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
 from xpnet.nonfinite_guard import Guard
-from xpnet.orders import Orders
 from xpnet.progress import choose_progress
+from xpnet.shuffling import RowOrders
 from xpnet.training import Batch
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class TrainingLoop:
         self.guard, self.run, self.size = guard, run, size
         self.steps = None if source.rows is None else -(-source.rows // size)
         here = network.backend.is_synchronous
-        self.orders = Orders(
+        self.orders = RowOrders(
             shuffle, source.rows, size, (self.steps or 0) * network.compiled.seconds(size) if here else 0.0
         )
         self.together = self._most_epochs()
@@ -152,7 +152,7 @@ class TrainingLoop:
             hooks.call("on_epoch_begin", epoch, {})
         elif progress:
             progress.on_epoch_begin(epoch, {})
-        order = self.orders.of(network.seed, epoch)
+        order = self.orders.order_for(network.seed, epoch)
         if network.backend.spare_core and epoch + 1 < self.last:
             self.orders.draw_ahead(network.seed, epoch + 1)
         carry = network.state, sums or network.compiled.zero_sums()
@@ -184,7 +184,7 @@ class TrainingLoop:
     def _train_epochs(self, source: Resident, first: int) -> int:
         """Train for as many epochs in one call as may be and are left, from the *first* on; return how many."""
         network, last = self.network, min(first + self.together, self.last)
-        epochs = [Epoch(epoch, self.orders.of(network.seed, epoch), self.size) for epoch in range(first, last)]
+        epochs = [Epoch(epoch, self.orders.order_for(network.seed, epoch), self.size) for epoch in range(first, last)]
         steps = self.steps or 0  # which data on the device have
         self.at, self.begun = first, network.steps
         rates = [network.rate_of(network.steps + steps * number - 1) for number in range(1, len(epochs) + 1)]

@@ -12,7 +12,7 @@ from xpnet import Adam, BatchNorm, Dense, Dropout, GlorotUniform, Param, ReLU, R
 from xpnet.layers.base import Built
 from xpnet.targets import real_rows
 from xpnet.testing import numeric_gradient
-from xpnet.training import _added
+from xpnet.training import _add
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(11)
@@ -229,7 +229,7 @@ def test_the_sums_of_many_batches_do_not_drift_in_float32(backend32):
     rows, xp = 30_000, backend32.xp
     net = xpnet.Network([Dense(1)], loss="mse", metrics=[], backend=backend32, inputs=1)
     batch = {"loss": xp.asarray([0.1, 1.0], dtype=backend32.float)}
-    run = backend32.loop(lambda sums, data, order: _added(sums, data, xp))
+    run = backend32.loop(lambda sums, data, order: _add(sums, data, xp))
     found = run(net.compiled.zero_sums(), batch, np.zeros((rows, 1), dtype="int64"))
     loss, weight = backend32.to_numpy(found.total)
     assert weight == rows

@@ -43,7 +43,7 @@ def test_an_order_that_was_drawn_ahead_is_the_same(drawing):
     assert drawing == [threading.current_thread().name, *["xpnet-order_0"] * 4]
 
 
-def test_what_was_drawn_for_another_epoch_or_seed_is_not_taken(drawing):
+def test_an_order_drawn_for_another_epoch_or_seed_is_not_used(drawing):
     made = RowOrders(shuffle=True, rows=100, batch_size=10)
     made.draw_ahead(3, 1)
     np.testing.assert_array_equal(made.order_for(3, 2), draw(3, 2, 100))
@@ -73,7 +73,7 @@ def test_nothing_else_is_drawn_ahead(shuffle, rows, size, drawing):
 
 
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.0, True), (1e-3, True), (0.017, True), (0.02, False), (5.0, False)])
-def test_a_thread_has_to_be_worth_what_it_takes_from_the_steps(seconds, ahead):
+def test_a_thread_must_be_worth_the_time_that_it_takes_from_the_steps(seconds, ahead):
     made = RowOrders(shuffle=True, rows=30_000, batch_size=100, seconds=seconds)  # drawn in 0.45 ms
     made.draw_ahead(0, 1)
     made.close()
@@ -85,7 +85,7 @@ def test_rows_may_keep_their_own_order(shuffle, rows, size):
     assert RowOrders(shuffle, rows, size).order_for(0, 0) is None
 
 
-def test_a_function_is_asked_in_the_callers_thread():
+def test_a_function_is_called_in_the_callers_thread():
     def shuffle(epoch, rows):
         assert threading.current_thread() is threading.main_thread()
         return np.roll(np.arange(rows), epoch)
@@ -138,7 +138,7 @@ def test_an_interrupted_training_ends_the_thread(drawing):
     assert "xpnet-order_0" in drawing
 
 
-def test_what_goes_wrong_in_the_thread_is_raised(monkeypatch):
+def test_an_error_in_the_thread_is_raised(monkeypatch):
     monkeypatch.setattr(shuffling, "MIN_ROWS_AHEAD", 10)
     made = RowOrders(shuffle=True, rows=100, batch_size=10)
 

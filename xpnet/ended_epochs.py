@@ -127,7 +127,7 @@ class EndedEpochs:
         return {f"val_{name}": value for name, value in measured.items()}
 
     def _enter(self, epoch: int, own_epochs: int, all_epochs: int, logs: Mapping[str, float]) -> None:
-        """Enter results in this call's history, which has *own_epochs*, and in the network's, which has *all_epochs*.
+        """Enter results after the first *own_epochs* of this call's history and *all_epochs* of the network's.
 
         Entering the same results again changes nothing.
         """

@@ -639,7 +639,7 @@ def test_an_interrupted_call_leaves_both_counts_of_steps_alike(
         net.state = net.state._replace(step=backend.asarray(np.asarray(5, np.int32), dtype=backend.xp.int32))
         raise KeyboardInterrupt
 
-    for trained in ("on_rows", "on_epochs"):
+    for trained in ("train_on_rows", "train_epochs"):
         monkeypatch.setitem(vars(net.compiled), trained, interrupted)
     monkeypatch.setitem(net.compiled._functions, "step_loss", interrupted)
     calls = {"fit": lambda: net.fit(X, Y, batch_size=8, verbose=0), "train_step": lambda: net.train_step(X, Y)}

@@ -91,7 +91,7 @@ def test_a_bad_batch_of_an_iterable_is_named(backend: xpnet.Backend) -> None:
         ),
     ],
 )
-def test_a_function_that_gives_no_batches_is_told_of(function: Any, error: type[Exception], said: str) -> None:
+def test_a_function_that_gives_no_batches_is_refused(function: Any, error: type[Exception], said: str) -> None:
     net = make(xpnet.open_backend("numpy"), inputs=3)
     for act in (net.fit, net.evaluate):
         with pytest.raises(error, match=said):
@@ -126,14 +126,14 @@ def test_history_has_an_entry_an_epoch_and_the_network_keeps_all(backend: xpnet.
     assert net.steps == 2 * 3 + 3  # 18 rows are left after the split: 3 steps of 8; 22 rows: 3
 
 
-def test_each_epoch_has_its_own_results_whoever_looks(backend: xpnet.Backend) -> None:
-    class Looks(xpnet.Callback):
+def test_results_do_not_depend_on_whether_callbacks_use_each_epoch(backend: xpnet.Backend) -> None:
+    class Watching(xpnet.Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
             pass
 
     nets = make(backend), make(backend)
     nets[0].fit(X, Y, epochs=4, batch_size=8, verbose=0)
-    nets[1].fit(X, Y, epochs=4, batch_size=8, callbacks=[Looks()], verbose=0)
+    nets[1].fit(X, Y, epochs=4, batch_size=8, callbacks=[Watching()], verbose=0)
     assert_same(*nets)
 
 
@@ -221,8 +221,8 @@ def test_unshuffled_batches_come_in_order(backend: xpnet.Backend) -> None:
     assert net.history["loss"] == pytest.approx(streamed.history["loss"], rel=1e-12)
 
 
-def test_a_long_epoch_is_cut_without_a_trace(backend: xpnet.Backend) -> None:
-    """Over a hundred steps run in pieces, with a batch hook one by one: the numbers are the same."""
+def test_cutting_a_long_epoch_changes_no_number(backend: xpnet.Backend) -> None:
+    """More than a hundred steps run in pieces, and one by one with a batch hook: the numbers are the same."""
 
     class Spy(xpnet.Callback):
         seen = 0
@@ -537,7 +537,7 @@ def test_a_memory_mapped_array_is_evaluated_and_predicted(backend: xpnet.Backend
 
 
 class Loader:
-    """What a DataLoader is: a length, and a fresh iterator each time."""
+    """Like a DataLoader: it has a length, and each iterator begins at the first batch."""
 
     def __init__(self, wrap: Callable[[Any], Any] = np.asarray) -> None:
         self.wrap, self.passes = wrap, 0
@@ -613,7 +613,7 @@ def test_rows_that_are_tuples_are_validated_on(backend: xpnet.Backend) -> None:
     assert_same(net, other)
 
 
-def test_a_streams_first_batch_is_looked_at_for_nan(backend: xpnet.Backend) -> None:
+def test_a_streams_first_batch_is_checked_for_nan(backend: xpnet.Backend) -> None:
     net = make(backend, inputs=3)
     bad = X.copy()
     bad[0, 0] = np.nan
@@ -633,7 +633,7 @@ def test_an_array_on_the_device_stays_there(backend: xpnet.Backend) -> None:
     np.testing.assert_array_equal(backend.to_numpy(x), X)
 
 
-def test_an_order_of_ones_own(backend: xpnet.Backend) -> None:
+def test_a_function_may_give_the_order(backend: xpnet.Backend) -> None:
     """A function is asked for each epoch's order, also of a single batch, and given the number of rows."""
     asked: list[tuple[int, int]] = []
 
@@ -650,7 +650,7 @@ def test_an_order_of_ones_own(backend: xpnet.Backend) -> None:
 
 
 @pytest.mark.parametrize("order", [[0, 1], np.zeros(22, int), np.arange(22.0), "backwards"])
-def test_an_order_that_is_none_is_refused(order: object) -> None:
+def test_a_result_of_that_function_that_is_no_order_is_refused(order: object) -> None:
     with pytest.raises(xpnet.ConfigurationError, match=r"shuffle's function must return each of 0\.\.21 once"):
         make(xpnet.open_backend("numpy")).fit(X, Y, shuffle=lambda epoch, rows: order, verbose=0)
 
@@ -675,12 +675,12 @@ def test_a_second_training_of_one_network_is_refused(backend: xpnet.Backend) -> 
 
 
 def test_two_threads_do_not_train_one_network() -> None:
-    net, began, told = make(xpnet.open_backend("numpy")), threading.Event(), []
+    net, began, answers = make(xpnet.open_backend("numpy")), threading.Event(), []
 
     class Waits(xpnet.Callback):
         def on_train_begin(self, logs: Any) -> None:
             began.set()
-            while not told:
+            while not answers:
                 time.sleep(0.01)
 
     def second() -> None:
@@ -688,14 +688,14 @@ def test_two_threads_do_not_train_one_network() -> None:
         try:
             net.fit(X, Y, verbose=0)
         except xpnet.ConfigurationError as error:
-            told.append(error)
-        told.append(None)
+            answers.append(error)
+        answers.append(None)
 
     thread = threading.Thread(target=second)
     thread.start()
     net.fit(X, Y, epochs=2, callbacks=[Waits()], verbose=0)
     thread.join()
-    assert "another thread" in str(told[0])
+    assert "another thread" in str(answers[0])
     assert (net.epochs, net.history.epochs) == (2, 2)
 
 
@@ -726,7 +726,7 @@ def test_weights_are_numbers_that_the_network_can_hold(weight: float, how: str, 
     net.fit(X, Y, verbose=0, sample_weight=np.where(np.arange(len(X)) < 3, weight if weight < 1 else 0.0, 1.0))
 
 
-def test_weights_are_looked_at_before_training_where_rows_stay_in_a_file(tmp_path: Path) -> None:
+def test_weights_are_checked_before_training_if_rows_stay_in_a_file(tmp_path: Path) -> None:
     path, weights = tmp_path / "x.npy", np.ones(len(X))
     np.save(path, X)
     weights[-1] = 1e39

@@ -1,4 +1,4 @@
-"""Several epochs in one call, where the backend can and nobody watches: the same training as one by one."""
+"""Several epochs in one call, if the backend can and nothing uses the network between them: the same training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 import xpnet
 from tests.pressing import press
-from xpnet import Dense, Network, batches, epochs, fitting, history, network, nonfinite_guard
+from xpnet import Dense, Network, batches, ended_epochs, fitting, history, network, nonfinite_guard
 from xpnet.data_adapter import DataAdapter
 from xpnet.training import Sums
 from xpnet.weights import read_arrays
 
-MOST = 4
-"""Epochs of one call here."""
+MAX_EPOCHS = 4
+"""Epochs that one call may have in these tests."""
 
 ROWS = 22
 X = np.random.default_rng(3).normal(size=(ROWS, 3))
@@ -25,16 +25,16 @@ Y = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 1)
 
 
 class Watching(xpnet.Callback):
-    """Looks at the network after each epoch, so that each is a call of its own."""
+    """Has a hook for the end of an epoch, so that each epoch is a call of its own."""
 
     def on_epoch_end(self, epoch: int, logs: Any) -> None:
         self.epoch = epoch
 
 
-def step_by_step(opened: xpnet.Backend) -> Callable[..., Any]:
-    """Return a plain ``Backend.epochs``."""
+def plain_epochs(opened: xpnet.Backend) -> Callable[..., Any]:
+    """Return a ``Backend.epochs`` that is a Python loop."""
 
-    def several(step: Callable[..., Any]) -> Callable[..., Any]:
+    def epochs(step: Callable[..., Any]) -> Callable[..., Any]:
         compiled = opened.compile(step)
 
         def run(state: Any, start: Any, data: Any, orders: Any, rests: Any, count: Any) -> Any:
@@ -49,29 +49,29 @@ def step_by_step(opened: xpnet.Backend) -> Callable[..., Any]:
 
         return run
 
-    return several
+    return epochs
 
 
 @pytest.fixture(params=["plain", "jax"])
 def backend(request: pytest.FixtureRequest, open_backend: Callable[..., xpnet.Backend]) -> xpnet.Backend:
-    """Return NumPy's with a plain loop, which is open on every machine, or JAX's."""
+    """Return NumPy with a plain loop, which every machine has, or JAX."""
     opened = open_backend("numpy" if request.param == "plain" else "jax")
-    return replace(opened, epochs=step_by_step(opened)) if request.param == "plain" else opened
+    return replace(opened, epochs=plain_epochs(opened)) if request.param == "plain" else opened
 
 
 @pytest.fixture
 def calls(backend: xpnet.Backend, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let calls take :data:`MOST` epochs of batches of six, and return how many each takes."""
-    monkeypatch.setattr(batches, "ROWS", MOST * ROWS)
-    monkeypatch.setattr(batches, "TOGETHER", 1e9)
+    """Let a call have up to :data:`MAX_EPOCHS` epochs, and return a list that records how many each call has."""
+    monkeypatch.setattr(batches, "MAX_CALL_ROWS", MAX_EPOCHS * ROWS)
+    monkeypatch.setattr(batches, "MAX_CALL_SECONDS", 1e9)
     seen: list[int] = []
-    train = batches.Resident.train_epochs
+    train = batches.DeviceSource.train_epochs
 
     def counted(self: Any, functions: Any, state: Any, given: Any) -> Any:
         seen.append(len(given))
         return train(self, functions, state, given)
 
-    monkeypatch.setattr(batches.Resident, "train_epochs", counted)
+    monkeypatch.setattr(batches.DeviceSource, "train_epochs", counted)
     return seen
 
 
@@ -90,24 +90,26 @@ def assert_same(net: Network, other: Network) -> None:
 
 @pytest.mark.parametrize("size", [6, 11])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_they_train_as_one_by_one(size: int, shuffle: bool, backend: xpnet.Backend, calls: list[int]) -> None:
-    """With a last batch that is smaller, and without; for numbers of epochs that fill calls, and that do not."""
+def test_training_is_the_same_as_epoch_by_epoch(
+    size: int, shuffle: bool, backend: xpnet.Backend, calls: list[int]
+) -> None:
+    """With and without a smaller last batch, and for numbers of epochs that do and do not fill the calls."""
     rate = xpnet.CosineDecay(0.05, 60)
     net, watched = (make(backend, optimizer=xpnet.Adam(rate), metrics=["accuracy"]) for _ in range(2))
     weights = np.linspace(0.5, 2.0, ROWS)
-    for count in (2 * MOST + 3, MOST, 1):
+    for count in (2 * MAX_EPOCHS + 3, MAX_EPOCHS, 1):
         found = net.fit(
             X, Y, epochs=count, batch_size=size, shuffle=shuffle, sample_weight=weights, callbacks=[xpnet.Callback()],
             verbose=0,
         )  # fmt: skip
-        other = watched.fit(
+        expected = watched.fit(
             X, Y, epochs=count, batch_size=size, shuffle=shuffle, sample_weight=weights, callbacks=[Watching()],
             verbose=0,
         )  # fmt: skip
-        assert dict(found) == dict(other)
+        assert dict(found) == dict(expected)
         assert_same(net, watched)
     assert len(set(net.history["learning_rate"])) == net.epochs
-    assert calls == [MOST, MOST, 3, MOST, 1]
+    assert calls == [MAX_EPOCHS, MAX_EPOCHS, 3, MAX_EPOCHS, 1]
 
 
 @pytest.mark.parametrize(
@@ -120,38 +122,39 @@ def test_they_train_as_one_by_one(size: int, shuffle: bool, backend: xpnet.Backe
         {"shuffle": lambda epoch, rows: np.arange(rows)},
         {"batch_size": ROWS},
     ],
-    ids=["callback", "validation", "lines", "skip", "own order", "whole batches"],
+    ids=["callback", "validation", "lines", "skip", "shuffle function", "one batch"],
 )
-def test_what_sees_every_epoch_gets_each_by_itself(
+def test_epochs_are_calls_of_their_own_if_something_uses_each(
     watching: dict[str, Any], backend: xpnet.Backend, calls: list[int]
 ) -> None:
     net = make(backend)
-    net.fit(X, Y, **{"epochs": MOST, "batch_size": 6, "verbose": 0, **watching})
-    assert (net.epochs, calls) == (MOST, [])
+    net.fit(X, Y, **{"epochs": MAX_EPOCHS, "batch_size": 6, "verbose": 0, **watching})
+    assert (net.epochs, calls) == (MAX_EPOCHS, [])
 
 
 def test_a_saved_run_is_saved_epoch_by_epoch(backend: xpnet.Backend, calls: list[int], tmp_path: Any) -> None:
     net = make(backend)
-    net.fit(X, Y, epochs=MOST, batch_size=6, verbose=0, checkpoint=tmp_path / "run")
-    assert (net.epochs, calls) == (MOST, [])
+    net.fit(X, Y, epochs=MAX_EPOCHS, batch_size=6, verbose=0, checkpoint=tmp_path / "run")
+    assert (net.epochs, calls) == (MAX_EPOCHS, [])
 
 
-def test_as_many_as_a_fifth_of_a_second_takes(backend: xpnet.Backend) -> None:
-    """By a guess, so that calls are alike on every machine; and never so many rows that their order fills memory."""
+def test_a_call_has_as_many_epochs_as_take_a_fifth_of_a_second(backend: xpnet.Backend) -> None:
+    """By an estimate, so that calls are alike on every machine, and only so many that their orders fit in memory."""
     net = make(backend, inputs=3)
     source = DataAdapter(net).open(X, Y, None)
-    assert source.most_epochs(net.compiled, 2) == int(0.2 / (11 * net.compiled.seconds(2)))
-    assert source.most_epochs(net.compiled, ROWS) == 1
+    assert source.max_epochs_per_call(net.compiled, 2) == int(0.2 / (11 * net.compiled.step_seconds(2)))
+    assert source.max_epochs_per_call(net.compiled, ROWS) == 1
     large = Network([Dense(500), Dense(500), Dense(3)], backend=backend, inputs=3)
     long = DataAdapter(net).open(np.zeros((400_000, 3)), np.zeros(400_000, dtype=np.int64), None)
-    assert (long.most_epochs(net.compiled, 200_000), long.most_epochs(large.compiled, 200_000)) == (2, 1)
+    assert long.max_epochs_per_call(net.compiled, 200_000) == 2
+    assert long.max_epochs_per_call(large.compiled, 200_000) == 1
     plain = make(replace(backend, epochs=None), inputs=3)
-    assert DataAdapter(plain).open(X, Y, None).most_epochs(plain.compiled, 2) == 1
+    assert DataAdapter(plain).open(X, Y, None).max_epochs_per_call(plain.compiled, 2) == 1
 
 
 @pytest.mark.parametrize("bad", [1, 9, 15, 29])
-def test_the_step_that_is_not_finite_is_named_as_one_by_one(bad: int, backend: xpnet.Backend, calls: list[int]) -> None:
-    """Wherever in a call it is: the network stands before that step, and the epochs before it have their results."""
+def test_the_error_names_the_same_step_as_epoch_by_epoch(bad: int, backend: xpnet.Backend, calls: list[int]) -> None:
+    """Wherever in a call the step is, the network is as before it, and the epochs before it have their results."""
     rate = xpnet.PiecewiseConstant((bad,), (0.02, 1e300))
     net, watched = (make(backend, optimizer=xpnet.SGD(rate)) for _ in range(2))
     with pytest.raises(xpnet.NonFiniteError) as raised:
@@ -175,13 +178,13 @@ def test_an_ignored_step_ruins_what_follows(backend: xpnet.Backend, calls: list[
 
 
 def test_an_interruption_loses_no_epoch(backend: xpnet.Backend, calls: list[int]) -> None:
-    """Wherever it comes in xpnet's own code, history, counts and weights agree, and training goes on from there."""
-    files = {module.__file__ for module in (batches, epochs, fitting, nonfinite_guard, history, network)}
+    """Wherever Ctrl-C comes in xpnet's code, history, counts and weights agree, and training can continue."""
+    files = {module.__file__ for module in (batches, ended_epochs, fitting, nonfinite_guard, history, network)}
     whole = make(backend)
-    whole.fit(X, Y, epochs=3 * MOST, batch_size=6, verbose=0)
+    whole.fit(X, Y, epochs=3 * MAX_EPOCHS, batch_size=6, verbose=0)
     lines = press(lambda: train(make(backend, inputs=3)), 0, lambda code: code.co_filename in files)
     chosen = [*range(1, lines, max(1, lines // 40))]
-    between = 0
+    agreeing = 0
     for line in chosen:
         net = make(backend, inputs=3)
         press(lambda net=net: train(net), line, lambda code: code.co_filename in files)
@@ -190,12 +193,12 @@ def test_an_interruption_loses_no_epoch(backend: xpnet.Backend, calls: list[int]
         assert dict(net.history) == {name: values[: net.epochs] for name, values in whole.history.items()} or not (
             net.epochs
         )
-        if net.steps == 4 * net.epochs:  # else one line has come between a state and its entry, as with one epoch
-            between += 1
-            net.fit(X, Y, epochs=3 * MOST - net.epochs, batch_size=6, verbose=0)
+        if net.steps == 4 * net.epochs:  # else Ctrl-C came between a new state and the entry of its epochs
+            agreeing += 1
+            net.fit(X, Y, epochs=3 * MAX_EPOCHS - net.epochs, batch_size=6, verbose=0)
             assert_same(net, whole)
-    assert between > 0.9 * len(chosen)
+    assert agreeing > 0.9 * len(chosen)
 
 
 def train(net: Network) -> None:
-    net.fit(X, Y, epochs=3 * MOST, batch_size=6, verbose=0)
+    net.fit(X, Y, epochs=3 * MAX_EPOCHS, batch_size=6, verbose=0)

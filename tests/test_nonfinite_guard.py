@@ -20,8 +20,8 @@ import pytest
 import xpnet
 from tests.pressing import press
 from tests.soak.press import WAYS, check
-from xpnet import ConfigurationError, Dense, Network, NonFiniteError, epochs, history, nonfinite_guard
-from xpnet.batches import Epoch, Resident
+from xpnet import ConfigurationError, Dense, Network, NonFiniteError, ended_epochs, history, nonfinite_guard
+from xpnet.batches import DeviceSource, Epoch
 from xpnet.nonfinite_diagnosis import _pass_order
 from xpnet.resuming import Run
 from xpnet.training import Batch
@@ -134,7 +134,7 @@ def test_a_stream_may_write_each_batch_to_the_same_memory(weighted: bool, backen
 
 def test_no_batch_is_kept_where_nobody_looks(backend: xpnet.Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = []
-    monkeypatch.setattr("xpnet.compiled.Compiled.copied", lambda compiled, tree: kinds.append(type(tree)) or tree)
+    monkeypatch.setattr("xpnet.compiled.Compiled.copy", lambda compiled, tree: kinds.append(type(tree)) or tree)
     net = make(backend, inputs=3)
     net.fit([(X, Y)], on_nonfinite="ignore", verbose=0)
     assert Batch not in kinds
@@ -182,15 +182,15 @@ def test_looks_within_an_epoch_leave_little_to_train_again(
         "MAX_OVERHEAD": 1e9,
     }.items():  # look wherever there is an end
         monkeypatch.setattr(nonfinite_guard, name, value)
-    monkeypatch.setattr("xpnet.batches.SECONDS", 1e-9)
+    monkeypatch.setattr("xpnet.batches.MIN_PIECE_SECONDS", 1e-9)
     starts: list[int] = []
-    again = Resident.again
+    replay = DeviceSource.replay
 
     def counted(self: Any, epoch: Epoch) -> Any:
         starts.append(epoch.start)
-        return again(self, epoch)
+        return replay(self, epoch)
 
-    monkeypatch.setattr(Resident, "again", counted)
+    monkeypatch.setattr(DeviceSource, "replay", counted)
     x = np.zeros((1000, 3))
     net = make(backend32, optimizer=xpnet.SGD(NaNFrom(2 * 1000 + 950)), inputs=3)
     with pytest.raises(NonFiniteError, match=r"epoch 2, batch 950, "):
@@ -316,7 +316,8 @@ def test_eight_threads_predict_while_a_ninth_trains_a_copy(backend: xpnet.Backen
 
 
 def is_an_epochs_end(code: CodeType) -> bool:
-    return code.co_filename in (epochs.__file__, history.__file__) and code.co_name in ("close", "_enter", "append")
+    names = ("report_next", "_report_epoch", "_enter", "append")
+    return code.co_filename in (ended_epochs.__file__, history.__file__) and code.co_name in names
 
 
 @pytest.mark.parametrize(

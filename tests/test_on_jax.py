@@ -20,7 +20,7 @@ TRACES = []
 
 @dataclass(frozen=True)
 class Counted:
-    """An identity that tells when it is traced, and cannot be hashed if it is given a list."""
+    """An identity that records when it is traced, and cannot be hashed if its mark is a list."""
 
     mark: object
 
@@ -37,7 +37,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Times:
-    """Multiplies by what it has; integers and floats apart from booleans, which add 100."""
+    """Multiplies by its factor; a boolean factor adds 100 instead."""
 
     factor: object = field(default=1.0, compare=False)
 
@@ -59,7 +59,7 @@ class Compared(Times):
 
 
 class Loose(Compared):
-    """A subclass that is no dataclass, and holds what is no field."""
+    """A subclass that is no dataclass, with an attribute that is no field."""
 
     def __init__(self, factor):
         object.__setattr__(self, "other", factor)
@@ -170,7 +170,7 @@ def test_products_of_many_small_matrices_are_numpys():
     np.testing.assert_array_equal(np.asarray(found), x @ x)
 
 
-def test_what_another_library_writes_afterwards_changes_nothing():
+def test_another_librarys_later_writes_change_nothing():
     torch = pytest.importorskip("torch")
     backend = open_backend("jax")
     for dtype in (torch.float32, torch.bfloat16):
@@ -180,7 +180,7 @@ def test_what_another_library_writes_afterwards_changes_nothing():
         assert float(array.sum()) == 100_000.0
 
 
-def test_what_the_caller_writes_afterwards_changes_nothing():
+def test_the_callers_later_writes_change_nothing():
     network = Network([Dense(300), Tanh(), Dense(2)], backend="jax", inputs=400)
     for _ in range(20):  # whether memory could be shared depends on where it happens to lie
         x = np.random.default_rng(1).normal(size=(500, 400)).astype(np.float32)
@@ -230,7 +230,7 @@ def test_arrays_in_the_other_byte_order_arrive_as_their_numbers(dtype):
         np.testing.assert_array_equal(found, [0, 1, 2, 3, 4])
 
 
-def test_another_network_of_the_same_form_compiles_nothing_not_even_to_place_its_data(compilations):
+def test_another_network_of_the_same_form_compiles_nothing_not_even_to_move_its_data(compilations):
     def train(seed):
         network = Network([Dense(7), "relu", Dense(3)], backend="jax", seed=seed)
         network.fit(X, np.arange(12) % 3, epochs=1, batch_size=5, verbose=0)
@@ -245,7 +245,7 @@ def lowered(precision):
     return jax.jit(lambda x, w: nn.linear(x, w, None)).lower(x, x).as_text()
 
 
-def test_products_have_all_digits_on_any_device_unless_jax_is_told_otherwise():
+def test_products_have_all_digits_on_any_device_unless_jax_is_configured_otherwise():
     """A GPU takes TF32, and a TPU bfloat16, for products whose precision is not said."""
     assert "precision = [HIGHEST, HIGHEST]" in lowered("float32")
     with jax.default_matmul_precision("high"):

@@ -14,8 +14,8 @@ from xpnet import Dense, Network  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def short_is_long_enough(monkeypatch):
-    monkeypatch.setattr(pieces, "LONG", 0)
+def short_vectors_are_cut(monkeypatch):
+    monkeypatch.setattr(pieces, "MIN_LENGTH", 0)
 
 
 def plain_scan(step, carry, rows):
@@ -46,7 +46,7 @@ def test_the_numbers_are_those_of_whole_vectors(step):
         np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
 
 
-def test_slices_and_joins_are_gone_from_the_loop():
+def test_the_loop_neither_slices_nor_joins():
     rows = jnp.ones((5, 2))
     start = jnp.linspace(-1, 1, 9), jnp.zeros(9), jnp.asarray(0)
 

@@ -110,7 +110,7 @@ def test_every_function_of_a_network_can_be_recorded(loss):
         network.evaluate(x, y)
         network.predict(x)
         network.trace(x, y)
-    used = [*network.compiled._functions.values(), network.compiled.on_batch]
+    used = [*network.compiled._functions.values(), network.compiled.train_on_batch]
     assert not [function.function.__name__ for function in used if function.plain]
 
 

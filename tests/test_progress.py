@@ -120,7 +120,7 @@ def test_the_bar_moves_within_a_long_epoch(monkeypatch: pytest.MonkeyPatch) -> N
         original(self, done, total)
 
     monkeypatch.setattr(RichProgress, "advance", spy)
-    monkeypatch.setattr("xpnet.batches.SECONDS", 1e-9)
+    monkeypatch.setattr("xpnet.batches.MIN_PIECE_SECONDS", 1e-9)
     make().fit(np.tile(X, (20, 1)), np.tile(Y, 20), batch_size=2, verbose=2)
     assert seen == [(20 * i, 200) for i in range(1, 11)]
 

@@ -12,7 +12,7 @@ from xpnet import Adam, BatchNorm, Dense, Dropout, GlorotUniform, Param, ReLU, R
 from xpnet.layers.base import Built
 from xpnet.targets import real_rows
 from xpnet.testing import numeric_gradient
-from xpnet.training import _added
+from xpnet.training import _add
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(11)
@@ -21,7 +21,7 @@ LABELS = np.argmax(X @ RNG.normal(size=(4, 3)), axis=1)
 
 
 def network(backend, **options):
-    """Return a network with something of everything that could make two backends part.
+    """Return a network with something of everything in which two backends could differ.
 
     No bias before BatchNorm, which takes it off again: its gradient is 0 but for rounding, and Adam, which divides
     by the gradient's own size, would blow that up to a difference of its own.
@@ -84,7 +84,7 @@ def test_a_hundred_steps_agree_with_numpy_to_ten_digits(train, backend):
     assert np.mean(losses[-5:]) < 0.8 * losses[0], "and it learned something"
 
 
-def test_the_trajectory_depends_on_the_seed_and_on_nothing_else(open_backend):
+def test_the_trajectory_depends_only_on_the_seed(open_backend):
     numpy = open_backend("numpy")
     first, again, other = (network(numpy, seed=seed) for seed in (9, 9, 10))
     for net in (first, again, other):
@@ -95,7 +95,7 @@ def test_the_trajectory_depends_on_the_seed_and_on_nothing_else(open_backend):
     assert not np.array_equal(same["0.weight"], different["0.weight"])
 
 
-def test_two_fits_go_on_where_one_would_have_gone(backend):
+def test_two_calls_of_fit_train_as_one_longer_call(backend):
     """Batches and masks depend on epoch and step, not on the call."""
     once, twice = small_network(backend), small_network(backend)
     once.fit(X, LABELS, epochs=3, batch_size=16, verbose=0)
@@ -229,7 +229,7 @@ def test_the_sums_of_many_batches_do_not_drift_in_float32(backend32):
     rows, xp = 30_000, backend32.xp
     net = xpnet.Network([Dense(1)], loss="mse", metrics=[], backend=backend32, inputs=1)
     batch = {"loss": xp.asarray([0.1, 1.0], dtype=backend32.float)}
-    run = backend32.loop(lambda sums, data, order: _added(sums, data, xp))
+    run = backend32.loop(lambda sums, data, order: _add(sums, data, xp))
     found = run(net.compiled.zero_sums(), batch, np.zeros((rows, 1), dtype="int64"))
     loss, weight = backend32.to_numpy(found.total)
     assert weight == rows
@@ -249,8 +249,8 @@ def test_weights_of_zero_train_nothing_and_do_not_divide_by_zero(backend):
     np.testing.assert_array_equal(net.get_weights()["2.bias"] != 0, True)
 
 
-def test_the_seeds_order_of_validation_is_drawn_and_not_the_tail(backend):
-    """The held-out part is a random one: Keras would take the last rows."""
+def test_validation_rows_are_drawn_by_the_seed(backend):
+    """Keras would hold out the last rows."""
     held = {}
     for seed in (0, 1):
         net = xpnet.Network([Dense(1)], loss="mse", backend=backend, seed=seed, optimizer=xpnet.SGD(1e-300))
@@ -262,7 +262,7 @@ def test_the_seeds_order_of_validation_is_drawn_and_not_the_tail(backend):
 
 
 class Slip:
-    """A dense layer of a learner's own, which gives its gradients as it is told to."""
+    """A dense layer, as a user may write it, with gradients that the test decides."""
 
     def __init__(self, gradients, units=3):
         self.gradients, self.units = gradients, units

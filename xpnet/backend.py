@@ -118,11 +118,13 @@ class Backend:
         each row of ``order``, a NumPy array of integers that nobody writes to afterwards; ``step`` takes a
         row as an array of the library's. ``None`` means a plain Python loop over ``compile(step)``.
     epochs : callable or None
-        ``epochs(step)`` gives ``run(state, start, data, orders, rests, count)``, several loops in one call: for each
-        of the first ``count`` of ``orders``, ``carry = (state, start)`` goes through ``step`` for each of its rows,
-        and, where ``rests`` is not None, for the row of ``rests`` that belongs to it, of another length; its first
-        part is the next ``state``. Returns the last ``state``, and the second parts stacked, one for each of
-        ``orders``. ``None`` where a call of ``loop`` costs too little for that.
+        ``epochs(step)`` gives ``run(state, start, data, orders, rests, count)``, which trains for several epochs in
+        one call, one for each of the first ``count`` of ``orders``. In an epoch ``carry = (state, start)`` goes
+        through ``step`` for each row of its order and then, unless ``rests`` is None, for its row of ``rests``, which
+        is a shorter batch; the carry's first part is the next epoch's ``state``. ``run`` returns the last ``state``
+        and the second parts of the epochs' carries, stacked, one for each of ``orders``; those after the first
+        ``count`` may hold anything. It writes to none of its arguments. ``None`` if a call of ``loop`` costs too
+        little for that to help.
     synchronize : callable
         Returns when the device has done all it was given. Default: a call returns when all is done.
     immutable : bool

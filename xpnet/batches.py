@@ -1,7 +1,7 @@
 """Where batches come from: arrays on the device, memory-mapped arrays on the host, or any iterable.
 
-A source runs an epoch over its batches, in the order that it is given, and yields what the training step
-carries after every piece of it, so that the caller can show progress or call back.
+A source trains for an epoch on its batches, in a given order, and yields what the training step carries after every
+piece of the epoch, so that the caller can show progress and call hooks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from xpnet.errors import DataError, XpnetError
-from xpnet.training import Batch, taken
+from xpnet.training import Batch, gather_rows
 
 if TYPE_CHECKING:
     from xpnet.arrays import Host
@@ -21,215 +21,218 @@ if TYPE_CHECKING:
     from xpnet.compiled import Compiled
     from xpnet.training import State, Sums
 
-__all__ = ["Epoch", "HostRows", "Resident", "Source", "Stream"]
+__all__ = ["BeforeBatch", "DeviceSource", "Epoch", "HostSource", "Source", "StreamSource"]
 
-PIECES = 10
-"""Parts into which an epoch is cut at most, so that progress shows, and Ctrl-C is heeded where a part is one call."""
+MAX_PIECES = 10
+"""Pieces into which an epoch is cut at most; progress shows, and Ctrl-C acts, between two of them."""
 
-LONG, SECONDS = 100, 0.5
-"""Steps of an epoch from which on it is cut, and what a part should take at least: each call costs some 0.1 ms."""
+MAX_UNCUT_STEPS, MIN_PIECE_SECONDS = 100, 0.5
+"""An epoch of up to so many steps is never cut, and a piece should take so long at least: a call costs some 0.1 ms."""
 
-TOGETHER, ROWS = 0.2, 1_000_000
-"""Seconds that several epochs in one call may take, as guessed, and rows that they may go through: Ctrl-C waits."""
+MAX_CALL_SECONDS, MAX_CALL_ROWS = 0.2, 1_000_000
+"""Estimated time that several epochs in one call may take, as Ctrl-C waits for it, and the rows of all their orders."""
 
-RECENT = 8
-"""Batches of an iterable that are held on the device, to be gone through once more where numbers went wrong."""
+RECENT_BATCHES = 8
+"""Last batches of an iterable that stay on the device, to be trained on again if numbers are no longer finite."""
 
 Carry = Any
 
-Before = Callable[[int, Carry], Carry]
-"""Told the number of each batch of an epoch before its step, and the carry; returns the carry to go on with."""
+BeforeBatch = Callable[[int, Carry], Carry]
+"""Is called before each step with the batch's number in the epoch and the carry; returns the carry for the step."""
 
 
 class Epoch(NamedTuple):
-    """Which epoch is gone through, and how."""
+    """Which epoch to train for, and how."""
 
     number: int
-    order: Host | None  # of the rows; None for their own
-    size: int  # rows of a batch
-    start: int = 0  # the first batch that is trained on: those before it were, in another call
-    longest: int | None = None  # steps between two looks at most, as where a run is to be saved
+    order: Host | None  # of the rows; None for their own order
+    batch_size: int
+    start: int = 0  # the first batch to train on; those before it are done already
+    longest_piece: int | None = None  # steps of a piece at most, as a run is saved between two
 
 
 class Source(Protocol):
-    """Examples that can be gone through once an epoch."""
+    """Examples that each epoch goes through once."""
 
     rows: int | None
-    """How many examples there are, where that is known."""
+    """How many examples there are, if that is known."""
 
     def train(
-        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before_batch: BeforeBatch | None
     ) -> Iterator[tuple[Carry, int]]:
-        """Train for an epoch; yield the carry and the number of steps done since.
+        """Train for an epoch; after each piece of it, yield the carry and the piece's number of steps.
 
-        With *before*, which is asked before each step, every step is yielded, else a piece of the epoch at a time.
-        Where an epoch goes on after its first batches, its pieces end where they would have ended.
+        With *before_batch*, each step is a piece. When an epoch starts after its first batches, its pieces end where
+        they would have ended otherwise.
         """
 
-    def again(self, epoch: Epoch) -> Iterator[Batch]:
-        """Yield, one by one, the batches that :meth:`train` trains on."""
+    def replay(self, epoch: Epoch) -> Iterator[Batch]:
+        """Yield the batches that :meth:`train` trains on, one by one, on the device."""
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the examples in their own order, on the device."""
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        """Yield batches of the examples in their own order, on the device."""
 
 
-class Resident:
-    """Arrays that lie on the device as a whole: batches are gathered there, many steps in one call."""
+class DeviceSource:
+    """Whole arrays on the device, where batches are gathered: many steps are one call."""
 
     def __init__(self, data: Batch, backend: Backend) -> None:
         self.data, self.backend = data, backend
         self.rows: int | None = data.x.shape[0]
 
     def train(
-        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before_batch: BeforeBatch | None
     ) -> Iterator[tuple[Carry, int]]:
-        """Train for an epoch; a batch of everything is not gathered, as its order does not matter."""
+        """Train for an epoch; a batch of all rows is not gathered, as their order does not matter."""
         rows: int = self.data.x.shape[0]
-        _, order, size, start, longest = epoch
+        _, order, size, start, longest_piece = epoch
         if size >= rows:
             if not start:
-                if before:
-                    carry = before(0, carry)
-                yield functions.on_batch(carry, self.data), 1
+                if before_batch:
+                    carry = before_batch(0, carry)
+                yield functions.train_on_batch(carry, self.data), 1
             return
         order = np.arange(rows) if order is None else order
         steps = rows // size
         plan = order[: steps * size].reshape(steps, size)
-        piece = 1 if before else piece_length(steps, longest, functions.seconds(size))
+        piece = 1 if before_batch else piece_length(steps, longest_piece, functions.step_seconds(size))
         while start < steps:
-            if before:
-                carry = before(start, carry)
+            if before_batch:
+                carry = before_batch(start, carry)
             stop = min((start // piece + 1) * piece, steps)
-            carry = functions.on_rows(carry, self.data, plan[start:stop])
+            carry = functions.train_on_rows(carry, self.data, plan[start:stop])
             done, start = stop - start, stop
             yield carry, done
         if steps * size < rows and start == steps:
-            if before:
-                carry = before(steps, carry)
-            yield functions.on_rows(carry, self.data, order[steps * size :].reshape(1, -1)), 1
+            if before_batch:
+                carry = before_batch(steps, carry)
+            yield functions.train_on_rows(carry, self.data, order[steps * size :].reshape(1, -1)), 1
 
-    def most_epochs(self, functions: Compiled, size: int) -> int:
-        """Return how many epochs may be one call of :meth:`train_epochs`; 1 where it cannot be, or is not worth it."""
+    def max_epochs_per_call(self, functions: Compiled, batch_size: int) -> int:
+        """Return how many epochs may be one call of :meth:`train_epochs`; 1 if that is impossible or saves nothing."""
         rows: int = self.data.x.shape[0]
-        if self.backend.epochs is None or size >= rows:
+        if self.backend.epochs is None or batch_size >= rows:
             return 1
-        seconds = -(-rows // size) * functions.seconds(size)
-        return max(1, min(int(TOGETHER / seconds), ROWS // rows))
+        epoch_seconds = -(-rows // batch_size) * functions.step_seconds(batch_size)
+        return max(1, min(int(MAX_CALL_SECONDS / epoch_seconds), MAX_CALL_ROWS // rows))
 
     def train_epochs(self, functions: Compiled, state: State, epochs: Sequence[Epoch]) -> tuple[State, Sums]:
         """Train for several epochs in one call; return the state and the epochs' sums, stacked.
 
-        As many orders are handed over as ever can be, so that one function is compiled for any number of epochs.
+        The array of orders always has room for the largest number of epochs, so that one compiled function serves any
+        number of them.
         """
         rows: int = self.data.x.shape[0]
-        size = epochs[0].size
-        orders = np.zeros((self.most_epochs(functions, size), rows), dtype=np.int32)
-        for given, epoch in zip(orders, epochs, strict=False):
-            given[:] = np.arange(rows) if epoch.order is None else epoch.order
+        size = epochs[0].batch_size
+        orders = np.zeros((self.max_epochs_per_call(functions, size), rows), dtype=np.int32)
+        for row, epoch in zip(orders, epochs, strict=False):
+            row[:] = np.arange(rows) if epoch.order is None else epoch.order
         steps = rows // size
         whole, rests = orders[:, : steps * size].reshape(-1, steps, size), orders[:, steps * size :]
         count = np.asarray(len(epochs), dtype=np.int32)
         start = functions.zero_sums()
-        ended: tuple[State, Sums] = functions.on_epochs(
+        trained: tuple[State, Sums] = functions.train_epochs(
             state, start, self.data, whole, rests if rests.size else None, count
         )
-        return ended
+        return trained
 
-    def again(self, epoch: Epoch) -> Iterator[Batch]:
-        """Yield the batches once more."""
+    def replay(self, epoch: Epoch) -> Iterator[Batch]:
+        """Gather the batches again, one by one."""
         rows: int = self.data.x.shape[0]
-        size = epoch.size
-        take = self.backend.compile(lambda data, chosen: taken(data, chosen, self.backend.xp))
+        size = epoch.batch_size
+        take = self.backend.compile(lambda data, chosen: gather_rows(data, chosen, self.backend.xp))
         order = np.arange(rows) if epoch.order is None else epoch.order
         for first in range(epoch.start * size, rows, size):
             yield self.data if size >= rows else take(self.data, self.backend.asarray(order[first : first + size]))
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield slices."""
         rows: int = self.data.x.shape[0]
-        for start in range(0, rows, size):
-            stop = min(start + size, rows)
+        for start in range(0, rows, batch_size):
+            stop = min(start + batch_size, rows)
             yield Batch(*(None if array is None else array[start:stop, ...] for array in self.data))
 
 
-class HostRows:
-    """Arrays that stay on the host, such as memory-mapped ones: each batch is read and moved on its own.
+class HostSource:
+    """Arrays that stay on the host, such as memory-mapped ones: each batch is read and moved by itself.
 
-    The first array is the large one; the others belong to its *chosen* rows alone.
+    The first array may have more rows than the *chosen* ones; the others have a row for each of those.
     """
 
-    def __init__(self, data: tuple[Host, Host, Host | None], place: Callable[..., Batch], chosen: Host | None) -> None:
-        self.data, self.place = data, place
+    def __init__(
+        self, data: tuple[Host, Host, Host | None], to_device: Callable[..., Batch], chosen: Host | None
+    ) -> None:
+        self.data, self.to_device = data, to_device
         self.chosen = np.arange(len(data[0])) if chosen is None else chosen
         self.rows: int | None = len(self.chosen)
 
     def train(
-        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before_batch: BeforeBatch | None
     ) -> Iterator[tuple[Carry, int]]:
-        """Train for an epoch, a batch at a time; a batch of everything keeps its order, as in :class:`Resident`."""
-        for number, batch in enumerate(self.again(epoch), epoch.start):
-            if before:
-                carry = before(number, carry)
-            carry = functions.on_batch(carry, batch)
+        """Train for an epoch, batch by batch; a batch of all rows keeps their order, as in :class:`DeviceSource`."""
+        for number, batch in enumerate(self.replay(epoch), epoch.start):
+            if before_batch:
+                carry = before_batch(number, carry)
+            carry = functions.train_on_batch(carry, batch)
             yield carry, 1
 
-    def again(self, epoch: Epoch) -> Iterator[Batch]:
-        """Read the batches once more."""
-        rows, size = len(self.chosen), epoch.size
+    def replay(self, epoch: Epoch) -> Iterator[Batch]:
+        """Read the batches and move them to the device, one by one."""
+        rows, size = len(self.chosen), epoch.batch_size
         order = np.arange(rows) if epoch.order is None or size >= rows else epoch.order
         for first in range(epoch.start * size, rows, size):
             yield self._take(order[first : first + size])
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield slices."""
-        return self.again(Epoch(0, None, size))
+        return self.replay(Epoch(0, None, batch_size))
 
     def _take(self, rows: Host) -> Batch:
         x, y, weights = self.data
-        return self.place(np.asarray(x[self.chosen[rows]]), y[rows], None if weights is None else weights[rows])
+        return self.to_device(np.asarray(x[self.chosen[rows]]), y[rows], None if weights is None else weights[rows])
 
 
-class Stream:
-    """An iterable of batches (x, y) or (x, y, weights), gone through anew every epoch, never held as a whole.
+class StreamSource:
+    """An iterable of batches (x, y) or (x, y, weights), iterated over once an epoch and never held as a whole.
 
     Attributes
     ----------
-    remembers : bool
-        Whether the last batches are kept for :meth:`again`, which costs a copy of each.
+    keeps_recent : bool
+        Whether the last batches are kept for :meth:`replay`, which costs a copy of each.
     """
 
     rows: int | None = None
 
-    def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], place: Callable[..., Batch]) -> None:
-        self.given, self.place = batches, place
-        self.epochs, self.remembers = 0, True
-        self._recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT)
+    def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], to_device: Callable[..., Batch]) -> None:
+        self.given, self.to_device = batches, to_device
+        self.passes, self.keeps_recent = 0, True
+        self._recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT_BATCHES)
         if isinstance(batches, tuple | list):
             for item in batches:
                 _check_batch(item)
 
     def train(
-        self, functions: Compiled, carry: Carry, epoch: Epoch, before: Before | None
+        self, functions: Compiled, carry: Carry, epoch: Epoch, before_batch: BeforeBatch | None
     ) -> Iterator[tuple[Carry, int]]:
-        """Train on the batches as they come, in an order and of a size of their own; those before the start pass by."""
+        """Train on the batches in the order and the sizes in which they come; those before the start are skipped."""
         self._recent.clear()
-        for number, batch in enumerate(self._placed(epoch.start), epoch.start):
-            if before:
-                carry = before(number, carry)
-            if self.remembers:  # in memory of its own: the caller may write the next batch to that of this one
-                self._recent.append((number, functions.copied(batch)))
-            carry = functions.on_batch(carry, batch)
+        for number, batch in enumerate(self._moved_batches(epoch.start), epoch.start):
+            if before_batch:
+                carry = before_batch(number, carry)
+            if self.keeps_recent:  # as copies, since the caller may write the next batch to this one's memory
+                self._recent.append((number, functions.copy(batch)))
+            carry = functions.train_on_batch(carry, batch)
             yield carry, 1
 
-    def again(self, epoch: Epoch) -> Iterator[Batch]:
-        """Yield the last :data:`RECENT` batches once more, of which the epoch's first must be one."""
+    def replay(self, epoch: Epoch) -> Iterator[Batch]:
+        """Yield the kept batches from the epoch's start on; that may be at most :data:`RECENT_BATCHES` batches ago."""
         return (batch for number, batch in self._recent if number >= epoch.start)
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the batches, moved to the device; raises what a pass over them raises."""
-        return self._placed(0)
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        """Yield the batches in their own sizes, moved to the device."""
+        return self._moved_batches(0)
 
-    def _placed(self, start: int) -> Iterator[Batch]:
+    def _moved_batches(self, start: int) -> Iterator[Batch]:
         """Yield the batches from *start* on, moved to the device.
 
         Raises
@@ -238,7 +241,7 @@ class Stream:
             There is no batch (a generator is used up after one epoch), one is not (x, y) or (x, y, weights), or a
             function has returned no iterable.
         """
-        self.epochs += 1
+        self.passes += 1
         empty = True
         given = self.given() if callable(self.given) else self.given
         try:
@@ -252,36 +255,37 @@ class Stream:
             _check_batch(item)
             empty = False
             if number >= start:
-                yield self._place(number, item)
+                yield self._move(number, item)
         if empty:
             raise DataError(
-                f"the iterable of batches gave none in pass {self.epochs}; a generator is used up after one: pass a "
+                f"the iterable of batches gave none in pass {self.passes}; a generator is used up after one: pass a "
                 "list, an object whose __iter__ starts anew, or a function that returns a fresh generator"
             )
 
-    def _place(self, number: int, item: Any) -> Batch:
-        """Move one batch to the device; an error says which it was."""
+    def _move(self, number: int, item: Any) -> Batch:
+        """Move one batch to the device; an error names the batch."""
         try:
-            return self.place(*item)
+            return self.to_device(*item)
         except XpnetError as error:
-            error.add_note(f"It is batch {number}, counted from 0, of the iterable's pass {self.epochs}.")
+            error.add_note(f"It is batch {number}, counted from 0, of the iterable's pass {self.passes}.")
             raise
 
 
-def piece_length(steps: int, longest: int | None, seconds: float) -> int:
-    """Return how many steps of an epoch, each of so many *seconds*, run as one call, *longest* at most.
+def piece_length(steps: int, longest: int | None, step_seconds: float) -> int:
+    """Return how many *steps* of an epoch are one call, at most *longest*.
 
-    Where there is such a number of calls, all are of one length, as some backends compile each length by itself.
+    If possible, all calls have one length, as some backends compile each length by itself.
 
     >>> piece_length(100, None, 9.0), piece_length(1000, None, 9.0), piece_length(1000, None, 1e-4)
     (100, 100, 1000)
     >>> piece_length(469, None, 0.005), piece_length(1000, 150, 9.0), piece_length(1000, 30, 9.0)
     (67, 75, 30)
     """
-    least = 1 if steps <= LONG else max(1, min(PIECES, round(steps * seconds / SECONDS)))
-    pieces = next((count for count in range(least, PIECES + 1) if steps % count == 0), least)
+    wanted = round(steps * step_seconds / MIN_PIECE_SECONDS)
+    least = 1 if steps <= MAX_UNCUT_STEPS else max(1, min(MAX_PIECES, wanted))
+    pieces = next((count for count in range(least, MAX_PIECES + 1) if steps % count == 0), least)
     piece = -(-steps // pieces)
-    # In about equal pieces up to `longest`, so that one of them ends there.
+    # About equal pieces, of which one ends after exactly `longest` steps.
     return piece if longest is None else -(-longest // -(-longest // piece))
 
 

@@ -36,10 +36,10 @@ StrPath: TypeAlias = str | PathLike[str]
 """A path, as text or as an object such as ``pathlib.Path``."""
 
 
-def check_flag(name: str, value: Any, otherwise: str = "") -> bool:
+def check_flag(name: str, value: Any, hint: str = "") -> bool:
     """Return *value* as a ``bool``, or raise `ConfigurationError` unless it is Python's or NumPy's True or False.
 
-    The error ends with *otherwise*, a hint at what may have been meant.
+    The error ends with *hint*, which says what may have been meant.
     """
     if isinstance(value, bool):
         return value
@@ -47,20 +47,20 @@ def check_flag(name: str, value: Any, otherwise: str = "") -> bool:
 
     if isinstance(value, bool_):
         return bool(value)
-    raise ConfigurationError(f"{name} must be True or False; got {value!r}{otherwise}")
+    raise ConfigurationError(f"{name} must be True or False; got {value!r}{hint}")
 
 
-def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None, otherwise: str = "") -> int:
+def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None, hint: str = "") -> int:
     """Return *value* as an ``int``, or raise `ConfigurationError` unless it is an integer from *least* to *most*.
 
-    The error ends with *otherwise*, a hint at what may have been meant.
+    The error ends with *hint*, which says what may have been meant.
     """
     if type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool)):
         number = int(value)
         if least <= number and (most is None or number <= most):
             return number
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise ConfigurationError(f"{name} must be an integer {limits}; got {value!r}{otherwise}")
+    raise ConfigurationError(f"{name} must be an integer {limits}; got {value!r}{hint}")
 
 
 def check_real(
@@ -70,11 +70,11 @@ def check_real(
     least: float = -inf,
     above: float = -inf,
     below: float = inf,
-    otherwise: str = "",
+    hint: str = "",
 ) -> float:
     """Return *value* as a ``float``, or raise `ConfigurationError` unless it is a finite number in the range.
 
-    The error ends with *otherwise*, a hint at what may have been meant.
+    The error ends with *hint*, which says what may have been meant.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
@@ -89,13 +89,13 @@ def check_real(
         if isfinite(limit)
     ]
     expected = " ".join(["must be a finite number", " and ".join(limits)]).rstrip()
-    raise ConfigurationError(f"{name} {expected}; got {value!r}{otherwise}")
+    raise ConfigurationError(f"{name} {expected}; got {value!r}{hint}")
 
 
 def check_seed(seed: Any) -> int:
     """Return a seed as an ``int``, or raise `ConfigurationError` unless it is an integer from 0 on."""
-    other = ". Where each run is to be another, give random.randrange(2**31)" if seed is None else ""
-    return check_integer("seed", seed, least=0, otherwise=other)
+    hint = ". Where each run is to be another, give random.randrange(2**31)" if seed is None else ""
+    return check_integer("seed", seed, least=0, hint=hint)
 
 
 def check_takes(name: str, function: Callable[..., Any], *arguments: str, result: str = "...") -> None:
@@ -139,10 +139,10 @@ def check_real_fields(record: Any, *fields: str, **limits: Any) -> None:
         _store(record, field, check_real(_qualified_name(record, field), getattr(record, field), **limits))
 
 
-def check_flag_fields(record: Any, *fields: str, otherwise: str = "") -> None:
+def check_flag_fields(record: Any, *fields: str, hint: str = "") -> None:
     """Check fields of a frozen dataclass by :func:`check_flag`, and store what it returns."""
     for field in fields:
-        _store(record, field, check_flag(_qualified_name(record, field), getattr(record, field), otherwise))
+        _store(record, field, check_flag(_qualified_name(record, field), getattr(record, field), hint))
 
 
 def _qualified_name(record: Any, field: str) -> str:

@@ -1,4 +1,4 @@
-"""A network's pure functions as its backend compiles them, each when it is first used."""
+"""A network's pure functions, each compiled by the backend when it is first used."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiled"]
 
-STEP, RATE = 1e-4, 5e10
-"""What a step of a small network takes at most, in seconds, and operations a second in large products: by these the
-time of an epoch is guessed, to the order of magnitude. It is not measured, so that a run is cut alike everywhere."""
+STEP_SECONDS, OPERATIONS_PER_SECOND = 1e-4, 5e10
+"""The time of a step of a small network at most, and the speed of large products. They give the order of magnitude of
+an epoch's time, which is not measured, so that epochs are cut into the same pieces on every machine."""
 
 
 class Compiled:
@@ -28,59 +28,64 @@ class Compiled:
         self._functions: dict[str, Callable[..., Any]] = {}
 
     def function(self, name: str) -> Callable[..., Any]:
-        """Return a function of the program that is not called more than once a batch."""
+        """Return a function of the program by its name, compiled; for those called at most once a batch."""
         if name not in self._functions:
             self._functions[name] = self.backend.compile(getattr(self.program, name), donated=name == "step_loss")
         return self._functions[name]
 
     @cached_property
-    def on_batch(self) -> Callable[..., Any]:
-        """Train on a batch: ``(carry, batch) -> carry``, which takes the old carry's memory."""
+    def train_on_batch(self) -> Callable[..., Any]:
+        """Train on a batch: ``(carry, batch) -> carry``; the new carry may take the memory of the old one."""
         return self.backend.compile(self.program.advance, donated=True)
 
     @cached_property
-    def on_rows(self) -> Callable[..., Any]:
-        """Train on many batches of resident data in one call, as a loop: ``(carry, data, order) -> carry``."""
+    def train_on_rows(self) -> Callable[..., Any]:
+        """Train on many batches of data on the device in one call: ``(carry, data, order) -> carry``."""
         return self.backend.loop(self.program.advance_rows)  # type: ignore[misc]
 
     @cached_property
-    def on_epochs(self) -> Callable[..., Any]:
-        """Train for several epochs in one call, where the backend can; see :attr:`xpnet.Backend.epochs`."""
+    def train_epochs(self) -> Callable[..., Any]:
+        """Train for several epochs in one call, if the backend can; see :attr:`xpnet.Backend.epochs`."""
         return self.backend.epochs(self.program.advance_rows)  # type: ignore[misc]
 
-    def seconds(self, rows: int) -> float:
-        """Guess what a step on so many rows takes: three products, of two operations a parameter and row each.
+    def step_seconds(self, rows: int) -> float:
+        """Estimate the time of a step on so many rows: three products of two operations for each parameter and row.
 
-        What a layer of the user's own computes without parameters is not seen.
+        The work of a layer without parameters is not counted.
         """
-        return STEP + 6 * self.program.layout.size * rows / RATE
+        return STEP_SECONDS + 6 * self.program.layout.size * rows / OPERATIONS_PER_SECOND
 
     def zero_sums(self) -> Sums:
-        """Return what an epoch's sums start from."""
-        sums: Sums = self._zeros if self.backend.immutable else self.function("zero_sums")()
-        return sums
+        """Return the sums at the start of an epoch."""
+        return self._shared_zeros if self.backend.immutable else self._new_zeros()
 
     @cached_property
-    def _zeros(self) -> Sums:
+    def _shared_zeros(self) -> Sums:
+        return self._new_zeros()
+
+    def _new_zeros(self) -> Sums:
         sums: Sums = self.function("zero_sums")()
         return sums
 
     def measure(self, sums: Sums, model: tuple[Array, Any], batch: Batch) -> Sums:
-        """Add a batch's loss and metrics."""
+        """Add a batch's loss and metrics to the sums."""
         added: Sums = self.function("measure")(sums, model, batch)
         return added
 
-    def finite(self, carry: tuple[State, Sums]) -> Array:
-        """Return whether what a step carries is finite, 0-d on the device."""
-        fine: Array = self.function("finite")(carry)
-        return fine
+    def is_finite(self, carry: tuple[State, Sums]) -> Array:
+        """Return whether everything that a step carries is finite, 0-d on the device."""
+        finite: Array = self.function("is_finite")(carry)
+        return finite
 
-    def copied(self, tree: Any) -> Any:
-        """Return a state, sums or both that outlive the next step, or a batch that outlives the caller's arrays."""
-        return tree if self.backend.immutable else self.function("copied")(tree)
+    def copy(self, tree: Any) -> Any:
+        """Return a copy of a state, sums or both that outlives the next step, or of a batch that outlives its arrays.
+
+        On a backend whose arrays are immutable, that is the tree itself.
+        """
+        return tree if self.backend.immutable else self.function("copy")(tree)
 
     def trace(self, state: State, batch: Batch) -> tuple[dict[str, Host], dict[str, Host]]:
-        """Return all that a training step computes, and the parameters' gradients, by name, on the host."""
+        """Return everything that a training step computes, and the parameters' gradients, by name, on the host."""
         found, gradients = self.function("trace")(state, batch)
         host = self.backend.to_numpy
         return (
@@ -89,6 +94,6 @@ class Compiled:
         )
 
     def results(self, sums: Sums, epochs: int = 1) -> list[dict[str, float]]:
-        """Wait for the device and return loss and metrics, for each of so many epochs whose sums are stacked."""
+        """Wait for the device and return loss and metrics of each epoch; the sums of several *epochs* are stacked."""
         total = self.backend.to_numpy(sums.total)
         return [self.program.results(each) for each in total.reshape(-1, total.shape[-1])[:epochs]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.arrays import Host, as_real_array, check_features, check_finite, check_lengths, portable, take_rows, to_host
-from xpnet.batches import HostRows, Resident, Source, Stream
+from xpnet.batches import DeviceSource, HostSource, Source, StreamSource
 from xpnet.checks import check_takes
 from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
 from xpnet.losses import BinaryCrossEntropy
@@ -146,10 +146,10 @@ class DataAdapter:
         """Return the source for the *chosen* rows of x; y and weights are those of these rows alone."""
         _check_representable(weights, self.network.backend.dtype)
         if isinstance(x, np.memmap):
-            return HostRows((x, y, weights), self._to_device, chosen)
+            return HostSource((x, y, weights), self._to_device, chosen)
         backend = self.network.backend
         x = x if chosen is None else take_rows(x, chosen, backend)
-        return Resident(self._to_device(x, y, weights), backend)
+        return DeviceSource(self._to_device(x, y, weights), backend)
 
     def _open_stream(self, batches: Any) -> Source:
         arrays = isinstance(batches, np.ndarray) or hasattr(batches, "__dlpack__") or hasattr(batches, "to_numpy")
@@ -180,7 +180,7 @@ class DataAdapter:
             looked_at = True
             return self.batch(x, y, weights, finite=finite, padding=True)
 
-        return Stream(batches, adapt)
+        return StreamSource(batches, adapt)
 
     def _to_device(self, x: Any, y: Any, weights: Any = None) -> Batch:
         """Return the batch on the device: integers for class indices, else the network's floating type."""

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 __all__ = ["EVALUATION_ROWS", "evaluate"]
 
 EVALUATION_ROWS = 4096
-"""Examples in a batch of prediction or evaluation when the caller does not say: large enough to be fast."""
+"""Default batch size of prediction and evaluation, large enough to be fast."""
 
 
-def evaluate(network: Network, source: Source, size: int) -> dict[str, float]:
-    """Return loss and metrics over a source."""
+def evaluate(network: Network, source: Source, batch_size: int) -> dict[str, float]:
+    """Return loss and metrics over all examples of a source."""
     sums = network.compiled.zero_sums()
-    for batch in source.batches(size):
+    for batch in source.batches(batch_size):
         sums = network.compiled.measure(sums, (network.state.params, network.state.layers), batch)
     (results,) = network.compiled.results(sums)
     return results

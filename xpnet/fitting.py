@@ -9,28 +9,29 @@ from weakref import ref
 
 import numpy as np
 
-from xpnet.batches import Before, Epoch, Resident, Source
+from xpnet.batches import BeforeBatch, DeviceSource, Epoch, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_integer, check_real
 from xpnet.data_adapter import DataAdapter
-from xpnet.epochs import EndedEpochs
+from xpnet.ended_epochs import EndedEpochs
 from xpnet.errors import BackendError, ConfigurationError
 from xpnet.nonfinite_guard import Guard
-from xpnet.orders import Orders
 from xpnet.progress import choose_progress
+from xpnet.shuffling import RowOrders
 from xpnet.training import Batch
 
 if TYPE_CHECKING:
     from xpnet.history import History
     from xpnet.network import Network
+    from xpnet.parameters import Shape
     from xpnet.progress import Progress
     from xpnet.resuming import Run
     from xpnet.training import Sums
 
-__all__ = ["alone", "fit", "opened_run", "place_batch"]
+__all__ = ["DEFAULT_EVERY", "DEFAULT_KEEP", "exclusive", "fit", "open_run", "prepare_batch"]
 
-EVERY, KEEP = "1 epoch", 2
-"""How often ``fit`` saves a run, and how many of its files stay, when the caller does not say."""
+DEFAULT_EVERY, DEFAULT_KEEP = "1 epoch", 2
+"""How often ``fit`` saves a run, and how many of its files are kept, if the caller does not say."""
 
 
 def fit(
@@ -50,21 +51,18 @@ def fit(
     run: Run | None,
     on_nonfinite: str | None,
 ) -> History:
-    """Train; see :meth:`xpnet.Network.fit`, whose arguments these are, and :func:`opened_run`."""
+    """Train; see :meth:`xpnet.Network.fit`, whose arguments these are, and :func:`open_run`."""
     epochs = check_integer("epochs", epochs, least=0)
-    if not isinstance(shuffle, bool | np.bool_) and not callable(shuffle):
-        raise ConfigurationError(
-            f"shuffle must be True (new batches every epoch), False or a function (epoch, rows); got {shuffle!r}"
-        )
+    _check_shuffle(shuffle)
     progress = choose_progress(epochs, verbose)
     given = resolve_callbacks(callbacks)
     adapter = DataAdapter(network, class_weight)
-    source, validation = _sources(adapter, x, y, sample_weight, validation_split, validation_data)
-    size = _batch_size(batch_size, source)
+    source, validation = _open_sources(adapter, x, y, sample_weight, validation_split, validation_data)
+    size = _check_batch_size(batch_size, source)
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
     hooks.check(_result_names(network, validation is not None))
     observed = validation is not None or hooks.watch_epochs or run is not None
-    guard = Guard(network, _policy(on_nonfinite, network, given), observed=observed, run=run)
+    guard = Guard(network, _nonfinite_policy(on_nonfinite, network, given), observed=observed, run=run)
     if run:
         run.open(
             network,
@@ -75,20 +73,12 @@ def fit(
             batch_size=size,
             shuffle=shuffle,
         )
-    fresh = not network.built
-    network.build(adapter.in_shape)
-    network.stop_training = False
-    try:
-        hooks.begin()
-    except BaseException:
-        if fresh:  # data of another shape may be next
-            network.in_shape = None
-        raise
+    _begin(network, adapter.in_shape, hooks)
     return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
 
 
 class TrainingLoop:
-    """One call of ``fit``, whose arguments have been looked at and whose network is built."""
+    """One call of ``fit``, after its arguments are checked and the network is built."""
 
     def __init__(
         self,
@@ -99,42 +89,41 @@ class TrainingLoop:
         progress: Progress | None,
         guard: Guard,
         run: Run | None,
-        size: int,
+        batch_size: int,
         shuffle: bool | Callable[[int, int], Any],
     ) -> None:
         self.network, self.source, self.hooks, self.progress = network, source, hooks, progress
-        self.guard, self.run, self.size = guard, run, size
-        self.steps = None if source.rows is None else -(-source.rows // size)
-        here = network.backend.is_synchronous
-        self.orders = Orders(
-            shuffle, source.rows, size, (self.steps or 0) * network.compiled.seconds(size) if here else 0.0
-        )
-        self.together = self._most_epochs()
-        self.longest = run.longest(self.steps) if run else None
-        self.before = _before_batch(hooks) if hooks.watch_batches else None
-        self.ended = EndedEpochs(network, hooks, guard, run, validation, size)
-        self.logs: dict[str, float] = {}  # the last epoch's results
-        self.last = 0  # the epoch after which training is over
-        self.at, self.begun = network.epochs, network.steps  # the epoch that runs, and the steps before it
+        self.guard, self.run, self.batch_size = guard, run, batch_size
+        self.steps = None if source.rows is None else -(-source.rows // batch_size)  # of an epoch
+        epoch_seconds = (self.steps or 0) * network.compiled.step_seconds(batch_size)
+        host_seconds = epoch_seconds if network.backend.is_synchronous else 0.0
+        self.orders = RowOrders(shuffle, source.rows, batch_size, host_seconds)
+        self.epochs_per_call = self._max_epochs_per_call()
+        self.longest_piece = run.longest_piece(self.steps) if run else None
+        self.before_batch = _before_batch(hooks) if hooks.watch_batches else None
+        self.ended = EndedEpochs(network, hooks, guard, run, validation, batch_size)
+        self.logs: dict[str, float] = {}  # the last reported epoch's results
+        self.total_epochs = 0  # the network's epochs when training is over
+        self.epoch, self.steps_before = network.epochs, network.steps  # the current epoch, and the steps before it
 
     def train(self, epochs: int) -> History:
-        """Train for so many epochs, or as many as a run that goes on has left; callbacks may end it sooner."""
+        """Train for so many epochs, or those that are left of a resumed run; callbacks may end training sooner."""
         network, hooks, run, ended = self.network, self.hooks, self.run, self.ended
         try:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
-            self.last = first + epochs
-            self.logs = _last(ended.history)
+            self.total_epochs = first + epochs
+            self.logs = _last_results(ended.history)
             epoch = network.epochs
-            while epoch < self.last and not network.stop_training:
-                if self.together > 1 and isinstance(self.source, Resident):
+            while epoch < self.total_epochs and not network.stop_training:
+                if self.epochs_per_call > 1 and isinstance(self.source, DeviceSource):
                     epoch += self._train_epochs(self.source, epoch)
                 else:
                     self._train_epoch(epoch, start, sums, rate)
                     epoch, start, sums, rate = epoch + 1, 0, None, None
-                if ended.at_once or len(ended) > 1:
-                    self.logs = ended.close(self.last)
+                if ended.report_at_once or len(ended) > 1:
+                    self.logs = ended.report_next(self.total_epochs)
             if len(ended):
-                self.logs = ended.close(self.last)
+                self.logs = ended.report_next(self.total_epochs)
             self.guard.finish()
             hooks.call("on_train_end", self.logs)
         except BaseException as error:
@@ -145,48 +134,53 @@ class TrainingLoop:
         return ended.history
 
     def _train_epoch(self, epoch: int, start: int, sums: Sums | None, rate: float | None) -> None:
-        """Train for one epoch, or from batch *start* on, where those before gave *sums* and were done at *rate*."""
+        """Train for one epoch, or for the rest of it from batch *start* on.
+
+        The batches before *start* gave *sums*, and the last of them had the learning rate *rate*.
+        """
         network, hooks, progress, run = self.network, self.hooks, self.progress, self.run
-        self.at, self.begun, done = epoch, network.steps - start, start
+        self.epoch, self.steps_before, done = epoch, network.steps - start, start
         if not start:
             hooks.call("on_epoch_begin", epoch, {})
         elif progress:
             progress.on_epoch_begin(epoch, {})
-        order = self.orders.of(network.seed, epoch)
-        if network.backend.spare_core and epoch + 1 < self.last:
+        order = self.orders.order_for(network.seed, epoch)
+        if network.backend.spare_core and epoch + 1 < self.total_epochs:
             self.orders.draw_ahead(network.seed, epoch + 1)
         carry = network.state, sums or network.compiled.zero_sums()
         rate = network.last_learning_rate if rate is None else rate
-        plan = Epoch(epoch, order, self.size, start, self.longest)
-        for reached, more in self.guard.train(self.source, carry, plan, self.before):
+        plan = Epoch(epoch, order, self.batch_size, start, self.longest_piece)
+        for reached, more in self.guard.train(self.source, carry, plan, self.before_batch):
             carry = reached
             network.take_state(carry[0], more)
             rate = network.last_learning_rate
             done += more
-            if self.before:
+            if self.before_batch:
                 hooks.call("on_train_batch_end", done - 1, {})
             if progress:
                 progress.advance(done, self.steps)
-            if self.before and network.stop_training:
+            if self.before_batch and network.stop_training:
                 break
             if run and self.guard.save and done != self.steps:
                 run.save(self.ended.history, done, carry[1], rate)
         self.ended.add(epoch, carry[1], [rate])
 
-    def _most_epochs(self) -> int:
-        """Return how many epochs may be one call: more than 1 only where nobody sees them before the call is over."""
+    def _max_epochs_per_call(self) -> int:
+        """Return how many epochs may be one call: 1 if anything must be done or seen between two epochs."""
         guard, source = self.guard, self.source
-        seen = guard.observed or guard.stepwise or callable(self.orders.shuffle)
-        if seen or not isinstance(source, Resident):
+        one_by_one = guard.observed or guard.stepwise or callable(self.orders.shuffle)
+        if one_by_one or not isinstance(source, DeviceSource):
             return 1
-        return source.most_epochs(self.network.compiled, self.size)
+        return source.max_epochs_per_call(self.network.compiled, self.batch_size)
 
-    def _train_epochs(self, source: Resident, first: int) -> int:
-        """Train for as many epochs in one call as may be and are left, from the *first* on; return how many."""
-        network, last = self.network, min(first + self.together, self.last)
-        epochs = [Epoch(epoch, self.orders.of(network.seed, epoch), self.size) for epoch in range(first, last)]
-        steps = self.steps or 0  # which data on the device have
-        self.at, self.begun = first, network.steps
+    def _train_epochs(self, source: DeviceSource, first: int) -> int:
+        """Train in one call from epoch *first* on, for as many epochs as it may have and are left; return how many."""
+        network, stop = self.network, min(first + self.epochs_per_call, self.total_epochs)
+        epochs = [
+            Epoch(epoch, self.orders.order_for(network.seed, epoch), self.batch_size) for epoch in range(first, stop)
+        ]
+        steps = self.steps or 0  # never 0: the rows of arrays are known
+        self.epoch, self.steps_before = first, network.steps
         rates = [network.rate_of(network.steps + steps * number - 1) for number in range(1, len(epochs) + 1)]
         state, sums = self.guard.train_epochs(source, network.state, epochs)
         network.take_state(state, steps * len(epochs))
@@ -194,35 +188,35 @@ class TrainingLoop:
         return len(epochs)
 
     def _end_early(self, error: BaseException) -> None:
-        """Save what can be saved of the epochs that have ended, tell the callbacks, and say in *error* where it was."""
+        """After an *error*, report the epochs that have ended, call the callbacks, and note where training stopped."""
         network, run = self.network, self.run
         try:
-            self.ended.rescue(self.last)
+            self.ended.report_remaining(self.total_epochs)
         finally:
-            self.hooks.call("on_train_interrupted", _last(self.ended.history))
+            self.hooks.call("on_train_interrupted", _last_results(self.ended.history))
         if isinstance(error, KeyboardInterrupt | BackendError):
-            done = network.steps - self.begun if network.epochs == self.at else 0  # as far as the device knows
+            done = network.steps - self.steps_before if network.epochs == self.epoch else 0  # as far as is known
             usable = not isinstance(error, BackendError)
-            error.add_note(_where(network, done, self.steps, self.last, run, usable=usable))
+            error.add_note(_interruption_note(network, done, self.steps, self.total_epochs, run, usable=usable))
 
 
-class _Call:
-    """A call of ``fit``."""
+class _FitCall:
+    """The identity of one call of ``fit``."""
 
 
 @contextmanager
-def alone(network: Network) -> Iterator[None]:
-    """Let no other call of ``fit`` train the network meanwhile.
+def exclusive(network: Network) -> Iterator[None]:
+    """Refuse any other call of ``fit`` that would train the network at the same time.
 
     Raises
     ------
     ConfigurationError
-        One does, in another thread or by a callback of this one.
+        The network is being trained already, in another thread or because a callback calls ``fit``.
     """
-    call = _Call()
-    me = ref(call)  # gone with the call, also where Ctrl-C keeps it from being taken back
+    call = _FitCall()
+    me = ref(call)  # a weak reference dies with the call, even if Ctrl-C keeps `finally` from deleting it
     try:
-        other = vars(network).setdefault("_trained_by", me)  # which no thread can come between
+        other = vars(network).setdefault("_trained_by", me)  # atomic, so two threads cannot both get their own
         if other() is None:
             other = vars(network)["_trained_by"] = me
         if other is not me:
@@ -237,12 +231,12 @@ def alone(network: Network) -> Iterator[None]:
 
 
 @contextmanager
-def opened_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Iterator[Run | None]:
-    """Give the run whose folder is *checkpoint*, or None; afterwards its folder is free for others."""
+def open_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Iterator[Run | None]:
+    """Give the run whose folder is *checkpoint*, or None; unlock the folder afterwards."""
     if checkpoint is None:
         if resume:
             raise ConfigurationError("resume=True needs the folder of the run: give checkpoint='run/' too")
-        if (every, keep) != (EVERY, KEEP):
+        if (every, keep) != (DEFAULT_EVERY, DEFAULT_KEEP):
             raise ConfigurationError(
                 f"every={every!r} and keep={keep!r} say how checkpoints are kept, and none are: give checkpoint='run/' "
                 "too"
@@ -258,8 +252,8 @@ def opened_run(checkpoint: Any, resume: Any, every: Any, keep: Any) -> Iterator[
         run.close()
 
 
-def place_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -> Batch:
-    """Check one batch, but for NaN, and move it to the device; the network is built if it was not."""
+def prepare_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -> Batch:
+    """Check one batch, except for NaN, move it to the device, and build the network if it is not built."""
     adapter = DataAdapter(network)
     batch = adapter.batch(x, y, sample_weight)
     if not network.built:
@@ -267,11 +261,25 @@ def place_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -> 
     return batch
 
 
-def _sources(
+def _check_shuffle(shuffle: Any) -> None:
+    if not isinstance(shuffle, bool | np.bool_) and not callable(shuffle):
+        raise ConfigurationError(
+            f"shuffle must be True (new batches every epoch), False or a function (epoch, rows); got {shuffle!r}"
+        )
+
+
+def _check_batch_size(batch_size: int | None, source: Source) -> int:
+    """Return the batch size; by default one batch holds all rows."""
+    if batch_size is None:
+        return source.rows or 1
+    return check_integer("batch_size", batch_size)
+
+
+def _open_sources(
     adapter: DataAdapter, x: Any, y: Any, sample_weight: Any, split: float, validation_data: Any
 ) -> tuple[Source, Source | None]:
-    """Return where training and validation examples come from."""
-    split = check_real("validation_split", split, least=0, below=1, otherwise="; it is a share, 0.1 for 10 %")
+    """Return the sources of the examples for training and for validation."""
+    split = check_real("validation_split", split, least=0, below=1, hint="; it is a share, 0.1 for 10 %")
     if split and validation_data is not None:
         raise ConfigurationError("give validation_split or validation_data, not both")
     if split:
@@ -280,49 +288,58 @@ def _sources(
     return source, None if validation_data is None else adapter.open_validation(validation_data)
 
 
-def _policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) -> Any:
-    """Return what is asked for; else to raise, unless the caller has asked for another treatment in another place."""
+def _nonfinite_policy(on_nonfinite: Any, network: Network, callbacks: Sequence[Callback]) -> Any:
+    """Return the given policy; by default "raise", or "ignore" with TerminateOnNaN or without check_finite."""
     if on_nonfinite is not None:
         return on_nonfinite
-    elsewhere = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
-    return "ignore" if elsewhere or not network.check_finite else "raise"
+    terminates = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
+    return "ignore" if terminates or not network.check_finite else "raise"
 
 
-def _last(history: History) -> dict[str, float]:
-    """Return the last epoch's results; none before an epoch has ended."""
+def _begin(network: Network, in_shape: Shape, hooks: CallbackList) -> None:
+    """Build the network if it is not built, and begin the callbacks."""
+    was_built = network.built
+    network.build(in_shape)
+    network.stop_training = False
+    try:
+        hooks.begin()
+    except BaseException:
+        if not was_built:  # the next data may have another shape
+            network.in_shape = None
+        raise
+
+
+def _last_results(history: History) -> dict[str, float]:
+    """Return the last epoch's results; empty before an epoch has ended."""
     return {name: values[-1] for name, values in history.items() if values}
 
 
-def _where(network: Network, done: int, steps: int | None, last: int, run: Run | None, *, usable: bool) -> str:
-    """Return where training was interrupted, counted as the progress line does, and how it goes on."""
+def _interruption_note(
+    network: Network, done: int, steps: int | None, total_epochs: int, run: Run | None, *, usable: bool
+) -> str:
+    """Say where training stopped, counted as the progress line counts, and how it can go on."""
     batches = f"{done} of {steps} batches" if steps else f"{done} batches"
     saved = f" The last checkpoint is {run.latest}; resume=True goes on from it." if run and run.latest else ""
     state = " The network can be used, saved and trained on." if usable else ""
     return (
-        f"training stopped in epoch {network.epochs + 1} of {last} after {batches}, {network.steps} steps in all."
-        f"{state}{saved}"
+        f"training stopped in epoch {network.epochs + 1} of {total_epochs} after {batches}, {network.steps} steps in "
+        f"all.{state}{saved}"
     )
 
 
-def _before_batch(hooks: CallbackList) -> Before:
-    """Return what calls the hooks before a step, and goes on with the state that hooks have left."""
+def _before_batch(hooks: CallbackList) -> BeforeBatch:
+    """Return a function that calls the hooks before a step, and returns the carry with the state that they leave."""
     network = hooks.network
 
-    def before(batch: int, carry: Any) -> Any:
+    def before_batch(batch: int, carry: Any) -> Any:
         hooks.call("on_train_batch_begin", batch, {})
-        # A backend knows its own carry by identity, so a new one is made only where a hook made a new state.
+        # A backend knows its own carry by identity, so a new one is made only if a hook has set a new state.
         return carry if carry[0] is network.state else (network.state, carry[1])
 
-    return before
+    return before_batch
 
 
 def _result_names(network: Network, validation: bool) -> list[str]:
     """Return the names of an epoch's results."""
     measured = ["loss", *(metric.name for metric in network.metrics)]
     return [*measured, *(f"val_{name}" for name in measured if validation), "learning_rate"]
-
-
-def _batch_size(batch_size: int | None, source: Source) -> int:
-    if batch_size is None:
-        return source.rows or 1
-    return check_integer("batch_size", batch_size)

@@ -202,7 +202,7 @@ class Network:
             built.out_shape,
             backend.float,
             backend.xp,
-            place=(backend.name, str(backend.device), backend.dtype, backend.precision, id(backend.nn)),
+            backend_key=(backend.name, str(backend.device), backend.dtype, backend.precision, id(backend.nn)),
         )
         self.compiled = Compiled(program, backend)
         if weights is None:
@@ -254,8 +254,8 @@ class Network:
         verbose: int | str = "auto",
         checkpoint: StrPath | None = None,
         resume: bool = False,
-        every: str = fitting.EVERY,
-        keep: int = fitting.KEEP,
+        every: str = fitting.DEFAULT_EVERY,
+        keep: int = fitting.DEFAULT_KEEP,
         on_nonfinite: str | None = None,
     ) -> History:
         """Train for a number of epochs; a second call goes on where the first one ended.
@@ -325,7 +325,7 @@ class Network:
         After Ctrl-C, or an exception in a callback, the network can be used, saved and trained on. Steps that were
         finished count, as far as they have reached it; the one that was interrupted may be half done.
         """
-        with fitting.alone(self), fitting.opened_run(checkpoint, resume, every, keep) as run:
+        with fitting.exclusive(self), fitting.open_run(checkpoint, resume, every, keep) as run:
             return fitting.fit(
                 self,
                 x,
@@ -353,7 +353,7 @@ class Network:
         ShapeError, DataError, DtypeError, ConfigurationError
             The batch is unusable; the network is as it was.
         """
-        batch = fitting.place_batch(self, x, y, sample_weight)
+        batch = fitting.prepare_batch(self, x, y, sample_weight)
         try:
             state, loss = self.compiled.function("step_loss")(self.state, batch)
             self.take_state(state, 1)
@@ -461,7 +461,7 @@ class Network:
         self._require_built("set_weights")
         write_weights(self, checked_weights(self, weights))
         if not self.steps:
-            started = self.compiled.function("start")(self.state.params, self.state.layers, self.state.words)
+            started = self.compiled.function("initial_state")(self.state.params, self.state.layers, self.state.words)
             self.state = self.state._replace(optimizer=started.optimizer)
 
     @property
@@ -713,7 +713,7 @@ class Network:
     def _start(self, params: Array, layers: Any) -> None:
         drawn = key_words(self.seed) if self.model.random else [0, 0, 0, 0]  # NumPy's generators take 5 ms to import
         words = self.backend.xp.nn.words(drawn)
-        self.state = self.compiled.function("start")(params, layers, words)
+        self.state = self.compiled.function("initial_state")(params, layers, words)
 
     def _compute(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         self._require_built(method)
@@ -733,7 +733,7 @@ class Network:
         return backend.compile(backend.xp.concat)(parts) if len(parts) > 1 else parts[0]
 
     def _trace(self, x: Any, y: Any, sample_weight: Any) -> tuple[dict[str, Host], dict[str, Host]]:
-        batch = fitting.place_batch(self, x, y, sample_weight)
+        batch = fitting.prepare_batch(self, x, y, sample_weight)
         return self.compiled.trace(self.state, batch)
 
     def _scheduled_rate(self, step: int) -> float:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xpnet.batches import RECENT, Before, Stream
+from xpnet.batches import RECENT_BATCHES, BeforeBatch, StreamSource
 from xpnet.errors import NonFiniteError, unknown_name
 
 if TYPE_CHECKING:
-    from xpnet.batches import Carry, Epoch, Resident, Source
+    from xpnet.batches import Carry, DeviceSource, Epoch, Source
     from xpnet.network import Network
     from xpnet.resuming import Run
     from xpnet.training import Batch, State, Sums
@@ -89,16 +89,18 @@ class Guard:
         self._replacement: Carry | None = None  # what goes on in place of a skipped step
         self._skipped = 0
 
-    def train(self, source: Source, carry: Carry, epoch: Epoch, before: Before | None) -> Iterator[tuple[Carry, int]]:
+    def train(
+        self, source: Source, carry: Carry, epoch: Epoch, before_batch: BeforeBatch | None
+    ) -> Iterator[tuple[Carry, int]]:
         """Train as :meth:`~xpnet.batches.Source.train` does, with a check wherever one is due."""
         network, done = self.network, epoch.start
         self._begin(carry, Unchecked(source, epoch))
-        if before or self.stepwise:
-            before = self._checked_hook(before, source, epoch)
-        if isinstance(source, Stream):
-            source.remembers = self.policy != "ignore"
+        if before_batch or self.stepwise:
+            before_batch = self._checked_hook(before_batch, source, epoch)
+        if isinstance(source, StreamSource):
+            source.keeps_recent = self.policy != "ignore"
         self._last_carry = carry
-        for reached, more in source.train(network.compiled, carry, epoch, before):
+        for reached, more in source.train(network.compiled, carry, epoch, before_batch):
             done += more
             self.save = self.run is not None and self.run.due(more)
             if self.policy != "ignore" and (self.stepwise or self.save or self._is_due_within_epoch(source, done)):
@@ -118,7 +120,7 @@ class Guard:
             yield reached, more
         if self.policy == "ignore" or self.stepwise:
             return
-        if isinstance(source, Stream):  # its batches are gone when the next epoch begins
+        if isinstance(source, StreamSource):  # its batches are gone when the next epoch begins
             fine, copy = self._check(self._last_carry)
             if not fine:
                 self._handle_bad_step()
@@ -126,8 +128,8 @@ class Guard:
         else:
             self._end(epoch)
 
-    def train_epochs(self, source: Resident, state: State, epochs: Sequence[Epoch]) -> tuple[State, Sums]:
-        """Train as :meth:`~xpnet.batches.Resident.train_epochs` does, with a check afterwards if one is due.
+    def train_epochs(self, source: DeviceSource, state: State, epochs: Sequence[Epoch]) -> tuple[State, Sums]:
+        """Train as :meth:`~xpnet.batches.DeviceSource.train_epochs` does, with a check afterwards if one is due.
 
         The check does not see the epochs' running losses: their results tell whether those are finite.
         """
@@ -165,7 +167,7 @@ class Guard:
         if self._last_state is self.network.state and not self.stepwise:
             self._unchecked.extend(unchecked)
         elif self.policy != "ignore":
-            self._set_last_good(self.network.compiled.copied(carry), *unchecked)
+            self._set_last_good(self.network.compiled.copy(carry), *unchecked)
 
     def _end(self, epoch: Epoch) -> None:
         """Start a check of what an epoch has ended with, if one is due."""
@@ -175,7 +177,7 @@ class Guard:
 
     def _is_due_within_epoch(self, source: Source, done: int) -> bool:
         """Whether it is time for a check within an epoch."""
-        if isinstance(source, Stream) and done % RECENT == 0:
+        if isinstance(source, StreamSource) and done % RECENT_BATCHES == 0:
             return True  # its batches are gone afterwards
         return self._is_due(INTERVAL)
 
@@ -186,13 +188,13 @@ class Guard:
     def _start_check(self, carry: Carry) -> Any:
         """Let the device begin to check that a carry is finite, and to copy it, without waiting for either."""
         begin = time.monotonic()
-        started = self.network.compiled.finite(carry), self.network.compiled.copied(carry)
+        started = self.network.compiled.is_finite(carry), self.network.compiled.copy(carry)
         first = self._check_seconds is None  # which compiles, where the backend does
         self._check_seconds = 0.0 if first else time.monotonic() - begin
         return started
 
     def _is_fine(self, carry: Carry) -> bool:
-        return bool(self.network.backend.to_numpy(self.network.compiled.finite(carry)))
+        return bool(self.network.backend.to_numpy(self.network.compiled.is_finite(carry)))
 
     def _finish_check(self, epoch: int) -> None:
         fine, copy = self._pending.pop(epoch, (None, None))
@@ -211,18 +213,18 @@ class Guard:
         self._last_good, self._last_check, self._unchecked = copy, time.monotonic(), list(windows)
         self._pending.clear()
 
-    def _checked_hook(self, before: Before | None, source: Source, epoch: Epoch) -> Before:
-        """Return the hook *before*, and around it: replace a bad state, and notice a state that the hook has set."""
+    def _checked_hook(self, before_batch: BeforeBatch | None, source: Source, epoch: Epoch) -> BeforeBatch:
+        """Wrap the hook *before_batch*: replace a bad state before it, and notice a state that it has set."""
         network = self.network
 
         def around(batch: int, carry: Carry) -> Carry:
             carry, self._replacement = carry if self._replacement is None else self._replacement, None
-            given = before(batch, carry) if before else carry
+            given = before_batch(batch, carry) if before_batch else carry
             if given[0] is not carry[0] and self.policy != "ignore":
                 # Training again from an earlier state would not repeat the hook's change, so check now.
                 if not self._is_fine(carry):
                     self._handle_bad_step()
-                self._set_last_good(network.compiled.copied(given), Unchecked(source, epoch._replace(start=batch)))
+                self._set_last_good(network.compiled.copy(given), Unchecked(source, epoch._replace(start=batch)))
             return given
 
         return around
@@ -250,8 +252,8 @@ class Guard:
             network.scale /= 2
             warnings.warn(f"skipped {where}. The learning rate is {network.learning_rate:g} now", RuntimeWarning, 8)
             counted = network.backend.asarray(np.asarray(step + 1, dtype=np.int32), dtype=network.backend.xp.int32)
-            self._last_good = network.compiled.copied((network.state._replace(step=counted), sums))
-            self._replacement = network.compiled.copied(self._last_good)
+            self._last_good = network.compiled.copy((network.state._replace(step=counted), sums))
+            self._replacement = network.compiled.copy(self._last_good)
             return self._replacement
         self.failed = epoch
         undone = max(network.epochs - epoch, 0)
@@ -269,9 +271,9 @@ class Guard:
         """
         carry, last = self._last_good, None
         for source, epoch in self._unchecked:
-            for number, batch in enumerate(source.again(epoch), epoch.start):
-                before = self.network.compiled.copied(carry)
-                carry = self.network.compiled.on_batch(carry, batch)
+            for number, batch in enumerate(source.replay(epoch), epoch.start):
+                before = self.network.compiled.copy(carry)
+                carry = self.network.compiled.train_on_batch(carry, batch)
                 last = epoch.number, number, batch, before
                 if not self._is_fine(carry):
                     return last

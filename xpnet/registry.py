@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from xpnet.errors import ConfigurationError, unknown_name
 
-__all__ = ["INTERFACES", "resolve", "returned", "wrong_return_error"]
+__all__ = ["INTERFACES", "check_returned", "resolve", "wrong_return_error"]
 
 
 class Interface(NamedTuple):
@@ -97,7 +97,7 @@ def wrong_return_error(kind: str, owner: Any, method: str, given: Any) -> Config
     return ConfigurationError(f"{type(owner).__name__}.{method} must return {wanted}; got {got}; {interface.guide}")
 
 
-def returned(kind: str, owner: Any, method: str, given: Any) -> Any:
+def check_returned(kind: str, owner: Any, method: str, given: Any) -> Any:
     """Return what a method has *given*, after checking that it is the right number of values.
 
     Backends that compile or record a step check once; the others (CuPy, PyTorch, array-api-strict) compare two lengths

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xpnet.assembly import restore_state
-from xpnet.batches import PIECES
+from xpnet.batches import MAX_PIECES
 from xpnet.checkpoint import configs, read_parts, save
 from xpnet.checks import check_flag, check_integer, check_path
 from xpnet.errors import CheckpointError, ConfigurationError
@@ -74,11 +74,11 @@ class Every:
             raise ConfigurationError(f"every must be text such as '500 steps', '1 epoch' or '10 minutes'; got {text!r}")
         return cls(count, unit)
 
-    def longest(self, steps: int | None) -> int | None:
+    def longest_piece(self, steps: int | None) -> int | None:
         """Return how many of an epoch's *steps* may run as one call; None leaves it to the epoch."""
         if self.unit == "step":
             return int(self.count)
-        return -(-steps // PIECES) if self.unit == "minute" and steps else None
+        return -(-steps // MAX_PIECES) if self.unit == "minute" and steps else None
 
 
 class Position(NamedTuple):
@@ -211,9 +211,9 @@ class Run:
         self._mark = network.steps, network.epochs, time.monotonic()
         return self._position
 
-    def longest(self, steps: int | None) -> int | None:
+    def longest_piece(self, steps: int | None) -> int | None:
         """Return how many of an epoch's steps may run as one call."""
-        return self.every.longest(steps)
+        return self.every.longest_piece(steps)
 
     def due(self, more: int = 0) -> bool:
         """Say whether to save within an epoch, once so many *more* steps are done than the network has counted."""

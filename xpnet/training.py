@@ -1,8 +1,8 @@
 """The pure functions of one network on one backend: the step, the measurement, the prediction.
 
-Each takes and returns arrays alone, has static shapes and never waits for the device, so a backend may compile
-it, capture it or run it as it stands. What changes from step to step is a 0-d array in :class:`State`, never a
-Python number.
+Each takes and returns only arrays, has static shapes and never waits for the device, so a backend may compile it,
+capture it or run it as it is. Whatever changes from step to step is a 0-d array in :class:`State`, never a Python
+number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xpnet.optimizers import Now, rate_at
 from xpnet.parameters import flatten
 from xpnet.random import make_key
 from xpnet.records import identity
-from xpnet.registry import returned
+from xpnet.registry import check_returned
 
 if TYPE_CHECKING:
     from xpnet.backend import Array
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Optimizer
     from xpnet.parameters import Layout, Shape, Tree
 
-__all__ = ["Batch", "Program", "State", "Sums", "taken"]
+__all__ = ["Batch", "Program", "State", "Sums", "gather_rows"]
 
 
 class State(NamedTuple):
-    """All that training changes. A step donates its old state: only the new one is alive afterwards."""
+    """Everything that training changes. A step donates its old state: only the new one can be used afterwards."""
 
     params: Array  # (size,) every parameter, in the order of the layout
-    optimizer: Tree  # what the optimizer keeps
+    optimizer: Tree  # the optimizer's own state
     layers: Tree  # non-trainable arrays of the layers, by name
     step: Array  # 0-d int32: finished steps
-    scale: Array  # 0-d: what callbacks multiply the scheduled learning rate by
-    words: Array  # (4,) what dropout masks are derived from
+    scale: Array  # 0-d: the factor by which callbacks change the scheduled learning rate
+    words: Array  # (4,) the seed of dropout masks
 
 
 class Sums(NamedTuple):
-    """What loss and metrics have added up over an epoch's batches, one after the other in flat vectors."""
+    """Running sums of the loss and the metrics over an epoch's batches, one after the other in flat vectors."""
 
     total: Array  # (size,) of the loss (sum of w l, sum of w), then of each metric
-    compensation: Array  # (size,) by how much rounding has made the total too large
+    compensation: Array  # (size,) the excess of the total that is due to rounding
 
 
 class Batch(NamedTuple):
@@ -59,12 +59,12 @@ class Batch(NamedTuple):
 
 
 class Differentiated(NamedTuple):
-    """What one way forward and back has found."""
+    """The results of one forward and backward pass."""
 
     losses: Array  # (N,)
-    sums: dict[str, Array]  # of the loss and the metrics that are asked for, by name
-    residuals: Any  # what each layer kept
-    dx: Array | None  # (N, *in_shape), the gradient of the reduced loss, where the context asks for it
+    sums: dict[str, Array]  # of the loss and the requested metrics, by name
+    residuals: Any  # of each layer, from its forward pass
+    dx: Array | None  # (N, *in_shape), the gradient of the reduced loss, if the context asks for it
     gradients: Tree  # of the reduced loss, by parameter
 
 
@@ -72,8 +72,8 @@ class Program:
     """The pure functions of a network: its layers, loss, metrics and optimizer over one namespace.
 
     Programs whose records have the same :func:`~xpnet.records.identity`, over the same library, device and dtype, are
-    equal, so that a backend can use what it compiled for one network in the next. *place* is what tells one library,
-    device and dtype from another.
+    equal, so that a backend can use what it compiled for one network in the next. *backend_key* identifies the library,
+    device and dtype.
     """
 
     def __init__(
@@ -86,27 +86,28 @@ class Program:
         out_shape: Shape,
         dtype: Any,
         xp: Any,
-        place: Hashable,
+        backend_key: Hashable,
     ) -> None:
         self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, metrics
         self.layout, self.out_shape, self.dtype, self.xp = layout, out_shape, dtype, xp
-        self.summed = {"loss": (2,), **{metric.name: tuple(metric.shape(out_shape)) for metric in metrics}}
-        shapes = tuple((slot.name, slot.shape) for slot in layout.slots)
-        self._place = (shapes, out_shape, place)
+        self.sum_shapes = {"loss": (2,), **{metric.name: tuple(metric.shape(out_shape)) for metric in metrics}}
+        self._parameter_shapes = tuple((slot.name, slot.shape) for slot in layout.slots)
+        self._backend_key = backend_key
 
     @cached_property
     def _identity(self) -> Hashable:
-        return identity((self.model, self.loss, self.optimizer, self.metrics)), self._place
+        records = identity((self.model, self.loss, self.optimizer, self.metrics))
+        return records, self._parameter_shapes, self.out_shape, self._backend_key
 
     def __eq__(self, other: object) -> bool:
-        """Compare what decides the functions."""
+        """Compare everything that determines the functions."""
         return self is other or (isinstance(other, Program) and self._identity == other._identity)
 
     def __hash__(self) -> int:
-        """Hash what decides the functions; raises TypeError where a part is of a kind that can change."""
+        """Hash everything that determines the functions; raise TypeError if a part is mutable."""
         return hash(self._identity)
 
-    def start(self, params: Array, layers: Tree, words: Array) -> State:
+    def initial_state(self, params: Array, layers: Tree, words: Array) -> State:
         """Return the state before the first step."""
         xp = self.xp
         return State(
@@ -119,7 +120,7 @@ class Program:
         )
 
     def step(self, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
-        """Train on one batch, forward, loss, backward, update, and return what it adds to the sums, by name."""
+        """Train on one batch (forward, loss, backward, update) and return the batch's own sums, by name."""
         xp = self.xp
         context = Context(xp, training=True, key=self._key(state), state=state.layers, input_gradient=False)
         found = self.differentiate(state.params, batch, context, self.metrics)
@@ -128,7 +129,7 @@ class Program:
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale
         now = Now(rate, done + 1.0, self.layout, xp, found.sums["loss"][1])
         updated = self.optimizer.update(gradient, state.params, state.optimizer, now)
-        _, new_params, optimizer = returned("optimizer", self.optimizer, "update", updated)
+        _, new_params, optimizer = check_returned("optimizer", self.optimizer, "update", updated)
         layers = self.model.advance(state.layers, found.residuals)
         step = state.step
         step += 1
@@ -137,38 +138,38 @@ class Program:
     def step_loss(self, state: State, batch: Batch) -> tuple[State, Array]:
         """Train on one batch and return its reduced loss, 0-d."""
         state, sums = self.step(state, batch)
-        return state, self.reduced(sums["loss"])
+        return state, self.reduced_loss(sums["loss"])
 
     def advance(self, carry: tuple[State, Sums], batch: Batch) -> tuple[State, Sums]:
-        """Train on one batch and add its sums to the running ones."""
-        state, total = carry
-        state, sums = self.step(state, batch)
-        return state, _added(total, sums, self.xp)
+        """Train on one batch and add its sums to the running sums."""
+        state, sums = carry
+        state, batch_sums = self.step(state, batch)
+        return state, _add(sums, batch_sums, self.xp)
 
     def advance_rows(self, carry: tuple[State, Sums], data: Batch, rows: Array) -> tuple[State, Sums]:
-        """Train on the given rows of resident data."""
-        return self.advance(carry, taken(data, rows, self.xp))
+        """Train on the given rows of data on the device."""
+        return self.advance(carry, gather_rows(data, rows, self.xp))
 
     def measure(self, sums: Sums, model: tuple[Array, Tree], batch: Batch) -> Sums:
         """Add one batch's loss and metrics to the running sums, without training."""
         scores = self.scores(model, batch.x)
         losses, _ = self.losses(scores, batch.y)
-        return _added(sums, self._sums(scores, losses, batch, self.metrics), self.xp)
+        return _add(sums, self._sums(scores, losses, batch, self.metrics), self.xp)
 
     def differentiate(
         self, params: Array, batch: Batch, context: Context, metrics: tuple[Metric, ...] = ()
     ) -> Differentiated:
-        """Go forward, take the losses and these metrics, and go backward from the slopes of the reduced loss."""
+        """Go forward, compute the losses and these metrics, and go backward from the slopes of the reduced loss."""
         views = self.layout.views(params, self.xp)
         scores, residuals = self.forward(views, batch.x, context)
         losses, slopes = self.losses(scores, batch.y)
         sums = self._sums(scores, losses, batch, metrics)
-        slopes = slopes * self._share(slopes, batch.weights, sums["loss"])
+        slopes = slopes * self._loss_factors(slopes, batch.weights, sums["loss"])
         dx, gradients = self.model.backward(views, residuals, slopes, context._replace(key=None))
         return Differentiated(losses, sums, residuals, dx, gradients)
 
     def forward(self, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
-        """Return the scores, held to the shape that the layers have been built for, and the residuals."""
+        """Return the scores and the residuals, after checking that the scores have the shape of the build."""
         scores, residuals = self.model.forward(params, x, context)
         if tuple(scores.shape[1:]) != self.out_shape:
             built = ", ".join(map(str, ("N", *self.out_shape)))
@@ -179,8 +180,8 @@ class Program:
         return scores, residuals
 
     def losses(self, scores: Array, targets: Array) -> tuple[Array, Array]:
-        """Return the examples' losses and their slopes, both held to the shapes that they must have."""
-        losses, slopes = returned("loss", self.loss, "__call__", self.loss(scores, targets, self.xp))
+        """Return the examples' losses and their slopes, after checking the shapes of both."""
+        losses, slopes = check_returned("loss", self.loss, "__call__", self.loss(scores, targets, self.xp))
         for what, array, shape in (("losses", losses, scores.shape[:1]), ("slopes", slopes, scores.shape)):
             if tuple(array.shape) != tuple(shape):
                 raise ShapeError(
@@ -190,7 +191,7 @@ class Program:
         return losses, slopes
 
     def scores(self, model: tuple[Array, Tree], x: Array) -> Array:
-        """Return the last layer's output, as outside training."""
+        """Return the last layer's output, computed as outside training."""
         params, layers = model
         context = Context(self.xp, state=layers)
         return self.forward(self.layout.views(params, self.xp), x, context)[0]
@@ -204,51 +205,51 @@ class Program:
         return self.loss.classify(self.scores(model, x), self.xp)  # type: ignore[attr-defined]
 
     def trace(self, state: State, batch: Batch) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return everything a training step computes by name, and the parameters' gradients."""
+        """Return everything that a training step computes, by name, and the parameters' gradients."""
         named: dict[str, Array] = {}
         context = Context(self.xp, training=True, key=self._key(state), state=state.layers, record=named.__setitem__)
         found = self.differentiate(state.params, batch, context)
         named["input.gradient"] = found.dx
         named["losses"] = found.losses
-        named["loss"] = self.reduced(found.sums["loss"])
+        named["loss"] = self.reduced_loss(found.sums["loss"])
         return named, self.layout.gradients(found.gradients)
 
-    def reduced(self, sums: Array) -> Array:
+    def reduced_loss(self, sums: Array) -> Array:
         """Return the loss of a batch, 0-d, from (sum of w l, sum of w)."""
         return sums[0] / sums[1] if self.loss.reduction == "mean" else sums[0]
 
     def zero_sums(self) -> Sums:
-        """Return what an epoch's sums start from."""
-        size = sum(prod(shape) for shape in self.summed.values())
+        """Return the sums at the start of an epoch."""
+        size = sum(prod(shape) for shape in self.sum_shapes.values())
         return Sums(*(self.xp.zeros((size,), dtype=self.dtype) for _ in Sums._fields))
 
     def results(self, total: Any) -> dict[str, float]:
-        """Return loss and metrics from an epoch's total on the host."""
+        """Return loss and metrics, computed from an epoch's total on the host."""
         sums, start = {}, 0
-        for name, shape in self.summed.items():
+        for name, shape in self.sum_shapes.items():
             sums[name] = total[start : start + prod(shape)].reshape(shape)
             start += prod(shape)
         added, weight = (float(part) for part in sums["loss"])
         loss = added / weight if self.loss.reduction == "mean" and weight else added
         return {"loss": loss, **{metric.name: metric.result(sums[metric.name]) for metric in self.metrics}}
 
-    def finite(self, carry: tuple[State, Sums]) -> Array:
-        """Return whether what a step carries is finite, 0-d.
+    def is_finite(self, carry: tuple[State, Sums]) -> Array:
+        """Return whether everything that a step carries is finite, 0-d.
 
-        Looks at the running loss and at every array that training changes. None of them recovers from NaN or
-        infinity, so one look tells of all steps before it.
+        This checks the running loss and every array that training changes. None of them recovers from NaN or infinity,
+        so one check covers all steps before it.
         """
         xp = self.xp
         state, sums = carry
-        fine = xp.all(xp.isfinite(sums.total[:2])) & xp.all(xp.isfinite(state.params))
+        finite = xp.all(xp.isfinite(sums.total[:2])) & xp.all(xp.isfinite(state.params))
         for tree in (state.optimizer, state.layers):
             for _, array in flatten(tree):
-                fine = fine & xp.all(xp.isfinite(array))
-        return fine
+                finite = finite & xp.all(xp.isfinite(array))
+        return finite
 
-    def copied(self, tree: Any) -> Any:
-        """Return a state, sums, both or a batch in memory of their own: somebody may write over what is given."""
-        return _copied(tree)
+    def copy(self, tree: Any) -> Any:
+        """Return a copy of a state, sums, both or a batch, as the original may be overwritten."""
+        return _copy(tree)
 
     def _key(self, state: State) -> Any:
         return make_key(state.words, state.step, self.xp) if self.model.random else None
@@ -259,8 +260,8 @@ class Program:
             sums[metric.name] = metric.sums(scores, batch.y, batch.weights, self.loss, self.xp)
         return sums
 
-    def _share(self, slopes: Array, weights: Array | None, sums: Array) -> Array | float:
-        """Return each example's share in the reduced loss: w / sum(w), or w itself."""
+    def _loss_factors(self, slopes: Array, weights: Array | None, sums: Array) -> Array | float:
+        """Return each example's factor in the reduced loss: w / sum(w) for the mean, w for the sum."""
         mean = self.loss.reduction == "mean"
         if weights is None:
             return 1.0 / slopes.shape[0] if mean else 1.0
@@ -270,27 +271,27 @@ class Program:
         return self.xp.reshape(weights, (-1, *(1 for _ in slopes.shape[1:])))
 
 
-def _added(sums: Sums, more: Mapping[str, Array], xp: Any) -> Sums:
-    """Add a batch's by Kahan's summation (1965), as a long epoch has many: less what rounding added too much before."""
-    wanted = xp.concat([xp.reshape(part, (-1,)) for part in more.values()]) - sums.compensation
-    total = sums.total + wanted
-    return Sums(total, (total - sums.total) - wanted)
+def _add(sums: Sums, batch_sums: Mapping[str, Array], xp: Any) -> Sums:
+    """Add a batch's sums by Kahan's compensated summation (1965), as rounding errors grow over a long epoch."""
+    addend = xp.concat([xp.reshape(part, (-1,)) for part in batch_sums.values()]) - sums.compensation
+    total = sums.total + addend
+    return Sums(total, (total - sums.total) - addend)
 
 
-def _copied(tree: Any) -> Any:
+def _copy(tree: Any) -> Any:
     if isinstance(tree, Mapping):
-        return {name: _copied(value) for name, value in tree.items()}
+        return {name: _copy(value) for name, value in tree.items()}
     if isinstance(tree, State | Sums | Batch):
-        return type(tree)(*(_copied(part) for part in tree))
+        return type(tree)(*(_copy(part) for part in tree))
     if isinstance(tree, tuple):
-        return tuple([_copied(part) for part in tree])
+        return tuple([_copy(part) for part in tree])
     if tree is None:
         return None
-    # Exact, and recorded by backends that record, as `asarray(copy=True)` is not.
+    # Exact, and unlike `asarray(copy=True)` an operation that backends can record.
     return tree | False if "bool" in str(tree.dtype) else tree * 1
 
 
-def taken(data: Batch, rows: Array, xp: Any) -> Batch:
-    """Return the given rows of resident data."""
+def gather_rows(data: Batch, rows: Array, xp: Any) -> Batch:
+    """Return the given rows of data on the device."""
     x, y, weights = (None if array is None else xp.nn.rows(array, rows) for array in data)
     return Batch(x, y, weights)

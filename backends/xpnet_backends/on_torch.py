@@ -1,4 +1,4 @@
-"""PyTorch as an array library, on the CPU, on CUDA or on Apple's GPU; autograd is not used."""
+"""PyTorch on the CPU, on CUDA or on Apple's GPU, as an array library; autograd is not used."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def open(device: object, dtype: str) -> Backend:
     import array_api_compat.torch as library
     import torch
 
-    place = _device(torch, device)
-    if place.type == "mps" and dtype == "float64":
+    target = _find_device(torch, device)
+    if target.type == "mps" and dtype == "float64":
         raise BackendError("Apple's GPU (mps) has no float64; use dtype='float32' or device='cpu'")
 
-    def outside(function: Callable[..., Any]) -> Callable[..., Any]:
-        """Compute outside ``torch.inference_mode``, whose tensors could not be trained on in place after it."""
+    def outside_inference_mode(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Run a function outside ``torch.inference_mode``, whose tensors could not be written to in place later."""
 
         @wraps(function)
         def run(*arguments: Any, **named: Any) -> Any:
@@ -36,7 +36,7 @@ def open(device: object, dtype: str) -> Backend:
 
         return run
 
-    @outside
+    @outside_inference_mode
     def asarray(values: Any, dtype: Any = None) -> Any:
         if isinstance(values, torch.Tensor):
             tensor = values.detach()
@@ -48,40 +48,40 @@ def open(device: object, dtype: str) -> Backend:
             raise TypeError("it is sparse; use its to_dense()")
         if tensor.is_nested:
             raise TypeError("it is nested; use its to_padded_tensor()")
-        return tensor.to(device=place, dtype=dtype)
+        return tensor.to(device=target, dtype=dtype)
 
     def synchronize() -> None:
-        if place.type != "cpu":
-            getattr(torch, place.type).synchronize()
+        if target.type != "cpu":
+            getattr(torch, target.type).synchronize()
 
     return Backend(
         name="torch",
         xp=library,
-        device=place,
+        device=target,
         dtype=dtype,
         asarray=asarray,
         to_numpy=to_numpy,
-        compile=lambda function, donated=False: outside(function),
+        compile=lambda function, donated=False: outside_inference_mode(function),
         synchronize=synchronize,
         nn={"rounded": rounded, "rounded_product": rounded_product, "words": words, "wrap": wrap},
     )
 
 
-def _device(torch: Any, device: object) -> Any:
+def _find_device(torch: Any, device: object) -> Any:
     try:
-        place = torch.device("cpu" if device is None else device)
-        torch.empty(1, device=place)
+        target = torch.device("cpu" if device is None else device)
+        torch.empty(1, device=target)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise BackendError(
             f"backend 'torch' cannot use device={device!r}: {reason}. Found: {', '.join(devices())}. "
             "Leave device out for the CPU, or install a build of torch for your GPU"
         ) from error
-    return place
+    return target
 
 
 def _shareable(host: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return an array that torch can take: writable, in native byte order, with strides it knows."""
+    """Return an array that torch can share: writable, in native byte order, without negative strides."""
     if host.dtype.byteorder == ">":
         host = host.astype(host.dtype.newbyteorder("="))
     if host.flags.writeable and all(stride >= 0 for stride in host.strides):
@@ -90,7 +90,7 @@ def _shareable(host: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def to_numpy(tensor: Any) -> np.ndarray[Any, Any]:
-    """Copy to the host if it is not there already."""
+    """Return the tensor on the host, copied only if it is elsewhere."""
     array: np.ndarray[Any, Any] = tensor.cpu().numpy()
     return array
 
@@ -106,7 +106,7 @@ def rounded_product(xp: Any, a: Any, b: Any) -> Any:
 
 
 def words(xp: Any, values: Any) -> Any:
-    """Hold 32-bit words in int64, as torch cannot shift uint32 (see :func:`xpnet.nn.words`)."""
+    """Return 32-bit words in int64, as torch cannot shift uint32 (see :func:`xpnet.nn.words`)."""
     return xp.asarray(values, dtype=xp.int64)
 
 

@@ -7,13 +7,13 @@ from time import perf_counter
 from benchmarks.peers.xpnet_model import Model
 from benchmarks.work import Pool, Weights, Work
 from xpnet import Backend
-from xpnet.fitting import place_batch
+from xpnet.fitting import prepare_batch
 
 
 class Trainer(Model):
     def __init__(self, work: Work, weights: Weights, pool: Pool, backend: str | Backend = "numpy") -> None:
         super().__init__(work, weights, backend, metrics=())
-        self.batches = [place_batch(self.network, x, y) for x, y in pool.batches()]
+        self.batches = [prepare_batch(self.network, x, y) for x, y in pool.batches()]
         self.step = self.network.backend.compile(self.network.compiled.program.step_loss, donated=True)
 
     def train(self, passes: int, shuffle: bool) -> float:

@@ -20,7 +20,7 @@ import xpnet
 from tests.pressing import press
 
 MODULES = (
-    "fitting epochs history nonfinite_guard resuming network atomic_write checkpoint callbacks locking batches"
+    "fitting ended_epochs history nonfinite_guard resuming network atomic_write checkpoint callbacks locking batches"
     " compiling"
 ).split()
 WAYS = ("arrays", "watched", "checkpoint", "watched checkpoint")

@@ -13,7 +13,7 @@ from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Shape, Tree, flatten, unflatten
 from xpnet.records import record
-from xpnet.registry import INTERFACES, resolve, returned, wrong_return_error
+from xpnet.registry import INTERFACES, check_returned, resolve, wrong_return_error
 
 __all__ = ["Residual", "Sequential"]
 
@@ -216,7 +216,7 @@ def _child_forward(name: str, layer: Layer, params: Tree, x: Array, context: Con
     except Exception as error:
         _add_layer_note(error, name, layer, "forward")
         raise
-    y, kept = returned("layer", layer, "forward", given)
+    y, kept = check_returned("layer", layer, "forward", given)
     _require_rows(y, x, f"layer {name}: {type(layer).__name__}.forward must give an array with a row for each of x's")
     return y, kept
 
@@ -231,7 +231,7 @@ def _child_backward(
     except Exception as error:
         _add_layer_note(error, name, layer, "backward")
         raise
-    dx, gradients = returned("layer", layer, "backward", given)
+    dx, gradients = check_returned("layer", layer, "backward", given)
     if context.input_gradient:
         _require_rows(dx, dy, f"layer {name}: {type(layer).__name__}.backward must give dx with a row for each of dy's")
     return dx, gradients

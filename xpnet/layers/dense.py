@@ -56,9 +56,9 @@ class Dense:
     def __post_init__(self) -> None:
         word = isinstance(self.units, str) and self.units.isidentifier()
         named = f". An activation is a layer of its own: [Dense(8), {self.units!r}, ...]" if word else ""
-        check_integer_fields(self, "units", otherwise=named)
+        check_integer_fields(self, "units", hint=named)
         check_flag_fields(
-            self, "bias", otherwise=". The inputs are counted in the data; an activation is a layer of its own"
+            self, "bias", hint=". The inputs are counted in the data; an activation is a layer of its own"
         )
         for field in ("weight_initializer", "bias_initializer"):
             self._initializer(field)  # an unknown name is refused here, not at build

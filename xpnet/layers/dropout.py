@@ -39,7 +39,7 @@ class Dropout(Elementwise):
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_real_fields(self, "rate", least=0, below=1, otherwise="; 0.1 is 10 %")
+        check_real_fields(self, "rate", least=0, below=1, hint="; 0.1 is 10 %")
         if round((1 - self.rate) * 65536) < 1:
             raise ConfigurationError(
                 f"Dropout.rate is rounded to a multiple of 2**-16, and must be below 1 then, or nothing is kept; "

@@ -81,7 +81,7 @@ def check_learning_rate(optimizer: Any) -> None:
         check_takes(f"{type(optimizer).__name__}.learning_rate", rate, "step", "xp")
         return
     schedule = ". A schedule is taken, too, such as CosineDecay(rate, steps)"
-    check_real_fields(optimizer, "learning_rate", above=0, otherwise=schedule)
+    check_real_fields(optimizer, "learning_rate", above=0, hint=schedule)
 
 
 def check_moments(optimizer: Any) -> None:

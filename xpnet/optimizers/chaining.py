@@ -13,7 +13,7 @@ from xpnet.optimizers.base import Link, Now, Updated
 from xpnet.optimizers.links import L1, L2, ClipByNorm, ClipByValue, ExponentialMovingAverage, MaxNorm
 from xpnet.parameters import Layout, Tree
 from xpnet.records import record
-from xpnet.registry import returned
+from xpnet.registry import check_returned
 from xpnet.schedules import Schedule
 
 __all__ = ["Chain", "averages", "chain", "with_averages"]
@@ -92,7 +92,7 @@ class Chain:
         new = {}
         for i, link in enumerate(self.links):
             updated = link.update(gradient, params, state[str(i)], now)
-            gradient, params, new[str(i)] = returned("optimizer", link, "update", updated)
+            gradient, params, new[str(i)] = check_returned("optimizer", link, "update", updated)
         return gradient, params, new
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from xpnet.fitting import place_batch
+from xpnet.fitting import prepare_batch
 from xpnet.layers.base import Context
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def minimize_loss(
     max_iter, max_fun : int
         Most iterations, and most evaluations.
     """
-    batch, backend = place_batch(network, x, y, sample_weight), network.backend
+    batch, backend = prepare_batch(network, x, y, sample_weight), network.backend
     program = network.compiled.program
     compiled = backend.compile(lambda params, batch: _loss_and_gradient(program, params, batch, scale))
     mask = np.array(backend.to_numpy(network.layout.decay_mask(backend.float, backend.xp)), dtype=np.float64)
@@ -77,4 +77,4 @@ def _loss_and_gradient(program: Program, params: Array, batch: Batch, scale: flo
     """Return the scaled reduced loss over a batch, and its gradient, as one vector."""
     context = Context(program.xp, training=True, input_gradient=False)
     found = program.differentiate(params, batch, context)
-    return program.reduced(found.sums["loss"]) * scale, program.layout.pack(found.gradients, program.xp) * scale
+    return program.reduced_loss(found.sums["loss"]) * scale, program.layout.pack(found.gradients, program.xp) * scale

@@ -27,7 +27,7 @@ class Snapshot:
         self.trained = trained
         if trained:
             network = estimator.network_
-            self.state = network.compiled.copied(network.state)
+            self.state = network.compiled.copy(network.state)
             self.counts = network.epochs, network.steps, network.scale
             self.results = [*network.history]
             self.lengths = {name: len(self.values.get(name) or ()) for name in CURVES}

@@ -14,7 +14,7 @@ from xpnet.layers.base import Built, Context, Layer, shape_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Param, Shape, Tree, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
-from xpnet.registry import returned, wrong_return_error
+from xpnet.registry import check_returned, wrong_return_error
 from xpnet.testing.comparing import check_close, check_finite, check_same, check_shapes, require
 from xpnet.testing.comparison_backends import (
     PARITY,
@@ -163,7 +163,7 @@ class _LayerRun:
         xp = self.backend.xp
         key = make_key(self.words, xp.zeros((), dtype=xp.int32), xp) if self.training else None
         context = Context(xp, training=self.training, key=key, state=state)
-        y, residuals = returned("layer", self.layer, "forward", self.layer.forward(params, x, context))
+        y, residuals = check_returned("layer", self.layer, "forward", self.layer.forward(params, x, context))
         check_array(self.layer, "forward", "y", y)
         return y, residuals, context._replace(key=None)
 
@@ -194,7 +194,7 @@ class _LayerRun:
 
     def _backward(self, params: Tree, residuals: Any, dy: Array, context: Context) -> tuple[Any, dict[str, Array]]:
         given = self.layer.backward(params, residuals, dy, context)
-        dx, gradients = returned("layer", self.layer, "backward", given)
+        dx, gradients = check_returned("layer", self.layer, "backward", given)
         return dx, check_arrays(self.layer, "backward", "gradients", gradients)
 
     def results(self, x: Host | None = None) -> dict[str, Host]:

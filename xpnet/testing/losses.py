@@ -13,7 +13,7 @@ from xpnet.backend import Array, Backend
 from xpnet.losses import Loss
 from xpnet.parameters import Shape
 from xpnet.random import host_stream
-from xpnet.registry import resolve, returned
+from xpnet.registry import check_returned, resolve
 from xpnet.testing.comparing import check_finite, check_same, check_shapes, require
 from xpnet.testing.comparison_backends import (
     PARITY,
@@ -132,7 +132,7 @@ class _LossRun:
 
     def _all(self, scores: Array, targets: Array) -> dict[str, Array]:
         xp = self.backend.xp
-        values, slopes = returned("loss", self.loss, "__call__", self.loss(scores, targets, xp))
+        values, slopes = check_returned("loss", self.loss, "__call__", self.loss(scores, targets, xp))
         found = {"losses": values, "slopes": slopes, "link": self.loss.link(scores, xp)}
         if hasattr(self.loss, "classify"):
             found["classes"] = self.loss.classify(scores, xp)

@@ -13,7 +13,7 @@ from xpnet.initializers import Zeros
 from xpnet.optimizers import Now, Optimizer, rate_at
 from xpnet.parameters import Layout, Param, Shape, Tree, flatten
 from xpnet.random import host_stream
-from xpnet.registry import returned
+from xpnet.registry import check_returned
 from xpnet.testing.comparing import check_close, check_finite, require
 from xpnet.testing.comparison_backends import PARITY, open_float32, open_float64, other_backends, to_device
 from xpnet.testing.extremes import LARGE, extremes
@@ -109,7 +109,7 @@ class _OptimizerRun:
     def _update(self, gradient: Array, params: Array, state: Tree, rate: Array, step: Array) -> tuple[Array, Tree]:
         now = Now(rate, step, self.layout, self.backend.xp)
         given = self.optimizer.update(gradient, params, state, now)
-        _, params, state = returned("optimizer", self.optimizer, "update", given)
+        _, params, state = check_returned("optimizer", self.optimizer, "update", given)
         check_array(self.optimizer, "update", "params", params)
         check_arrays(self.optimizer, "update", "state", state)
         return params, state

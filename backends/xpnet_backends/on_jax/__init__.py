@@ -1,4 +1,4 @@
-"""JAX: every step compiled by XLA, an epoch's steps in one ``lax.scan``, on CPU, GPU or TPU."""
+"""JAX on CPU, GPU or TPU: XLA compiles every step, and an epoch's steps are one ``lax.scan``."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from xpnet.aligned import aligned_copy
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
-from xpnet_backends.on_jax.nn import NN, ON_CPU
+from xpnet_backends.on_jax.nn import NN, NN_ON_CPU
 
 INSTALL = "pip install 'xpnet[jax]'"
 
-KEPT = 256
-"""Compiled functions that are kept for networks to come."""
+MAX_COMPILED = 256
+"""Compiled functions that are kept for later networks."""
 
 
 def open(device: object, dtype: str) -> Backend:
     """Open JAX on its default device, or on ``"cpu"``, ``"gpu"``, ``"gpu:1"`` or a ``jax.Device``.
 
-    float64 needs no process-wide switch: everything runs in a scope that allows it.
+    float64 needs no process-wide switch: everything runs in a scope with 64-bit types.
     """
     import jax
     import jax.numpy as jnp
 
-    place = _device(jax, device)
-    scope = _wide_scope(jax) if dtype == "float64" else nullcontext
+    target = _find_device(jax, device)
+    scope = _x64_scope(jax) if dtype == "float64" else nullcontext
 
     def asarray(values: Any, dtype: Any = None) -> Any:
         if isinstance(values, jax.core.Tracer):
@@ -39,31 +39,31 @@ def open(device: object, dtype: str) -> Backend:
             if not isinstance(values, jax.Array | np.ndarray) and hasattr(values, "__dlpack__"):
                 values = jnp.from_dlpack(values)
                 if all(found.platform == "cpu" for found in values.devices()):
-                    values = np.asarray(values)  # still the caller's memory, to be copied as an array of NumPy's is
+                    values = np.asarray(values)  # still the caller's memory, so copied below as a NumPy array is
             if isinstance(values, np.ndarray):
-                # A copy of our own: JAX reads it later, when the caller may have written to the original. On a CPU
-                # it keeps the copy itself, if that is aligned, instead of making another.
-                kind = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("=")
-                copy = aligned_copy(values, jax.dtypes.canonicalize_dtype(kind))
-                return jax.device_put(copy, place, may_alias=True)
-            return jax.device_put(jnp.asarray(values, dtype=dtype), place)
+                # A copy, as JAX reads the array later, when the caller may have written to it. On a CPU, JAX uses an
+                # aligned copy as it is, instead of making another.
+                native = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("=")
+                copy = aligned_copy(values, jax.dtypes.canonicalize_dtype(native))
+                return jax.device_put(copy, target, may_alias=True)
+            return jax.device_put(jnp.asarray(values, dtype=dtype), target)
 
     def compile(function: Callable[..., Any], donated: bool = False) -> Callable[..., Any]:
-        return _within(scope, _shared(_jitted, function))
+        return _in_scope(scope, _compile_once(_jit, function))
 
     def loop(step: Callable[..., Any]) -> Callable[..., Any]:
-        return _within(scope, _shared(_jitted_loop, step))
+        return _in_scope(scope, _compile_once(_jit_loop, step))
 
     def epochs(step: Callable[..., Any]) -> Callable[..., Any]:
-        return _within(scope, _shared(_jitted_epochs, step))
+        return _in_scope(scope, _compile_once(_jit_epochs, step))
 
     def synchronize() -> None:
-        (jax.device_put(np.zeros(()), place) + 0).block_until_ready()
+        (jax.device_put(np.zeros(()), target) + 0).block_until_ready()
 
     return Backend(
         name="jax",
         xp=jnp,
-        device=place,
+        device=target,
         dtype=dtype,
         asarray=asarray,
         to_numpy=np.asarray,
@@ -72,11 +72,11 @@ def open(device: object, dtype: str) -> Backend:
         epochs=epochs,
         synchronize=synchronize,
         immutable=True,
-        nn=ON_CPU if place.platform == "cpu" else NN,
+        nn=NN_ON_CPU if target.platform == "cpu" else NN,
     )
 
 
-def _device(jax: Any, device: object) -> Any:
+def _find_device(jax: Any, device: object) -> Any:
     if isinstance(device, jax.Device):
         return device
     kind, _, index = ("" if device is None else str(device)).partition(":")
@@ -90,14 +90,14 @@ def _device(jax: Any, device: object) -> Any:
         ) from error
 
 
-def _jitted(function: Callable[..., Any]) -> Callable[..., Any]:
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     import jax
 
     compiled: Callable[..., Any] = jax.jit(function)
     return compiled
 
 
-def _jitted_loop(step: Callable[..., Any]) -> Callable[..., Any]:
+def _jit_loop(step: Callable[..., Any]) -> Callable[..., Any]:
     import jax
 
     from xpnet_backends.on_jax.pieces import scan
@@ -109,51 +109,54 @@ def _jitted_loop(step: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def _jitted_epochs(step: Callable[..., Any]) -> Callable[..., Any]:
+def _jit_epochs(step: Callable[..., Any]) -> Callable[..., Any]:
     import jax
     import jax.numpy as jnp
 
     from xpnet_backends.on_jax.pieces import scan
 
     def run(state: Any, start: Any, data: Any, orders: Any, rests: Any, count: Any) -> Any:
-        def through(carry: Any, order: Any) -> Any:
+        def train_rows(carry: Any, order: Any) -> Any:
             return scan(lambda carry, row: step(carry, data, row), carry, order)
 
-        def epoch(number: Any, carry: Any) -> Any:
-            state, ends = carry
-            reached = through((state, start), orders[number])
-            if rests is not None:  # as a loop, too, which rounds as `loop` does
-                reached = through(reached, rests[number][None])
-            return reached[0], jax.tree.map(lambda every, end: every.at[number].set(end), ends, reached[1])
+        def train_epoch(number: Any, carry: Any) -> Any:
+            state, results = carry
+            state, result = train_rows((state, start), orders[number])
+            if rests is not None:  # a loop of one step, so that it rounds as `loop` does
+                state, result = train_rows((state, result), rests[number][None])
+            return state, jax.tree.map(lambda stacked, leaf: stacked.at[number].set(leaf), results, result)
 
-        ends = jax.tree.map(lambda leaf: jnp.zeros((len(orders), *leaf.shape), leaf.dtype), start)
-        return jax.lax.fori_loop(0, count, epoch, (state, ends))
+        results = jax.tree.map(lambda leaf: jnp.zeros((len(orders), *leaf.shape), leaf.dtype), start)
+        return jax.lax.fori_loop(0, count, train_epoch, (state, results))
 
     compiled: Callable[..., Any] = jax.jit(run)
     return compiled
 
 
-@lru_cache(maxsize=KEPT)
-def _compiled_method(make: Any, method: Callable[..., Any], owner: Any) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = make(partial(method, owner))
+@lru_cache(maxsize=MAX_COMPILED)
+def _compile_method(jit: Any, method: Callable[..., Any], owner: Any) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = jit(partial(method, owner))
     return compiled
 
 
-def _shared(make: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what was compiled for the same method of an equal object, as of an equal network; else compile anew."""
+def _compile_once(jit: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function by *jit*, or return what was compiled for the same method of an equal object.
+
+    Programs of equal networks are equal, so they share what is compiled.
+    """
     owner = getattr(function, "__self__", None)
     try:
         hash(owner)
-    except TypeError:  # a layer of the user's own that can be changed
+    except TypeError:  # it holds something mutable, as a user's own layer may
         owner = None
-    compiled: Callable[..., Any] = (
-        make(function) if owner is None else _compiled_method(make, function.__func__, owner)  # type: ignore[attr-defined]
-    )
-    return compiled
+    if owner is None:
+        compiled: Callable[..., Any] = jit(function)
+        return compiled
+    return _compile_method(jit, function.__func__, owner)  # type: ignore[attr-defined]
 
 
-def _wide_scope(jax: Any) -> Callable[[], AbstractContextManager[Any]]:
-    """Return what opens a scope with 64-bit types, under the name that this release of JAX gives it."""
+def _x64_scope(jax: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Return a function that opens a scope with 64-bit types; its name depends on the release of JAX."""
     if hasattr(jax, "enable_x64"):
         return lambda: jax.enable_x64(True)
     from jax.experimental import enable_x64
@@ -161,7 +164,7 @@ def _wide_scope(jax: Any) -> Callable[[], AbstractContextManager[Any]]:
     return lambda: enable_x64(True)
 
 
-def _within(scope: Callable[[], AbstractContextManager[Any]], function: Callable[..., Any]) -> Callable[..., Any]:
+def _in_scope(scope: Callable[[], AbstractContextManager[Any]], function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def scoped(*arguments: Any) -> Any:
         with scope():

@@ -1,4 +1,4 @@
-"""Replacements for functions of :mod:`xpnet.nn`, in XLA's terms: it compiles them to fewer passes on a CPU."""
+"""Replacements for functions of :mod:`xpnet.nn` in forms that XLA compiles to fewer passes on a CPU."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-__all__ = ["NN", "ON_CPU"]
+__all__ = ["NN", "NN_ON_CPU"]
 
-FEW = 8
-"""Columns up to which what goes along rows is written out by columns: XLA makes vector loops of that, but reduces rows
-of two or three numbers one by one."""
+FEW_COLUMNS = 8
+"""Columns up to which an operation along rows is written out column by column: XLA makes vector loops of that, but
+reduces rows of two or three numbers one by one."""
 
-SMALL = 4096
+SMALL_PRODUCT = 4096
 """Multiplications up to which a product is written out as one sum."""
 
-NARROW, LONG = 4, 32
+NARROW_UNITS, MANY_INPUTS = 4, 32
 """Units up to which, and inputs from which, a weight's gradient is summed unit by unit."""
 
-FEW_UNITS, FEW_ROWS = 16, 512
-"""Units and rows up to which a copy of the rows that lies the other way pays in a weight's gradient."""
+COPY_UNITS, COPY_ROWS = 16, 512
+"""Units and rows up to which a transposed copy of the rows makes a weight's gradient faster."""
 
-FAR = 512
-"""Inputs at whose multiples the elements of a column share lines of a cache; units up to which the copy pays there."""
+STRIDE = 512
+"""Where the inputs are a multiple of this, elements of a column compete for the same cache lines; there the transposed
+copy is faster up to as many units."""
 
 
 def rows(xp: Any, array: Any, indices: Any) -> Any:
-    """Return rows of an array, without a look whether each index is one: a gather alone."""
+    """Return rows of an array by a plain gather, which does not check the indices."""
     return array.at[indices].get(mode="promise_in_bounds")
 
 
 def sigmoid(xp: Any, x: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), in a pass of fewer operations; where exp(-x) overflows, 0."""
+    """Return 1 / (1 + exp(-x)) in fewer operations than the reference; 0 if exp(-x) overflows."""
     from jax.lax import logistic
 
     return logistic(x)
 
 
 def softmax_cross_entropy(xp: Any, logits: Any, targets: Any) -> tuple[Any, Any]:
-    """Return losses and slopes, by columns where there are few.
+    """Return losses and slopes, computed column by column if there are few columns.
 
-    Else the softmax is exp(z - log sum exp z), so that no array is kept between two passes.
+    Otherwise the softmax is exp(z - log sum exp z), so that no array is kept between two passes.
     """
-    if logits.shape[1] <= FEW:
+    if logits.shape[1] <= FEW_COLUMNS:
         return _cross_entropy_by_columns(xp, logits, targets)
     shifted = logits - xp.max(logits, axis=-1, keepdims=True)
     log_total = xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
@@ -62,24 +63,24 @@ def _cross_entropy_by_columns(xp: Any, logits: Any, targets: Any) -> tuple[Any, 
 
 
 def product(xp: Any, a: Any, b: Any) -> Any:
-    """Return a product in the dtype's full precision, unless JAX was told another: GPUs and TPUs would take less."""
+    """Return a product in the dtype's full precision, or in the one set in JAX; GPUs and TPUs would default to less."""
     from jax import config
 
     return xp.matmul(a, b, precision=config.jax_default_matmul_precision or "highest")
 
 
 def product_on_cpu(xp: Any, a: Any, b: Any) -> Any:
-    """Return a product of few columns by few as a sum of outer products, which XLA joins with what comes before it."""
-    if b.ndim != 2 or a.shape[-1] != b.shape[0] or max(b.shape) > FEW:
-        return product(xp, a, b)  # which refuses shapes that do not go together
+    """Return a product; by a small factor, as a sum of outer products, which XLA fuses with earlier operations."""
+    if b.ndim != 2 or a.shape[-1] != b.shape[0] or max(b.shape) > FEW_COLUMNS:
+        return product(xp, a, b)  # which refuses shapes that do not fit
     return reduce(add, [a[..., k, None] * b[k] for k in range(b.shape[0])])
 
 
 def weight_gradient_on_cpu(xp: Any, rows: Any, slopes: Any) -> Any:
-    """Return a product whose first factor is transposed, which XLA leaves to loops that go down its columns.
+    """Return ``rows.T @ slopes``, which XLA computes by loops down the columns of *rows*.
 
-    These take long where there are few columns to go along on the other side, or where the columns' elements lie so far
-    apart that they share lines of a cache: then sums by columns are faster, or a copy that lies the other way.
+    Those loops are slow if *slopes* has few columns, or if the elements of a column lie so far apart that they compete
+    for the same cache lines. Then sums by columns are faster, or a transposed copy of *rows*.
     """
     from jax.lax import optimization_barrier
 
@@ -87,11 +88,11 @@ def weight_gradient_on_cpu(xp: Any, rows: Any, slopes: Any) -> Any:
     transposed = xp.matrix_transpose(rows)
     if rows.dtype == "bfloat16":
         return xp.nn.product(transposed, slopes)
-    if count * inputs * units <= SMALL:
+    if count * inputs * units <= SMALL_PRODUCT:
         return xp.sum(rows[:, :, None] * slopes[:, None, :], axis=0)
-    if units <= NARROW and inputs >= LONG:
+    if units <= NARROW_UNITS and inputs >= MANY_INPUTS:
         return xp.stack([xp.sum(rows * slopes[:, k, None], axis=0) for k in range(units)], axis=1)
-    if (units <= FEW_UNITS and count <= FEW_ROWS) or (units <= FAR and inputs % FAR == 0):
+    if (units <= COPY_UNITS and count <= COPY_ROWS) or (units <= STRIDE and inputs % STRIDE == 0):
         transposed = optimization_barrier(transposed)
     return xp.nn.product(transposed, slopes)
 
@@ -102,20 +103,20 @@ def rounded(xp: Any, x: Any) -> Any:
 
 
 def rounded_product(xp: Any, a: Any, b: Any) -> Any:
-    """Return a product of arrays in bfloat16, added up in float32 and left there."""
+    """Return a product of bfloat16 arrays, summed and returned in float32."""
     return xp.matmul(a, b, preferred_element_type="float32")
 
 
 def argmax(xp: Any, scores: Any) -> Any:
-    """Return the place of each row's first largest number, by columns where there are few; NaN is the largest."""
-    if scores.shape[1] > FEW:
+    """Return the index of each row's first largest number, where NaN is the largest; by columns if there are few."""
+    if scores.shape[1] > FEW_COLUMNS:
         return xp.argmax(scores, axis=1)
     largest, *others = xp.unstack(scores, axis=1)
-    place = xp.zeros(largest.shape, dtype=int)  # the type that argmax gives, too
+    index = xp.zeros(largest.shape, dtype=int)  # argmax has the same type
     for k, column in enumerate(others, 1):
         larger = (column > largest) | (xp.isnan(column) & ~xp.isnan(largest))
-        place, largest = xp.where(larger, k, place), xp.where(larger, column, largest)
-    return place
+        index, largest = xp.where(larger, k, index), xp.where(larger, column, largest)
+    return index
 
 
 NN: dict[str, Callable[..., Any]] = {
@@ -127,7 +128,7 @@ NN: dict[str, Callable[..., Any]] = {
     "sigmoid": sigmoid,
     "softmax_cross_entropy": softmax_cross_entropy,
 }
-"""One object, so that networks know that they share it."""
+"""One object for every open backend, as programs are equal only if their backends share it."""
 
-ON_CPU = NN | {"product": product_on_cpu, "weight_gradient": weight_gradient_on_cpu}
-"""The same for a CPU; on other devices XLA calls libraries, which do well as they are."""
+NN_ON_CPU = NN | {"product": product_on_cpu, "weight_gradient": weight_gradient_on_cpu}
+"""The replacements on a CPU; on other devices XLA calls libraries, which need no help."""

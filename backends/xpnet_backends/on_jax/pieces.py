@@ -2,9 +2,9 @@
 
 All parameters of a network lie in one vector, and layers see slices of it. XLA copies every slice that a matrix
 product reads and every gradient that is joined to the vector. Inside a loop neither is needed: this module rewrites
-the step so that a vector that it cuts at certain places is carried as a tuple of its pieces. A slice is then a piece,
-a join of gradients a tuple, and an operation on the vector one on each piece. What cannot be done piece by piece, such
-as a norm, is given the vector joined. The operations are the same, element by element.
+the step so that a vector that it slices is carried as a tuple of pieces, cut where the slices begin and end. A slice is
+then a piece, a join of gradients a tuple, and an operation on the vector one on each piece. An operation that needs the
+whole vector, such as a norm, gets the pieces joined. Element by element, the operations are the same.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ ELEMENTWISE = frozenset(
     log1p logistic lt max min mul ne neg not or pow rem round rsqrt select_n sign sin sqrt square sub tanh xor
     """.split()
 )
-"""Primitives that treat every element by itself; a scalar may stand beside a vector."""
+"""Primitives that compute each element from the elements at the same index, or from scalars."""
 
-CALLS = ("pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call")
+CALL_PRIMITIVES = ("pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 """Primitives that only call another function."""
 
-LONG = 8192
-"""Elements from which a copy takes longer than the further operations that pieces need."""
+MIN_LENGTH = 8192
+"""Elements from which a copy of the vector takes longer than the additional operations on its pieces."""
 
 Cuts = dict[int, tuple[int, ...]]
-"""By the length of a vector, the places where it is cut, both ends included."""
+"""For each length of vectors, the indices at which they are cut, including both ends."""
 
 
 class Pieces(tuple):  # type: ignore[type-arg]
@@ -42,52 +42,54 @@ class Pieces(tuple):  # type: ignore[type-arg]
 
     __slots__ = ()
 
-    def joined(self) -> jax.Array:
-        """Return the vector."""
+    def join(self) -> jax.Array:
+        """Return the whole vector."""
         return jnp.concatenate(self)
 
 
 def scan(step: Callable[[Any, Any], Any], carry: Any, rows: Any) -> Any:
     """Return ``carry = step(carry, row)`` after all *rows*, with the carry's long vectors in pieces."""
-    first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), rows)
-    closed = jax.make_jaxpr(step)(carry, first)
+    row_shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), rows)
+    closed = jax.make_jaxpr(step)(carry, row_shapes)
     leaves, structure = jax.tree.flatten(carry)
     cuts = _find_cuts(closed.jaxpr)
 
     def body(pieces: Sequence[Any], row: Any) -> tuple[list[Any], None]:
         found = _evaluate(closed.jaxpr, closed.consts, [*pieces, *jax.tree.leaves(row)], cuts)
-        return [_shaped(value, like) for value, like in zip(found, pieces, strict=True)], None
+        return [in_form_of(given, value) for given, value in zip(pieces, found, strict=True)], None
 
-    def _shaped(value: Any, like: Any) -> Any:
-        return _cut(value, cuts) if isinstance(like, Pieces) else _whole(value)
+    def in_form_of(given: Any, value: Any) -> Any:
+        return _cut(value, cuts) if isinstance(given, Pieces) else _joined(value)
 
     end, _ = jax.lax.scan(body, [_cut(leaf, cuts) for leaf in leaves], rows)
-    return jax.tree.unflatten(structure, [_whole(value) for value in end])
+    return jax.tree.unflatten(structure, [_joined(value) for value in end])
 
 
 def _find_cuts(jaxpr: core.Jaxpr) -> Cuts:
-    """Return where the vectors that are slices' operands are cut, for those of several pieces."""
-    places: dict[int, set[int]] = {}
+    """Return where to cut the long vectors that the function slices."""
+    indices: dict[int, set[int]] = {}
     for equation in _equations(jaxpr):
         if equation.primitive.name == "slice" and len(equation.invars[0].aval.shape) == 1:
             (length,) = equation.invars[0].aval.shape
             (start,), (stop,) = equation.params["start_indices"], equation.params["limit_indices"]
-            places.setdefault(length, {0, length}).update((start, stop))
-    return {length: tuple(sorted(found)) for length, found in places.items() if length >= LONG and len(found) > 2}
+            indices.setdefault(length, {0, length}).update((start, stop))
+    return {
+        length: tuple(sorted(found)) for length, found in indices.items() if length >= MIN_LENGTH and len(found) > 2
+    }
 
 
 def _equations(jaxpr: core.Jaxpr) -> Iterator[Any]:
     for equation in jaxpr.eqns:
-        inner = _called(equation)
+        inner = _called_function(equation)
         if inner is None:
             yield equation
         else:
             yield from _equations(inner.jaxpr)
 
 
-def _called(equation: Any) -> core.ClosedJaxpr | None:
-    """Return the function that an equation merely calls."""
-    if equation.primitive.name not in CALLS:
+def _called_function(equation: Any) -> core.ClosedJaxpr | None:
+    """Return the function that an equation only calls, or None for any other equation."""
+    if equation.primitive.name not in CALL_PRIMITIVES:
         return None
     inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
     return inner if isinstance(inner, core.ClosedJaxpr) else None
@@ -102,26 +104,26 @@ def _evaluate(jaxpr: core.Jaxpr, constants: Sequence[Any], arguments: Sequence[A
 
     for equation in jaxpr.eqns:
         operands = [read(variable) for variable in equation.invars]
-        inner = _called(equation)
+        inner = _called_function(equation)
         if inner is not None:
             results = _evaluate(inner.jaxpr, inner.consts, operands, cuts)
         else:
-            piecewise = _apply(equation, operands, cuts)
+            piecewise = _apply_piecewise(equation, operands, cuts)
             results = _apply_whole(equation, operands) if piecewise is None else [piecewise]
         values.update(zip(equation.outvars, results, strict=True))
     return [read(variable) for variable in jaxpr.outvars]
 
 
 def _apply_whole(equation: Any, operands: Iterable[Any]) -> list[Any]:
-    """Do an operation on whole arrays."""
-    given = equation.primitive.get_bind_params(equation.params)
-    subfunctions, parameters = given if isinstance(given, tuple) else ((), given)  # some releases of JAX give both
-    found = equation.primitive.bind(*subfunctions, *map(_whole, operands), **parameters)
+    """Apply an operation to whole arrays."""
+    bound = equation.primitive.get_bind_params(equation.params)
+    subfunctions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # some releases of JAX return both
+    found = equation.primitive.bind(*subfunctions, *map(_joined, operands), **parameters)
     return list(found) if equation.primitive.multiple_results else [found]
 
 
-def _apply(equation: Any, operands: Sequence[Any], cuts: Cuts) -> Any:
-    """Do an operation on pieces; None where that cannot be."""
+def _apply_piecewise(equation: Any, operands: Sequence[Any], cuts: Cuts) -> Any:
+    """Apply an operation to pieces, or return None if that is impossible."""
     name, parameters = equation.primitive.name, equation.params
     shape = equation.outvars[0].aval.shape
     if name == "slice" and isinstance(operands[0], Pieces):
@@ -129,15 +131,15 @@ def _apply(equation: Any, operands: Sequence[Any], cuts: Cuts) -> Any:
     if len(shape) != 1 or shape[0] not in cuts:
         return None
     if name == "concatenate":
-        return _join(operands, cuts[shape[0]])
+        return _join_pieces(operands, cuts[shape[0]])
     if name == "broadcast_in_dim" and not jnp.shape(operands[0]):
         sizes = [stop - start for start, stop in pairwise(cuts[shape[0]])]
         return Pieces(jnp.broadcast_to(operands[0], (size,)) for size in sizes)
     if name in ELEMENTWISE and any(isinstance(operand, Pieces) for operand in operands):
-        columns = [_cut(operand, cuts) if _is_vector(operand) else operand for operand in operands]
+        parts = [_cut(operand, cuts) if _is_vector(operand) else operand for operand in operands]
         count = len(cuts[shape[0]]) - 1
         return Pieces(
-            equation.primitive.bind(*(c[i] if isinstance(c, Pieces) else c for c in columns), **parameters)
+            equation.primitive.bind(*(part[i] if isinstance(part, Pieces) else part for part in parts), **parameters)
             for i in range(count)
         )
     return None
@@ -152,27 +154,27 @@ def _slice(pieces: Pieces, parameters: dict[str, Any]) -> Any:
     (start,), (stop,) = parameters["start_indices"], parameters["limit_indices"]
     if parameters["strides"] not in (None, (1,)):
         return None
-    places = [0, *accumulate(piece.shape[0] for piece in pieces)]
-    found = Pieces(piece for piece, place in zip(pieces, places, strict=False) if start <= place < stop)
-    return found[0] if len(found) == 1 else found.joined()
+    begins = [0, *accumulate(piece.shape[0] for piece in pieces)]
+    found = Pieces(piece for piece, begin in zip(pieces, begins, strict=False) if start <= begin < stop)
+    return found[0] if len(found) == 1 else found.join()
 
 
-def _join(operands: Sequence[Any], places: tuple[int, ...]) -> Pieces | None:
-    """Return vectors that are to be joined as pieces, if they end where the pieces do."""
+def _join_pieces(operands: Sequence[Any], wanted_ends: tuple[int, ...]) -> Pieces | None:
+    """Return vectors that are to be concatenated as pieces, if they end at the cuts, or else None."""
     parts = [part for operand in operands for part in (operand if isinstance(operand, Pieces) else (operand,))]
     ends = tuple(accumulate((part.shape[0] for part in parts), initial=0))
-    return Pieces(parts) if ends == places else None
+    return Pieces(parts) if ends == wanted_ends else None
 
 
 def _cut(value: Any, cuts: Cuts) -> Any:
-    """Return a long vector in pieces, anything else as it is."""
+    """Return a long vector in pieces, and anything else as it is."""
     if isinstance(value, Pieces) or len(jnp.shape(value)) != 1 or value.shape[0] not in cuts:
         return value
     return Pieces(value[start:stop] for start, stop in pairwise(cuts[value.shape[0]]))
 
 
-def _whole(value: Any) -> Any:
-    return value.joined() if isinstance(value, Pieces) else value
+def _joined(value: Any) -> Any:
+    return value.join() if isinstance(value, Pieces) else value
 
 
 jax.tree_util.register_pytree_node(Pieces, lambda pieces: (tuple(pieces), None), lambda _, parts: Pieces(parts))

@@ -1,4 +1,4 @@
-"""Orders of rows: whose they are, what a thread draws ahead, and that it is the same order."""
+"""Row orders: where they come from, what a thread draws ahead, and that this changes no order."""
 
 import subprocess
 import sys
@@ -9,46 +9,46 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import orders
-from xpnet.orders import Orders
+from xpnet import shuffling
 from xpnet.random import host_stream
+from xpnet.shuffling import RowOrders
 
 
-def drawn(seed, epoch, rows):
+def draw(seed, epoch, rows):
     return host_stream(seed, "batches", epoch).permutation(rows)
 
 
 @pytest.fixture
 def drawing(monkeypatch):
     """Draw ahead from 10 rows on, however long an epoch is, and return the threads that have drawn."""
-    monkeypatch.setattr(orders, "WORTH", 10)
-    monkeypatch.setattr(orders, "SHARE", 0.0)
+    monkeypatch.setattr(shuffling, "MIN_ROWS_AHEAD", 10)
+    monkeypatch.setattr(shuffling, "MIN_SHARE_AHEAD", 0.0)
     names = []
 
-    def noting(seed, epoch, rows):
+    def recorded(seed, epoch, rows):
         names.append(threading.current_thread().name)
-        return drawn(seed, epoch, rows)
+        return draw(seed, epoch, rows)
 
-    monkeypatch.setattr(orders, "_drawn", noting)
+    monkeypatch.setattr(shuffling, "_draw_order", recorded)
     return names
 
 
 def test_an_order_that_was_drawn_ahead_is_the_same(drawing):
-    made = Orders(shuffle=True, rows=100, size=10)
+    made = RowOrders(shuffle=True, rows=100, batch_size=10)
     for epoch in range(5):
         if epoch:
             made.draw_ahead(3, epoch)
-        np.testing.assert_array_equal(made.of(3, epoch), drawn(3, epoch, 100))
+        np.testing.assert_array_equal(made.order_for(3, epoch), draw(3, epoch, 100))
     made.close()
     assert drawing == [threading.current_thread().name, *["xpnet-order_0"] * 4]
 
 
-def test_what_was_drawn_for_another_epoch_or_seed_is_not_taken(drawing):
-    made = Orders(shuffle=True, rows=100, size=10)
+def test_an_order_drawn_for_another_epoch_or_seed_is_not_used(drawing):
+    made = RowOrders(shuffle=True, rows=100, batch_size=10)
     made.draw_ahead(3, 1)
-    np.testing.assert_array_equal(made.of(3, 2), drawn(3, 2, 100))
-    np.testing.assert_array_equal(made.of(4, 1), drawn(4, 1, 100))
-    np.testing.assert_array_equal(made.of(3, 1), drawn(3, 1, 100))
+    np.testing.assert_array_equal(made.order_for(3, 2), draw(3, 2, 100))
+    np.testing.assert_array_equal(made.order_for(4, 1), draw(4, 1, 100))
+    np.testing.assert_array_equal(made.order_for(3, 1), draw(3, 1, 100))
     made.close()
     assert len(drawing) == 3
 
@@ -65,7 +65,7 @@ def test_what_was_drawn_for_another_epoch_or_seed_is_not_taken(drawing):
     ],
 )
 def test_nothing_else_is_drawn_ahead(shuffle, rows, size, drawing):
-    made = Orders(shuffle, rows, size)
+    made = RowOrders(shuffle, rows, size)
     made.draw_ahead(0, 1)
     made.close()
     assert drawing == []
@@ -73,8 +73,8 @@ def test_nothing_else_is_drawn_ahead(shuffle, rows, size, drawing):
 
 
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.0, True), (1e-3, True), (0.017, True), (0.02, False), (5.0, False)])
-def test_a_thread_has_to_be_worth_what_it_takes_from_the_steps(seconds, ahead):
-    made = Orders(shuffle=True, rows=30_000, size=100, seconds=seconds)  # drawn in 0.45 ms
+def test_a_thread_must_be_worth_the_time_that_it_takes_from_the_steps(seconds, ahead):
+    made = RowOrders(shuffle=True, rows=30_000, batch_size=100, seconds=seconds)  # drawn in 0.45 ms
     made.draw_ahead(0, 1)
     made.close()
     assert (made._threads is not None) is ahead
@@ -82,17 +82,17 @@ def test_a_thread_has_to_be_worth_what_it_takes_from_the_steps(seconds, ahead):
 
 @pytest.mark.parametrize(("shuffle", "rows", "size"), [(False, 100, 10), (True, 100, 100), (True, None, 10)])
 def test_rows_may_keep_their_own_order(shuffle, rows, size):
-    assert Orders(shuffle, rows, size).of(0, 0) is None
+    assert RowOrders(shuffle, rows, size).order_for(0, 0) is None
 
 
-def test_a_function_is_asked_in_the_callers_thread():
+def test_a_function_is_called_in_the_callers_thread():
     def shuffle(epoch, rows):
         assert threading.current_thread() is threading.main_thread()
         return np.roll(np.arange(rows), epoch)
 
-    made = Orders(shuffle, 20_000, 10)
+    made = RowOrders(shuffle, 20_000, 10)
     made.draw_ahead(0, 1)
-    np.testing.assert_array_equal(made.of(0, 1), np.roll(np.arange(20_000), 1))
+    np.testing.assert_array_equal(made.order_for(0, 1), np.roll(np.arange(20_000), 1))
 
 
 def test_training_is_the_same_and_leaves_no_thread(drawing, monkeypatch):
@@ -106,7 +106,7 @@ def test_training_is_the_same_and_leaves_no_thread(drawing, monkeypatch):
 
     ahead, weights = trained()
     assert drawing.count("xpnet-order_0") == 3  # the first is drawn before, and none after the last
-    monkeypatch.setattr(orders, "WORTH", 1000)
+    monkeypatch.setattr(shuffling, "MIN_ROWS_AHEAD", 1000)
     plain, others = trained()
     assert ahead == plain
     for name, weight in weights.items():
@@ -138,23 +138,22 @@ def test_an_interrupted_training_ends_the_thread(drawing):
     assert "xpnet-order_0" in drawing
 
 
-def test_what_goes_wrong_in_the_thread_is_raised(monkeypatch):
-    monkeypatch.setattr(orders, "WORTH", 10)
-    made = Orders(shuffle=True, rows=100, size=10)
+def test_an_error_in_the_thread_is_raised(monkeypatch):
+    monkeypatch.setattr(shuffling, "MIN_ROWS_AHEAD", 10)
+    made = RowOrders(shuffle=True, rows=100, batch_size=10)
 
     def failing(seed, epoch, rows):
         raise MemoryError("no room for an order")
 
-    monkeypatch.setattr(orders, "_drawn", failing)
+    monkeypatch.setattr(shuffling, "_draw_order", failing)
     made.draw_ahead(0, 1)
     with pytest.raises(MemoryError, match="no room"):
-        made.of(0, 1)
+        made.order_for(0, 1)
     made.close()
 
 
-ALONE = """
+AFTER_MAIN_THREAD = """
 import concurrent.futures, threading, time, xpnet
-from xpnet import orders
 x, y = xpnet.clouds(3000, seed=0)
 def train():
     time.sleep(0.5)  # until the main thread has ended
@@ -170,7 +169,7 @@ def train():
 )
 def test_a_thread_trains_on_where_the_main_thread_has_ended(start):
     done = subprocess.run(
-        [sys.executable, "-c", ALONE.replace("{start}", start)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", AFTER_MAIN_THREAD.replace("{start}", start)], capture_output=True, text=True, timeout=120
     )
     assert (done.stdout, done.returncode) == ("trained 3\n", 0), done.stderr
 

@@ -411,6 +411,9 @@ class TerminateOnNaN(Callback):
 class ModelCheckpoint(_Monitor):
     """Save the network after epochs, or only after the best so far.
 
+    The best is that of all calls of ``fit`` that the object was given to, as training in parts goes on with the network
+    or a copy of it. For a network whose history does not hold that best, it begins anew.
+
     Parameters
     ----------
     path : str or Path
@@ -455,10 +458,11 @@ class ModelCheckpoint(_Monitor):
         self._fill_in(0, dict.fromkeys(results, 0.0))
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget earlier training, and see to it that the network can be saved and that the file will have a folder."""
+        """Forget another network's best, and see to it that this one can be saved and that its file has a folder."""
         from xpnet.checkpoint import configs
 
-        super().on_train_begin(logs)
+        if self._sign * self._best not in self.network.history.get(self.monitor, ()):
+            super().on_train_begin(logs)
         configs(self.network)
         check_folder("ModelCheckpoint.path", Path(self.path))
 

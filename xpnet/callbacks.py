@@ -69,8 +69,8 @@ class Callback:
     def state(self) -> dict[str, Any]:
         """Return what a run that goes on in another process must know, for ``fit(..., checkpoint=...)``.
 
-        Text, numbers (NumPy's become Python's), None, and lists and mappings (with text for names) of them; arrays
-        where a mapping's values are arrays. Default: nothing.
+        Text, numbers (NumPy's become Python's), None, and lists and mappings (with text for names) of them, up to 64
+        MiB as JSON; arrays of any size where a mapping's values are arrays. Default: nothing.
         """
         return {}
 

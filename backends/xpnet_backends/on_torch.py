@@ -24,13 +24,21 @@ def open(device: object, dtype: str) -> Backend:
     if place.type == "mps" and dtype == "float64":
         raise BackendError("Apple's GPU (mps) has no float64; use dtype='float32' or device='cpu'")
 
-    def outside(function: Callable[..., Any]) -> Callable[..., Any]:
-        """Compute outside ``torch.inference_mode``, whose tensors could not be trained on in place after it."""
+    def outside(function: Callable[..., Any], multiplies: bool = False) -> Callable[..., Any]:
+        """Compute outside the caller's ``torch.inference_mode`` and, where it matters, ``torch.autocast``.
+
+        Tensors of the one could not be trained on in place after it; the other would round what is multiplied.
+        """
+        kind = place.type
+        may_round = multiplies and torch.amp.is_autocast_available(kind)
 
         @wraps(function)
         def run(*arguments: Any, **named: Any) -> Any:
             if torch.is_inference_mode_enabled():
                 with torch.inference_mode(False), torch.no_grad():
+                    return run(*arguments, **named)
+            if may_round and torch.is_autocast_enabled(kind):
+                with torch.autocast(kind, enabled=False):
                     return function(*arguments, **named)
             return function(*arguments, **named)
 
@@ -61,7 +69,7 @@ def open(device: object, dtype: str) -> Backend:
         dtype=dtype,
         asarray=asarray,
         to_numpy=to_numpy,
-        compile=lambda function, donated=False: outside(function),
+        compile=lambda function, donated=False: outside(function, multiplies=True),
         synchronize=synchronize,
         nn={"rounded": rounded, "rounded_product": rounded_product, "words": words, "wrap": wrap},
     )

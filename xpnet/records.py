@@ -136,7 +136,7 @@ def identity(value: Any) -> Hashable:
         return kind, *[identity(item) for item in value]
     if kind is FunctionType:
         defaults = *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()
-        return kind, value, value.__code__, *map(_identity_or_object, defaults)
+        return kind, value, value.__code__, *map(_Object, defaults)
     if value is None or kind in (bool, int, str, BuiltinFunctionType) or isinstance(value, type):
         return kind, value
     if is_dataclass(value) and kind.__dataclass_params__.frozen and not beyond_fields(value):
@@ -182,18 +182,12 @@ def _attributes(cls: Any) -> Iterator[Hashable]:
             continue
         for name, value in vars(base).items():
             if name not in known and (isinstance(value, FunctionType) or not name.startswith("__")):
-                yield name, _identity_or_object(value)
+                yield name, _Object(value)
                 if isinstance(value, staticmethod | classmethod | property | cached_property):
                     inner = next(part for part in ("__func__", "fget", "func") if hasattr(value, part))
-                    yield _identity_or_object(getattr(value, inner))
-
-
-def _identity_or_object(value: Any) -> Hashable:
-    """Return the identity of a value, or, where it has none, what is equal for this very object alone."""
-    try:
-        return identity(value)
-    except TypeError:
-        return _Object(value)
+                    value = getattr(value, inner)
+                if isinstance(value, FunctionType):
+                    yield identity(value)
 
 
 class _Object:

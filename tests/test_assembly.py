@@ -104,3 +104,32 @@ def test_a_copy_counts_the_steps_that_its_state_has_done():
     network = trained("numpy")
     steps, network.steps = network.steps, 0
     assert network.copy().steps == steps
+
+
+def test_a_number_beyond_the_smaller_dtype_is_refused_with_its_name(backend_name, tmp_path):
+    narrow = xpnet.open_backend(backend_name, dtype="float32")
+    network = Network([Dense(2)], dtype="float64", optimizer="adam", seed=0, inputs=4)
+    network.train_step(1e25 * X, Y % 2)
+    with pytest.raises(xpnet.DataError, match=r"'optimizer\.v' holds numbers beyond float32: .*keep dtype='float64'"):
+        network.to(narrow)
+    network = Network([Dense(2)], dtype="float64", seed=0, inputs=4)
+    network.set_weights({"0.weight": np.array([[0.0, 1.0], [1e300, 2.0], [3.0, -1e300], [0.0, 0.0]])})
+    named = r"weight '0.weight' holds numbers beyond float32: the first is weight '0.weight'\[1, 0\] = 1e\+300"
+    with pytest.raises(xpnet.DataError, match=named):
+        network.to(narrow)
+    network.save(tmp_path / "wide")
+    with pytest.raises(xpnet.CheckpointError, match=named):
+        xpnet.load(tmp_path / "wide", backend=narrow)
+    assert network.to("numpy").get_weights()["0.weight"][1, 0] == 1e300
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_numbers_that_are_not_checked_go_into_a_smaller_dtype(backend_name):
+    network = Network([Dense(2)], dtype="float64", check_finite=False, seed=0, inputs=1)
+    network.set_weights({"0.weight": np.array([[np.nan, 1e300]])})
+    narrow = network.to(backend_name, dtype="float32")
+    np.testing.assert_array_equal(narrow.get_weights()["0.weight"], [[np.nan, np.inf]])
+    network.set_weights({"0.weight": np.array([[np.nan, 1.0]])})
+    network.check_finite = True  # which is about what comes in, and not about what is there
+    narrow = network.to(backend_name, dtype="float32")
+    np.testing.assert_array_equal(narrow.get_weights()["0.weight"], [[np.nan, 1.0]])

@@ -520,6 +520,23 @@ def test_a_checkpoint_of_the_best(backend: xpnet.Backend, tmp_path: Path) -> Non
     assert (best.epochs, net.epochs) == (2, 3)
 
 
+def test_the_best_is_that_of_all_training_of_one_network(backend: xpnet.Backend, tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    saver = xpnet.ModelCheckpoint(path, "watched", save_best_only=True)
+
+    def saved_after(net: Network, *values: float) -> int:
+        """Return the epochs of the best network so far, after *net* has gone on with such results."""
+        net.fit(X, Y, epochs=len(values), callbacks=[Scripted([*values]), saver], verbose=0)
+        return xpnet.load(path).epochs
+
+    net = make(backend)
+    assert saved_after(net, 3.0, 1.0, 2.0) == 2
+    assert saved_after(net, 1.5, 1.25) == 2
+    assert saved_after(net.copy(), 1.5, 0.5) == 7
+    assert saved_after(net.with_optimizer("sgd"), 0.75) == 6  # which knows nothing of what the copy has done
+    assert saved_after(make(backend), 4.0, 5.0) == 1
+
+
 def test_a_checkpoint_holds_what_callbacks_before_it_added(backend: xpnet.Backend, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     net, _ = run(backend, [3.0, 1.0], xpnet.ModelCheckpoint(path))

@@ -129,6 +129,23 @@ def test_layers_that_differ_are_compiled_apart_though_they_are_equal(kind, facto
     np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
 
 
+class Doubled(Times):
+    """What is to replace methods of :class:`Times`."""
+
+    def backward(self, params, residuals, dy, context):
+        return 2.0 * dy * self.factor, {}
+
+
+def test_a_network_made_after_a_method_was_replaced_runs_the_new_one(monkeypatch):
+    old = trained(Times(3.0))
+    monkeypatch.setattr(Times, "backward", Doubled.backward)
+    doubled = trained(Doubled(3.0)).history["loss"]
+    assert trained(Times(3.0)).history["loss"] == doubled != old.history["loss"]
+    assert trained(Compared(3.0)).history["loss"] == doubled  # which inherits it
+    monkeypatch.undo()
+    assert trained(Times(3.0)).history["loss"] == old.history["loss"]
+
+
 def test_a_layer_that_cannot_be_hashed_trains():
     assert np.isfinite(trained(Counted(["a list"])).history["loss"]).all()
     TRACES.clear()

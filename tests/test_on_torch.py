@@ -38,6 +38,22 @@ def test_a_network_of_inference_mode_is_trained_on_outside() -> None:
     assert not net.predict(X).requires_grad
 
 
+@pytest.mark.parametrize("inference", [False, True])
+def test_autocast_changes_no_number(inference: bool) -> None:
+    found = []
+    for enabled in (False, True):
+        with torch.inference_mode(inference), torch.autocast("cpu", enabled=enabled):
+            net = make()
+            fit(net, 2)
+            net.train_step(X, Y)
+            found.append([*net.get_weights().values(), net.predict(X).numpy(), torch.mm(*torch.ones(2, 1, 1))])
+    *plain, rounded = zip(*found, strict=True)
+    assert [each.dtype for each in rounded] == [torch.float32, torch.bfloat16]  # it was on, and still is
+    for one, other in plain:
+        assert one.dtype == other.dtype == np.float32
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_a_nested_tensor_is_refused_with_its_remedy() -> None:
     nested = torch.nested.nested_tensor([torch.tensor(X[0]), torch.tensor(X[1])])

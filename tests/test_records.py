@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import inspect
 import pickle
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import pytest
 
@@ -243,3 +243,55 @@ def test_an_identity_tells_apart_what_equality_does_not() -> None:
 def test_what_may_change_has_no_identity(value: object) -> None:
     with pytest.raises(TypeError, match="has no identity"):
         identity(value)
+
+
+def changed(x: float, *, by: float = 2.0) -> float:
+    return by + x
+
+
+CHANGES: dict[str, Any] = {
+    "a method": lambda cls: setattr(cls, "double", changed),
+    "a method's code": lambda cls: setattr(cls.double, "__code__", changed.__code__),
+    "a default": lambda cls: setattr(cls.double, "__defaults__", (3.0,)),
+    "a default by name": lambda cls: setattr(cls.twice, "__kwdefaults__", {"by": 3.0}),
+    "a static method": lambda cls: setattr(cls, "twice", staticmethod(changed)),
+    "a static method's code": lambda cls: setattr(cls.twice, "__code__", changed.__code__),
+    "a property's code": lambda cls: setattr(cls.size.fget, "__code__", (lambda self: 2.0).__code__),
+    "a cached property's code": lambda cls: setattr(vars(cls)["half"].func, "__code__", (lambda self: 2.0).__code__),
+    "an attribute": lambda cls: setattr(cls, "unit", 1.0),
+    "an attribute that may hold anything": lambda cls: setattr(cls, "table", [1.0]),
+}
+
+
+@pytest.mark.parametrize("slots", [False, True])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_an_identity_tells_a_class_from_what_it_was_before_a_change(change: Any, slots: bool) -> None:
+    class Base(Protocol):
+        unit = 1
+        table: ClassVar[list[float]] = [1.0]
+
+        @property
+        def size(self) -> float:
+            return 1.0
+
+        @functools.cached_property
+        def half(self) -> float:
+            return 0.5
+
+        @staticmethod
+        def twice(x: float, *, by: float = 2.0) -> float:
+            return by * x
+
+        def double(self, x: float, by: float = 2.0) -> float:
+            return by * x
+
+    @dataclasses.dataclass(frozen=True, slots=slots)
+    class Own(Base):
+        value: int = 0
+
+    Own.own = Own(2)  # type: ignore[attr-defined]
+    before = identity(Own(1))
+    assert identity(Own(1)) == before
+    assert hash(identity(Own(1))) == hash(before)
+    change(Base)
+    assert identity(Own(1)) != before

@@ -370,7 +370,7 @@ def test_a_state_that_no_file_holds_is_refused(tmp_path: Path) -> None:
         for _ in range(70 if why.startswith("nested") else 0):
             state = [state]
         Odd.state = lambda self, state=state: {"odd": state}  # type: ignore[method-assign]
-        with pytest.raises(ConfigurationError, match=f"state cannot be saved, for no file .*: .*{why}"):
+        with pytest.raises(ConfigurationError, match=rf"Odd.state\(\) cannot be saved, for no file .*: .*{why}"):
             fit(make(), tmp_path, callbacks=[Odd()])
     assert not list(tmp_path.glob("*.safetensors"))
 
@@ -394,6 +394,57 @@ def test_what_a_callback_remembers_comes_back_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.pop("c.x.y"), np.ones(3))
     del state["c.x.y"]
     assert found == {**state, "c": {"x": {}}}
+
+
+class Remembers(xpnet.Callback):
+    """Remembers what it is given."""
+
+    def __init__(self, given: Any = None) -> None:
+        self.given = given
+
+    def state(self) -> dict[str, Any]:
+        return {"given": self.given}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.given = state["given"]
+
+
+LONG = [{"epoch": i, "kinds": [float("inf"), None, True, i, float(i)], "loss": 1 / (i + 1)} for i in range(30_000)]
+
+
+@pytest.mark.parametrize("short", [resuming.SHORT, 1 << 20], ids=["as an array", "in the header, as in files before"])
+def test_a_long_state_comes_back_as_it_was(short: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"lists": LONG[: 3_000 if short > resuming.SHORT else None], "text": 20_000 * "é", "array": np.eye(2)}
+    monkeypatch.setattr(resuming, "SHORT", short)
+    fit(make(), tmp_path, epochs=1, callbacks=[Remembers(given)])
+    again = Remembers()
+    fit(make(), tmp_path, epochs=1, callbacks=[again])
+    np.testing.assert_array_equal(again.given.pop("array"), given.pop("array"))
+    assert repr(again.given) == repr(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "why"),
+    [
+        (4_000 * "a", ConfigurationError, r"Remembers.state\(\) has 4,02\d bytes as JSON; .*np.asarray"),
+        (11_000 * [np.ones(1)], CheckpointError, r"Remembers.state\(\) has 11,000 arrays: .*np.stack"),
+    ],
+    ids=["text", "arrays"],
+)
+def test_a_state_that_is_too_long_is_named(
+    given: Any, error: type[Exception], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "SHORT", 1_000)
+    fit(make(), tmp_path, epochs=1, callbacks=[xpnet.EarlyStopping("loss"), Remembers(2_000 * "a")])
+    monkeypatch.setattr(resuming, "LONGEST", 3_000 if isinstance(given, str) else resuming.LONGEST)
+    with pytest.raises(error, match=why):
+        fit(make(), tmp_path / "other", epochs=1, callbacks=[xpnet.EarlyStopping("loss"), Remembers(given)])
+    monkeypatch.setattr(resuming, "LONGEST", 1_500)
+    with (
+        pytest.raises(CheckpointError, match="none of which"),
+        pytest.warns(RuntimeWarning, match="a callback's state has 2,"),
+    ):
+        fit(make(), tmp_path, epochs=1, callbacks=[xpnet.EarlyStopping("loss"), Remembers()])
 
 
 @pytest.mark.parametrize("options", [[], ["--without", "llvmlite"]])

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import optimizers
+from xpnet.arrays import LARGEST
 from xpnet.backend import DTYPES, Backend
 from xpnet.checks import check_real
 from xpnet.configuration import as_shape
-from xpnet.errors import BackendError, CheckpointError
+from xpnet.errors import BackendError, CheckpointError, DataError
 from xpnet.initializers import Zeros
 from xpnet.optimizers import Chain
 from xpnet.parameters import Layout, Param, flatten
@@ -124,6 +125,8 @@ def restore_state(network: Network, description: Mapping[str, Any], arrays: Arra
     if description["inputs"] is not None:
         in_shape = as_shape(description["inputs"])
         weights = _checked_weights(network, in_shape, description["dtype"], arrays)
+        if network.check_finite and description["dtype"] != network.backend.dtype == "float32":
+            _check_range(arrays, network.backend.dtype)
         check_real("scale", description["scale"], least=0)
         if network.built:
             write_weights(network, weights)
@@ -150,6 +153,25 @@ def _checked_weights(network: Network, in_shape: Shape, dtype: str, arrays: Arra
     size = sum(prod(param.shape) for _, param in flatten(built.params))
     _check_kept(network.optimizer, "optimizer.", size, dtype, arrays)
     return weights
+
+
+def _check_range(arrays: Arrays, dtype: str) -> None:
+    """Raise DataError where a number would become infinite in a smaller dtype."""
+    for name, array in arrays.items():
+        beyond = np.isfinite(array) & (np.abs(array) > LARGEST[dtype])
+        if np.any(beyond):
+            from xpnet.remedies import not_finite_message
+
+            own = name.removeprefix("weights.")
+            raise DataError(
+                not_finite_message(
+                    array,
+                    f"array {name!r}" if own == name else f"weight {own!r}",
+                    tuple(np.argwhere(beyond)[0].tolist()),
+                    dtype,
+                    "keep dtype='float64', or set `network.check_finite = False` there to allow that",
+                )
+            )
 
 
 def _check_kept(link: Link, prefix: str, size: int, dtype: str, arrays: Arrays) -> None:

@@ -69,8 +69,8 @@ class Callback:
     def state(self) -> dict[str, Any]:
         """Return what a run that goes on in another process must know, for ``fit(..., checkpoint=...)``.
 
-        Text, numbers (NumPy's become Python's), None, and lists and mappings (with text for names) of them; arrays
-        where a mapping's values are arrays. Default: nothing.
+        Text, numbers (NumPy's become Python's), None, and lists and mappings (with text for names) of them, up to 64
+        MiB as JSON; arrays of any size where a mapping's values are arrays. Default: nothing.
         """
         return {}
 
@@ -411,6 +411,9 @@ class TerminateOnNaN(Callback):
 class ModelCheckpoint(_Monitor):
     """Save the network after epochs, or only after the best so far.
 
+    The best is that of all calls of ``fit`` that the object was given to, as training in parts goes on with the network
+    or a copy of it. For a network whose history does not hold that best, it begins anew.
+
     Parameters
     ----------
     path : str or Path
@@ -455,10 +458,11 @@ class ModelCheckpoint(_Monitor):
         self._fill_in(0, dict.fromkeys(results, 0.0))
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget earlier training, and check that the network can be saved and that the file's folder exists."""
+        """Forget another network's best, and check that this one can be saved and that the file has a folder."""
         from xpnet.checkpoint import configs
 
-        super().on_train_begin(logs)
+        if self._sign * self._best not in self.network.history.get(self.monitor, ()):
+            super().on_train_begin(logs)
         configs(self.network)
         check_folder("ModelCheckpoint.path", Path(self.path))
 

@@ -515,6 +515,8 @@ class Network:
         ------
         BackendError, ConfigurationError
             The backend cannot be had, or what is given does not go together; see :func:`xpnet.open_backend`.
+        DataError
+            A weight, or what the optimizer keeps, is finite in float64 and beyond float32.
         """
         from xpnet.assembly import put_together, take_apart
 

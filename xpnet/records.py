@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from types import BuiltinFunctionType, FunctionType
@@ -116,7 +116,9 @@ def identity(value: Any) -> Hashable:
     """Return a key that is equal for two values only if no function can tell them apart, which ``==`` does not ensure.
 
     1, 1.0 and True are equal, but give arrays of different types. 0.0 and -0.0 are equal, too, and so are frozen
-    dataclasses that differ in an attribute beside the fields, or in a field that is not compared.
+    dataclasses that differ in an attribute beside the fields, or in a field that is not compared. Objects also differ
+    before and after a method or another attribute of their class was replaced in place, as IPython's ``%autoreload``
+    does; this does not look at xpnet's own classes, nor at what functions use beyond their arguments and defaults.
 
     Raises
     ------
@@ -132,10 +134,14 @@ def identity(value: Any) -> Hashable:
         return kind, value.hex()
     if kind is tuple:
         return kind, *[identity(item) for item in value]
-    if value is None or kind in (bool, int, str, FunctionType, BuiltinFunctionType) or isinstance(value, type):
+    if kind is FunctionType:
+        defaults = *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()
+        return kind, value, value.__code__, *map(_Object, defaults)
+    if value is None or kind in (bool, int, str, BuiltinFunctionType) or isinstance(value, type):
         return kind, value
     if is_dataclass(value) and kind.__dataclass_params__.frozen and not beyond_fields(value):
-        return kind, *[identity(getattr(value, item.name)) for item in fields(value)]
+        held = [identity(getattr(value, item.name)) for item in fields(value)]
+        return kind, *[*held, *_attributes(kind)]
     raise TypeError(f"{value!r} has no identity: it may hold anything, and something else later")
 
 
@@ -163,6 +169,38 @@ def differ(one: Any, other: Any) -> bool:
 
 
 SHARED = {name: method for name, method in vars(_Methods).items() if callable(method)}
+
+
+def _attributes(cls: Any) -> Iterator[Hashable]:
+    """Yield the identities of methods and other attributes of a dataclass and its bases, but for xpnet's own.
+
+    ``__init__`` is left out: all that it does is seen in the fields.
+    """
+    known = {"__init__", *(item.name for item in fields(cls))}
+    for base in cls.__mro__:
+        if base is object or base.__module__.partition(".")[0] == "xpnet":
+            continue
+        for name, value in vars(base).items():
+            if name not in known and (isinstance(value, FunctionType) or not name.startswith("__")):
+                yield name, _Object(value)
+                if isinstance(value, staticmethod | classmethod | property | cached_property):
+                    inner = next(part for part in ("__func__", "fget", "func") if hasattr(value, part))
+                    value = getattr(value, inner)
+                if isinstance(value, FunctionType):
+                    yield identity(value)
+
+
+class _Object:
+    """A key for one object, which it keeps alive; what the object holds does not count."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Object) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def _values(made: Any) -> tuple[Any, ...]:

@@ -43,6 +43,10 @@ FILES = "step-*.safetensors"
 """What a run's files are called."""
 UNITS = ("step", "epoch", "minute")
 
+SHORT, LONGEST = 1 << 12, 1 << 26
+"""Characters of JSON up to which a callback's state stands in the file's header, which is small; and the bytes of a
+longer one, kept as an array, at most: they are bounded before they are parsed, too."""
+
 
 @record
 class Every:
@@ -196,10 +200,9 @@ class Run:
             self._position = Position(network.epochs, network.history.epochs, 0, None, None)
         else:
             description, note, arrays, extra = self._found
-            states = [_joined(state, extra) for state in note["callbacks"]]
             restore_state(network, description, arrays)
             network.stop_training = note["stopped"]
-            for callback, state in zip(self._callbacks, states, strict=True):
+            for callback, state in zip(self._callbacks, note["callbacks"], strict=True):
                 callback.restore(state)
             sums = rate = None
             if note["done"]:
@@ -239,19 +242,15 @@ class Run:
             "results": list(history),
             "stopped": bool(network.stop_training),
             "settings": self._settings,
-            "callbacks": [
-                _split(callback.state(), f"callbacks.{i}", extra, type(callback).__name__)
-                for i, callback in enumerate(self._callbacks)
-            ],
+            "callbacks": [_taken(callback, f"callbacks.{i}", extra) for i, callback in enumerate(self._callbacks)],
         }
         path = self.folder / f"step-{network.steps:010d}.safetensors"
         try:
-            text = write_json(note)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"a callback's state cannot be saved, for no file with it would be read: {error}"
-            ) from error
-        save(network, path, notes={NOTE: text}, extra=extra)
+            save(network, path, notes={NOTE: write_json(note)}, extra=extra)
+        except CheckpointError as error:
+            if isinstance(error.__cause__, ValueError) and (most := self._most_arrays(extra)):  # beyond a file's limits
+                raise CheckpointError(f"{error}; {most}") from error
+            raise
         self.latest, self._mark = path, (network.steps, network.epochs, time.monotonic())
         older = sorted((file for file in self._files if file.name < path.name), reverse=True)
         # Files that are newer than what was just written are those that could not be read at the start.
@@ -263,6 +262,15 @@ class Run:
             except OSError:  # as on Windows, while somebody has it open: the next save tries again
                 self._files.add(file)
 
+    def _most_arrays(self, extra: Arrays) -> str:
+        """Say which callback's state has the most arrays, if one has any, and what to do about it."""
+        counts = [sum(name.startswith(f"callbacks.{i}.") for name in extra) for i in range(len(self._callbacks))]
+        most = max(counts, default=0)
+        if not most:
+            return ""
+        owner = type(self._callbacks[counts.index(most)]).__name__
+        return f"{owner}.state() has {most:,} arrays: return one in place of many, such as np.stack(...)"
+
     def _newest(self) -> tuple[dict[str, Any], dict[str, Any], Arrays, Arrays] | None:
         """Return what the newest file that can be read holds; one that cannot is passed over with a warning."""
         self._files = set(self.folder.glob(FILES))
@@ -273,6 +281,7 @@ class Run:
                     raise CheckpointError("it holds a network, and no run that could go on; xpnet.load() reads it")
                 note = read_json(notes[NOTE])
                 _check_note(note, extra)
+                note["callbacks"] = [_given_back(state, extra) for state in note["callbacks"]]
                 self.latest = path
                 return description, note, arrays, extra
             except (CheckpointError, KeyError, ValueError) as error:
@@ -363,6 +372,37 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_shown(item) for item in value)}]"
     return str(value["class"]) if isinstance(value, Mapping) and "class" in value else repr(value)
+
+
+def _taken(callback: Callback, name: str, extra: Arrays) -> Any:
+    """Return a callback's state as :func:`_split` does, or, if that is long, where it stands in *extra* as text."""
+    owner = type(callback).__name__
+    state = _split(callback.state(), name, extra, owner)
+    try:
+        text = write_json([[state]])[2:-2].encode()  # as deep as in the note
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{owner}.state() cannot be saved, for no file with it would be read: {error}"
+        ) from error
+    if len(text) <= SHORT:
+        return state
+    if len(text) > LONGEST:
+        raise ConfigurationError(
+            f"{owner}.state() has {len(text):,} bytes as JSON; at most {LONGEST:,} are read. Return long lists of "
+            "numbers as arrays, np.asarray(...), which may be of any size"
+        )
+    extra[name] = np.frombuffer(text, dtype=np.uint8)
+    return {"text": name}
+
+
+def _given_back(state: Any, extra: Arrays) -> Any:
+    """Return the state that :func:`_taken` took."""
+    if isinstance(state, dict) and "text" in state:
+        text = extra[state["text"]]
+        if text.nbytes > LONGEST:
+            raise CheckpointError(f"a callback's state has {text.nbytes:,} bytes; at most {LONGEST:,} are read")
+        state = read_json(text.tobytes().decode())
+    return _joined(state, extra)
 
 
 def _split(value: Any, name: str, extra: Arrays, owner: str) -> Any:

@@ -24,19 +24,27 @@ def open(device: object, dtype: str) -> Backend:
     if target.type == "mps" and dtype == "float64":
         raise BackendError("Apple's GPU (mps) has no float64; use dtype='float32' or device='cpu'")
 
-    def outside_inference_mode(function: Callable[..., Any]) -> Callable[..., Any]:
-        """Run a function outside ``torch.inference_mode``, whose tensors could not be written to in place later."""
+    def outside_modes(function: Callable[..., Any], multiplies: bool = False) -> Callable[..., Any]:
+        """Run a function outside the caller's ``torch.inference_mode`` and, where it multiplies, ``torch.autocast``.
+
+        Tensors made in the one could not be written to in place later; the other would round what is multiplied.
+        """
+        kind = target.type
+        may_round = multiplies and torch.amp.is_autocast_available(kind)
 
         @wraps(function)
         def run(*arguments: Any, **named: Any) -> Any:
             if torch.is_inference_mode_enabled():
                 with torch.inference_mode(False), torch.no_grad():
+                    return run(*arguments, **named)
+            if may_round and torch.is_autocast_enabled(kind):
+                with torch.autocast(kind, enabled=False):
                     return function(*arguments, **named)
             return function(*arguments, **named)
 
         return run
 
-    @outside_inference_mode
+    @outside_modes
     def asarray(values: Any, dtype: Any = None) -> Any:
         if isinstance(values, torch.Tensor):
             tensor = values.detach()
@@ -61,7 +69,7 @@ def open(device: object, dtype: str) -> Backend:
         dtype=dtype,
         asarray=asarray,
         to_numpy=to_numpy,
-        compile=lambda function, donated=False: outside_inference_mode(function),
+        compile=lambda function, donated=False: outside_modes(function, multiplies=True),
         synchronize=synchronize,
         nn={"rounded": rounded, "rounded_product": rounded_product, "words": words, "wrap": wrap},
     )

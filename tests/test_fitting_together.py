@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -202,3 +203,18 @@ def test_an_interruption_loses_no_epoch(backend: xpnet.Backend, calls: list[int]
 
 def train(net: Network) -> None:
     net.fit(X, Y, epochs=3 * MAX_EPOCHS, batch_size=6, verbose=0)
+
+
+def test_a_lost_device_stopped_within_an_epoch(
+    backend: xpnet.Backend, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note counts no more batches than an epoch has, though a call has more."""
+
+    def lost(*arguments: Any) -> Any:
+        raise xpnet.BackendError("the device is gone")
+
+    net = make(backend, inputs=3)
+    monkeypatch.setattr(type(net.compiled), "results", lost)
+    with pytest.raises(xpnet.BackendError) as raised:
+        net.fit(X, Y, epochs=9, batch_size=6, verbose=0)
+    assert re.search("stopped in epoch 1 of 9 after [04] of 4 batches", raised.value.__notes__[0])

@@ -196,6 +196,7 @@ class TrainingLoop:
             self.hooks.call("on_train_interrupted", _last_results(self.ended.history))
         if isinstance(error, KeyboardInterrupt | BackendError):
             done = network.steps - self.steps_before if network.epochs == self.epoch else 0  # as far as is known
+            done = min(done, self.steps or done)  # where several epochs were one call, it may be in any of them
             usable = not isinstance(error, BackendError)
             error.add_note(_interruption_note(network, done, self.steps, self.total_epochs, run, usable=usable))
 

@@ -8,7 +8,7 @@ from pools import POOLS, used
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from xpnet_backends.on_numpy import compiling, fusing, kernels, team, writer
 from xpnet_backends.on_numpy.compiling import Compiled
-from xpnet_backends.on_numpy.native import Place
+from xpnet_backends.on_numpy.native import Location
 from xpnet_backends.on_numpy.writer import Writer
 
 import xpnet
@@ -31,7 +31,7 @@ def made(request, monkeypatch):
         monkeypatch.setattr(team, "size", lambda: 1)
         yield from fused_at_once(monkeypatch)
         return
-    monkeypatch.setattr(team, "worth", lambda: -1)
+    monkeypatch.setattr(team, "min_shared_ns", lambda: -1)
     with used(request.param, 3, monkeypatch):
         yield from fused_at_once(monkeypatch)
 
@@ -416,16 +416,16 @@ def test_places_that_share_memory_are_not_said_to_lie_apart():
     def apart(*places, written=(0,)):
         return Writer._lie_apart(owner, list(places), set(written))
 
-    first, second, both = (Place.of(part) for part in (memory[:50], memory[50:], memory[40:60]))
-    given = Place(home, 0, argument=1)
+    first, second, both = (Location.of(part) for part in (memory[:50], memory[50:], memory[40:60]))
+    given = Location(home, 0, argument=1)
     assert apart(first, second)
     assert not apart(first, both)
     assert not apart(both, second)
     assert apart(first, second, both, written=())
-    assert apart(Place.of(home), first, both)
-    assert not apart(first, Place.of(home), both)
+    assert apart(Location.of(home), first, both)
+    assert not apart(first, Location.of(home), both)
     assert apart(first, given)
-    assert not apart(Place.of(home[5:]), given), "an argument may be what was given back"
+    assert not apart(Location.of(home[5:]), given), "an argument may be what was given back"
 
 
 def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made, monkeypatch):
@@ -434,7 +434,7 @@ def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made, mon
         return slopes, np.sum(slopes, axis=0)
 
     told = []
-    monkeypatch.setattr(writer, "call", lambda *given: told.append(given[-1]) or kernels.call(*given))
+    monkeypatch.setattr(writer, "kernel_call", lambda *given: told.append(given[-1]) or kernels.kernel_call(*given))
     compiled, x, y = Compiled(function), draw(300, 10) / 1e3, draw(300, 10)
     for _ in range(4):
         for found, expected in zip(compiled(x, y), function(x, y), strict=True):
@@ -446,7 +446,7 @@ def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made, mon
 
 def test_an_argument_may_lie_in_what_is_written(made, monkeypatch):
     told = []
-    monkeypatch.setattr(writer, "call", lambda *given: told.append(given[-1]) or kernels.call(*given))
+    monkeypatch.setattr(writer, "kernel_call", lambda *given: told.append(given[-1]) or kernels.kernel_call(*given))
     compiled, p = Compiled(lambda p, x: p * 0.5 + np.sqrt(np.abs(x)) * 0.1 - x, donated=True), draw(300, 10)
     for _ in range(4):
         expected = p * 0.5 + np.sqrt(np.abs(p)) * 0.1 - p

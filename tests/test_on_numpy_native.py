@@ -363,9 +363,9 @@ def test_what_was_recorded_is_not_kept(at_once, monkeypatch):
 
 
 def test_an_address_that_does_not_stand_where_it_should_is_noticed(monkeypatch):
-    monkeypatch.setattr(native, "HEAD", native.HEAD - 8)
+    monkeypatch.setattr(native, "OBJECT_HEADER", native.OBJECT_HEADER - 8)
     with pytest.raises(RuntimeError, match="an array's address"):
-        native.run.__wrapped__()
+        native.program_runner.__wrapped__()
 
 
 def test_without_calls_a_plan_goes_on_as_it_was(monkeypatch):
@@ -374,7 +374,7 @@ def test_without_calls_a_plan_goes_on_as_it_was(monkeypatch):
     def refuse():
         raise RuntimeError("an array's address does not stand where NumPy's C API has it")
 
-    monkeypatch.setattr(native, "run", functools.cache(refuse))
+    monkeypatch.setattr(native, "program_runner", functools.cache(refuse))
     compiled, x = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0)), draw(500, 100)
     for _ in range(5):
         same_bits(compiled(x), np.maximum(x * 2.0 + 1.0, 0.0))

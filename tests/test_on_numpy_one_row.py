@@ -142,7 +142,7 @@ def test_one_thread_is_not_divided(pool, monkeypatch):
 
 
 def test_another_order_is_left_to_blas(pool, monkeypatch):
-    monkeypatch.setattr(one_row, "in_order", lambda row, matrix: np.zeros(matrix.shape[1], dtype="float32"))
+    monkeypatch.setattr(one_row, "multiply_in_order", lambda row, matrix: np.zeros(matrix.shape[1], dtype="float32"))
     monkeypatch.setattr(one_row, "_agrees", one_row._agrees.__wrapped__)
     assert pool not in planned(draw(1, 784), draw(*LARGE))
 
@@ -151,7 +151,7 @@ def test_the_order_is_one_of_additions():
     row, matrix = draw(64), draw(64, 40)
     exact = row.astype("float64") @ matrix.astype("float64")
     bound = 64 * np.finfo("float32").eps * (np.abs(row).astype("float64") @ np.abs(matrix).astype("float64"))
-    assert np.all(np.abs(one_row.in_order(row, matrix) - exact) <= bound)
+    assert np.all(np.abs(one_row.multiply_in_order(row, matrix) - exact) <= bound)
 
 
 @needs_order

@@ -209,7 +209,7 @@ for threads, count in ((most + 1, 0), (most, most - 1)):
     (plan,) = again._local.plans.values()
     assert "workers: exp(" in plan.source, plan.source
     assert boxes[0, workers.STARTED] == count, (threads, boxes[0])
-    assert team.size() == threads > gemm.MEMBERS
+    assert team.size() == threads > gemm.MAX_THREADS
 """,
         before="",
     )

@@ -11,7 +11,7 @@ from xpnet.aligned import aligned_copy
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
-from xpnet_backends.on_numpy import bfloat16, blocks, products
+from xpnet_backends.on_numpy import bfloat16, blocks, mkl
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
@@ -27,10 +27,10 @@ def open(device: object, dtype: str) -> Backend:
             f"backend 'numpy' computes on device 'cpu' only; got device={device!r}. "
             "For a GPU use backend='cupy'; for the CPU leave device out"
         )
-    by_mkl = products.available()
+    by_mkl = mkl.available()
     return Backend(
         name="numpy",
-        xp=_Namespace(products.matmul if by_mkl else blocks.matmul),
+        xp=_Namespace(mkl.matmul if by_mkl else blocks.matmul),
         device="cpu",
         dtype=dtype,
         asarray=asarray,
@@ -38,8 +38,7 @@ def open(device: object, dtype: str) -> Backend:
         compile=Compiled,
         loop=loop,
         spare_core=True,
-        nn={"bias_gradient": products.bias_gradient}
-        | ({} if by_mkl else {"rounded_product": bfloat16.rounded_product}),
+        nn={"bias_gradient": mkl.bias_gradient} | ({} if by_mkl else {"rounded_product": bfloat16.rounded_product}),
     )
 
 
@@ -86,12 +85,12 @@ def devices() -> list[str]:
     from xpnet_backends.on_numpy import openblas
     from xpnet_backends.on_numpy.compiler import llvm
 
-    used = products.available()
+    used = mkl.available()
     extras = [name for name, there in (("LLVM", llvm.available()), ("MKL", used)) if there]
     helped = f", with {' and '.join(extras)}" if extras else ""
     idle = ""
-    if products.library() and not used:
-        idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.loads() else "; MKL cannot be loaded"
+    if mkl.library_file() and not used:
+        idle = f"; MKL is not used here, {mkl.VARIABLE}=1 asks" if mkl.is_loadable() else "; MKL cannot be loaded"
     if llvm.available() and not used and openblas.loaded() and not openblas.lends():
         helped += "; this NumPy's OpenBLAS keeps its jobs to itself: NumPy 2.2 or later is faster"
     return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.plans import Plans
+from xpnet_backends.on_numpy.plan_cache import Plans
 from xpnet_backends.on_numpy.signatures import signature
 
 if TYPE_CHECKING:

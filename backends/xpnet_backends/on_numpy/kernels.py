@@ -19,10 +19,10 @@ import numpy as np
 from xpnet_backends.on_numpy import exponential, team
 from xpnet_backends.on_numpy.compiler import Written, pointer, sqrt
 from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
-from xpnet_backends.on_numpy.native import Call, Place
+from xpnet_backends.on_numpy.native import Location, NativeCall
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["Source", "call"]
+__all__ = ["Source", "kernel_call"]
 
 STRAIGHT = 8
 """Elements that NumPy's pairwise sum adds one after the other (``pairwise_sum`` in NumPy's loops)."""
@@ -252,17 +252,17 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
-def call(source: Source, places: list[tuple[str, Place]], shared: bool, apart: bool) -> Call:
+def kernel_call(source: Source, places: list[tuple[str, Location]], shared: bool, apart: bool) -> NativeCall:
     """Return the call of a source's kernel.
 
     *places* says of each array that it takes where it lies and what it is: a "vector", "table", "row value", "column
     value", "number", or "scratch" rows, of which each thread has one. Where they lie *apart*, what is written is no
     part of another one.
     """
-    kinds = tuple((role, place.form.dtype.name) for role, place in places)
+    kinds = tuple((role, place.array.dtype.name) for role, place in places)
     words = [source.rows, source.columns, *(place for _, place in places)]
     text = source.text  # and not the source, which knows all that was recorded
-    return team.call(("kernel", text, kinds, apart), lambda: _share(text, kinds, apart), words, shared)
+    return team.make_call(("kernel", text, kinds, apart), lambda: _share(text, kinds, apart), words, shared)
 
 
 def _share(text: str, kinds: tuple[tuple[str, str], ...], apart: bool) -> Written:
@@ -272,7 +272,7 @@ def _share(text: str, kinds: tuple[tuple[str, str], ...], apart: bool) -> Writte
     begins = {"table": "first * columns", "row value": "first", "vector": "first", "scratch": "me * columns"}
     lines = [
         "def share(address, me, members):",
-        f"    words = at_int64(address + {8 * team.HEAD})",
+        f"    words = at_int64(address + {8 * team.HEADER_WORDS})",
         "    columns = words[1]",
         "    first = words[0] * me // members",
         "    rows = words[0] * (me + 1) // members - first",

@@ -77,7 +77,7 @@ class Names:
                 arg = np.asarray(arg, dtype=dtype)
         return self.constant(arg)
 
-    def call(self, node: Node) -> str:
+    def call_expression(self, node: Node) -> str:
         """Return a call of the node's function as it was recorded."""
         arguments = [self._expression(arg) for arg in node.args]
         if node.function is getitem:

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import order, team
+from xpnet_backends.on_numpy import summation_order, team
 from xpnet_backends.on_numpy.compiler import Assembly, Function, pointer
-from xpnet_backends.on_numpy.native import Call, Place
+from xpnet_backends.on_numpy.native import Location, NativeCall
 
-__all__ = ["call", "in_order"]
+__all__ = ["multiply_in_order", "row_call"]
 
-WORTH, DIVIDED = 100_000, 460_800
+MIN_SIZE, MAX_SIZE = 100_000, 460_800
 """Numbers of a matrix from which it is worth dividing, and from which OpenBLAS divides it among its threads itself."""
 
 NARROWEST = 96
@@ -64,30 +64,30 @@ DECLARED = (f"declare {VECTOR} @llvm.fma.v{LINE}f32({VECTOR}, {VECTOR}, {VECTOR}
 """What the text of a strip calls."""
 
 
-def call(row: Place, matrix: Place, into: Place) -> Call | None:
+def row_call(row: Location, matrix: Location, into: Location) -> NativeCall | None:
     """Return the shared call of ``into = row @ matrix``; None where one thread does better, or as NumPy does."""
-    form, (terms, columns) = matrix.form, matrix.form.shape
-    if form.dtype != np.float32 or not form.flags.c_contiguous or not WORTH <= form.size < DIVIDED:
+    form, (terms, columns) = matrix.array, matrix.array.shape
+    if form.dtype != np.float32 or not form.flags.c_contiguous or not MIN_SIZE <= form.size < MAX_SIZE:
         return None
     if columns < NARROWEST or columns % LINE or terms % EIGHT or team.size() == 1 or not _agrees(terms, columns):
         return None
-    found = Place.of(np.empty((team.size(), _room(terms)), dtype=np.int64))
-    zeros = Place.of(np.zeros(columns, dtype=np.float32))
-    return team.call("row", _multiplying, [matrix, row, into, terms, columns, found, zeros], shared=True)
+    found = Location.of(np.empty((team.size(), _room(terms)), dtype=np.int64))
+    zeros = Location.of(np.zeros(columns, dtype=np.float32))
+    return team.make_call("row", _multiplying, [matrix, row, into, terms, columns, found, zeros], shared=True)
 
 
 @lru_cache(maxsize=64)
 def _agrees(terms: int, columns: int) -> bool:
     """Try whether NumPy adds in this order in a product of this shape."""
-    row, matrix = order.drawn(terms), order.drawn(terms, columns)
-    return np.array_equal(np.dot(row[None], matrix)[0], in_order(row, matrix))
+    row, matrix = summation_order.sample_matrix(terms), summation_order.sample_matrix(terms, columns)
+    return np.array_equal(np.dot(row[None], matrix)[0], multiply_in_order(row, matrix))
 
 
-def in_order(row: Any, matrix: Any) -> Any:
+def multiply_in_order(row: Any, matrix: Any) -> Any:
     """Return ``row @ matrix`` of float32, added up in the order above."""
     parts = np.zeros((len(row) // EIGHT, matrix.shape[1]), dtype=np.float32)
     for k in range(EIGHT):
-        parts = order.fused(row[k::EIGHT, None], matrix[k::EIGHT], parts)
+        parts = summation_order.fused_multiply_add(row[k::EIGHT, None], matrix[k::EIGHT], parts)
     return np.add.reduce(parts, axis=0)
 
 
@@ -96,7 +96,7 @@ def _multiplying() -> Function:
     find, four, two, one = _find(), _strip(4), _strip(2), _strip(1)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
-        words = whole(address + 8 * team.HEAD)
+        words = whole(address + 8 * team.HEADER_WORDS)
         matrix, into, terms, columns = words[MATRIX], words[INTO], words[TERMS], words[COLUMNS]
         begin = words[FOUND] + 8 * _room(terms) * me
         rows, values, goes_on = whole(begin), number(begin + 8 * _most(terms)), whole(begin + 12 * _most(terms))

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy import mkl
 from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
 
-__all__ = ["NAME", "WORTH", "divide", "entry", "size"]
+__all__ = ["MIN_SHARED_NS", "NAME", "divide", "entry", "size"]
 
 NAME = "GOMP_parallel"
 """What hands work to the threads."""
 
-WORTH = 8_000
+MIN_SHARED_NS = 8_000
 """ns of work from which a kernel is shared: handing it over and waiting for all takes 1,500."""
 
 
@@ -31,14 +31,14 @@ def _library() -> ctypes.CDLL | None:
     """Return Intel's OpenMP library where MKL uses it: on Linux, with no other threading layer asked for."""
     file = Path(sys.prefix, "lib", "libiomp5.so")
     other = os.environ.get("MKL_THREADING_LAYER", "INTEL").upper() != "INTEL"
-    if sys.platform != "linux" or other or not products.library() or not file.exists():
+    if sys.platform != "linux" or other or not mkl.library_file() or not file.exists():
         return None
     return ctypes.CDLL(str(file))
 
 
 def size() -> int:
     """Return the number of threads that MKL uses now; 1 where its threads cannot be had."""
-    return 1 if _library() is None else max(1, int(products.loaded().MKL_Get_Max_Threads()))
+    return 1 if _library() is None else max(1, int(mkl.library().MKL_Get_Max_Threads()))
 
 
 def divide() -> Function:

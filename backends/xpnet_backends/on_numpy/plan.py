@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.memory import held, new_array
-from xpnet_backends.on_numpy.structures import building, leaves, matching
+from xpnet_backends.on_numpy.pytrees import building, leaves, matching
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
 
@@ -94,15 +94,15 @@ class Plan:
         self._collecting: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
         self._alike: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
         try:
-            writer = Writer(*given, fuse="now" if compile_now else "known")
+            writer = Writer(*given, fuse="now" if compile_now else "compiled")
             self.source = writer.write(inputs[len(owned) :])
-            if writer.wanted:
-                self.wait = _waits.setdefault(frozenset(writer.wanted), Wait())
+            if writer.uncompiled:
+                self.wait = _waits.setdefault(frozenset(writer.uncompiled), Wait())
         except Exception as error:  # the numbers are the same without kernels
             if compile_now:
                 raise
             if isinstance(error, KernelsMissing):
-                self.wait = _waits.setdefault(error.pieces, Wait())
+                self.wait = _waits.setdefault(error.missing, Wait())
             else:
                 self.problem = repr(error)
             writer = Writer(*given, fuse="never")

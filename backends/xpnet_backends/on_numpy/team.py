@@ -13,12 +13,12 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from xpnet_backends.on_numpy import native, openmp, products, workers
+from xpnet_backends.on_numpy import mkl, native, openmp, workers
 from xpnet_backends.on_numpy.compiler import Entry, Function, pointer
 
-__all__ = ["HEAD", "call", "name", "size", "worth"]
+__all__ = ["HEADER_WORDS", "make_call", "min_shared_ns", "name", "size"]
 
-PART, MEMBERS, FAILED, HEAD = range(4)
+PART, MEMBERS, FAILED, HEADER_WORDS = range(4)
 """What stands before a shared call's own words: what each thread does, how many do it, and whether one of them found
 what it was given unusable."""
 
@@ -26,7 +26,7 @@ what it was given unusable."""
 @cache
 def _pool() -> ModuleType:
     """Return whose threads they are, once for all that is compiled."""
-    return openmp if products.available() else workers
+    return openmp if mkl.available() else workers
 
 
 def size() -> int:
@@ -34,9 +34,9 @@ def size() -> int:
     return int(_pool().size())
 
 
-def worth() -> int:
+def min_shared_ns() -> int:
     """Return from how many ns of work on a call is shared."""
-    return int(_pool().WORTH)
+    return int(_pool().MIN_SHARED_NS)
 
 
 def name() -> str:
@@ -44,14 +44,14 @@ def name() -> str:
     return str(_pool().NAME)
 
 
-def call(
-    key: Any, make: Callable[[], Function], words: Sequence[Any], shared: bool, otherwise: str = ""
-) -> native.Call:
+def make_call(
+    key: Any, make: Callable[[], Function], words: Sequence[Any], shared: bool, on_failure: str = ""
+) -> native.NativeCall:
     """Return the call of a routine, which *make* returns and *key* names, by all threads or by one for all of it."""
     if not shared:
-        return native.Call(native.routine(key, make), [0, 1, 0, *words], otherwise)
-    part = native.part(("part", key), lambda: _part(make()))
-    return native.Call(native.routine("divide", _dividing), [part, size(), 0, *words], otherwise)
+        return native.NativeCall(native.routine(key, make), [0, 1, 0, *words], on_failure)
+    part = native.entry_routine(("part", key), lambda: _part(make()))
+    return native.NativeCall(native.routine("divide", _dividing), [part, size(), 0, *words], on_failure)
 
 
 def _part(share: Function) -> Entry:

@@ -1,11 +1,11 @@
-"""Record what a pure function does with its arrays, by running it once on arrays that take notes.
+"""Record the operations of a pure function by running it once on :class:`Traced` arrays.
 
-A :class:`Traced` array carries a real one, so every shape, type and value of the record is NumPy's own. NumPy
-hands each operation to it through ``__array_ufunc__`` and ``__array_function__``; what comes out is a list of
-:class:`Node` in the order of execution. Writing in place (``a += b``) is recorded as a new value that the
-array has from then on: the plan decides about memory. Whatever else would be seen through a second name of the
-same memory is refused, and so is what has a shape or type that may hang on values, see :mod:`forms`; the function then
-runs as it stands.
+A traced array wraps a real one, so every shape, type and value in the record is NumPy's own. NumPy passes each
+operation to it through ``__array_ufunc__`` and ``__array_function__``. The record is a list of :class:`Node` in the
+order of execution. An in-place operation (``a += b``) is recorded as a new value that the array has from then on; the
+plan decides where it is stored. Two things raise :class:`NotTraceable`, after which the function is always called as it
+is: other writes that would show through a second name of the same memory, and operations whose result's shape or type
+may depend on values (see :mod:`static_shapes`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from xpnet_backends.on_numpy import bfloat16, blocks, forms, products
+from xpnet_backends.on_numpy import bfloat16, blocks, mkl, static_shapes
 
 __all__ = ["Node", "NotTraceable", "Traced", "nodes_in", "record"]
 
@@ -188,7 +188,7 @@ class Traced(NDArrayOperatorsMixin):
             values = _unwritable
         value = call(*values(arguments), **values(options))
         if not isinstance(value, np.ndarray | np.generic):
-            if function not in forms.OF_FORMS:  # what depends on numbers would be the same number in every run
+            if function not in static_shapes.OF_FORMS:  # what depends on numbers would be the same number in every run
                 raise NotTraceable(f"{function} gives no array, or several")
             return value
         is_number = isinstance(value, np.generic)
@@ -260,10 +260,10 @@ def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
 
 def _require_form(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Raise NotTraceable where the form of a function's result may be another with other values in the arrays."""
-    if function in forms.OF_FORMS:
+    if function in static_shapes.OF_FORMS:
         return
-    count = forms.arrays(function)
-    deciding = *arguments[count:], *(options[name] for name in options.keys() - forms.NAMED)
+    count = static_shapes.arrays(function)
+    deciding = *arguments[count:], *(options[name] for name in options.keys() - static_shapes.NAMED)
     if not count or _traced(deciding):
         raise NotTraceable(f"the shape or type of what {function} gives may depend on values")
 
@@ -366,8 +366,8 @@ _LOWER: dict[Any, Callable[..., Any]] = {
     np.stack: _stack,
     np.reshape: _reshape,
     np.expand_dims: _expand_dims,
-    products.product: _product(products.product),
-    products.column_sums: _product(products.column_sums),
+    mkl.product: _product(mkl.product),
+    mkl.column_sums: _product(mkl.column_sums),
     bfloat16.product: _product(bfloat16.product),
     blocks.product: _product(blocks.product),
 }

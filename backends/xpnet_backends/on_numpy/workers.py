@@ -34,12 +34,12 @@ from xpnet_backends.on_numpy.compiler import (
     shared,
 )
 
-__all__ = ["NAME", "WORTH", "divide", "entry", "size"]
+__all__ = ["MIN_SHARED_NS", "NAME", "divide", "entry", "size"]
 
 NAME = "workers"
 """What the threads are called where they are told of."""
 
-WORTH = 8_000
+MIN_SHARED_NS = 8_000
 """ns of work from which a kernel is shared: handing it over and waiting takes 70 to 350, and the cores fetch from each
 other what they have written."""
 

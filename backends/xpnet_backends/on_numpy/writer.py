@@ -1,4 +1,4 @@
-"""Write a recorded function as straight-line NumPy over memory that is laid out once."""
+"""Write a recorded function as straight-line Python source, whose operations use memory that is allocated once."""
 
 from __future__ import annotations
 
@@ -6,40 +6,41 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import bfloat16, blas, blocks, exponential, gathering, gemm, loops, products, team
+from xpnet_backends.on_numpy import bfloat16, blas, blocks, exponential, gathering, gemm, mkl, team, ufunc_loops
 from xpnet_backends.on_numpy.compiler.llvm import available
+from xpnet_backends.on_numpy.function_body import Lines
 from xpnet_backends.on_numpy.fusing import Group, groups
 from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, parts, root, successors
-from xpnet_backends.on_numpy.kernels import Source, call
-from xpnet_backends.on_numpy.lines import Lines
+from xpnet_backends.on_numpy.kernels import Source, kernel_call
 from xpnet_backends.on_numpy.memory import Pool, Store, new_array
 from xpnet_backends.on_numpy.naming import Names
-from xpnet_backends.on_numpy.native import Place, Routine
+from xpnet_backends.on_numpy.native import Location, Routine
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
 
 __all__ = ["KernelsMissing", "Writer"]
 
 LARGE = 1 << 14
-"""Bytes of a result from which a copy takes longer than new memory."""
+"""Copying a result of at least so many bytes takes longer than allocating memory for it."""
 
 COMPUTED = ("ufunc", "reduce", "astype", "product")
-"""Kinds of operations that write into memory they are given."""
+"""Kinds of operations that can write into memory that they are given."""
 
 
 class KernelsMissing(Exception):
-    """Code would have to be compiled, and may not yet: the pieces of it."""
+    """Routines would have to be compiled, which is not allowed yet: *missing* has them."""
 
-    def __init__(self, pieces: frozenset[Any]) -> None:
-        super().__init__(pieces)
-        self.pieces = pieces
+    def __init__(self, missing: frozenset[Any]) -> None:
+        super().__init__(missing)
+        self.missing = missing
 
 
 class Writer:
     """Writes the function line by line, and collects in ``names`` the arrays and functions that it names.
 
-    *fuse* says whether kernels are used "never", "known" ones alone (else :class:`KernelsMissing` is raised), or
-    compiled "now". Where they are not, what would be faster if more were compiled is *wanted*, and done without. The
-    numbers are those of a number of *threads*, if it is not None.
+    *fuse* says which kernels are used: "never" any, only "compiled" ones (if one is missing, :class:`KernelsMissing` is
+    raised), or all, which are compiled "now". Unless it is "now", ``uncompiled`` collects routines that would only make
+    the function faster, which does without them. If ``threads`` is not None, the numbers depend on the number of
+    threads, and are those of so many.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class Writer:
         self.fuses = fuse != "never" and available()
         self.missing: set[Any] = set()
         self.threads: int | None = None
-        self.wanted: set[Routine] | None = None if self.compile_now else set()
+        self.uncompiled: set[Routine] | None = None if self.compile_now else set()
         self.groups: dict[int, Group] = {}
-        self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.suits(node)}
+        self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.supports(node)}
         if self.fuses:
             order, found = groups(self.nodes, self._is_fixed)
             if any(group.has_exp for group in found) and not self._knows_exp():
@@ -119,21 +120,21 @@ class Writer:
         self._write_back()
         if not self.compile_now and (missing := self.missing | self.lines.missing()):
             raise KernelsMissing(frozenset(missing))
-        if any(map(gemm.is_one, self.lines.calls)):
+        if any(map(gemm.is_tiled_call, self.lines.calls)):
             self.threads = team.size()
         return self.lines.source("".join([f"{result}, " for result in results]).rstrip())
 
-    def _place(self, arg: Any, name: str) -> Place | None:
+    def _place(self, arg: Any, name: str) -> Location | None:
         """Return where an argument lies; None where that is not known, or nothing is compiled."""
         array = self.names.array(name)
         if not self.fuses:
             return None
         if array is not None:
-            return Place.of(array) if array.flags.aligned else None
+            return Location.of(array) if array.flags.aligned else None
         base = root(arg) if isinstance(arg, Node) else None
         if base is None or id(base) not in self.arguments or not base.value.flags.aligned:
             return None
-        return Place(arg.value, arg.value.ctypes.data - base.value.ctypes.data, self.arguments[id(base)])
+        return Location(arg.value, arg.value.ctypes.data - base.value.ctypes.data, self.arguments[id(base)])
 
     def _add_view(self, node: Node, name: str, text: str) -> None:
         """Add a line that looks at a node's form alone: before all others, for a parameter's."""
@@ -154,10 +155,10 @@ class Writer:
                 self.names.place(node, store, self.names.constant(array))
                 return
         self.names.place(node, store, f"v{self.position[id(node)]}")
-        self._add_view(node, self.names.of(node), f"{self.names.of(node)} = {self.names.call(node)}")
+        self._add_view(node, self.names.of(node), f"{self.names.of(node)} = {self.names.call_expression(node)}")
 
     def _write_call(self, node: Node) -> None:
-        call = self.names.call(node)
+        call = self.names.call_expression(node)
         if id(node) in self.gathered:
             self._write_gathering(node, call)
             return
@@ -173,7 +174,7 @@ class Writer:
         if data is None or order is None or written is None:
             self.lines.add(f"copyto({into}, {text})")
         else:
-            self.lines.add(f"{into} = {text}", gathering.call(data, order, written, text))
+            self.lines.add(f"{into} = {text}", gathering.gather_call(data, order, written, text))
 
     def _write_ufunc(self, node: Node) -> None:
         function = node.function
@@ -194,38 +195,38 @@ class Writer:
         out = f"out={into}" if function in (np.maximum, np.minimum) else into
         text = f"{self.names.constant(function)}({', '.join([*names, out])})"
         if function is np.dot:
-            self.lines.add(text, blas.call(places[0], places[1], written, self.wanted))
+            self.lines.add(text, blas.matmul_call(places[0], places[1], written, self.uncompiled))
             return
-        self.lines.add(text, *loops.calls(function, places, written))
+        self.lines.add(text, *ufunc_loops.ufunc_calls(function, places, written))
 
     def _write_product(self, node: Node) -> None:
         """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks, or of bfloat16."""
         arguments = node.args
-        if node.function is products.column_sums:
+        if node.function is mkl.column_sums:
             (table,) = arguments
-            arguments = products.ones(len(table.value), table.value.dtype.char), table
+            arguments = mkl.ones(len(table.value), table.value.dtype.char), table
         names = [self.names.operand(arg, set()) for arg in arguments]
         a, b = (self._place(arg, name) for arg, name in zip(arguments, names, strict=True))
         into = self._destination(node)
         written = self._place(node, into)
-        if node.function is products.column_sums:
+        if node.function is mkl.column_sums:
             into = self.names.constant(self.names.values[into].reshape(1, -1))
             written = self._place(None, into)
         others = {blocks.product: blocks.dot_in_blocks, bfloat16.product: _dot(arguments)}
-        function = others.get(node.function, products.mkl_dot)
+        function = others.get(node.function, mkl.mkl_dot)
         text = f"{self.names.constant(function)}({', '.join([*names, into])})"
         if a is None or b is None or written is None:
             self.lines.add(text)
         elif node.function is bfloat16.product:
-            self.lines.add(text, blas.call(a, b, written, self.wanted, bfloat16=True))
+            self.lines.add(text, blas.matmul_call(a, b, written, self.uncompiled, bfloat16=True))
         elif node.function is blocks.product:
-            self.lines.add(text, *blas.in_blocks(a, b, written, self.wanted))
-        elif products.turns(a.form, b.form):
+            self.lines.add(text, *blas.block_calls(a, b, written, self.uncompiled))
+        elif mkl.transposes_product(a.array, b.array):
             turned = self.pool.take(node.value.T)
-            self.lines.add(text, *blas.turned(a, b, written, Place.of(turned)))
+            self.lines.add(text, *blas.transposed_mkl_calls(a, b, written, Location.of(turned)))
             self.pool.give_back(Store(self.names.constant(turned), turned))
         else:
-            self.lines.add(text, blas.mkl(a, b, written))
+            self.lines.add(text, blas.mkl_call(a, b, written))
 
     def _write_group(self, group: Group) -> None:
         """Write one compiled pass over several operations; only what is read outside leaves it."""
@@ -242,47 +243,49 @@ class Writer:
             into, over = self._group_destination(node, source, end, claimed)
             written.add(len(places) if over is None else over)
             if over is None:
-                places.append((found, Place.of(_formed(into, found, source))))
+                places.append((found, Location.of(_formed(into, found, source))))
                 names.append(self.names.of(node))
             else:
                 source.merge(k, over)
-        shared = source.divisible and group.work > team.worth() and team.size() > 1
+        shared = source.divisible and group.work > team.min_shared_ns() and team.size() > 1
         scratch = (team.size() if shared else 1, source.columns)
         written.update(range(len(places), len(places) + len(source.scratch)))
-        places += [("scratch", Place.of(np.empty(scratch, dtype))) for dtype in source.scratch]
+        places += [("scratch", Location.of(np.empty(scratch, dtype))) for dtype in source.scratch]
         if source.flat:
             places = [("vector" if found == "table" else found, place) for found, place in places]
         text = f"kernel({source.rows}, {source.columns}, {', '.join(names)})"
-        self.lines.add(text, call(source, places, shared, self._lie_apart([place for _, place in places], written)))
+        self.lines.add(
+            text, kernel_call(source, places, shared, self._lie_apart([place for _, place in places], written))
+        )
         for key in {id(root(operand)) for node in group.members for operand in node.operands} - group.inside:
             store = self.names.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
 
-    def _lie_apart(self, places: list[Place], written: set[int]) -> bool:
+    def _lie_apart(self, places: list[Location], written: set[int]) -> bool:
         """Say whether what is written is no part of another place; an argument may lie in what was given back."""
-        given = [Place.of(home) for home in self.home] if any(place.argument is not None for place in places) else []
+        given = [Location.of(home) for home in self.home] if any(place.argument is not None for place in places) else []
         for k in written:
             others = [place for i, place in enumerate(places) if i != k and place.argument is None] + given
-            if any(places[k].meets(other) for other in others):
+            if any(places[k].overlaps(other) for other in others):
                 return False
         return True
 
-    def _group_operand(self, arg: Any, found: str, source: Source) -> tuple[Place, str]:
+    def _group_operand(self, arg: Any, found: str, source: Source) -> tuple[Location, str]:
         """Return where a kernel finds an operand, and its name.
 
         Small values of unknown place, or in strides, are copied first.
         """
         name = self.names.operand(arg, set()) if isinstance(arg, Node) else self.names.constant(arg)
         place = self._place(arg, name)
-        if place is not None and place.form.flags.c_contiguous:
-            return place.moved(_formed(place.form, found, source)), name
+        if place is not None and place.array.flags.c_contiguous:
+            return place.moved(_formed(place.array, found, source)), name
         if found == "table":
             raise NotTraceable("a fused operation reads memory that is not known")
         buffer = new_array(arg.value if isinstance(arg, Node) else arg)
         into = self.names.constant(buffer)
-        self.lines.add(f"copyto({into}, {name})", loops.copy(place, Place.of(buffer)))
-        return Place.of(_formed(buffer, found, source)), into
+        self.lines.add(f"copyto({into}, {name})", ufunc_loops.copy_call(place, Location.of(buffer)))
+        return Location.of(_formed(buffer, found, source)), into
 
     def _group_destination(self, node: Node, source: Source, end: int, claimed: set[int]) -> tuple[Host, int | None]:
         """Choose where a group's result is written, and say over which of its operands.
@@ -318,13 +321,13 @@ class Writer:
         given = self._place(node.args[0], name)
         into = self._destination(node)
         text = f"{self.names.constant(node.function)}.reduce({name}, {axis}, None, {into}, {node.options['keepdims']})"
-        self.lines.add(text, *loops.reduction(node.function, given, self._place(node, into), axis))
+        self.lines.add(text, *ufunc_loops.reduction_calls(node.function, given, self._place(node, into), axis))
 
     def _write_astype(self, node: Node) -> None:
         source = self.names.of(node.args[0])
         given = self._place(node.args[0], source)
         into = self._destination(node)
-        self.lines.add(f"copyto({into}, {source}, 'unsafe')", loops.copy(given, self._place(node, into)))
+        self.lines.add(f"copyto({into}, {source}, 'unsafe')", ufunc_loops.copy_call(given, self._place(node, into)))
 
     def _write_where(self, node: Node) -> None:
         kind = node.value.dtype
@@ -337,7 +340,7 @@ class Writer:
     def _write_copy(self, into: Host, source: Any) -> None:
         """Write the copy of a node into memory that exists now."""
         name = self.names.of(source)
-        call = loops.copy(self._place(source, name), Place.of(into))
+        call = ufunc_loops.copy_call(self._place(source, name), Location.of(into))
         self.lines.add(f"copyto({self.names.constant(into)}, {name})", call)
 
     def _write_join(self, node: Node) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet_backends.on_numpy.compiler.builder import Address, Found, Number, Numbers, literal
 from xpnet_backends.on_numpy.compiler.language import (
     CODES,
     FORMS,
@@ -22,7 +23,6 @@ from xpnet_backends.on_numpy.compiler.language import (
     Pointer,
     Written,
 )
-from xpnet_backends.on_numpy.compiler.numbers import Address, Found, Number, Numbers, literal
 
 __all__ = ["Module"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from xpnet_backends.on_numpy import native, team
 from xpnet_backends.on_numpy.naming import Names
-from xpnet_backends.on_numpy.native import Call, Place, Program
+from xpnet_backends.on_numpy.native import Location, NativeCall, Program
 
 __all__ = ["Lines"]
 
@@ -25,11 +25,11 @@ class Lines:
     def __init__(self, names: Names, parameters: int) -> None:
         self.names = names
         self.parameters = [f"x{i}" for i in range(parameters)]
-        self._body: list[tuple[str, list[Call]]] = []
+        self._body: list[tuple[str, list[NativeCall]]] = []
         self.is_silent = True
         self._views: dict[str, list[tuple[str, str]]] = {name: [] for name in self.parameters}
 
-    def add(self, text: str, *calls: Call | None) -> None:
+    def add(self, text: str, *calls: NativeCall | None) -> None:
         """Add a line that does what *calls* do, if they all could be made."""
         made = [call for call in calls if call is not None]
         self._body.append((text, made if len(made) == len(calls) else []))
@@ -44,15 +44,15 @@ class Lines:
         self._views[parameter].append((name, text))
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[NativeCall]:
         """All calls, in order."""
         return [call for _, calls in self._body for call in calls]
 
     def missing(self) -> set[Any]:
         """Return what calls need that is not compiled yet."""
         needed = [routine for call in self.calls for routine in call.routines]
-        found: set[Any] = {routine for routine in needed if not routine.known}
-        return found | {native.run} if needed and not native.run.cache_info().currsize else found
+        found: set[Any] = {routine for routine in needed if not routine.is_compiled}
+        return found | {native.program_runner} if needed and not native.program_runner.cache_info().currsize else found
 
     @property
     def repeatable(self) -> bool:
@@ -82,7 +82,7 @@ class Lines:
         """Return the body's lines, and the numbers of the parameters whose data calls look for."""
         lines: list[str] = []
         used: set[int] = set()
-        run: list[tuple[str, list[Call]]] = []
+        run: list[tuple[str, list[NativeCall]]] = []
 
         def close() -> None:
             calls = [call for _, made in run for call in made]
@@ -90,8 +90,8 @@ class Lines:
                 return
             used.update(word.argument for call in calls for word in call.words if _is_argument(word))
             program = Program(calls, objects)
-            call = f"{self.names.constant(native.run())}({program.address}, 1, 0)"
-            wrong = "; ".join(call.otherwise for call in calls if call.otherwise)
+            call = f"{self.names.constant(native.program_runner())}({program.address}, 1, 0)"
+            wrong = "; ".join(call.on_failure for call in calls if call.on_failure)
             lines.append(f"if {call}: {wrong}; raise IndexError('an index is out of bounds')" if wrong else call)
             self.names.constant(program)  # which is to live as long as the function
             lines.extend(f"# {_by_whom(made)}{text}" for text, made in run)
@@ -130,13 +130,13 @@ class Lines:
         return lines
 
 
-def _by_whom(calls: list[Call]) -> str:
+def _by_whom(calls: list[NativeCall]) -> str:
     """Return what stands before a remark on calls that threads share."""
-    return f"{team.name()}: " if any(call.is_divided for call in calls) else ""
+    return f"{team.name()}: " if any(call.is_shared for call in calls) else ""
 
 
 def _is_argument(word: object) -> bool:
-    return isinstance(word, Place) and word.argument is not None
+    return isinstance(word, Location) and word.argument is not None
 
 
 def _function(name: str, parameters: list[str], lines: list[str]) -> str:

@@ -41,7 +41,7 @@ def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(patience):
         return network
 
     train(20)
-    assert not [one for one in native._routines.values() if one.known]
+    assert not [one for one in native._routines.values() if one.is_compiled]
     patience(-1.0)
     train(20)
     known = len(native._routines)
@@ -112,7 +112,7 @@ def test_threads_compile_one_after_the_other_and_nothing_twice(patience, monkeyp
     for thread in threads:
         thread.join()
     assert [plan.problem for plan in plans] == [""] * 4
-    assert len(made) == len({*made}) == sum(one.known for one in native._routines.values()) > 0
+    assert len(made) == len({*made}) == sum(one.is_compiled for one in native._routines.values()) > 0
 
 
 def test_a_program_that_kernels_refuse_is_a_plan_without_them(patience, monkeypatch):

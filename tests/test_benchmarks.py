@@ -198,7 +198,7 @@ def test_both_search_the_same_grid(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_limit_is_the_products_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    if openblas.loaded() is None:
+    if openblas.library() is None:
         pytest.skip("NumPy multiplies by a library that is not known")
     work = TINY["batch norm"]
     found = trainer_of("limit", work, monkeypatch)

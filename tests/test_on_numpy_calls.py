@@ -9,7 +9,7 @@ from test_on_numpy_kernels import draw
 from test_on_numpy_native import needs_openblas, same_bits
 from xpnet_backends.on_numpy import blas, fusing, gathering, native, openblas, ufunc_loops
 from xpnet_backends.on_numpy.native import Location, Program
-from xpnet_backends.on_numpy.strides import axes
+from xpnet_backends.on_numpy.strides import merged_axes
 
 pytest.importorskip("llvmlite")
 
@@ -201,12 +201,12 @@ def test_products(dtype):
 
 @needs_openblas
 def test_a_library_that_is_not_what_it_seems_is_left_alone(monkeypatch):
-    assert blas._numpys.__wrapped__("f") is not None
+    assert blas._numpy_blas.__wrapped__("f") is not None
     exported = openblas.exported
     monkeypatch.setattr(openblas, "exported", lambda library, name: exported(library, name.replace("gemv", "symv")))
-    assert blas._numpys.__wrapped__("f") is None
-    monkeypatch.setattr(openblas, "loaded", lambda: None)
-    assert blas._numpys.__wrapped__("f") is None
+    assert blas._numpy_blas.__wrapped__("f") is None
+    monkeypatch.setattr(openblas, "library", lambda: None)
+    assert blas._numpy_blas.__wrapped__("f") is None
 
 
 def test_rows_are_gathered():
@@ -223,8 +223,8 @@ def test_rows_are_gathered():
 
 def test_axes_are_merged_where_memory_allows():
     table = np.zeros((4, 5, 6))
-    assert axes((4, 5, 6), table) == ((1, [0]), (120, [8]))
-    assert axes((4, 5, 3), table[..., ::2]) == ((1, [0]), (60, [16]))
-    assert axes((4, 5, 4), table[..., :4]) == ((20, [48]), (4, [8]))
-    assert axes((4, 2, 4), table[:, ::3, :4]) is None
-    assert axes((), table[0, 0, 0]) == ((1, [0]), (1, [0]))
+    assert merged_axes((4, 5, 6), table) == ((1, [0]), (120, [8]))
+    assert merged_axes((4, 5, 3), table[..., ::2]) == ((1, [0]), (60, [16]))
+    assert merged_axes((4, 5, 4), table[..., :4]) == ((20, [48]), (4, [8]))
+    assert merged_axes((4, 2, 4), table[:, ::3, :4]) is None
+    assert merged_axes((), table[0, 0, 0]) == ((1, [0]), (1, [0]))

@@ -232,21 +232,21 @@ def planned(*arrays):
 
 @needs_core
 def test_a_plan_multiplies_in_tiles(threads, monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(native, "_routines", {})
     a, b = matrix(300, 900), matrix(900, 90)
     found, source = planned(a, b)
     same_bits(found, np.matmul(a, b))
     assert "dot(" in source
-    assert native.find_routine("gemm" if threads == 1 else ("part", "gemm")).known
+    assert native.find_routine("gemm" if threads == 1 else ("part", "gemm")).is_compiled
 
 
 @needs_core
 def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeypatch):
     """Networks of other sizes share kernels, and have them at once; tiles of their own come later."""
     monkeypatch.setattr(native, "_routines", {})
-    monkeypatch.setattr(plan, "_waits", {})
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(plan, "_pending", {})
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
 
     def function(x, w, b):
         return np.maximum(np.matmul(x, w) + b, 0.0) * 2.0
@@ -254,19 +254,19 @@ def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeyp
     first = Compiled(function)
     for _ in range(4):
         first(matrix(300, 200), matrix(200, 60), matrix(1, 60)[0])
-    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", 1e9)
     second = Compiled(function)
     arguments = matrix(300, 200), matrix(200, 50), matrix(1, 50)[0]
     for _ in range(3):
         found = second(*arguments)
     (made,) = second._local.plans.values()
     assert "kernel(" in made.source
-    assert made.wait is not None
+    assert made.pending is not None
     assert made.threads is None
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     same_bits(second(*arguments), found)
     (made,) = second._local.plans.values()
-    assert made.wait is None
+    assert made.pending is None
     assert made.threads == threads
 
 
@@ -275,8 +275,8 @@ def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeyp
 def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
     monkeypatch.undo()  # so that the number of threads is asked for again
     monkeypatch.setattr(gemm, "_is_supported_processor", lambda: True)
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    set_threads = openblas.exported(openblas.loaded(), "scipy_openblas_set_num_threads")
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
+    set_threads = openblas.exported(openblas.library(), "scipy_openblas_set_num_threads")
     before = openblas.size()
     a, b, compiled = matrix(300, 1000), matrix(1000, 100), Compiled(np.matmul)
     try:
@@ -327,7 +327,7 @@ def test_where_it_was_not_measured_it_is_left_alone(monkeypatch, core, intel, us
 @needs_core
 def test_tiles_that_llvm_does_not_read_keep_no_kernel_from_being_compiled(threads, monkeypatch):
     monkeypatch.setattr(native, "_routines", {})
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(gemm, "_llvm_accepts_tiles", gemm._llvm_accepts_tiles.__wrapped__)
     assert gemm._llvm_accepts_tiles()
     tile = microkernel.tile(1, microkernel.HALF, False)
@@ -340,7 +340,7 @@ def test_tiles_that_llvm_does_not_read_keep_no_kernel_from_being_compiled(thread
         same_bits(compiled(a, b), np.maximum(np.matmul(a, b) + 1.0, 0.0) * 2.0)
     (made,) = compiled._local.plans.values()
     assert "kernel(" in made.source
-    assert (made.wait, made.threads, made.problem) == (None, None, "")
+    assert (made.pending, made.threads, made.kernel_error) == (None, None, "")
 
 
 def test_an_order_is_one_of_numpys_or_none(monkeypatch):
@@ -420,7 +420,7 @@ def test_a_networks_steps_keep_their_bits(threads, paired, monkeypatch):
     ]
 
     def trained(patience, tiles):
-        monkeypatch.setattr(compiling, "PATIENCE", patience)
+        monkeypatch.setattr(compiling, "COMPILE_AFTER", patience)
         monkeypatch.setattr(native, "_routines", {})
         monkeypatch.setattr(gemm, "_is_supported_processor", lambda: tiles)
         precision = "bfloat16" if paired else None

@@ -38,7 +38,7 @@ def made(request, monkeypatch):
 
 def fused_at_once(monkeypatch):
     found, failures = [], []
-    original, with_kernels = kernels.Source.__init__, Compiled._with_kernels
+    original, with_kernels = kernels.KernelSource.__init__, Compiled._with_kernels
 
     def note(self, *arguments):
         original(self, *arguments)
@@ -46,13 +46,13 @@ def fused_at_once(monkeypatch):
 
     def watch(*arguments):
         plan = with_kernels(*arguments)
-        failures.extend([plan.problem] if plan.problem else [])  # with which it would do without
+        failures.extend([plan.kernel_error] if plan.kernel_error else [])  # with which it would do without
         return plan
 
     monkeypatch.setattr(Compiled, "_with_kernels", watch)
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
-    monkeypatch.setattr(kernels.Source, "__init__", note)
+    monkeypatch.setattr(kernels.KernelSource, "__init__", note)
     yield found
     assert not failures
 
@@ -63,8 +63,8 @@ def run_both(function, *arguments):
     for _ in range(4):
         found = compiled(*arguments)
     (plan,) = compiled._local.plans.values()
-    assert plan.wait is None
-    assert not plan.problem
+    assert plan.pending is None
+    assert not plan.kernel_error
     return found, function(*arguments)
 
 
@@ -327,7 +327,7 @@ def test_an_update_of_few_parameters_is_one_pass_after_a_pass_over_a_larger_tabl
 
 def test_a_short_vector_does_not_cut_a_pass_over_a_table(monkeypatch):
     """As the running statistics of batch normalization, which stand between a bias and the activation."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     x, w, b, g = draw(3000, 5), draw(5, 70), draw(70), draw(70)
 
     def layer(x, w, b, g):

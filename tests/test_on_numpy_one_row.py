@@ -21,13 +21,13 @@ LARGE = (784, 256)
 @pytest.fixture(params=POOLS)
 def pool(request, monkeypatch):
     """Have three threads of a pool, and plans with compiled code at once; give the name of what hands work to them."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     with used(request.param, 3, monkeypatch):
         yield team.name()
 
 
 needs_order = pytest.mark.skipif(
-    openblas.loaded() is None or not one_row._agrees(*LARGE), reason="NumPy's BLAS adds in another order here"
+    openblas.library() is None or not one_row._agrees(*LARGE), reason="NumPy's BLAS adds in another order here"
 )
 
 

@@ -22,7 +22,7 @@ pytest.importorskip("llvmlite")
 @pytest.fixture(params=POOLS)
 def pool(request, monkeypatch):
     """Have three threads of a pool, and plans with kernels at once; give the name of what hands work to them."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     with used(request.param, 3, monkeypatch):
         yield team.name()
 
@@ -179,13 +179,13 @@ def test_the_pool_is_that_of_the_products(monkeypatch):
 def test_threads_that_cannot_be_had_are_told(there, lends, told, monkeypatch):
     """As with NumPy 2.1; where NumPy multiplies by another library, nothing is known."""
     monkeypatch.setattr(mkl, "available", lambda: False)
-    monkeypatch.setattr(openblas, "loaded", lambda: object() if there else None)
-    monkeypatch.setattr(openblas, "lends", lambda: lends)
+    monkeypatch.setattr(openblas, "library", lambda: object() if there else None)
+    monkeypatch.setattr(openblas, "can_redirect_jobs", lambda: lends)
     (line,) = on_numpy.devices()
     assert ("OpenBLAS keeps its jobs to itself: NumPy 2.2 or later is faster" in line) is told
 
 
-needs_openblas = pytest.mark.skipif(openblas.loaded() is None, reason="NumPy multiplies by another library here")
+needs_openblas = pytest.mark.skipif(openblas.library() is None, reason="NumPy multiplies by another library here")
 
 
 @needs_openblas
@@ -206,19 +206,19 @@ def test_jobs_are_taken_from_threads_of_openblas_own_alone(told, lends, monkeypa
 
     monkeypatch.setattr(openblas, "_callback", lambda library: Function())
     monkeypatch.setattr(openblas, "exported", lambda library, name: Function())
-    assert (openblas._lender.__wrapped__() is not None) is lends
+    assert (openblas._redirectable.__wrapped__() is not None) is lends
 
 
 @needs_openblas
 def test_an_openblas_without_that_function_keeps_its_jobs(monkeypatch):
     monkeypatch.setattr(openblas, "CALLBACK", "nothing")
-    assert openblas._lender.__wrapped__() is None
+    assert openblas._redirectable.__wrapped__() is None
 
 
 @needs_openblas
 def test_the_processor_is_called_as_openblas_calls_it(monkeypatch):
-    described = openblas.exported(openblas.loaded(), "scipy_openblas_get_config")
+    described = openblas.exported(openblas.library(), "scipy_openblas_get_config")
     described.restype = ctypes.c_char_p
     assert openblas.core() in described().decode().split()
-    monkeypatch.setattr(openblas, "_lender", lambda: None)
+    monkeypatch.setattr(openblas, "_redirectable", lambda: None)
     assert openblas.core.__wrapped__() == ""

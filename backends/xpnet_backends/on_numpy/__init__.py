@@ -91,6 +91,6 @@ def devices() -> list[str]:
     idle = ""
     if mkl.library_file() and not used:
         idle = f"; MKL is not used here, {mkl.VARIABLE}=1 asks" if mkl.is_loadable() else "; MKL cannot be loaded"
-    if llvm.available() and not used and openblas.loaded() and not openblas.lends():
+    if llvm.available() and not used and openblas.library() and not openblas.can_redirect_jobs():
         helped += "; this NumPy's OpenBLAS keeps its jobs to itself: NumPy 2.2 or later is faster"
     return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpnet_backends.on_numpy.compiler import Entry, pointer
-from xpnet_backends.on_numpy.compiler.llvm import has
+from xpnet_backends.on_numpy.compiler.llvm import has_feature
 from xpnet_backends.on_numpy.native import Routine, entry_routine
 
 __all__ = ["available", "packing_routine", "transposed_panel_routine"]
@@ -24,7 +24,7 @@ _bits = pointer("uint32")
 
 def available() -> bool:
     """Say whether this processor has the instruction."""
-    return has("avx512bf16")
+    return has_feature("avx512bf16")
 
 
 def packing_routine(transposed: bool) -> Routine:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import blocks, gemm, mkl, native, one_row, openblas, ufunc_loops
-from xpnet_backends.on_numpy.compiler import Function, address, caller, pointer
+from xpnet_backends.on_numpy.compiler import Function, address, c_function, pointer
 from xpnet_backends.on_numpy.native import Location, NativeCall
 from xpnet_backends.on_numpy.tracing import Host
 
@@ -118,7 +118,7 @@ def _gemm_call(function: int, whole: str, a: Location, b: Location, into: Locati
 def _multiplying(kind: str, whole: str) -> Function:
     at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
-    gemm = caller("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
+    gemm = c_function("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
     order, one, zero = int32(mkl.ROWS), number(1), number(0)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
@@ -148,7 +148,7 @@ def _gemv_call(found: _NumpyBlas, matrix: Location, vector: Location, into: Loca
 def _multiplying_vector(kind: str, whole: str) -> Function:
     at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
-    gemv = caller("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
+    gemv = c_function("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
     unit, one, zero = size(1), number(1), number(0)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
@@ -164,7 +164,7 @@ class _NumpyBlas:
     """The addresses of NumPy's BLAS routines for a dtype, and the C type of their integers."""
 
     def __init__(self, kind: str) -> None:
-        library = openblas.loaded()
+        library = openblas.library()
         if library is None:
             raise AttributeError("NumPy multiplies by a library that is not known")
         name = "scipy_cblas_" + {"f": "s", "d": "d"}[kind]

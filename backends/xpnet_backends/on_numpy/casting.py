@@ -9,7 +9,7 @@ import numpy as np
 from xpnet_backends.on_numpy.compiler import Function, pointer
 from xpnet_backends.on_numpy.fusing import FLOATS, TYPES
 from xpnet_backends.on_numpy.native import Location, NativeCall, routine
-from xpnet_backends.on_numpy.strides import axes
+from xpnet_backends.on_numpy.strides import merged_axes
 
 __all__ = ["cast_call"]
 
@@ -26,7 +26,7 @@ def cast_call(source: Location | None, into: Location | None) -> NativeCall | No
     given, wanted = source.array.dtype, into.array.dtype
     if given not in TYPES or not (wanted in FLOATS or (wanted in TYPES and np.can_cast(given, wanted))):
         return None
-    found = axes(into.array.shape, np.broadcast_to(source.array, into.array.shape), into.array)
+    found = merged_axes(into.array.shape, np.broadcast_to(source.array, into.array.shape), into.array)
     if found is None:
         return None
     (rows, outer), (length, inner) = found

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.compiler import Entry, compiled, float_of, fma, pointer
+from xpnet_backends.on_numpy.compiler import Entry, compile_functions, float_of, fma, pointer
 
 __all__ = ["agrees", "exp", "filled"]
 
@@ -74,5 +74,5 @@ def _loop() -> Callable[[int, int, int], None]:
         for i in range(count):
             into[i] = exp(source[i])
 
-    (place,) = compiled(Entry(fill))
+    (place,) = compile_functions(Entry(fill))
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(place)

@@ -10,13 +10,13 @@ from xpnet_backends.on_numpy import native, team
 from xpnet_backends.on_numpy.naming import Names
 from xpnet_backends.on_numpy.native import Location, NativeCall, Program
 
-__all__ = ["Lines"]
+__all__ = ["FunctionBody"]
 
 MANY_VIEWS = 3
 """Views of one parameter from which they are kept for the next call, as it is likely that all weights lie in it."""
 
 
-class Lines:
+class FunctionBody:
     """Collects lines, and puts them together as ``run(x0, x1, ...)``, for which what calls need is compiled.
 
     They are *silent* where none can raise one of NumPy's floating-point warnings.
@@ -48,7 +48,7 @@ class Lines:
         """All calls, in order."""
         return [call for _, calls in self._body for call in calls]
 
-    def missing(self) -> set[Any]:
+    def uncompiled(self) -> set[Any]:
         """Return what calls need that is not compiled yet."""
         needed = [routine for call in self.calls for routine in call.routines]
         found: set[Any] = {routine for routine in needed if not routine.is_compiled}
@@ -94,7 +94,7 @@ class Lines:
             wrong = "; ".join(call.on_failure for call in calls if call.on_failure)
             lines.append(f"if {call}: {wrong}; raise IndexError('an index is out of bounds')" if wrong else call)
             self.names.constant(program)  # which is to live as long as the function
-            lines.extend(f"# {_by_whom(made)}{text}" for text, made in run)
+            lines.extend(f"# {_thread_note(made)}{text}" for text, made in run)
             run.clear()
 
         for text, calls in self._body:
@@ -130,7 +130,7 @@ class Lines:
         return lines
 
 
-def _by_whom(calls: list[NativeCall]) -> str:
+def _thread_note(calls: list[NativeCall]) -> str:
     """Return what stands before a remark on calls that threads share."""
     return f"{team.name()}: " if any(call.is_shared for call in calls) else ""
 

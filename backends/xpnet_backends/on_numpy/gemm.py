@@ -21,7 +21,7 @@ import numpy as np
 from xpnet.aligned import aligned_empty
 from xpnet_backends.machine import is_intel
 from xpnet_backends.on_numpy import bfloat16_pairs, mkl, openblas, summation_order, team
-from xpnet_backends.on_numpy.compiler import Entry, compiled, readable
+from xpnet_backends.on_numpy.compiler import Entry, accepted_by_llvm, compile_functions
 from xpnet_backends.on_numpy.macrokernel import HALF, LANES, WIDE, multiply, panel_routine, tile_routine
 from xpnet_backends.on_numpy.native import Location, NativeCall, Routine, find_routine
 
@@ -147,20 +147,20 @@ def _panel_words(rows: int, wide: int, a_transposed: bool, b_transposed: bool, p
 @cache
 def _llvm_accepts_tiles() -> bool:
     """Say whether this release of LLVM accepts a tile's text: the syntax of masked loads and stores may change."""
-    return readable(*_texts(paired=False))
+    return accepted_by_llvm(*_texts(paired=False))
 
 
 @cache
 def _adds_pairs() -> bool:
     """Say whether this processor adds a pair's two terms in order and rounds each sum, found by experiment."""
-    if not bfloat16_pairs.available() or not readable(*_texts(paired=True)):
+    if not bfloat16_pairs.available() or not accepted_by_llvm(*_texts(paired=True)):
         return False
     stream = np.random.default_rng(0)
     a, b = (stream.normal(size=shape).astype(np.float32) ** 5 for shape in ((1, 64), (64, HALF)))
     for numbers in (a, b):  # so far apart that sums are rounded
         numbers.view(np.uint32)[...] &= 0xFFFF0000
     first, second, into = _in_pairs(a.T), _in_pairs(b), np.empty((1, HALF), np.float32)
-    (tile,) = compiled(tile_routine(1, HALF, transposed=False, paired=True).make())
+    (tile,) = compile_functions(tile_routine(1, HALF, transposed=False, paired=True).make())
     places = [array.ctypes.data for array in (first, second, into)]
     compute = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)(tile)
     compute(places[0], len(first), places[1], len(first), places[2], *[HALF] * 2, -1, places[1], 0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.tracing import Host, Node
 
-__all__ = ["is_whole", "last_uses", "needed", "parts", "root", "successors"]
+__all__ = ["in_place_targets", "is_reshape_of", "join_slices", "last_uses", "needed", "root"]
 
 
 def needed(nodes: list[Node], results: list[Any]) -> list[Node]:
@@ -50,15 +50,17 @@ def _memories(node: Node) -> set[Node]:
     return {base}.union(*(_memories(operand) for operand in base.operands))
 
 
-def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], position: dict[int, int]) -> dict[int, int]:
+def in_place_targets(
+    successors: list[Any], donated_buffers: list[Host], last_use: dict[int, int], position: dict[int, int]
+) -> dict[int, int]:
     """Return the nodes that may be computed in a donated array's place, and the place of each.
 
     They are the end of the chain of elementwise operations that leads from the array to its successor.
     """
     target: dict[int, int] = {}
-    for i, node in enumerate(kept):
+    for i, node in enumerate(successors):
         while isinstance(node, Node) and node.kind == "ufunc" and id(node) not in target:
-            if node.value.shape != home[i].shape or node.value.dtype != home[i].dtype:
+            if node.value.shape != donated_buffers[i].shape or node.value.dtype != donated_buffers[i].dtype:
                 break
             target[id(node)] = i
             before = [
@@ -72,7 +74,7 @@ def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], posi
     return target
 
 
-def parts(node: Node, array: Host) -> list[Host]:
+def join_slices(node: Node, array: Host) -> list[Host]:
     """Return the places of a join's parts in its array."""
     places, start = [], 0
     for part in node.args:
@@ -83,7 +85,7 @@ def parts(node: Node, array: Host) -> list[Host]:
     return places
 
 
-def is_whole(part: Node, maker: Node) -> bool:
+def is_reshape_of(part: Node, maker: Node) -> bool:
     """Say whether a part is its maker's array in its own order, at most reshaped."""
     while part is not maker:
         if part.function is not np.reshape:

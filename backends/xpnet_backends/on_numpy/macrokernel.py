@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpnet_backends.on_numpy import bfloat16_pairs, team
-from xpnet_backends.on_numpy.compiler import Entry, caller, pointer
+from xpnet_backends.on_numpy.compiler import Entry, c_function, pointer
 from xpnet_backends.on_numpy.microkernel import HALF, LANES, PREFETCHED_LINES, panel, tile
 from xpnet_backends.on_numpy.native import Routine, entry_routine
 
@@ -25,12 +25,11 @@ PACK, PACKED, PACKED_BYTES, FULL_PANEL = range(12, 16)
 LAST_PANEL = FULL_PANEL + 1 + COPY
 FIRST_SUM = LAST_PANEL + 1 + COPY
 SUMS = FIRST_SUM + 1
-"""A call's words. Of each of the two matrices: its address, whether it is transposed, the step between its rows or
-columns. The product's address and shape; whether threads split the columns. Memory for one packed panel of
-each thread, and its bytes. The routine that packs the first matrix's terms into bfloat16 pairs, or 0; memory for each
-thread's pairs, and its bytes. From ``FULL_PANEL`` and ``LAST_PANEL`` on, the words of a full and of the last panel. 0 if
-the first partial sums are added to zeros, else -1. The number of partial sums, and from there their ends, with the
-first one's begin before them."""
+"""A call's words. Of each matrix: its address, whether it is transposed, the step between its rows or columns. The
+product's address and shape; whether threads split the columns. Memory for one packed panel of each thread, and its
+bytes. The routine that packs the first matrix into bfloat16 pairs, or 0; memory for each thread's pairs, and its bytes.
+From ``FULL_PANEL`` and ``LAST_PANEL`` on, the words of a full and of the last panel. 0 if the first partial sums are
+added to zeros, else -1. From ``SUMS`` on, the number of partial sums, where the first begins, and where each ends."""
 
 
 def tile_routine(rows: int, columns: int, transposed: bool, paired: bool) -> Routine:
@@ -51,7 +50,7 @@ def panel_routine(columns: int, transposed: bool, paired: bool) -> Routine:
 
 
 _at, _number = pointer("int64"), pointer("float32")
-_tile, _copy, _pack = caller("", *"plplplllpl"), caller("", *"pllpll"), caller("", *"plllp")
+_tile, _copy, _pack = c_function("", *"plplplllpl"), c_function("", *"pllpll"), c_function("", *"plllp")
 
 
 def multiply(address: Any, me: Any, members: Any) -> Any:

@@ -10,19 +10,21 @@ import numpy as np
 from xpnet.aligned import aligned_empty
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["Pool", "Store", "held", "new_array"]
+__all__ = ["BufferPool", "Store", "new_array", "total_bytes"]
 
 
 class Store:
     """Memory that a value lies in: an array that exists now, or a local variable of the written function."""
 
-    __slots__ = ("array", "name", "owner", "pooled")
+    __slots__ = ("array", "donated_index", "name", "pooled")
 
-    def __init__(self, name: str, array: Host | None, *, pooled: bool = False, owner: int | None = None) -> None:
-        self.name, self.array, self.pooled, self.owner = name, array, pooled, owner
+    def __init__(
+        self, name: str, array: Host | None, *, pooled: bool = False, donated_index: int | None = None
+    ) -> None:
+        self.name, self.array, self.pooled, self.donated_index = name, array, pooled, donated_index
 
 
-class Pool:
+class BufferPool:
     """Buffers whose values nobody reads any more, by size."""
 
     def __init__(self) -> None:
@@ -31,7 +33,7 @@ class Pool:
     def take(self, value: Host) -> Host:
         """Return an array of the form of *value*, from a free buffer where there is one."""
         free = self._free.get(value.nbytes)
-        return _formed(free.pop(), value) if free else new_array(value)
+        return _view_like(free.pop(), value) if free else new_array(value)
 
     def give_back(self, store: Store) -> None:
         """Take a store's buffer back."""
@@ -44,7 +46,7 @@ def new_array(value: Host) -> Host:
     return aligned_empty(value.shape, value.dtype)
 
 
-def held(values: Iterable[Any]) -> int:
+def total_bytes(values: Iterable[Any]) -> int:
     """Return the bytes of the arrays among *values*, those of views of one memory once."""
     found: dict[int, int] = {}
     for value in values:
@@ -55,5 +57,5 @@ def held(values: Iterable[Any]) -> int:
     return sum(found.values())
 
 
-def _formed(raw: Host, value: Host) -> Host:
+def _view_like(raw: Host, value: Host) -> Host:
     return raw.reshape(-1).view(np.uint8)[: value.nbytes].view(value.dtype).reshape(value.shape)

@@ -33,7 +33,7 @@ class Names:
         self._names: dict[int, str] = {}
         self._constants: dict[int, str] = {}
 
-    def place(self, node: Node, store: Store, name: str | None = None) -> None:
+    def assign(self, node: Node, store: Store, name: str | None = None) -> None:
         """Note where a node lies, and its name where that is not its memory's."""
         self.stores[id(node)] = store
         self._names[id(node)] = name or store.name
@@ -58,7 +58,7 @@ class Names:
         self.values[name] = value
         return name
 
-    def known(self, node: Node) -> Host | None:
+    def array_of(self, node: Node) -> Host | None:
         """Return the node's array if it exists now."""
         return self.array(self.of(node))
 

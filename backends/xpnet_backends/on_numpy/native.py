@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet_backends.on_numpy.compiler import Entry, Function, caller, compiled, pointer
+from xpnet_backends.on_numpy.compiler import Entry, Function, c_function, compile_functions, pointer
 from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["Location", "NativeCall", "Program", "Routine", "entry_routine", "find_routine", "program_runner", "routine"]
@@ -143,7 +143,7 @@ def _as_integer(word: Word) -> int:
 def _compile(routines: Iterable[Routine]) -> None:
     missing = [routine for routine in dict.fromkeys(routines) if not routine.is_compiled]
     if missing:
-        for routine, place in zip(missing, compiled(*[routine.make() for routine in missing]), strict=True):
+        for routine, place in zip(missing, compile_functions(*[routine.make() for routine in missing]), strict=True):
             routine.address = place
 
 
@@ -179,7 +179,7 @@ def program_runner() -> Callable[[int, int, int], int]:
     argument's data *step* bytes further on than the one before.
     """
     _check_head()
-    at, call = pointer("int64"), caller("l", "p", "l", "l")
+    at, call = pointer("int64"), c_function("l", "p", "l", "l")
 
     def perform(address: Any, times: Any, step: Any) -> Any:
         words = at(address)
@@ -197,7 +197,7 @@ def program_runner() -> Callable[[int, int, int], int]:
                     return time + 1
         return 0
 
-    (place,) = compiled(Entry(perform))
+    (place,) = compile_functions(Entry(perform))
     found: Any = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)(place)
     found.__name__ = perform.__name__  # as plans call it in their source
     return found  # type: ignore[no-any-return]

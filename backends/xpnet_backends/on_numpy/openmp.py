@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import mkl
-from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
+from xpnet_backends.on_numpy.compiler import Entry, Function, address, c_function
 
 __all__ = ["MIN_SHARED_NS", "NAME", "divide", "entry", "size"]
 
@@ -43,7 +43,7 @@ def size() -> int:
 
 def divide() -> Function:
     """Return ``divide(part, words, members)``, for compiled code: it returns when every thread has done its part."""
-    parallel, hand_over = address(_routines().GOMP_parallel), caller("", "p", "p", "i", "i")
+    parallel, hand_over = address(_routines().GOMP_parallel), c_function("", "p", "p", "i", "i")
 
     def divide(part: Any, words: Any, members: Any) -> None:
         hand_over(parallel, part, words, np.int32(members), 0)
@@ -54,7 +54,7 @@ def divide() -> Function:
 def entry(share: Any) -> Entry:
     """Return ``share(words, me, members)`` as a C function of the words alone."""
     number, members = address(_routines().omp_get_thread_num), address(_routines().omp_get_num_threads)
-    count = caller("i")
+    count = c_function("i")
 
     def part(words: Any) -> None:
         share(words, np.int64(count(number)), np.int64(count(members)))

@@ -1,4 +1,4 @@
-"""A function's plans in one thread, by the signatures of its arguments: those that were used last."""
+"""The plans that a function keeps in one thread, by the signature of its arguments: a least-recently-used cache."""
 
 from __future__ import annotations
 
@@ -8,59 +8,59 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xpnet_backends.on_numpy.plan import Plan
 
-__all__ = ["Plans"]
+__all__ = ["PlanCache"]
 
-FEW, MANY, LARGE = 16, 256, 1 << 28
-"""Plans that are kept however large they are; and at most, as long as their memory is no more than so many bytes."""
+ALWAYS_KEPT, MOST_KEPT, MAX_BYTES = 16, 256, 1 << 28
+"""So many plans are kept however large they are; more, up to ``MOST_KEPT``, while they have at most ``MAX_BYTES``."""
 
-AGAIN = 128
-"""Calls after which a plan that had to make room is made again: that takes as long as 10 to 50 calls without one."""
+CALLS_UNTIL_REMADE = 128
+"""A discarded plan is made again at this call without one. Making it takes as long as 10 to 50 such calls."""
 
-KNOWN = 4096
-"""Signatures without a plan that are remembered; of more the oldest goes."""
+MAX_SIGNATURES = 4096
+"""Signatures without a plan that are remembered; the oldest is forgotten first."""
 
 
-class Plans:
-    """Plans, and how many calls the signatures that have none are away from one.
+class PlanCache:
+    """Plans by signature, and, for signatures without one, the number of calls until one is made.
 
-    So where a function meets more forms of arguments than there is room for, most calls run as they stand, and few
+    So where a function is called with more signatures than there is room for, most calls run without a plan, and few
     plans are made in vain.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, Plan] = {}
-        self._away: dict[Hashable, int] = {}
+        self._plans: dict[Hashable, Plan] = {}
+        self._calls_left: dict[Hashable, int] = {}
         self._bytes = 0
 
     def values(self) -> list[Plan]:
-        """Return all plans, the one that was used last at the end."""
-        return [*self._kept.values()]
+        """Return all plans, the most recently used last."""
+        return [*self._plans.values()]
 
     def get(self, key: Hashable) -> Plan | None:
-        """Return the plan of a signature, which is then the last one used."""
-        plan = self._kept.pop(key, None)
+        """Return the plan of a signature, which becomes the most recently used; None if it has none."""
+        plan = self._plans.pop(key, None)
         if plan is not None:
-            self._kept[key] = plan
+            self._plans[key] = plan
         return plan
 
     def is_due(self, key: Hashable) -> bool:
-        """Count a call whose signature has no plan, and say whether one is to be made: at first, at the second call."""
-        left = self._away.pop(key, 1)
+        """Count a call of a signature without a plan, and say whether to make one: at first, at the second call."""
+        left = self._calls_left.pop(key, 1)
         if left > 0:
-            self._wait(key, left - 1)
+            self._set_calls_left(key, left - 1)
         return left == 0
 
     def put(self, key: Hashable, plan: Plan) -> None:
-        """Keep a plan, and let those go for which there is no room, the one that was not used for longest first."""
-        before = self._kept.pop(key, None)
+        """Keep a plan; discard the least recently used ones if there is no room."""
+        before = self._plans.pop(key, None)
         self._bytes += plan.nbytes - (before.nbytes if before else 0)
-        self._kept[key] = plan
-        while len(self._kept) > MANY or (len(self._kept) > FEW and self._bytes > LARGE):
-            oldest = next(iter(self._kept))
-            self._bytes -= self._kept.pop(oldest).nbytes
-            self._wait(oldest, AGAIN - 1)
+        self._plans[key] = plan
+        while len(self._plans) > MOST_KEPT or (len(self._plans) > ALWAYS_KEPT and self._bytes > MAX_BYTES):
+            oldest = next(iter(self._plans))
+            self._bytes -= self._plans.pop(oldest).nbytes
+            self._set_calls_left(oldest, CALLS_UNTIL_REMADE - 1)
 
-    def _wait(self, key: Hashable, calls: int) -> None:
-        self._away[key] = calls
-        if len(self._away) > KNOWN:
-            del self._away[next(iter(self._away))]
+    def _set_calls_left(self, key: Hashable, calls: int) -> None:
+        self._calls_left[key] = calls
+        if len(self._calls_left) > MAX_SIGNATURES:
+            del self._calls_left[next(iter(self._calls_left))]

@@ -13,12 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["NAMED", "OF_FORMS", "arrays"]
+__all__ = ["METADATA_FUNCTIONS", "VALUE_OPTIONS", "array_argument_count"]
 
-OF_FORMS = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.isdtype, np.iscomplexobj, np.isrealobj}
+METADATA_FUNCTIONS = {
+    np.shape,
+    np.ndim,
+    np.size,
+    np.result_type,
+    np.can_cast,
+    np.isdtype,
+    np.iscomplexobj,
+    np.isrealobj,
+}
 """Functions that look at shapes and types alone."""
 
-NAMED = frozenset("a_max a_min append fill_value indices initial max min prepend shift weights where".split())
+VALUE_OPTIONS = frozenset("a_max a_min append fill_value indices initial max min prepend shift weights where".split())
 """Names of arguments whose values do not decide the form, in any of the functions below."""
 
 _ONE = """
@@ -48,7 +57,7 @@ _ARRAYS: dict[Any, int] = {getattr(home, name): count for count, home, names in 
 _ARRAYS |= {getitem: 1, sliding_window_view: 1}
 
 
-def arrays(function: Any) -> int:
+def array_argument_count(function: Any) -> int:
     """Return of how many of a function's first arguments the values do not decide the result's form.
 
     Those of the others do, as an axis, a shape or a number of repeats does. It is 0 for a function that is not known.

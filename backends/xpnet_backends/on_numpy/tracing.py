@@ -61,7 +61,7 @@ class Tape:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.overwritten: set[int] = set()
-        self.numbers: set[int] = set()
+        self.scalars: set[int] = set()
 
 
 class Traced(NDArrayOperatorsMixin):
@@ -142,10 +142,10 @@ class Traced(NDArrayOperatorsMixin):
         """Return the length of the first axis."""
         return len(self.node.value)
 
-    def _look(self, *arguments: object) -> Any:
+    def _refuse_value(self, *arguments: object) -> Any:
         raise NotTraceable("an array's value is looked at")
 
-    __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _look
+    __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _refuse_value
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         """Note a ufunc; one in place gives the written array a new value of its type."""
@@ -160,7 +160,7 @@ class Traced(NDArrayOperatorsMixin):
             raise NotTraceable(f"{ufunc.__name__} writes into memory that other names may share")
         _require_types(ufunc, inputs)
         result = self._apply("ufunc", ufunc, inputs, {})
-        if written is None or id(written.node) in self.tape.numbers:
+        if written is None or id(written.node) in self.tape.scalars:
             return result
         if result.shape != written.shape or not np.can_cast(result.dtype, written.dtype, "same_kind"):
             raise NotTraceable("an operation in place would change the array's form")
@@ -184,11 +184,13 @@ class Traced(NDArrayOperatorsMixin):
             raise NotTraceable(f"{function} writes into an array")
         values = _values
         if kind == "call":
-            _require_form(function, arguments, options)
-            values = _unwritable
+            _require_static_shape(function, arguments, options)
+            values = _readonly_values
         value = call(*values(arguments), **values(options))
         if not isinstance(value, np.ndarray | np.generic):
-            if function not in static_shapes.OF_FORMS:  # what depends on numbers would be the same number in every run
+            if (
+                function not in static_shapes.METADATA_FUNCTIONS
+            ):  # what depends on numbers would be the same number in every run
                 raise NotTraceable(f"{function} gives no array, or several")
             return value
         is_number = isinstance(value, np.generic)
@@ -198,12 +200,12 @@ class Traced(NDArrayOperatorsMixin):
             if any(item is not arguments[0] for item in shared):
                 raise NotTraceable(f"{function} gives a view of another than its first argument")
             kind = "view" if shared else "call"
-        noted = self._note(kind, function, arguments, options, value)
+        noted = self._add_node(kind, function, arguments, options, value)
         if is_number:
-            self.tape.numbers.add(id(noted.node))
+            self.tape.scalars.add(id(noted.node))
         return noted
 
-    def _note(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
+    def _add_node(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
         # A plan's buffers are in row-major order: what is a view here would be a copy there, and sums and products of
         # matrices in another order add their terms in another.
         if kind not in ("view", "call") and not value.flags.c_contiguous:
@@ -258,12 +260,12 @@ def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
             raise NotTraceable(f"{ufunc.__name__} takes {number!r} as {wanted}, beside arrays of {kind}")
 
 
-def _require_form(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+def _require_static_shape(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Raise NotTraceable where the form of a function's result may be another with other values in the arrays."""
-    if function in static_shapes.OF_FORMS:
+    if function in static_shapes.METADATA_FUNCTIONS:
         return
-    count = static_shapes.arrays(function)
-    deciding = *arguments[count:], *(options[name] for name in options.keys() - static_shapes.NAMED)
+    count = static_shapes.array_argument_count(function)
+    deciding = *arguments[count:], *(options[name] for name in options.keys() - static_shapes.VALUE_OPTIONS)
     if not count or _traced(deciding):
         raise NotTraceable(f"the shape or type of what {function} gives may depend on values")
 
@@ -272,7 +274,7 @@ def _values(tree: Any) -> Any:
     return map_leaves(lambda item: item.node.value if isinstance(item, Traced) else item, tree)
 
 
-def _unwritable(tree: Any) -> Any:
+def _readonly_values(tree: Any) -> Any:
     """Return the real arrays of a tree, so that a function which writes into one raises, and is not recorded."""
 
     def view(item: Any) -> Any:
@@ -319,7 +321,7 @@ def _product(function: Callable[..., Any]) -> Callable[..., Any]:
 def _astype(self: Traced, x: Traced, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     if not copy and x.dtype == dtype:
         return x
-    return self._note("astype", None, (x,), {}, x.node.value.astype(dtype))
+    return self._add_node("astype", None, (x,), {}, x.node.value.astype(dtype))
 
 
 def _where(self: Traced, condition: Any, x: Any, y: Any) -> Any:
@@ -327,21 +329,21 @@ def _where(self: Traced, condition: Any, x: Any, y: Any) -> Any:
     kind = condition.dtype if isinstance(condition, Traced) else np.asarray(condition).dtype
     if kind.char != "?":
         condition = condition != 0
-    return self._note("where", np.where, (condition, x, y), {}, value)
+    return self._add_node("where", np.where, (condition, x, y), {}, value)
 
 
 def _concat(self: Traced, arrays: Any, axis: int = 0) -> Any:
     value = np.concatenate(_values(arrays), axis=axis)
     if axis == 0 and value.ndim == 1:
-        return self._note("join", None, tuple(arrays), {}, value)
-    return self._note("call", np.concatenate, (list(arrays),), {"axis": axis}, value)
+        return self._add_node("join", None, tuple(arrays), {}, value)
+    return self._add_node("call", np.concatenate, (list(arrays),), {"axis": axis}, value)
 
 
 def _stack(self: Traced, arrays: Any, axis: int = 0) -> Any:
     value = np.stack(_values(arrays), axis=axis)
     if axis == 0 and value.ndim == 1:
-        return self._note("join", None, tuple(arrays), {}, value)
-    return self._note("call", np.stack, (list(arrays),), {"axis": axis}, value)
+        return self._add_node("join", None, tuple(arrays), {}, value)
+    return self._add_node("call", np.stack, (list(arrays),), {"axis": axis}, value)
 
 
 def _reshape(self: Traced, x: Traced, shape: Any) -> Any:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import casting, native, team
-from xpnet_backends.on_numpy.compiler import Function, caller, pointer
+from xpnet_backends.on_numpy.compiler import Function, c_function, pointer
 from xpnet_backends.on_numpy.fusing import TYPES
 from xpnet_backends.on_numpy.native import Location, NativeCall
-from xpnet_backends.on_numpy.strides import axes
+from xpnet_backends.on_numpy.strides import merged_axes
 
 __all__ = ["NAMES", "copy_call", "reduction_calls", "ufunc_calls"]
 
@@ -124,7 +124,7 @@ def _kinds(function: np.ufunc, given: tuple[Any, ...]) -> str:
 
 def _call(loop: tuple[int, int], given: Sequence[Location], into: Location) -> NativeCall | None:
     places, shape = [*given, into], into.array.shape
-    found = axes(shape, *(np.broadcast_to(place.array, shape) for place in places))
+    found = merged_axes(shape, *(np.broadcast_to(place.array, shape) for place in places))
     if found is None:
         return None
     (rows, outer), (length, inner) = found
@@ -192,7 +192,7 @@ def zero(kind: str) -> Any:
 
 
 def _looping() -> Function:
-    whole, loop = pointer("int64"), caller("", "p", "p", "p", "p")
+    whole, loop = pointer("int64"), c_function("", "p", "p", "p", "p")
 
     def looping(address: Any, me: Any, members: Any) -> Any:
         words = whole(address)
@@ -231,7 +231,7 @@ what it gives to the loop: two places, a count, two steps."""
 
 
 def _stretches() -> Function:
-    whole, loop, head = pointer("int64"), caller("", "p", "p", "p", "p"), team.HEADER_WORDS
+    whole, loop, head = pointer("int64"), c_function("", "p", "p", "p", "p"), team.HEADER_WORDS
 
     def stretches(address: Any, me: Any, members: Any) -> Any:
         begin = address + 8 * head

@@ -25,13 +25,13 @@ from xpnet_backends.on_numpy.compiler import (
     Entry,
     Function,
     address,
-    caller,
+    atomic_load,
+    c_function,
     compare_exchange,
-    compiled,
+    compile_functions,
     exchange,
     pause,
     pointer,
-    shared,
 )
 
 __all__ = ["MIN_SHARED_NS", "NAME", "divide", "entry", "size"]
@@ -70,12 +70,12 @@ STARTED, SERVE, RUN, ONE, LENT, DO, DATA, BYTES, TOLD = range(1, 10)
 one of them, and how many in a row may still come, if they run here; of the last ones the function, where the first
 one's data lie, the bytes of one, and a number that the function is told."""
 
-_at, _call = pointer("int64"), caller("l", "p", "l", "l")
+_at, _call = pointer("int64"), c_function("l", "p", "l", "l")
 
 
 def size() -> int:
     """Return the number of threads that OpenBLAS uses now; 1 where its jobs cannot be had."""
-    return openblas.size() if openblas.lends() else 1
+    return openblas.size() if openblas.can_redirect_jobs() else 1
 
 
 def entry(share: Any) -> Entry:
@@ -95,8 +95,8 @@ def divide() -> Function:
     Where the threads are busy, or fewer by now, some do more than one part; where they are more than :func:`_doing` has
     numbers for, the caller does all.
     """
-    boxes, start, share, most = _open(), _starting(), _sharing(), openblas.most() // 2
-    count, there, lend = caller("i"), address(openblas.threads()), _lending()
+    boxes, start, share, most = _open(), _starting(), _sharing(), openblas.max_threads() // 2
+    count, there, lend = c_function("i"), address(openblas.thread_counter()), _lending()
 
     def divide(part: Any, words: Any, members: Any) -> None:
         threads, alone = np.int64(count(there)), 1
@@ -118,7 +118,7 @@ def divide() -> Function:
 
 @cache
 def _boxes() -> Any:
-    return aligned_empty((openblas.MOST, BOX), np.int64)
+    return aligned_empty((openblas.MAX_THREADS, BOX), np.int64)
 
 
 @cache
@@ -127,8 +127,8 @@ def _open() -> int:
     boxes = _boxes()
     boxes[...] = 0
     entries = Entry(_serving(), "l"), Entry(_running(), "ililli"), Entry(_doing()), Entry(_closing(), "")
-    boxes[0, SERVE], boxes[0, RUN], boxes[0, ONE], close = compiled(*entries)
-    give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.lending())
+    boxes[0, SERVE], boxes[0, RUN], boxes[0, ONE], close = compile_functions(*entries)
+    give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.redirect_function())
 
     def forget() -> None:  # a forked process has none of the threads
         boxes[:, STATE], boxes[0, STARTED], boxes[0, LENT] = IDLE, 0, 0
@@ -146,7 +146,7 @@ def _libc(name: str) -> int:
 @cache
 def _resting() -> Any:
     """Return ``rest(turn, spins)``: a pause, in which others may have the core after so many turns of a loop."""
-    leave, give_way = caller("i"), _libc("sched_yield")
+    leave, give_way = c_function("i"), _libc("sched_yield")
 
     def rest(turn: Any, spins: Any) -> Any:
         if turn < spins:
@@ -160,8 +160,8 @@ def _resting() -> Any:
 
 @cache
 def _lending() -> Any:
-    """Return ``lend(run)`` for compiled code: see :func:`openblas.lending`."""
-    call, place = caller("", "p"), openblas.lending()
+    """Return ``lend(run)`` for compiled code: see :func:`openblas.redirect_function`."""
+    call, place = c_function("", "p"), openblas.redirect_function()
 
     def lend(run: Any) -> Any:
         call(place, run)
@@ -181,21 +181,21 @@ def _do(job: Any, words: Any, first: Any, step: Any, parts: Any) -> Any:
 
 def _serving() -> Any:
     """Return ``serve(box)``: jobs, as far as nobody else has done them, until it is to stop."""
-    rest, sleep, semaphore = _resting(), caller("i", "p"), _libc("sem_wait")
+    rest, sleep, semaphore = _resting(), c_function("i", "p"), _libc("sem_wait")
 
     def told(box: Any) -> Any:
         """Return what the thread is to do, when there is something."""
         for turn in range(SPINS + YIELDS):
-            found = shared(box)
+            found = atomic_load(box)
             if found > ASLEEP:
                 return found
             rest(turn, SPINS)
         if compare_exchange(box, IDLE, ASLEEP) == IDLE:
             for _ in range(FOREVER):
                 sleep(semaphore, box + 8 * SEMAPHORE)
-                if shared(box) != ASLEEP:  # else a signal has woken it
-                    return shared(box)
-        return shared(box)
+                if atomic_load(box) != ASLEEP:  # else a signal has woken it
+                    return atomic_load(box)
+        return atomic_load(box)
 
     def serve(box: Any) -> Any:
         given = _at(box)
@@ -216,7 +216,7 @@ def _serving() -> Any:
 @cache
 def _telling() -> Any:
     """Return ``tell(box, order)``, which wakes the thread if that is needed."""
-    wake, post = caller("i", "p"), _libc("sem_post")
+    wake, post = c_function("i", "p"), _libc("sem_post")
 
     def tell(box: Any, order: Any) -> Any:
         if exchange(box, order) == ASLEEP:
@@ -230,7 +230,7 @@ def _telling() -> Any:
 def _starting() -> Any:
     """Return ``start(now)``, which starts threads that are missing, and gives how many of *now* there are."""
     boxes, create, prepare = _boxes().ctypes.data, _libc("pthread_create"), _libc("sem_init")
-    new, ready = caller("i", "p", "p", "p", "p"), caller("i", "p", "i", "i")
+    new, ready = c_function("i", "p", "p", "p", "p"), c_function("i", "p", "i", "i")
 
     def start(now: Any) -> Any:
         head = _at(boxes)
@@ -257,7 +257,7 @@ def _sharing() -> Any:
     def wait(box: Any, apart: Any) -> Any:
         given = _at(box)
         for turn in range(FOREVER):
-            found = shared(box)
+            found = atomic_load(box)
             if found == OFFERED and apart == 0:
                 found = compare_exchange(box, OFFERED, IDLE)
                 if found == OFFERED:
@@ -303,7 +303,7 @@ def _taking() -> Any:
 @cache
 def _ending() -> Any:
     """Return ``end()``: threads end, and nothing is shared from then on."""
-    boxes, tell, join, end_of = _boxes().ctypes.data, _telling(), caller("i", "l", "p"), _libc("pthread_join")
+    boxes, tell, join, end_of = _boxes().ctypes.data, _telling(), c_function("i", "l", "p"), _libc("pthread_join")
 
     def end() -> Any:
         head = _at(boxes)
@@ -355,7 +355,7 @@ def _doing() -> Any:
     threads have those from 0 on, and may work at the same time, for LU or for a product that was begun before. So these
     are counted down from the last.
     """
-    last, do = openblas.most() - 1, caller("", "i", "p", "i")
+    last, do = openblas.max_threads() - 1, c_function("", "i", "p", "i")
 
     def one(boxes: Any, me: Any, members: Any) -> Any:
         head = _at(boxes)

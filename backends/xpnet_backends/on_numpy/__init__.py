@@ -1,4 +1,19 @@
-"""NumPy: the default backend, on the CPU."""
+"""NumPy: the default backend, on the CPU.
+
+How ``compile(step)`` runs a step, and where each part is::
+
+    compiling      a call: as it is at first, by a recorded plan from the second on (signatures, plan_cache, pytrees)
+    tracing        records the step's operations as nodes (static_shapes: which functions may be recorded)
+    graph          questions about the nodes: what is needed, whose memory, until when
+    plan           makes and runs the plan of one signature
+    writer         nodes -> lines of Python, on memory that is allocated once (memory, naming)
+    fusing         which elementwise operations and reductions share a pass; kernels writes that pass (exponential)
+    native         a line as a call of a C function; function_body joins lines of such calls to one Program
+      calls of     ufunc_loops, casting, gathering (over memory: strides), blas (mkl, openblas, blocks, one_row, gemm)
+      gemm         tiled products: macrokernel, microkernel, bfloat16_pairs, summation_order
+    compiler/      a subset of Python -> LLVM's text (functions, builder, language) -> machine code (llvm)
+    team           calls that threads share: on MKL's (openmp) or on our own (workers, which run OpenBLAS's jobs, too)
+"""
 
 from __future__ import annotations
 
@@ -17,7 +32,7 @@ from xpnet_backends.on_numpy.compiling import Compiled, loop
 INSTALL = "pip install 'numpy>=2.1'"
 
 LARGE = 1 << 14
-"""Bytes from which a copy begins at a cache line: to see to that takes 2 us."""
+"""Copies of at least so many bytes begin at a cache line; arranging that takes 2 us."""
 
 
 def open(device: object, dtype: str) -> Backend:
@@ -43,7 +58,7 @@ def open(device: object, dtype: str) -> Backend:
 
 
 class _Namespace:
-    """NumPy, with a product of its own."""
+    """NumPy with another ``matmul``."""
 
     def __init__(self, matmul: Callable[[Any, Any], Any]) -> None:
         self.matmul = matmul
@@ -53,10 +68,9 @@ class _Namespace:
 
 
 def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
-    """Take host values in C's order, and another library's array through DLPack.
+    """Convert host values to an array in C order; take another library's array through DLPack.
 
-    BLAS adds the terms of a product in another order where a matrix lies in Fortran's order, in strides, or between
-    the places that its type asks for.
+    In Fortran order, strided or unaligned, BLAS adds the terms of a product in another order.
     """
     array: np.ndarray[Any, Any] = values
     if type(values) is not np.ndarray:
@@ -78,7 +92,7 @@ def version() -> str:
 
 
 def devices() -> list[str]:
-    """Name the CPU, and what makes it faster here."""
+    """Describe the CPU and the libraries that speed it up here."""
     import os
     import platform
 

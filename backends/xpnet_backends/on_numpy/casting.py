@@ -1,4 +1,4 @@
-"""An array copied into one of another type, as a call of a plan."""
+"""Native calls that copy an array to one of another dtype."""
 
 from __future__ import annotations
 

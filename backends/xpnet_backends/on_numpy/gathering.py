@@ -1,4 +1,4 @@
-"""Rows of a table gathered in an order, as ``fit`` gathers the examples of a batch, as a call of a plan."""
+"""Native calls that gather rows of a table (``take``), as ``fit`` gathers the examples of a batch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from xpnet_backends.on_numpy.tracing import Node
 __all__ = ["gather_call", "supports"]
 
 BYTE = 0.1
-"""ns that a byte of long rows takes."""
+"""ns a byte of long rows."""
 
 PAIR = 2
-"""4-byte units of a label, or of a point in a plane, for which a loop of their own takes longer than what it does."""
+"""Rows of one or two 4-byte units (a label, a point in a plane) are copied without an inner loop, which is faster."""
 
 SOURCE, ORDER, INTO, COUNT, UNITS, ROWS = range(6)
 """A call's words: three addresses, rows to gather, 4-byte units of a row, rows there are."""

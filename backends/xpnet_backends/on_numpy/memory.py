@@ -1,4 +1,4 @@
-"""Memory of a plan: what a value lies in, and buffers that are used again."""
+"""The memory of a plan: where each value is stored, and buffers that are used again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ __all__ = ["BufferPool", "Store", "new_array", "total_bytes"]
 
 
 class Store:
-    """Memory that a value lies in: an array that exists now, or a local variable of the written function."""
+    """Where a value is stored: an array that exists now, or a local variable of the written function.
+
+    *name* is its name in the function, *array* the array if it exists. It is *pooled* if its buffer can be used again;
+    *donated_index* is the number of the donated buffer, if it is one.
+    """
 
     __slots__ = ("array", "donated_index", "name", "pooled")
 
@@ -25,13 +29,13 @@ class Store:
 
 
 class BufferPool:
-    """Buffers whose values nobody reads any more, by size."""
+    """Free buffers, by size: nobody reads their values any more."""
 
     def __init__(self) -> None:
         self._free: dict[int, list[Host]] = {}
 
     def take(self, value: Host) -> Host:
-        """Return an array of the form of *value*, from a free buffer where there is one."""
+        """Return an array of the shape and dtype of *value*, in a free buffer if there is one."""
         free = self._free.get(value.nbytes)
         return _view_like(free.pop(), value) if free else new_array(value)
 
@@ -42,12 +46,12 @@ class BufferPool:
 
 
 def new_array(value: Host) -> Host:
-    """Return new memory of the form of *value* that starts at a cache line."""
+    """Return a new array of the shape and dtype of *value* that begins at a cache line."""
     return aligned_empty(value.shape, value.dtype)
 
 
 def total_bytes(values: Iterable[Any]) -> int:
-    """Return the bytes of the arrays among *values*, those of views of one memory once."""
+    """Return the bytes of the arrays among *values*, counting memory that they share once."""
     found: dict[int, int] = {}
     for value in values:
         if isinstance(value, np.ndarray):

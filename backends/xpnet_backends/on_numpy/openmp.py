@@ -1,6 +1,6 @@
-"""The threads that MKL keeps for its products, for other work.
+"""Run other work on the threads that MKL keeps for its products.
 
-Code is handed to them through the entry that Intel's OpenMP library has for code compiled by GCC (``GOMP_parallel``).
+It is handed to them through the entry that Intel's OpenMP library has for code compiled by GCC (``GOMP_parallel``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an operation goes through arrays in memory: along one axis, or along two, one inside the other."""
+"""Merge the axes of arrays in memory to one loop, or to two nested ones."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def nodes_in(tree: Any) -> list[Node]:
 
 
 class Tape:
-    """What is recorded: the nodes in order, which of them no longer hold as their memory was written to, and which are
-    numbers to NumPy and no arrays, so that nothing is done in place with them.
+    """The record: the nodes in order; the ids of *overwritten* ones, whose views no longer hold; and of *scalars*, which
+    are no arrays to NumPy, so that an in-place operation on them makes a new number.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Tape:
 
 
 class Traced(NDArrayOperatorsMixin):
-    """An array that notes in ``tape`` what is done with it."""
+    """An array that records in ``tape`` what is done with it."""
 
     __slots__ = ("_node", "tape")
 
@@ -121,7 +121,7 @@ class Traced(NDArrayOperatorsMixin):
         return transposed
 
     def __getitem__(self, index: Any) -> Traced:
-        """Note a view; an index of integers is completed, so that it stays a view."""
+        """Record a view; an index of integers alone is completed by an ellipsis, so that it gives a view."""
         index = index if isinstance(index, tuple) else (index,)
         if _traced(index):
             raise NotTraceable("an array is indexed by an array")
@@ -148,7 +148,7 @@ class Traced(NDArrayOperatorsMixin):
     __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _refuse_value
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
-        """Note a ufunc; one in place gives the written array a new value of its type."""
+        """Record a ufunc; one in place gives the written array a new value of its dtype."""
         if method == "reduce" and out is None and not options.keys() - {"axis", "keepdims"}:
             options = {"axis": 0, "keepdims": False, **options}
             return self._apply("reduce", ufunc, inputs, options)
@@ -171,14 +171,14 @@ class Traced(NDArrayOperatorsMixin):
         return written
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
-        """Note a function of NumPy's, broken down where that lets the plan reuse memory."""
+        """Record one of NumPy's functions, broken down to simpler ones where that lets the plan reuse memory."""
         lower = _LOWER.get(function)
         if lower is not None:
             return lower(self, *arguments, **options)
         return self._apply("call", function, arguments, options)
 
     def _apply(self, kind: str, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Run the operation on the real arrays and note it."""
+        """Run the operation on the real arrays and record it."""
         call = function.reduce if kind == "reduce" else function
         if "out" in options:
             raise NotTraceable(f"{function} writes into an array")
@@ -216,7 +216,7 @@ class Traced(NDArrayOperatorsMixin):
 
 
 LEAVES = (Traced, np.ndarray, np.generic)
-"""What is looked for in trees."""
+"""The leaves of nested containers."""
 
 
 def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], Any]:
@@ -249,7 +249,7 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
-    """Raise NotTraceable where a ufunc takes a number in another type than the arrays have, in which plans hold it."""
+    """Raise NotTraceable if a ufunc converts a number to another dtype than the arrays', in which plans store it."""
     given = [item.dtype if isinstance(item, Traced) else type(item) for item in inputs]
     types = {kind for kind in given if isinstance(kind, np.dtype)}
     if len(types) != 1 or not {int, float} & set(given):
@@ -261,7 +261,7 @@ def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
 
 
 def _require_static_shape(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Raise NotTraceable where the form of a function's result may be another with other values in the arrays."""
+    """Raise NotTraceable if the shape or dtype of a function's result may depend on values."""
     if function in static_shapes.METADATA_FUNCTIONS:
         return
     count = static_shapes.array_argument_count(function)

@@ -1,8 +1,8 @@
-"""NumPy's own loops over elements, as calls of a plan.
+"""Native calls of NumPy's own inner loops: ufuncs, sums and maxima, copies.
 
-A ufunc keeps a C function for each combination of types, which goes over a stretch of memory (``PyUFuncObject`` in
-NumPy's C API). It is called as NumPy calls it, so the numbers are NumPy's; a long function of one array is divided
-among the threads of :mod:`team`.
+A ufunc has a C function for each combination of dtypes, its inner loop, which goes over a stretch of memory
+(``PyUFuncObject`` in NumPy's C API). It is called as NumPy calls it, so the numbers are NumPy's; a long function of one
+array is divided among the threads of :mod:`team`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from xpnet_backends.on_numpy.strides import merged_axes
 __all__ = ["NAMES", "copy_call", "reduction_calls", "ufunc_calls"]
 
 NAMES = frozenset({"exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos", "tanh"})
-"""Functions of one element that take NumPy long enough to be shared."""
+"""Functions of one array whose elements take NumPy long enough for threads to share them."""
 
 ELEMENT = 0.5
-"""ns that an element of those takes at least (exp of float32 on an AVX-512 processor)."""
+"""An element of those takes at least so many ns (exp of float32 on an AVX-512 processor)."""
 
 CALLED = frozenset(kind.char for kind in TYPES)
-"""Types whose loops are called: those of objects need Python's lock."""
+"""Dtypes whose loops are called; those of objects need Python's lock."""
 
 LOOP, DATA, LENGTH, STEPS, ROWS, ROW_STEPS, PLACES, NOW = 0, 1, 2, 3, 6, 7, 10, 13
 """A call's words: the loop and what NumPy gives it; elements and three steps of a row; rows and the steps between
@@ -52,9 +52,9 @@ class _UFunc(ctypes.Structure):
 
 @cache
 def _loop(function: np.ufunc, kinds: str) -> tuple[int, int] | None:
-    """Return the address of a ufunc's loop for types, the result's last, and of what the loop is given.
+    """Return the address of a ufunc's inner loop for these dtypes, the result's last, and of the loop's data.
 
-    None, where it has none, or it is not as known.
+    None if it has none, or if its record in memory is not as expected.
     """
     if getattr(np, function.__name__, None) is not function or not set(kinds) <= CALLED:
         return None
@@ -74,7 +74,7 @@ def _loop(function: np.ufunc, kinds: str) -> tuple[int, int] | None:
 
 
 def _agrees(function: np.ufunc, kinds: str, loop: tuple[int, int]) -> bool:
-    """Try a loop on some numbers."""
+    """Compare a loop with the ufunc on some numbers."""
     numbers = np.linspace(0.1, 3.0, 100)
     given = [numbers[:: (-1) ** k].astype(kind) for k, kind in enumerate(kinds[:-1])]
     found = np.empty(len(numbers), dtype=kinds[-1])

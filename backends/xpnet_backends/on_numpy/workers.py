@@ -1,12 +1,13 @@
-"""Threads of this library's own, on which OpenBLAS's products run, too.
+"""Our own threads, on which OpenBLAS's products run, too.
 
-OpenBLAS keeps threads for its products. They wait at hand for a while after each, spinning on a core, so that a second
-pool would fight them for the cores. It also lets its jobs be run elsewhere, so while there are shared calls they are
-run here, for the whole process, and its own threads stay asleep. The jobs are those that it would give to its own
-threads, so products keep their bits.
+OpenBLAS keeps threads for its products. After each they wait for a while, spinning on a core, and a second pool would
+compete with them. But its jobs can be redirected: while there are shared calls, they run on the threads here, for the
+whole process, and OpenBLAS's own threads stay asleep. The jobs are divided as for its own threads, so products keep
+their bits.
 
-There are as many threads as OpenBLAS uses, the caller's among them. One that has done its work looks for more for a
-while, and then sleeps. What one has not begun when the caller is done, the caller does, but for OpenBLAS's jobs.
+There are as many threads as OpenBLAS uses, the caller's among them. Each has a *box* in memory, in which it finds its
+work. A thread that has finished looks for more for a while, and then sleeps. Work that no thread has begun when the
+caller is done, the caller does itself, except OpenBLAS's jobs.
 """
 
 from __future__ import annotations
@@ -37,38 +38,39 @@ from xpnet_backends.on_numpy.compiler import (
 __all__ = ["MIN_SHARED_NS", "NAME", "divide", "entry", "size"]
 
 NAME = "workers"
-"""What the threads are called where they are told of."""
+"""The name of the pool in a plan's source."""
 
 MIN_SHARED_NS = 8_000
-"""ns of work from which a kernel is shared: handing it over and waiting takes 70 to 350, and the cores fetch from each
+"""ns of work from which sharing a call pays: handing it over and waiting takes 70 to 350, and cores fetch from each
 other what they have written."""
 
 SPINS, YIELDS, LONG = 20_000, 20_000, 1_000_000
-"""Looks at a box, some 15 ns each, after which a thread with nothing to do lets others have its core between two, and
-then sleeps; and after which one that waits for the rest of its own work does."""
+"""A thread without work looks at its box ``SPINS`` times, some 15 ns each, then ``YIELDS`` times between which other
+threads may use its core, and then sleeps. A thread that waits for others to finish yields after ``LONG`` looks."""
 
 ENOUGH = 1_000
-"""OpenBLAS's jobs in a row, with no shared call between them, after which they are left to its own threads again. Its
-factorization of matrices (LU) has some parts done by those whatever is lent, which then spin beside these."""
+"""After so many of OpenBLAS's jobs with no shared call between them, they are left to its own threads again. Its LU
+factorization gives some jobs to those even while jobs are redirected, and they would then spin beside these."""
 
 FOREVER = 1 << 62
 
 BOX = 16
-"""Words of a box, of which each thread has one: processors fetch lines of 64 bytes in pairs."""
+"""Words of a box; processors fetch cache lines of 64 bytes in pairs."""
 
 STATE, THREAD, JOB, WORDS, FIRST, STEP, PARTS, SEMAPHORE = range(8)
-"""A box's words: what its thread does, and which thread it is; a job, what it is pointed to, and which of its parts are
-to be done: the first, how many further on the next one is, and how many there are; last a semaphore of POSIX, on which
-the thread sleeps, of 32 bytes."""
+"""A box's words: its thread's state, and the thread itself; a job, the address that it is given, and which of its parts
+to do: the first, the step to the next one, and how many there are in all; and a POSIX semaphore of 32 bytes, on which
+the thread sleeps."""
 
 IDLE, ASLEEP, OFFERED, BUSY, STOP = range(5)
-"""What a thread does, or is to do: what it is offered it may still find done. Of the first box, which no thread has,
-whether work is shared now, BUSY, or no more."""
+"""A box's states; work that is OFFERED may be taken by the caller before the thread does. The first box has no thread:
+its state is BUSY while work is shared, and STOP when no more is."""
 
 STARTED, SERVE, RUN, ONE, LENT, DO, DATA, BYTES, TOLD = range(1, 10)
-"""That box's other words: how many threads have been started, and what they do; what runs OpenBLAS's jobs, what does
-one of them, and how many in a row may still come, if they run here; of the last ones the function, where the first
-one's data lie, the bytes of one, and a number that the function is told."""
+"""The first box's other words: how many threads have been started, and their function; the function that OpenBLAS
+calls, the one that does one of its jobs, and how many jobs in a row may still come, while they are redirected; of the
+current jobs the function, the address of the first one's data, the bytes of one's data, and the function's last
+argument."""
 
 _at, _call = pointer("int64"), c_function("l", "p", "l", "l")
 
@@ -123,7 +125,7 @@ def _boxes() -> Any:
 
 @cache
 def _open() -> int:
-    """Return where the boxes lie, once they are filled; threads are started when they are needed."""
+    """Return the address of the boxes, initialized; threads are started when they are needed."""
     boxes = _boxes()
     boxes[...] = 0
     entries = Entry(_serving(), "l"), Entry(_running(), "ililli"), Entry(_doing()), Entry(_closing(), "")
@@ -145,7 +147,7 @@ def _libc(name: str) -> int:
 
 @cache
 def _resting() -> Any:
-    """Return ``rest(turn, spins)``: a pause, in which others may have the core after so many turns of a loop."""
+    """Return ``rest(turn, spins)``, a pause; from turn *spins* of a loop on, other threads may have the core."""
     leave, give_way = c_function("i"), _libc("sched_yield")
 
     def rest(turn: Any, spins: Any) -> Any:
@@ -160,7 +162,7 @@ def _resting() -> Any:
 
 @cache
 def _lending() -> Any:
-    """Return ``lend(run)`` for compiled code: see :func:`openblas.redirect_function`."""
+    """Return ``lend(run)``, which redirects OpenBLAS's jobs: see :func:`openblas.redirect_function`."""
     call, place = c_function("", "p"), openblas.redirect_function()
 
     def lend(run: Any) -> Any:

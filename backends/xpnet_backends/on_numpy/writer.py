@@ -79,14 +79,14 @@ class Writer:
         self.arguments: dict[int, int] = {}
 
     def _may_fuse_exp(self) -> bool:
-        """Say whether kernels compute exp as NumPy does, or may do. That is tried once, when code may be compiled."""
+        """Say whether kernels may compute exp: whether theirs is NumPy's, which is tried once code may be compiled."""
         if not self.compile_now and not exponential.agrees.cache_info().currsize:
             self.missing.add(exponential.agrees)
             return True
         return exponential.agrees()
 
     def _has_fixed_address(self, node: Node) -> bool:
-        """Say whether a node's memory is known when the function is written."""
+        """Say whether a node's address is fixed when the function is written, or known from its argument."""
         base = root(node)
         if base.kind == "input":
             return base.value.flags.aligned
@@ -107,7 +107,7 @@ class Writer:
     # Writing
 
     def write(self, parameters: list[Node]) -> str:
-        """Return the source of ``run(*parameters)``, which returns the results that are not kept."""
+        """Return the source of ``run(*parameters)``, which returns the results but the donated argument's successor."""
         self.body = FunctionBody(self.names, len(parameters))
         for i, node in enumerate(self.donated_inputs):
             self.names.assign(
@@ -133,7 +133,7 @@ class Writer:
         return self.body.source("".join([f"{result}, " for result in results]).rstrip())
 
     def _location(self, arg: Any, name: str) -> Location | None:
-        """Return where an argument lies; None where that is not known, or nothing is compiled."""
+        """Return an argument's location; None where it is unknown, or nothing is compiled."""
         array = self.names.array(name)
         if not self.fuses:
             return None
@@ -145,7 +145,7 @@ class Writer:
         return Location(arg.value, arg.value.ctypes.data - base.value.ctypes.data, self.arguments[id(base)])
 
     def _add_view(self, node: Node, name: str, text: str) -> None:
-        """Add a line that looks at a node's form alone: before all others, for a parameter's."""
+        """Add a line that makes a view: before all others, if it is a view of a parameter."""
         part = node
         while part.kind == "view" and len(part.operands) == 1:
             part = part.args[0]
@@ -208,7 +208,7 @@ class Writer:
         self.body.add(text, *ufunc_loops.ufunc_calls(function, places, written))
 
     def _write_product(self, node: Node) -> None:
-        """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks, or of bfloat16."""
+        """Write a product by MKL, in blocks or of bfloat16 values, or column sums as a product with a row of ones."""
         arguments = node.args
         if node.function is mkl.column_sums:
             (table,) = arguments
@@ -237,7 +237,7 @@ class Writer:
             self.body.add(text, blas.mkl_call(a, b, written))
 
     def _write_group(self, group: Group) -> None:
-        """Write one compiled pass over several operations; only what is read outside leaves it."""
+        """Write a group's kernel; only what is read outside of it is stored."""
         end = self.position[id(group.members[-1])]
         source = KernelSource(group, lambda node: self.last_use[id(node)] > end)
         places, names = [], []
@@ -271,7 +271,7 @@ class Writer:
                 self.pool.give_back(store)
 
     def _are_disjoint(self, places: list[Location], written: set[int]) -> bool:
-        """Say whether what is written is no part of another place; an argument may lie in what was given back."""
+        """Say whether no written array overlaps another; an argument may be a buffer that the plan returned."""
         given = (
             [Location.of(home) for home in self.donated_buffers]
             if any(place.argument is not None for place in places)
@@ -284,9 +284,9 @@ class Writer:
         return True
 
     def _group_operand(self, arg: Any, found: str, source: KernelSource) -> tuple[Location, str]:
-        """Return where a kernel finds an operand, and its name.
+        """Return an operand's location for a kernel, and its name.
 
-        Small values of unknown place, or in strides, are copied first.
+        Small operands at unknown addresses, or in strides, are copied first.
         """
         name = self.names.operand(arg, set()) if isinstance(arg, Node) else self.names.constant(arg)
         place = self._location(arg, name)
@@ -302,9 +302,9 @@ class Writer:
     def _group_destination(
         self, node: Node, source: KernelSource, end: int, claimed: set[int]
     ) -> tuple[Host, int | None]:
-        """Choose where a group's result is written, and say over which of its operands.
+        """Choose where a group's result is stored; return the array, and which operand it overwrites, if any.
 
-        That is an operand that ends in the group, and that no pass over a row reads after the result is written.
+        That is one that is read for the last time in the group, and by no pass after the result is written.
         """
         slot = self.join_slots.get(id(node))
         if slot is not None:
@@ -369,7 +369,7 @@ class Writer:
                 self._write_copy(place, part)
 
     def _write_back(self) -> None:
-        """Move the successors of donated arrays that were computed elsewhere into their places."""
+        """Copy the successors of donated arrays that are stored elsewhere to the donated buffers."""
         for i, leaf in enumerate(self.successors):
             home = self.donated_buffers[i]
             if not isinstance(leaf, Node):
@@ -393,7 +393,7 @@ class Writer:
     # Memory
 
     def _destination(self, node: Node, in_place: bool = False) -> str:
-        """Choose where *node* is written, and return its name."""
+        """Choose where *node* is stored, and return its name."""
         slot = self.join_slots.get(id(node))
         if slot is not None:
             self.names.assign(node, Store(self.names.constant(slot), slot))
@@ -405,7 +405,7 @@ class Writer:
         return self.names.of(node)
 
     def _reusable_operand(self, node: Node) -> Store | None:
-        """Return the memory of an operand of the same form that is read here for the last time."""
+        """Return the store of an operand of the same shape and dtype that is read here for the last time, or None."""
         for operand in node.operands:
             store = self.names.stores[id(operand)]
             if operand is not root(operand) or self.last_use[id(operand)] != self.position[id(node)]:
@@ -419,7 +419,7 @@ class Writer:
         return None
 
     def _reserve_joins(self) -> None:
-        """Give the parts of each join their places in it, where they are computed by one operation."""
+        """Reserve slices of each join's array for its parts, where one operation computes a part and can write there."""
         for node in self.nodes:
             if node.kind != "join":
                 continue
@@ -457,7 +457,7 @@ def _dot(arguments: Any) -> Any:
 
 
 def _as_kernel_array(array: Host, found: str, source: KernelSource) -> Host:
-    """Return an array as a kernel takes it: tables with rows and columns, all else as a vector."""
+    """Return an array in the shape that a kernel takes: tables with rows and columns, all else as vectors."""
     return array.reshape(-1) if found != "table" or source.flat else array.reshape(-1, source.columns)
 
 

@@ -134,16 +134,13 @@ class Compiled:
         for *_, used in recent:
             plans.get(used)  # marks it as recently used, although the cache was not consulted
         plan: Plan | None = plans.get(key)
-        if plan is not None and (
-            (plan.pending is not None and plan.pending.seconds > COMPILE_AFTER) or plan.is_outdated
-        ):
+        is_due = plan is not None and plan.pending is not None and plan.pending.seconds > COMPILE_AFTER
+        if plan is not None and (is_due or plan.is_outdated):
             plan = self._compiled_plan(plan, arguments)
             plans.put(key, plan)
         if plan is not None and plan.pending is None and self.donated:
-            flatten, others = (
-                plan.flattener_with_donated(arguments),
-                [entry for entry in recent if entry[0] is not plan],
-            )
+            flatten = plan.flattener_with_donated(arguments)
+            others = [entry for entry in recent if entry[0] is not plan]
             self._local.recent = [*([(plan, flatten, key)] if flatten else []), *others][:2]
         if plan is not None or key in self.unrecordable or not plans.is_due(key):
             return plan

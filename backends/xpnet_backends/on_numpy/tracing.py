@@ -54,8 +54,8 @@ def nodes_in(tree: Any) -> list[Node]:
 
 
 class Tape:
-    """The record: the nodes in order; the ids of *overwritten* ones, whose views no longer hold; and of *scalars*, which
-    are no arrays to NumPy, so that an in-place operation on them makes a new number.
+    """The nodes in order; the ids of *overwritten* ones, whose views no longer hold; and of *scalars*, which are
+    no arrays to NumPy, so that an in-place operation on them makes a new number.
     """
 
     def __init__(self) -> None:

@@ -419,7 +419,7 @@ class Writer:
         return None
 
     def _reserve_joins(self) -> None:
-        """Reserve slices of each join's array for its parts, where one operation computes a part and can write there."""
+        """Reserve slices of each join's array for its parts, where one operation computes a part and can write it."""
         for node in self.nodes:
             if node.kind != "join":
                 continue

@@ -139,17 +139,17 @@ import os, threading, time
 from xpnet_backends.on_numpy import compiling
 held = threading.Event()
 def hold():
-    with compiling.ALONE:
+    with compiling.COMPILER_LOCK:
         held.set()
         time.sleep(0.2)
 threading.Thread(target=hold).start()
 held.wait()
 begin, child = time.monotonic(), os.fork()
 if not child:
-    os._exit(0 if compiling.ALONE.acquire(timeout=1) else 1)
+    os._exit(0 if compiling.COMPILER_LOCK.acquire(timeout=1) else 1)
 assert time.monotonic() - begin > 0.1
 assert os.waitpid(child, 0)[1] == 0
-assert compiling.ALONE.acquire(timeout=1)
+assert compiling.COMPILER_LOCK.acquire(timeout=1)
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
 
@@ -189,7 +189,7 @@ END = """
 import threading, time
 from xpnet_backends.on_numpy import compiling
 def compile():
-    with compiling.ALONE:
+    with compiling.COMPILER_LOCK:
         holds.set()
         time.sleep(1.0)
         print("compiled", flush=True)

@@ -280,11 +280,11 @@ def test_two_forms_of_a_carrys_calls_are_known_by_their_tests(monkeypatch):
         carry, _ = compiled(np.asarray(carry) * 1, x)
     for x in [big, small]:
         carry, _ = compiled(np.array(carry), x)
-    kept = compiled._kept
-    monkeypatch.setattr(compiled, "_kept", lambda *_: pytest.fail("looked up"))
+    kept = compiled._cached_plan
+    monkeypatch.setattr(compiled, "_cached_plan", lambda *_: pytest.fail("looked up"))
     for x in [big, small, big, big, small]:
         expected = float(carry) + x.size
         carry, _ = compiled(np.array(carry), x)
         assert float(carry) == expected
-    monkeypatch.setattr(compiled, "_kept", kept)
+    monkeypatch.setattr(compiled, "_cached_plan", kept)
     assert len({id(plan) for plan, *_ in compiled._local.recent}) == 2

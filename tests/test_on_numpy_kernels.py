@@ -38,7 +38,7 @@ def made(request, monkeypatch):
 
 def fused_at_once(monkeypatch):
     found, failures = [], []
-    original, with_kernels = kernels.KernelSource.__init__, Compiled._with_kernels
+    original, with_kernels = kernels.KernelSource.__init__, Compiled._compiled_plan
 
     def note(self, *arguments):
         original(self, *arguments)
@@ -49,7 +49,7 @@ def fused_at_once(monkeypatch):
         failures.extend([plan.kernel_error] if plan.kernel_error else [])  # with which it would do without
         return plan
 
-    monkeypatch.setattr(Compiled, "_with_kernels", watch)
+    monkeypatch.setattr(Compiled, "_compiled_plan", watch)
     monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
     monkeypatch.setattr(kernels.KernelSource, "__init__", note)
@@ -411,10 +411,10 @@ def test_two_largest_values_of_other_types_in_one_kernel(made):
 
 def test_places_that_share_memory_are_not_said_to_lie_apart():
     memory, home = np.zeros(100, dtype="float32"), np.zeros(20, dtype="float32")
-    owner = SimpleNamespace(home=[home])
+    owner = SimpleNamespace(donated_buffers=[home])
 
     def apart(*places, written=(0,)):
-        return Writer._lie_apart(owner, list(places), set(written))
+        return Writer._are_disjoint(owner, list(places), set(written))
 
     first, second, both = (Location.of(part) for part in (memory[:50], memory[50:], memory[40:60]))
     given = Location(home, 0, argument=1)

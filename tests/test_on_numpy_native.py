@@ -207,14 +207,14 @@ def test_a_long_step_gives_python_a_turn_after_each(at_once, monkeypatch):
     assert calls == [1] * 6
     calls.clear()
     monkeypatch.setattr(plan_module, "CALL_SECONDS", 2.0)
-    run(plan.hand_out(()), data, rows_of(1, 20, 7, 50))
+    run(plan.unflatten_donated(()), data, rows_of(1, 20, 7, 50))
     assert calls == [1, 2, 4, 8, 5]
     calls.clear()
-    run(plan.hand_out(()), data, rows_of(1, 20, 7, 50))
+    run(plan.unflatten_donated(()), data, rows_of(1, 20, 7, 50))
     assert calls == [16, 4]  # the last is no whole piece, so it says nothing
     calls.clear()
     monkeypatch.setattr(plan_module, "CALL_SECONDS", 0.1)
-    run(plan.hand_out(()), data, rows_of(1, 60, 7, 50))
+    run(plan.unflatten_donated(()), data, rows_of(1, 60, 7, 50))
     assert calls == [32, 16, 8, 4]
 
 

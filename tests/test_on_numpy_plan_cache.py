@@ -53,7 +53,7 @@ def test_the_one_that_was_not_used_for_longest_makes_room(made, monkeypatch):
     assert len(compiled._local.plans.values()) == 3
     called(compiled, [1, 3, 4])
     assert [len(arguments[0]) for arguments in made] == [1, 2, 3, 4]
-    called(compiled, plan_cache.AGAIN * [2])
+    called(compiled, plan_cache.CALLS_UNTIL_REMADE * [2])
     assert [len(arguments[0]) for arguments in made] == [1, 2, 3, 4, 2]
 
 
@@ -61,7 +61,7 @@ def test_what_had_to_make_room_is_made_again_after_some_calls(made, monkeypatch)
     monkeypatch.setattr(plan_cache, "MOST_KEPT", 3)
     compiled = Compiled(add_one)
     called(compiled, [1, 1, 2, 2, 3, 3, 4, 4])
-    called(compiled, [1] * (plan_cache.AGAIN - 1))
+    called(compiled, [1] * (plan_cache.CALLS_UNTIL_REMADE - 1))
     assert len(made) == 4
     called(compiled, [1])
     assert [len(arguments[0]) for arguments in made] == [1, 2, 3, 4, 1]
@@ -71,7 +71,7 @@ def test_more_sizes_than_there_is_room_for_cost_few_plans(made, monkeypatch):
     monkeypatch.setattr(plan_cache, "MOST_KEPT", 20)
     compiled = Compiled(add_one)
     called(compiled, 150 * [*range(1, 41)])
-    assert 40 < len(made) <= 40 + 40 * 150 / plan_cache.AGAIN
+    assert 40 < len(made) <= 40 + 40 * 150 / plan_cache.CALLS_UNTIL_REMADE
 
 
 def test_large_plans_are_few(monkeypatch):

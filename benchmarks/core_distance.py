@@ -14,7 +14,7 @@ from functools import cache
 from time import perf_counter_ns
 
 import numpy as np
-from xpnet_backends.on_numpy.compiler import Assembly, Entry, compiled
+from xpnet_backends.on_numpy.compiler import Assembly, Entry, compile_functions
 
 WARM_UP, TRIPS, BURSTS = 500, 2_000, 5
 
@@ -103,5 +103,5 @@ def _burst() -> float:
 
 @cache
 def _play() -> Callable[[int, int, int], None]:
-    (place,) = compiled(Entry(PLAY))
+    (place,) = compile_functions(Entry(PLAY))
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(place)  # which lets go of Python's lock

@@ -15,7 +15,7 @@ ROUTINES = {name: {} for name in POOLS}
 def used(name, threads, monkeypatch):
     """Let kernels be shared by so many threads of a pool; skip where it cannot be had."""
     pool = POOLS[name]
-    if not (openmp._library() if pool is openmp else openblas.lends()):
+    if not (openmp._library() if pool is openmp else openblas.can_redirect_jobs()):
         pytest.skip(f"{name}'s threads cannot be had here: they can on Linux, with NumPy's wheel, or with xpnet[mkl]")
     monkeypatch.setattr(team, "_pool", lambda: pool)
     monkeypatch.setattr(team, "size", lambda: threads)
@@ -24,7 +24,7 @@ def used(name, threads, monkeypatch):
     if pool is openmp:
         yield
         return
-    before, set_threads = openblas.size(), openblas.exported(openblas.loaded(), "scipy_openblas_set_num_threads")
+    before, set_threads = openblas.size(), openblas.exported(openblas.library(), "scipy_openblas_set_num_threads")
     set_threads(threads)
     try:
         yield

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xpnet_backends.on_numpy import openblas, products, writer
+from xpnet_backends.on_numpy import mkl, openblas, writer
 
 pytest.importorskip("resource", reason="peak memory is read where POSIX offers it")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -39,7 +39,7 @@ def trainer_of(name: str, work: Work, monkeypatch: pytest.MonkeyPatch) -> Any:
         pytest.skip(absence)
     for variable, value in PEERS[name].environment.items():
         monkeypatch.setenv(variable, value)
-    for module in (products, writer):  # a peer that does without extras does so for its whole process
+    for module in (mkl, writer):  # a peer that does without extras does so for its whole process
         monkeypatch.setattr(module, "available", module.available)
     return make_trainer(name, work, first_weights(work), make_pool(work))
 
@@ -198,7 +198,7 @@ def test_both_search_the_same_grid(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_limit_is_the_products_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    if openblas.loaded() is None:
+    if openblas.library() is None:
         pytest.skip("NumPy multiplies by a library that is not known")
     work = TINY["batch norm"]
     found = trainer_of("limit", work, monkeypatch)

@@ -111,7 +111,7 @@ def test_every_function_of_a_network_can_be_recorded(loss):
         network.predict(x)
         network.trace(x, y)
     used = [*network.compiled._functions.values(), network.compiled.train_on_batch]
-    assert not [function.function.__name__ for function in used if function.plain]
+    assert not [function.function.__name__ for function in used if function.unrecordable]
 
 
 def test_a_plan_can_be_read():
@@ -171,7 +171,7 @@ def test_donated_arrays_that_change_places_are_not_planned():
     carry = (np.zeros(2), np.ones(2))
     for _ in range(4):
         carry = compiled(carry)
-    assert compiled.plain
+    assert compiled.unrecordable
     np.testing.assert_array_equal(carry[0], np.zeros(2))
 
 
@@ -217,7 +217,7 @@ def test_a_function_that_looks_at_values_runs_as_it_stands(function):
     compiled = Compiled(function)
     for x in (np.array([1.0, -2.0]), np.array([-1.0, 5.0]), np.array([2.0, 3.0])):
         np.testing.assert_array_equal(compiled(x), function(x))
-    assert compiled.plain
+    assert compiled.unrecordable
 
 
 @pytest.mark.parametrize("calls", [1, 4])
@@ -563,7 +563,7 @@ def assert_same(plain, others):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["log1p", "expm1", "exp", "log", "sinh", "cbrt", "tan"])
 def test_arrays_that_are_gone_through_backwards_are_as_in_the_plain_function(name, dtype, monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     function = getattr(np, name)
     x = np.random.default_rng(0).uniform(0.1, 2.0, (300, 64)).astype(dtype)
     assert_same(*replayed(lambda x: function(np.flip(x * x, axis=-1)) + 1.0, x))

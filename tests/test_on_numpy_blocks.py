@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from test_on_numpy import plain_numpy  # noqa: F401
-from xpnet_backends.on_numpy import blocks, products
+from xpnet_backends.on_numpy import blocks, mkl
 from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet
@@ -21,7 +21,7 @@ def pair(rows, terms, columns, dtype="float32", seed=0):
 def test_a_tall_product_is_within_the_bound_of_the_exact_one(rows, dtype, turned):
     x, w = pair(rows, 210, 12, dtype)
     w = np.asfortranarray(w) if turned else w
-    assert blocks.suits(x, w)
+    assert blocks.supports(x, w)
     found = blocks.matmul(x, w)
     exact = x.astype(np.longdouble) @ w.astype(np.longdouble)
     bound = 210 * np.finfo(dtype).eps * (np.abs(x).astype("float64") @ np.abs(w).astype("float64"))
@@ -51,7 +51,7 @@ def test_a_tall_product_is_within_the_bound_of_the_exact_one(rows, dtype, turned
 )
 def test_other_products_are_numpys(x, w, monkeypatch):
     monkeypatch.setattr(blocks, "dot_in_blocks", None)
-    assert not blocks.suits(x, w)
+    assert not blocks.supports(x, w)
     np.testing.assert_array_equal(blocks.matmul(x, w), np.matmul(x, w))
 
 
@@ -72,7 +72,7 @@ def test_a_plan_multiplies_in_blocks_into_its_memory_to_the_same_bits():
     assert np.matmul not in named
 
 
-@pytest.mark.skipif(products.available(), reason="MKL multiplies here")
+@pytest.mark.skipif(mkl.available(), reason="MKL multiplies here")
 def test_a_full_batch_trains_to_the_bits_of_the_plain_steps(plain_numpy, monkeypatch):  # noqa: F811
     calls = []
     dot_in_blocks = blocks.dot_in_blocks

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from test_on_numpy_kernels import draw
 from test_on_numpy_native import needs_openblas, same_bits
-from xpnet_backends.on_numpy import blas, fusing, gathering, loops, native, openblas
-from xpnet_backends.on_numpy.native import Place, Program
-from xpnet_backends.on_numpy.strides import axes
+from xpnet_backends.on_numpy import blas, fusing, gathering, native, openblas, ufunc_loops
+from xpnet_backends.on_numpy.native import Location, Program
+from xpnet_backends.on_numpy.strides import merged_axes
 
 pytest.importorskip("llvmlite")
 
@@ -17,7 +17,7 @@ pytest.importorskip("llvmlite")
 def perform(*calls):
     """Run calls whose places are all known; return what the first that fails returns."""
     program = Program(calls, array.array("q", [0]))
-    return native.run()(program.address, 1, 0)
+    return native.program_runner()(program.address, 1, 0)
 
 
 def done(calls, into, wanted):
@@ -42,7 +42,9 @@ def test_ufuncs_of_two_arrays(name, dtype):
         for b in (a[::-1].copy(), a[..., :1], a[:1], np.asarray(1.5, dtype=dtype), np.asfortranarray(a)):
             wanted = function(a, b)
             into = np.empty_like(wanted, order="C")
-            called += done(loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into)), into, wanted)
+            called += done(
+                ufunc_loops.ufunc_calls(function, [Location.of(a), Location.of(b)], Location.of(into)), into, wanted
+            )
     assert called >= 30
 
 
@@ -55,7 +57,7 @@ def test_ufuncs_of_one_array(name, dtype):
         for a in (draw(*shape, dtype=dtype), draw(*shape[::-1], dtype=dtype).T):
             wanted = function(a)
             into = np.empty(wanted.shape, dtype=wanted.dtype)
-            called = done(loops.calls(function, [Place.of(a)], Place.of(into)), into, wanted)
+            called = done(ufunc_loops.ufunc_calls(function, [Location.of(a)], Location.of(into)), into, wanted)
         assert called or a.ndim == 3
 
 
@@ -71,7 +73,9 @@ def test_ufuncs_of_two_types(first, second):
         except TypeError:
             continue
         into = np.empty_like(wanted)
-        called += done(loops.calls(function, [Place.of(a), Place.of(b)], Place.of(into)), into, wanted)
+        called += done(
+            ufunc_loops.ufunc_calls(function, [Location.of(a), Location.of(b)], Location.of(into)), into, wanted
+        )
     assert called >= 4
 
 
@@ -80,7 +84,7 @@ def test_what_no_loop_is_for_is_left_to_numpy():
     into = np.empty((4, 4), dtype="float32")
 
     def call(function, *given, into=into):
-        calls = loops.calls(function, [Place.of(one) for one in given], Place.of(into))
+        calls = ufunc_loops.ufunc_calls(function, [Location.of(one) for one in given], Location.of(into))
         return None if None in calls else calls
 
     assert call(np.add, a, b) is not None
@@ -97,8 +101,8 @@ def test_what_no_loop_is_for_is_left_to_numpy():
     assert call(np.add, a.astype(">f4"), b) is None
     assert call(np.add, a.T, b, into=a) is None  # what it reads it would write over
     assert call(np.add, a, b, into=a) is not None
-    assert loops.calls(np.add, [None, Place.of(a)], Place.of(into)) == [None]
-    assert loops.calls(np.add, [Place.of(a), Place.of(b)], None) == [None]
+    assert ufunc_loops.ufunc_calls(np.add, [None, Location.of(a)], Location.of(into)) == [None]
+    assert ufunc_loops.ufunc_calls(np.add, [Location.of(a), Location.of(b)], None) == [None]
     assert call(np.add, a, a[:1], into=a) is None
     assert call(np.add, a, a[:, :1], into=a) is None
     three = draw(3, 4, 5)[:, ::3, ::2]
@@ -113,18 +117,20 @@ def test_sums(axis, dtype):
         for keepdims in (False, True):
             wanted = np.asarray(np.add.reduce(a, axis=axis, keepdims=keepdims))
             into = np.full(wanted.shape, np.nan, dtype=dtype)
-            assert done(loops.reduction(np.add, Place.of(a), Place.of(into), axis), into, wanted)
+            assert done(ufunc_loops.reduction_calls(np.add, Location.of(a), Location.of(into), axis), into, wanted)
     zeros = np.full((3, 5), -0.0, dtype=dtype)
     wanted = np.asarray(np.sum(zeros, axis=axis))
     into = np.empty_like(wanted)
-    assert done(loops.reduction(np.add, Place.of(zeros), Place.of(into), axis), into, wanted)
+    assert done(ufunc_loops.reduction_calls(np.add, Location.of(zeros), Location.of(into), axis), into, wanted)
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 129, 8191, 8192, 8193, 100_000])
 def test_a_vectors_sum(count):
     for dtype in ("float32", "float64"):
         a, into = draw(count, dtype=dtype), np.empty((), dtype=dtype)
-        assert done(loops.reduction(np.add, Place.of(a), Place.of(into), None), into, np.asarray(np.sum(a)))
+        assert done(
+            ufunc_loops.reduction_calls(np.add, Location.of(a), Location.of(into), None), into, np.asarray(np.sum(a))
+        )
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "int32", "bool"])
@@ -141,19 +147,23 @@ def test_the_largest_of_all_numbers(count, kind):
             table = given.reshape(shape)
             wanted = np.asarray(np.maximum.reduce(table, axis=axis, keepdims=True))
             into = np.zeros(wanted.shape, dtype=kind)
-            assert done(loops.reduction(np.maximum, Place.of(table), Place.of(into), axis), into, wanted)
+            assert done(
+                ufunc_loops.reduction_calls(np.maximum, Location.of(table), Location.of(into), axis), into, wanted
+            )
 
 
 def test_other_reductions_are_left_to_numpy():
     a, into = draw(4, 5), np.empty(5, dtype="float32")
     for few in (0, 1, 2):
         given, one = draw(1, few), np.empty((), dtype="float32")
-        assert loops.reduction(np.maximum, Place.of(given), Place.of(one), None) == [None]
-    assert loops.reduction(np.maximum, Place.of(a), Place.of(into), 0) == [None]
-    assert loops.reduction(np.add, Place.of(np.asfortranarray(a)), Place.of(into), 0) == [None]
-    assert loops.reduction(np.add, Place.of(np.ones((4, 5), "int32")), Place.of(into), 0) == [None]
-    assert loops.reduction(np.add, None, Place.of(into), 0) == [None]
-    assert None in loops.reduction(np.add, Place.of(draw(3, 4, 5)), Place.of(np.empty((3, 5), "float32")), 1)
+        assert ufunc_loops.reduction_calls(np.maximum, Location.of(given), Location.of(one), None) == [None]
+    assert ufunc_loops.reduction_calls(np.maximum, Location.of(a), Location.of(into), 0) == [None]
+    assert ufunc_loops.reduction_calls(np.add, Location.of(np.asfortranarray(a)), Location.of(into), 0) == [None]
+    assert ufunc_loops.reduction_calls(np.add, Location.of(np.ones((4, 5), "int32")), Location.of(into), 0) == [None]
+    assert ufunc_loops.reduction_calls(np.add, None, Location.of(into), 0) == [None]
+    assert None in ufunc_loops.reduction_calls(
+        np.add, Location.of(draw(3, 4, 5)), Location.of(np.empty((3, 5), "float32")), 1
+    )
 
 
 @pytest.mark.parametrize("wanted", ["float32", "float64"])
@@ -166,10 +176,12 @@ def test_copies(given, wanted):
             for kind in {wanted, given}:
                 expected, into = np.empty(shape, dtype=kind), np.empty(shape, dtype=kind)
                 np.copyto(expected, a, "unsafe")
-                assert done([loops.copy(Place.of(a), Place.of(into))], into, expected) or plain.ndim == 3
-    assert loops.copy(Place.of(np.ones(3)), Place.of(np.ones(3, "int32"))) is None
-    assert loops.copy(Place.of(np.ones(3, "complex64")), Place.of(np.ones(3))) is None
-    assert loops.copy(None, Place.of(np.ones(3))) is None
+                assert (
+                    done([ufunc_loops.copy_call(Location.of(a), Location.of(into))], into, expected) or plain.ndim == 3
+                )
+    assert ufunc_loops.copy_call(Location.of(np.ones(3)), Location.of(np.ones(3, "int32"))) is None
+    assert ufunc_loops.copy_call(Location.of(np.ones(3, "complex64")), Location.of(np.ones(3))) is None
+    assert ufunc_loops.copy_call(None, Location.of(np.ones(3))) is None
 
 
 @needs_openblas
@@ -181,20 +193,20 @@ def test_products(dtype):
         a, b = draw(sizes[0], sizes[1], dtype=dtype), draw(sizes[1], sizes[2], dtype=dtype) + 1
         for x, y in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b)), (a.T.copy().T, b.T.copy().T)):
             into = np.empty((sizes[0], sizes[2]), dtype=dtype)
-            called += done([blas.call(Place.of(x), Place.of(y), Place.of(into))], into, np.dot(x, y))
+            called += done([blas.matmul_call(Location.of(x), Location.of(y), Location.of(into))], into, np.dot(x, y))
     assert called > 4 * 5 * 5 * 6
-    assert blas.call(Place.of(a), Place.of(b.astype("int64")), Place.of(into)) is None
-    assert blas.call(Place.of(a), None, Place.of(into)) is None
+    assert blas.matmul_call(Location.of(a), Location.of(b.astype("int64")), Location.of(into)) is None
+    assert blas.matmul_call(Location.of(a), None, Location.of(into)) is None
 
 
 @needs_openblas
 def test_a_library_that_is_not_what_it_seems_is_left_alone(monkeypatch):
-    assert blas._numpys.__wrapped__("f") is not None
+    assert blas._numpy_blas.__wrapped__("f") is not None
     exported = openblas.exported
     monkeypatch.setattr(openblas, "exported", lambda library, name: exported(library, name.replace("gemv", "symv")))
-    assert blas._numpys.__wrapped__("f") is None
-    monkeypatch.setattr(openblas, "loaded", lambda: None)
-    assert blas._numpys.__wrapped__("f") is None
+    assert blas._numpy_blas.__wrapped__("f") is None
+    monkeypatch.setattr(openblas, "library", lambda: None)
+    assert blas._numpy_blas.__wrapped__("f") is None
 
 
 def test_rows_are_gathered():
@@ -202,17 +214,17 @@ def test_rows_are_gathered():
     for source, order in ((data, [4, 0, -1, -30, 29]), (data[:, 0].copy(), [2, 2]), (np.arange(9), [8, -9])):
         places = np.asarray(order)
         into = np.zeros(source[places].shape, dtype=source.dtype)
-        assert perform(gathering.call(Place.of(source), Place.of(places), Place.of(into), "")) == 0
+        assert perform(gathering.gather_call(Location.of(source), Location.of(places), Location.of(into), "")) == 0
         same_bits(into, source[places])
         for wrong in (len(source), -len(source) - 1, 2**40, -(2**62)):
             places[1] = wrong
-            assert perform(gathering.call(Place.of(source), Place.of(places), Place.of(into), "")) != 0
+            assert perform(gathering.gather_call(Location.of(source), Location.of(places), Location.of(into), "")) != 0
 
 
 def test_axes_are_merged_where_memory_allows():
     table = np.zeros((4, 5, 6))
-    assert axes((4, 5, 6), table) == ((1, [0]), (120, [8]))
-    assert axes((4, 5, 3), table[..., ::2]) == ((1, [0]), (60, [16]))
-    assert axes((4, 5, 4), table[..., :4]) == ((20, [48]), (4, [8]))
-    assert axes((4, 2, 4), table[:, ::3, :4]) is None
-    assert axes((), table[0, 0, 0]) == ((1, [0]), (1, [0]))
+    assert merged_axes((4, 5, 6), table) == ((1, [0]), (120, [8]))
+    assert merged_axes((4, 5, 3), table[..., ::2]) == ((1, [0]), (60, [16]))
+    assert merged_axes((4, 5, 4), table[..., :4]) == ((20, [48]), (4, [8]))
+    assert merged_axes((4, 2, 4), table[:, ::3, :4]) is None
+    assert merged_axes((), table[0, 0, 0]) == ((1, [0]), (1, [0]))

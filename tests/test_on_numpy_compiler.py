@@ -14,15 +14,15 @@ from xpnet_backends.on_numpy.compiler import (
     Assembly,
     Entry,
     NotCompilable,
-    Written,
-    caller,
+    ParsedFunction,
+    atomic_load,
+    c_function,
     compare_exchange,
     exchange,
     float_of,
     fma,
     pause,
     pointer,
-    shared,
     sqrt,
 )
 
@@ -33,7 +33,7 @@ KINDS = ("bool", "int32", "uint32", "int64", "float32", "float64")
 
 def called(function, *arguments):
     """Compile a function of integers, which returns one, and call it."""
-    (place,) = compiler.compiled(Entry(function, "l" * len(arguments)))
+    (place,) = compiler.compile_functions(Entry(function, "l" * len(arguments)))
     return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(arguments))(place)(*arguments)
 
 
@@ -47,7 +47,10 @@ def filled(expression, wanted, **arrays):
     places = [*arrays.values(), into]
     scope = {f"at_{name}": pointer(array.dtype.name) for name, array in zip(names, places, strict=True)}
     scope |= {kind: getattr(np, kind) for kind in KINDS[1:]} | {"sqrt": sqrt, "fma": fma, "float_of": float_of}
-    assert called(Written.of_text("\n".join(lines), scope), len(into), *(array.ctypes.data for array in places)) == 0
+    assert (
+        called(ParsedFunction.of_text("\n".join(lines), scope), len(into), *(array.ctypes.data for array in places))
+        == 0
+    )
     return into
 
 
@@ -291,7 +294,7 @@ def test_c_functions_are_called():
         seen.append((number, real, place))
         return -number
 
-    place, call = compiler.address(note), caller("i", "i", "d", "p")
+    place, call = compiler.address(note), c_function("i", "i", "d", "p")
 
     def calling(first, second):
         return np.int64(call(place, first, 0.5, second)) + 1
@@ -312,13 +315,13 @@ def test_functions_in_llvms_own_language_are_called():
     found = np.zeros(2, dtype="int64")
     assert called(put, found.ctypes.data, 4) == 7
     assert found.tolist() == [4, 5]
-    (place,) = compiler.compiled(Entry(absolute, "ll"))
+    (place,) = compiler.compile_functions(Entry(absolute, "ll"))
     ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(place)(found.ctypes.data, -3)
     assert found.tolist() == [3, 5]
 
 
 def test_several_functions_are_compiled_at_once():
-    places = compiler.compiled(*[Entry(fibonacci, "l"), Entry(triangles, "ll"), Entry(fibonacci, "l")])
+    places = compiler.compile_functions(*[Entry(fibonacci, "l"), Entry(triangles, "ll"), Entry(fibonacci, "l")])
     assert [ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(place)(20) for place in places[::2]] == [6765, 6765]
     assert ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 2)(places[1])(2, 30) == triangles(2, 30)
 
@@ -364,13 +367,15 @@ def test_exp_is_in_the_language():
 def test_what_is_not_in_the_language_is_refused(line, told):
     text = f"def refused(n):\n    {line}\n"
     with pytest.raises(NotCompilable, match=told):
-        compiler.compiled(Entry(Written.of_text(text, {"at": pointer("int64"), "word": "text", "np": np}), "l"))
+        compiler.compile_functions(
+            Entry(ParsedFunction.of_text(text, {"at": pointer("int64"), "word": "text", "np": np}), "l")
+        )
 
 
 @pytest.mark.parametrize("head", ["a, b", "*a", "a=1, *, b", "a, **b"])
 def test_functions_take_plain_arguments(head):
     with pytest.raises(NotCompilable, match="no function of 1 arguments"):
-        compiler.compiled(Entry(Written.of_text(f"def refused({head}):\n    return 0", {}), "l"))
+        compiler.compile_functions(Entry(ParsedFunction.of_text(f"def refused({head}):\n    return 0", {}), "l"))
 
 
 def test_a_value_is_computed_once_for_all_that_it_is_given_to():
@@ -381,7 +386,7 @@ def test_a_value_is_computed_once_for_all_that_it_is_given_to():
         seen.append(1)
         return 5
 
-    place, call = compiler.address(count), caller("l")
+    place, call = compiler.address(count), c_function("l")
 
     def twice_given(n):
         a = b = call(place)
@@ -435,7 +440,7 @@ from xpnet_backends.on_numpy import compiling
 from xpnet_backends.on_numpy.compiler import llvm
 if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN
     sys.exit("no such call")
-compiling.PATIENCE = -1.0
+compiling.COMPILE_AFTER = -1.0
 x = np.random.default_rng(0).normal(size=(500, 100))
 for _ in range(2):
     compiled = compiling.Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
@@ -461,7 +466,7 @@ def test_other_pythons_do_without_compiled_code(monkeypatch):
 
 def test_what_is_called_from_outside_returns_an_integer():
     with pytest.raises(NotCompilable, match="returns float32"):
-        compiler.compiled(Entry(exponential.exp, "f"))
+        compiler.compile_functions(Entry(exponential.exp, "f"))
 
 
 def test_a_function_without_a_source_is_refused():
@@ -475,7 +480,7 @@ def test_a_word_is_exchanged():
     word = np.asarray([5])
 
     def swap(place, expected, new):
-        before = exchange(place, shared(place) + 1)
+        before = exchange(place, atomic_load(place) + 1)
         pause()
         return 100 * before + compare_exchange(place, expected, new)
 
@@ -490,7 +495,7 @@ def test_threads_lose_nothing_that_each_adds():
 
     def one_more(place):
         for _ in range(forever):
-            now = shared(place)
+            now = atomic_load(place)
             if compare_exchange(place, now, now + 1) == now:
                 return 0
         return 1
@@ -500,7 +505,7 @@ def test_threads_lose_nothing_that_each_adds():
             one_more(place)
         return 0
 
-    (place,) = compiler.compiled(Entry(add, "ll"))
+    (place,) = compiler.compile_functions(Entry(add, "ll"))
     work = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 2)(place)
     threads = [threading.Thread(target=work, args=(word.ctypes.data, turns)) for _ in range(4)]
     for thread in threads:
@@ -521,7 +526,7 @@ def test_a_pause_is_the_processors_own_or_nothing(machine, monkeypatch):
 
     text, _ = compiler._text([Entry(wait, "l")])
     assert ("pause()" in text, "hint(i32 1)" in text) == (machine == "x86_64", machine == "aarch64")
-    assert compiler.readable(Entry(wait, "l"))
+    assert compiler.accepted_by_llvm(Entry(wait, "l"))
 
 
 SHIFT = """
@@ -542,7 +547,7 @@ def test_pointers_that_lie_apart_give_the_same_numbers_in_vectors():
     a = draw(6, 10, dtype="float32")
     found = []
     for apart in ((), ("a", "r", "s")):
-        written = Written.of_text(SHIFT, scope, apart)
+        written = ParsedFunction.of_text(SHIFT, scope, apart)
         text = compiler._text([Entry(written, "llll")])[0]
         assert text.count("!noalias") == (6 if apart else 0), "each of four reads and two writes"
         r, s = np.zeros_like(a), np.zeros(10, dtype="float32")

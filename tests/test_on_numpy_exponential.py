@@ -96,12 +96,12 @@ def test_nothing_is_tried_before_kernels_may_be_compiled_nor_without_an_exp_that
     monkeypatch.setattr(exponential, "agrees", agrees)
     small, large = np.ones((2, 3), "float32"), np.ones((300, 400), "float32")
     for patience, x, times in ((1e9, large, 0), (-1.0, small, 0), (-1.0, large, 1)):
-        monkeypatch.setattr(compiling, "PATIENCE", patience)
+        monkeypatch.setattr(compiling, "COMPILE_AFTER", patience)
         compiled = Compiled(lambda x: np.exp(x * 2.0) + 1.0)
         for _ in range(4):
             compiled(x)
         (plan,) = compiled._local.plans.values()
-        assert (plan.wait is not None) is (patience > 0)
+        assert (plan.pending is not None) is (patience > 0)
         assert len(asked) == times
 
 
@@ -109,7 +109,7 @@ TRAINED_BOTH_WAYS = """
 import numpy as np
 import xpnet
 from xpnet_backends.on_numpy import compiling, exponential, fusing
-compiling.PATIENCE, fusing.MIN_GAIN = -1.0, -1e12
+compiling.COMPILE_AFTER, fusing.MIN_GAIN = -1.0, -1e12
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(300, 5)), rng.integers(3, size=300)
 networks = [xpnet.Network([xpnet.Dense(40), "sigmoid", xpnet.Dense(3)], seed=0) for _ in range(2)]

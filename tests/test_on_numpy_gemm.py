@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 from pools import used
 from xpnet_backends.on_numpy import (
+    bfloat16_pairs,
     blas,
     blocks,
     compiling,
     gemm,
+    macrokernel,
     microkernel,
+    mkl,
     native,
     openblas,
-    order,
-    pairs,
-    panels,
     plan,
-    products,
+    summation_order,
     team,
 )
 from xpnet_backends.on_numpy.compiling import Compiled
-from xpnet_backends.on_numpy.native import Place, Program
+from xpnet_backends.on_numpy.native import Location, Program
 
 import xpnet
 
@@ -36,13 +36,13 @@ needs_core = pytest.mark.skipif(
     openblas.core() != gemm.CORE, reason=f"OpenBLAS adds in another order here: that of {gemm.CORE} is known"
 )
 
-needs_openblas = pytest.mark.skipif(products.available(), reason="MKL multiplies here")
+needs_openblas = pytest.mark.skipif(mkl.available(), reason="MKL multiplies here")
 
 
 @pytest.fixture(params=[1, 2, 3, 4])
 def threads(request, monkeypatch):
     """Have so many threads of OpenBLAS's."""
-    monkeypatch.setattr(gemm, "_is_measured", lambda: True)
+    monkeypatch.setattr(gemm, "_is_supported_processor", lambda: True)
     with used("OpenBLAS", request.param, monkeypatch):
         yield request.param
 
@@ -50,7 +50,7 @@ def threads(request, monkeypatch):
 @pytest.fixture(params=[False, True], ids=["float32", "bfloat16"])
 def paired(request):
     """Whether matrices hold numbers of bfloat16, of which two terms are added at a time."""
-    if request.param and not pairs.available():
+    if request.param and not bfloat16_pairs.available():
         pytest.skip("this processor has no AVX512-BF16")
     return request.param
 
@@ -65,15 +65,15 @@ def matrix(rows, columns, turned=False, seed=0, rounded=False):
 
 def perform(*calls):
     program = Program(calls, array.array("q", [0]))
-    assert native.run()(program.address, 1, 0) == 0
+    assert native.program_runner()(program.address, 1, 0) == 0
     return program  # which has to live until here
 
 
 def multiplied(a, b, into, paired=False):
     """Multiply in tiles; return whether that could be."""
-    made = gemm.call(*map(Place.of, (a, b, into)), bfloat16=paired)
+    made = gemm.tiled_call(*map(Location.of, (a, b, into)), bfloat16=paired)
     if made is not None:
-        in_pairs = any(word is pairs.packing(not a.flags.c_contiguous) for word in made.words)
+        in_pairs = any(word is bfloat16_pairs.packing_routine(not a.flags.c_contiguous) for word in made.words)
         assert in_pairs == (paired and a.shape[1] % 4 == 0)
         perform(made)
     return made is not None
@@ -151,7 +151,7 @@ def test_zeros_have_numpys_signs(threads, form):
 
 def test_pairs_are_added_only_where_they_are_added_in_order(monkeypatch):
     """Halves change places here, as if a processor added the lower ones first."""
-    if not pairs.available():
+    if not bfloat16_pairs.available():
         pytest.skip("this processor has no AVX512-BF16")
     assert gemm._adds_pairs.__wrapped__()
     in_pairs = gemm._in_pairs
@@ -162,9 +162,9 @@ def test_pairs_are_added_only_where_they_are_added_in_order(monkeypatch):
 def test_where_pairs_are_not_added_in_order_there_are_none(threads, monkeypatch):
     monkeypatch.setattr(gemm, "_adds_pairs", functools.cache(lambda: False))
     a, b, into = matrix(128, 784, rounded=True), matrix(784, 64, rounded=True), np.empty((128, 64), np.float32)
-    made = gemm.call(*map(Place.of, (a, b, into)), bfloat16=True)
+    made = gemm.tiled_call(*map(Location.of, (a, b, into)), bfloat16=True)
     if made is not None:
-        assert pairs.packing(False) not in made.words
+        assert bfloat16_pairs.packing_routine(False) not in made.words
         perform(made)
         same_bits(into, np.dot(a, b))
 
@@ -214,7 +214,7 @@ def test_nothing_beyond_the_matrices_is_read_or_written(threads, form, at_end, p
 def test_a_tall_product_is_that_of_blocks_bit_for_bit(threads, rows):
     a, b = matrix(rows, 500), matrix(500, 64)
     into = np.empty((rows, 64), dtype="float32")
-    calls = blas.in_blocks(*map(Place.of, (a, b, into)))
+    calls = blas.block_calls(*map(Location.of, (a, b, into)))
     assert None not in calls
     assert len(calls) <= 2  # all whole blocks in one
     perform(*calls)
@@ -232,21 +232,21 @@ def planned(*arrays):
 
 @needs_core
 def test_a_plan_multiplies_in_tiles(threads, monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(native, "_routines", {})
     a, b = matrix(300, 900), matrix(900, 90)
     found, source = planned(a, b)
     same_bits(found, np.matmul(a, b))
     assert "dot(" in source
-    assert native.known("gemm" if threads == 1 else ("part", "gemm")).known
+    assert native.find_routine("gemm" if threads == 1 else ("part", "gemm")).is_compiled
 
 
 @needs_core
 def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeypatch):
     """Networks of other sizes share kernels, and have them at once; tiles of their own come later."""
     monkeypatch.setattr(native, "_routines", {})
-    monkeypatch.setattr(plan, "_waits", {})
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(plan, "_pending", {})
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
 
     def function(x, w, b):
         return np.maximum(np.matmul(x, w) + b, 0.0) * 2.0
@@ -254,19 +254,19 @@ def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeyp
     first = Compiled(function)
     for _ in range(4):
         first(matrix(300, 200), matrix(200, 60), matrix(1, 60)[0])
-    monkeypatch.setattr(compiling, "PATIENCE", 1e9)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", 1e9)
     second = Compiled(function)
     arguments = matrix(300, 200), matrix(200, 50), matrix(1, 50)[0]
     for _ in range(3):
         found = second(*arguments)
     (made,) = second._local.plans.values()
     assert "kernel(" in made.source
-    assert made.wait is not None
+    assert made.pending is not None
     assert made.threads is None
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     same_bits(second(*arguments), found)
     (made,) = second._local.plans.values()
-    assert made.wait is None
+    assert made.pending is None
     assert made.threads == threads
 
 
@@ -274,9 +274,9 @@ def test_what_tiles_are_wanted_keeps_no_plan_from_other_kernels(threads, monkeyp
 @needs_openblas
 def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
     monkeypatch.undo()  # so that the number of threads is asked for again
-    monkeypatch.setattr(gemm, "_is_measured", lambda: True)
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    set_threads = openblas.exported(openblas.loaded(), "scipy_openblas_set_num_threads")
+    monkeypatch.setattr(gemm, "_is_supported_processor", lambda: True)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
+    set_threads = openblas.exported(openblas.library(), "scipy_openblas_set_num_threads")
     before = openblas.size()
     a, b, compiled = matrix(300, 1000), matrix(1000, 100), Compiled(np.matmul)
     try:
@@ -290,25 +290,25 @@ def test_other_threads_have_a_plan_of_their_own(threads, monkeypatch):
 
 
 def test_other_products_are_left_to_one_call(monkeypatch):
-    monkeypatch.setattr(gemm, "_is_measured", lambda: True)
+    monkeypatch.setattr(gemm, "_is_supported_processor", lambda: True)
     monkeypatch.setattr(team, "size", lambda: 1)
-    monkeypatch.setattr(order, "found", lambda *form: order.Order(448, 1, to_zero=True))
+    monkeypatch.setattr(summation_order, "find_order", lambda *form: summation_order.Order(448, 1, to_zero=True))
     a, b, into = matrix(300, 200), matrix(200, 90), np.zeros((300, 90), dtype="float32")
-    assert gemm.call(*map(Place.of, (a, b, into))) is not None
-    assert gemm.call(*(Place.of(each.astype("float64")) for each in (a, b, into))) is None
-    assert gemm.call(Place.of(a[:20]), Place.of(b), Place.of(into[:20])) is None  # small
+    assert gemm.tiled_call(*map(Location.of, (a, b, into))) is not None
+    assert gemm.tiled_call(*(Location.of(each.astype("float64")) for each in (a, b, into))) is None
+    assert gemm.tiled_call(Location.of(a[:20]), Location.of(b), Location.of(into[:20])) is None  # small
     with monkeypatch.context() as patch:
-        patch.setattr(team, "size", lambda: gemm.MEMBERS + 1)
-        assert gemm.call(*map(Place.of, (a, b, into))) is None
+        patch.setattr(team, "size", lambda: gemm.MAX_THREADS + 1)
+        assert gemm.tiled_call(*map(Location.of, (a, b, into))) is None
     with monkeypatch.context() as patch:
-        patch.setattr(order, "found", lambda *form: None)
-        assert gemm.call(*map(Place.of, (a, b, into))) is None
-    monkeypatch.setattr(gemm, "_is_measured", lambda: False)
-    assert gemm.call(*map(Place.of, (a, b, into))) is None
+        patch.setattr(summation_order, "find_order", lambda *form: None)
+        assert gemm.tiled_call(*map(Location.of, (a, b, into))) is None
+    monkeypatch.setattr(gemm, "_is_supported_processor", lambda: False)
+    assert gemm.tiled_call(*map(Location.of, (a, b, into))) is None
 
 
 @pytest.mark.parametrize(
-    ("core", "intel", "mkl", "measured"),
+    ("core", "intel", "uses_mkl", "measured"),
     [
         ("SkylakeX", False, False, True),
         ("SkylakeX", True, False, False),
@@ -317,22 +317,22 @@ def test_other_products_are_left_to_one_call(monkeypatch):
         ("", False, False, False),
     ],
 )
-def test_where_it_was_not_measured_it_is_left_alone(monkeypatch, core, intel, mkl, measured):
-    monkeypatch.setattr(products, "available", lambda: mkl)
+def test_where_it_was_not_measured_it_is_left_alone(monkeypatch, core, intel, uses_mkl, measured):
+    monkeypatch.setattr(mkl, "available", lambda: uses_mkl)
     monkeypatch.setattr(openblas, "core", lambda: core)
     monkeypatch.setattr(gemm, "is_intel", lambda: intel)
-    assert gemm._is_measured.__wrapped__() is measured
+    assert gemm._is_supported_processor.__wrapped__() is measured
 
 
 @needs_core
 def test_tiles_that_llvm_does_not_read_keep_no_kernel_from_being_compiled(threads, monkeypatch):
     monkeypatch.setattr(native, "_routines", {})
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
-    monkeypatch.setattr(gemm, "_is_read", gemm._is_read.__wrapped__)
-    assert gemm._is_read()
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
+    monkeypatch.setattr(gemm, "_llvm_accepts_tiles", gemm._llvm_accepts_tiles.__wrapped__)
+    assert gemm._llvm_accepts_tiles()
     tile = microkernel.tile(1, microkernel.HALF, False)
     other = replace(tile, declared=(*tile.declared, "declare void @llvm.fma.v8f32(i64)"))
-    monkeypatch.setattr(panels, "tile", lambda *given: other)
+    monkeypatch.setattr(macrokernel, "tile", lambda *given: other)
     monkeypatch.setattr(native, "_routines", {})
     compiled = Compiled(lambda x, w: np.maximum(np.matmul(x, w) + 1.0, 0.0) * 2.0)
     a, b = matrix(300, 200), matrix(200, 90)
@@ -340,27 +340,37 @@ def test_tiles_that_llvm_does_not_read_keep_no_kernel_from_being_compiled(thread
         same_bits(compiled(a, b), np.maximum(np.matmul(a, b) + 1.0, 0.0) * 2.0)
     (made,) = compiled._local.plans.values()
     assert "kernel(" in made.source
-    assert (made.wait, made.threads, made.problem) == (None, None, "")
+    assert (made.pending, made.threads, made.kernel_error) == (None, None, "")
 
 
 def test_an_order_is_one_of_numpys_or_none(monkeypatch):
-    found = order.found.__wrapped__
-    monkeypatch.setattr(order, "in_order", lambda a, b, order: np.ones((len(a), b.shape[1]), dtype="float32"))
+    found = summation_order.find_order.__wrapped__
+    monkeypatch.setattr(
+        summation_order, "multiply_in_order", lambda a, b, order: np.ones((len(a), b.shape[1]), dtype="float32")
+    )
     assert found(100, 300, 64, False, False, 2) is None
 
 
-@pytest.mark.parametrize("given", {given: None for block in order.BLOCKS for given in order.orders(block)}, ids=str)
+@pytest.mark.parametrize(
+    "given",
+    {given: None for block in summation_order.BLOCKS for given in summation_order.candidate_orders(block)},
+    ids=str,
+)
 def test_an_order_adds_all_terms(given):
     a, b = matrix(20, 1000), matrix(1000, 30)
     exact = a.astype("float64") @ b.astype("float64")
     bound = 1000 * np.finfo("float32").eps * (np.abs(a).astype("float64") @ np.abs(b).astype("float64"))
-    assert np.all(np.abs(order.in_order(a, b, given) - exact) <= bound)
+    assert np.all(np.abs(summation_order.multiply_in_order(a, b, given) - exact) <= bound)
 
 
 @pytest.mark.parametrize("terms", [1, 447, 448, 449, 511, 512, 513, 895, 896, 897, 1023, 1024, 1025, 60_000])
-@pytest.mark.parametrize("given", [given for block in order.BLOCKS for given in order.orders(block)[:2]], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    [given for block in summation_order.BLOCKS for given in summation_order.candidate_orders(block)[:2]],
+    ids=str,
+)
 def test_the_ends_of_sums_cover_all_terms(terms, given):
-    ends = order.ends(terms, given)
+    ends = summation_order.partial_sum_ends(terms, given)
     assert (ends[0], ends[-1]) == (0, terms)
     assert all(0 < end - begin <= given.block for begin, end in pairwise(ends))
 
@@ -368,30 +378,35 @@ def test_the_ends_of_sums_cover_all_terms(terms, given):
 @needs_core
 @needs_openblas
 def test_the_block_is_that_of_numpys_release():
-    assert order._block() == (448 if np.lib.NumpyVersion(np.__version__) < "2.5.0" else 512)
+    assert summation_order._block_size() == (448 if np.lib.NumpyVersion(np.__version__) < "2.5.0" else 512)
 
 
-@pytest.mark.parametrize(("block", "known"), [*zip(order.BLOCKS, order.BLOCKS, strict=True), (384, order.BLOCKS[0])])
+@pytest.mark.parametrize(
+    ("block", "known"),
+    [*zip(summation_order.BLOCKS, summation_order.BLOCKS, strict=True), (384, summation_order.BLOCKS[0])],
+)
 def test_the_block_is_found_by_trying(block, known, monkeypatch):
     def dot(a, b):
-        i, j = order._some(len(a)), order._some(b.shape[1])
+        i, j = summation_order._sample_indices(len(a)), summation_order._sample_indices(b.shape[1])
         product = np.zeros((len(a), b.shape[1]), dtype="float32")
-        product[np.ix_(i, j)] = order.in_order(a[i], b[:, j], order.Order(block, 1, to_zero=True))
+        product[np.ix_(i, j)] = summation_order.multiply_in_order(
+            a[i], b[:, j], summation_order.Order(block, 1, to_zero=True)
+        )
         return product
 
     monkeypatch.setattr(np, "dot", dot)
-    assert order._block.__wrapped__() == known
+    assert summation_order._block_size.__wrapped__() == known
 
 
-@pytest.mark.parametrize("block", order.BLOCKS)
+@pytest.mark.parametrize("block", summation_order.BLOCKS)
 @pytest.mark.parametrize(
     "form", [(20, 1_000_000, 32), (60_000, 784, 64), (2, 3, 100_000_000), (4096, 4096, 4096), (300, 200, 90)], ids=str
 )
 def test_a_large_product_is_tried_by_a_smaller_one(form, block):
-    less = order._smaller(*form, block)
-    assert np.prod(less, dtype=object) >= min(order.SMALLEST, np.prod(form, dtype=object))
+    less = summation_order._smaller_shape(*form, block)
+    assert np.prod(less, dtype=object) >= min(summation_order.MIN_PROBE, np.prod(form, dtype=object))
     assert np.prod(less, dtype=object) < 1 << 31
-    for count, whole, unit in zip(less, form, (order.UNIT, block, order.UNIT), strict=True):
+    for count, whole, unit in zip(less, form, (summation_order.UNIT, block, summation_order.UNIT), strict=True):
         assert count == whole or (count < whole and count % unit == whole % unit)
 
 
@@ -405,16 +420,16 @@ def test_a_networks_steps_keep_their_bits(threads, paired, monkeypatch):
     ]
 
     def trained(patience, tiles):
-        monkeypatch.setattr(compiling, "PATIENCE", patience)
+        monkeypatch.setattr(compiling, "COMPILE_AFTER", patience)
         monkeypatch.setattr(native, "_routines", {})
-        monkeypatch.setattr(gemm, "_is_measured", lambda: tiles)
+        monkeypatch.setattr(gemm, "_is_supported_processor", lambda: tiles)
         precision = "bfloat16" if paired else None
         layers = [xpnet.Dense(100), "relu", xpnet.Dense(10)]
         network = xpnet.Network(layers, precision=precision, inputs=600, seed=0)
         losses = [float(network.train_step(x, y)) for x, y in batches]
-        packed = native.known(("packing", False))
-        assert (packed is not None and packed.known) == (tiles and paired)
-        assert (native.known("gemm" if threads == 1 else ("part", "gemm")) is not None) == tiles
+        packed = native.find_routine(("packing", False))
+        assert (packed is not None and packed.is_compiled) == (tiles and paired)
+        assert (native.find_routine("gemm" if threads == 1 else ("part", "gemm")) is not None) == tiles
         return losses, network.get_weights()
 
     losses, weights = trained(1e9, tiles=False)

@@ -8,7 +8,7 @@ from pools import POOLS, used
 from test_on_numpy import LAYERS, OPTIMIZERS, check_equal, plain_numpy, trained  # noqa: F401
 from xpnet_backends.on_numpy import compiling, fusing, kernels, team, writer
 from xpnet_backends.on_numpy.compiling import Compiled
-from xpnet_backends.on_numpy.native import Place
+from xpnet_backends.on_numpy.native import Location
 from xpnet_backends.on_numpy.writer import Writer
 
 import xpnet
@@ -31,14 +31,14 @@ def made(request, monkeypatch):
         monkeypatch.setattr(team, "size", lambda: 1)
         yield from fused_at_once(monkeypatch)
         return
-    monkeypatch.setattr(team, "worth", lambda: -1)
+    monkeypatch.setattr(team, "min_shared_ns", lambda: -1)
     with used(request.param, 3, monkeypatch):
         yield from fused_at_once(monkeypatch)
 
 
 def fused_at_once(monkeypatch):
     found, failures = [], []
-    original, with_kernels = kernels.Source.__init__, Compiled._with_kernels
+    original, with_kernels = kernels.KernelSource.__init__, Compiled._compiled_plan
 
     def note(self, *arguments):
         original(self, *arguments)
@@ -46,13 +46,13 @@ def fused_at_once(monkeypatch):
 
     def watch(*arguments):
         plan = with_kernels(*arguments)
-        failures.extend([plan.problem] if plan.problem else [])  # with which it would do without
+        failures.extend([plan.kernel_error] if plan.kernel_error else [])  # with which it would do without
         return plan
 
-    monkeypatch.setattr(Compiled, "_with_kernels", watch)
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(Compiled, "_compiled_plan", watch)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", -1e12)
-    monkeypatch.setattr(kernels.Source, "__init__", note)
+    monkeypatch.setattr(kernels.KernelSource, "__init__", note)
     yield found
     assert not failures
 
@@ -63,8 +63,8 @@ def run_both(function, *arguments):
     for _ in range(4):
         found = compiled(*arguments)
     (plan,) = compiled._local.plans.values()
-    assert plan.wait is None
-    assert not plan.problem
+    assert plan.pending is None
+    assert not plan.kernel_error
     return found, function(*arguments)
 
 
@@ -327,7 +327,7 @@ def test_an_update_of_few_parameters_is_one_pass_after_a_pass_over_a_larger_tabl
 
 def test_a_short_vector_does_not_cut_a_pass_over_a_table(monkeypatch):
     """As the running statistics of batch normalization, which stand between a bias and the activation."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     x, w, b, g = draw(3000, 5), draw(5, 70), draw(70), draw(70)
 
     def layer(x, w, b, g):
@@ -411,21 +411,21 @@ def test_two_largest_values_of_other_types_in_one_kernel(made):
 
 def test_places_that_share_memory_are_not_said_to_lie_apart():
     memory, home = np.zeros(100, dtype="float32"), np.zeros(20, dtype="float32")
-    owner = SimpleNamespace(home=[home])
+    owner = SimpleNamespace(donated_buffers=[home])
 
     def apart(*places, written=(0,)):
-        return Writer._lie_apart(owner, list(places), set(written))
+        return Writer._are_disjoint(owner, list(places), set(written))
 
-    first, second, both = (Place.of(part) for part in (memory[:50], memory[50:], memory[40:60]))
-    given = Place(home, 0, argument=1)
+    first, second, both = (Location.of(part) for part in (memory[:50], memory[50:], memory[40:60]))
+    given = Location(home, 0, argument=1)
     assert apart(first, second)
     assert not apart(first, both)
     assert not apart(both, second)
     assert apart(first, second, both, written=())
-    assert apart(Place.of(home), first, both)
-    assert not apart(first, Place.of(home), both)
+    assert apart(Location.of(home), first, both)
+    assert not apart(first, Location.of(home), both)
     assert apart(first, given)
-    assert not apart(Place.of(home[5:]), given), "an argument may be what was given back"
+    assert not apart(Location.of(home[5:]), given), "an argument may be what was given back"
 
 
 def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made, monkeypatch):
@@ -434,7 +434,7 @@ def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made, mon
         return slopes, np.sum(slopes, axis=0)
 
     told = []
-    monkeypatch.setattr(writer, "call", lambda *given: told.append(given[-1]) or kernels.call(*given))
+    monkeypatch.setattr(writer, "kernel_call", lambda *given: told.append(given[-1]) or kernels.kernel_call(*given))
     compiled, x, y = Compiled(function), draw(300, 10) / 1e3, draw(300, 10)
     for _ in range(4):
         for found, expected in zip(compiled(x, y), function(x, y), strict=True):
@@ -446,7 +446,7 @@ def test_columns_are_summed_in_registers_where_a_tables_rows_are_short(made, mon
 
 def test_an_argument_may_lie_in_what_is_written(made, monkeypatch):
     told = []
-    monkeypatch.setattr(writer, "call", lambda *given: told.append(given[-1]) or kernels.call(*given))
+    monkeypatch.setattr(writer, "kernel_call", lambda *given: told.append(given[-1]) or kernels.kernel_call(*given))
     compiled, p = Compiled(lambda p, x: p * 0.5 + np.sqrt(np.abs(x)) * 0.1 - x, donated=True), draw(300, 10)
     for _ in range(4):
         expected = p * 0.5 + np.sqrt(np.abs(p)) * 0.1 - p

@@ -16,13 +16,13 @@ import xpnet
 
 pytest.importorskip("llvmlite")
 
-needs_openblas = pytest.mark.skipif(openblas.loaded() is None, reason="NumPy multiplies by another library here")
+needs_openblas = pytest.mark.skipif(openblas.library() is None, reason="NumPy multiplies by another library here")
 
 
 @pytest.fixture
 def at_once(monkeypatch):
     """Have plans of calls at once, none of them a kernel."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", 1e12)
 
 
@@ -34,8 +34,8 @@ def same_bits(found, wanted):
 def plan_of(compiled):
     """Return the one plan that a function has, which is to be compiled."""
     (plan,) = compiled._local.plans.values()
-    assert plan.wait is None
-    assert not plan.problem
+    assert plan.pending is None
+    assert not plan.kernel_error
     return plan
 
 
@@ -60,7 +60,7 @@ def test_random_programs_are_called_bit_for_bit(at_once, seed):
 
 @needs_openblas
 def test_a_small_networks_step_is_one_call(monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     network = xpnet.Network([xpnet.Dense(8), "relu", xpnet.Dense(3)], optimizer="adam", seed=0)
     x, y = draw(10, 2), np.arange(10) % 3
     for _ in range(4):
@@ -169,7 +169,7 @@ def test_a_loop_is_one_call_for_many_steps(at_once, monkeypatch):
     wanted = after(carry, data, orders)
     for one, expected in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one, expected)
-    monkeypatch.setattr(plan_module, "SHORT", -1.0)  # one step a call
+    monkeypatch.setattr(plan_module, "CALL_SECONDS", -1.0)  # one step a call
     for more in (orders[::2], np.asfortranarray(orders), orders[:, ::-1], orders[3:4]):
         found, wanted = run(found, data, more), after(wanted, data, more)
         for one, expected in zip(found, wanted, strict=True):
@@ -200,21 +200,21 @@ def test_a_long_step_gives_python_a_turn_after_each(at_once, monkeypatch):
     (plan,) = compiled._local.plans.values()
     original = plan.run_times
     monkeypatch.setattr(plan, "run_times", lambda *given: calls.append(given[-2]) or original(*given))
-    monkeypatch.setattr(plan, "_pace", 1)
+    monkeypatch.setattr(plan, "_rows_per_call", 1)
     clock = iter(np.arange(0.0, 1e6, 1.0))  # each look a second later
     monkeypatch.setattr(plan_module, "perf_counter", lambda: next(clock))
     run(carry, data, rows_of(1, 6, 7, 50))
     assert calls == [1] * 6
     calls.clear()
-    monkeypatch.setattr(plan_module, "SHORT", 2.0)
-    run(plan.hand_out(()), data, rows_of(1, 20, 7, 50))
+    monkeypatch.setattr(plan_module, "CALL_SECONDS", 2.0)
+    run(plan.unflatten_donated(()), data, rows_of(1, 20, 7, 50))
     assert calls == [1, 2, 4, 8, 5]
     calls.clear()
-    run(plan.hand_out(()), data, rows_of(1, 20, 7, 50))
+    run(plan.unflatten_donated(()), data, rows_of(1, 20, 7, 50))
     assert calls == [16, 4]  # the last is no whole piece, so it says nothing
     calls.clear()
-    monkeypatch.setattr(plan_module, "SHORT", 0.1)
-    run(plan.hand_out(()), data, rows_of(1, 60, 7, 50))
+    monkeypatch.setattr(plan_module, "CALL_SECONDS", 0.1)
+    run(plan.unflatten_donated(()), data, rows_of(1, 60, 7, 50))
     assert calls == [32, 16, 8, 4]
 
 
@@ -314,7 +314,7 @@ def test_a_donated_array_in_another_order_is_summed_as_it_lies(at_once):
 
 @pytest.mark.parametrize("fuse", [-1e12, 1e12], ids=["kernels", "calls"])
 def test_what_only_numpy_can_read_is_left_to_it(monkeypatch, fuse):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     monkeypatch.setattr(fusing, "MIN_GAIN", fuse)
     table = np.linspace(1, 2, 60).reshape(12, 5)
     foreign, own = table.astype(">f4"), table.astype("f4")
@@ -363,21 +363,21 @@ def test_what_was_recorded_is_not_kept(at_once, monkeypatch):
 
 
 def test_an_address_that_does_not_stand_where_it_should_is_noticed(monkeypatch):
-    monkeypatch.setattr(native, "HEAD", native.HEAD - 8)
+    monkeypatch.setattr(native, "OBJECT_HEADER", native.OBJECT_HEADER - 8)
     with pytest.raises(RuntimeError, match="an array's address"):
-        native.run.__wrapped__()
+        native.program_runner.__wrapped__()
 
 
 def test_without_calls_a_plan_goes_on_as_it_was(monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
 
     def refuse():
         raise RuntimeError("an array's address does not stand where NumPy's C API has it")
 
-    monkeypatch.setattr(native, "run", functools.cache(refuse))
+    monkeypatch.setattr(native, "program_runner", functools.cache(refuse))
     compiled, x = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0)), draw(500, 100)
     for _ in range(5):
         same_bits(compiled(x), np.maximum(x * 2.0 + 1.0, 0.0))
     (plan,) = compiled._local.plans.values()
-    assert plan.problem.startswith("RuntimeError(")
+    assert plan.kernel_error.startswith("RuntimeError(")
     assert "maximum(" in plan.source.partition("#")[0]

@@ -21,13 +21,13 @@ LARGE = (784, 256)
 @pytest.fixture(params=POOLS)
 def pool(request, monkeypatch):
     """Have three threads of a pool, and plans with compiled code at once; give the name of what hands work to them."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     with used(request.param, 3, monkeypatch):
         yield team.name()
 
 
 needs_order = pytest.mark.skipif(
-    openblas.loaded() is None or not one_row._agrees(*LARGE), reason="NumPy's BLAS adds in another order here"
+    openblas.library() is None or not one_row._agrees(*LARGE), reason="NumPy's BLAS adds in another order here"
 )
 
 
@@ -142,7 +142,7 @@ def test_one_thread_is_not_divided(pool, monkeypatch):
 
 
 def test_another_order_is_left_to_blas(pool, monkeypatch):
-    monkeypatch.setattr(one_row, "in_order", lambda row, matrix: np.zeros(matrix.shape[1], dtype="float32"))
+    monkeypatch.setattr(one_row, "multiply_in_order", lambda row, matrix: np.zeros(matrix.shape[1], dtype="float32"))
     monkeypatch.setattr(one_row, "_agrees", one_row._agrees.__wrapped__)
     assert pool not in planned(draw(1, 784), draw(*LARGE))
 
@@ -151,7 +151,7 @@ def test_the_order_is_one_of_additions():
     row, matrix = draw(64), draw(64, 40)
     exact = row.astype("float64") @ matrix.astype("float64")
     bound = 64 * np.finfo("float32").eps * (np.abs(row).astype("float64") @ np.abs(matrix).astype("float64"))
-    assert np.all(np.abs(one_row.in_order(row, matrix) - exact) <= bound)
+    assert np.all(np.abs(one_row.multiply_in_order(row, matrix) - exact) <= bound)
 
 
 @needs_order

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pools import POOLS, used
 from xpnet_backends import on_numpy
-from xpnet_backends.on_numpy import compiling, exponential, gemm, loops, openblas, openmp, products, team, workers
+from xpnet_backends.on_numpy import compiling, exponential, gemm, mkl, openblas, openmp, team, ufunc_loops, workers
 from xpnet_backends.on_numpy.compiling import Compiled
 
 pytest.importorskip("llvmlite")
@@ -22,7 +22,7 @@ pytest.importorskip("llvmlite")
 @pytest.fixture(params=POOLS)
 def pool(request, monkeypatch):
     """Have three threads of a pool, and plans with kernels at once; give the name of what hands work to them."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     with used(request.param, 3, monkeypatch):
         yield team.name()
 
@@ -30,7 +30,7 @@ def pool(request, monkeypatch):
 @pytest.fixture
 def kernels_alone(monkeypatch):
     """Leave products to NumPy's routine."""
-    monkeypatch.setattr(gemm, "_is_measured", lambda: False)
+    monkeypatch.setattr(gemm, "_is_supported_processor", lambda: False)
 
 
 def planned(rows):
@@ -60,7 +60,7 @@ def test_reducing_rows_is_more_work_than_its_elements(pool, monkeypatch, rows, s
         largest = np.max(y, axis=1, keepdims=True)
         return np.sum((y - largest) * 2.0, axis=1, keepdims=True)
 
-    monkeypatch.setattr(team, "worth", lambda: 8000)
+    monkeypatch.setattr(team, "min_shared_ns", lambda: 8000)
     compiled, x = Compiled(function), np.random.default_rng(0).normal(size=(rows, 10)).astype("float32")
     for _ in range(4):
         found = compiled(x, np.ones(10, "float32"))
@@ -87,9 +87,9 @@ def test_sums_down_columns_stay_with_one_thread(pool):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", sorted(loops.NAMES))
+@pytest.mark.parametrize("name", sorted(ufunc_loops.NAMES))
 def test_numpys_own_loops_are_shared_bit_for_bit(name, dtype, pool, monkeypatch):
-    monkeypatch.setattr(team, "worth", lambda: 8000)
+    monkeypatch.setattr(team, "min_shared_ns", lambda: 8000)
     monkeypatch.setattr(exponential, "agrees", functools.cache(lambda: False))  # which leaves exp to NumPy
     function = getattr(np, name)
     compiled = Compiled(lambda x: function(x * 1.0)[1:])
@@ -106,14 +106,14 @@ def test_numpys_own_loops_are_shared_bit_for_bit(name, dtype, pool, monkeypatch)
 
 @pytest.mark.parametrize("function", [np.add, np.frexp, np.matmul], ids=lambda function: function.__name__)
 def test_only_functions_of_one_array_have_such_a_loop(function):
-    assert loops._loop(function, "f") is None
+    assert ufunc_loops._loop(function, "f") is None
 
 
 def test_a_loop_that_is_not_what_it_seems_is_left_alone(monkeypatch):
-    assert loops._loop(np.exp, "dd") is not None
-    wrong = loops._UFunc.from_address(id(np.log))
-    monkeypatch.setattr(loops._UFunc, "from_address", lambda address: wrong)
-    assert loops._loop.__wrapped__(np.exp, "dd") is None
+    assert ufunc_loops._loop(np.exp, "dd") is not None
+    wrong = ufunc_loops._UFunc.from_address(id(np.log))
+    monkeypatch.setattr(ufunc_loops._UFunc, "from_address", lambda address: wrong)
+    assert ufunc_loops._loop.__wrapped__(np.exp, "dd") is None
 
 
 @pytest.fixture
@@ -153,13 +153,13 @@ def test_rows_that_are_not_there_are_refused_as_numpy_does(gathered):
 
 @pytest.mark.skipif(openmp._library() is None, reason="MKL's threads cannot be had here: pip install 'xpnet[mkl]'")
 def test_the_number_of_threads_is_mkls():
-    mkl = products.loaded()
-    before = mkl.MKL_Get_Max_Threads()
-    mkl.MKL_Set_Num_Threads(1)
+    library = mkl.library()
+    before = library.MKL_Get_Max_Threads()
+    library.MKL_Set_Num_Threads(1)
     try:
         assert openmp.size() == 1
     finally:
-        mkl.MKL_Set_Num_Threads(before)
+        library.MKL_Set_Num_Threads(before)
 
 
 def test_another_threading_layer_has_other_threads():
@@ -171,21 +171,21 @@ def test_another_threading_layer_has_other_threads():
 
 def test_the_pool_is_that_of_the_products(monkeypatch):
     for used_here, expected in ((True, openmp), (False, workers)):
-        monkeypatch.setattr(products, "available", lambda used_here=used_here: used_here)
+        monkeypatch.setattr(mkl, "available", lambda used_here=used_here: used_here)
         assert team._pool.__wrapped__() is expected
 
 
 @pytest.mark.parametrize(("there", "lends", "told"), [(True, False, True), (True, True, False), (False, False, False)])
 def test_threads_that_cannot_be_had_are_told(there, lends, told, monkeypatch):
     """As with NumPy 2.1; where NumPy multiplies by another library, nothing is known."""
-    monkeypatch.setattr(products, "available", lambda: False)
-    monkeypatch.setattr(openblas, "loaded", lambda: object() if there else None)
-    monkeypatch.setattr(openblas, "lends", lambda: lends)
+    monkeypatch.setattr(mkl, "available", lambda: False)
+    monkeypatch.setattr(openblas, "library", lambda: object() if there else None)
+    monkeypatch.setattr(openblas, "can_redirect_jobs", lambda: lends)
     (line,) = on_numpy.devices()
     assert ("OpenBLAS keeps its jobs to itself: NumPy 2.2 or later is faster" in line) is told
 
 
-needs_openblas = pytest.mark.skipif(openblas.loaded() is None, reason="NumPy multiplies by another library here")
+needs_openblas = pytest.mark.skipif(openblas.library() is None, reason="NumPy multiplies by another library here")
 
 
 @needs_openblas
@@ -206,19 +206,19 @@ def test_jobs_are_taken_from_threads_of_openblas_own_alone(told, lends, monkeypa
 
     monkeypatch.setattr(openblas, "_callback", lambda library: Function())
     monkeypatch.setattr(openblas, "exported", lambda library, name: Function())
-    assert (openblas._lender.__wrapped__() is not None) is lends
+    assert (openblas._redirectable.__wrapped__() is not None) is lends
 
 
 @needs_openblas
 def test_an_openblas_without_that_function_keeps_its_jobs(monkeypatch):
     monkeypatch.setattr(openblas, "CALLBACK", "nothing")
-    assert openblas._lender.__wrapped__() is None
+    assert openblas._redirectable.__wrapped__() is None
 
 
 @needs_openblas
 def test_the_processor_is_called_as_openblas_calls_it(monkeypatch):
-    described = openblas.exported(openblas.loaded(), "scipy_openblas_get_config")
+    described = openblas.exported(openblas.library(), "scipy_openblas_get_config")
     described.restype = ctypes.c_char_p
     assert openblas.core() in described().decode().split()
-    monkeypatch.setattr(openblas, "_lender", lambda: None)
+    monkeypatch.setattr(openblas, "_redirectable", lambda: None)
     assert openblas.core.__wrapped__() == ""

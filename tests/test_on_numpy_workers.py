@@ -13,7 +13,7 @@ from xpnet_backends.on_numpy.compiling import Compiled
 
 pytest.importorskip("llvmlite")
 
-pytestmark = pytest.mark.skipif(not openblas.lends(), reason="NumPy multiplies by another library here")
+pytestmark = pytest.mark.skipif(not openblas.can_redirect_jobs(), reason="NumPy multiplies by another library here")
 
 ENVIRONMENT = {**os.environ, "XPNET_MKL": "0"}
 
@@ -28,7 +28,7 @@ X = np.random.default_rng(0).normal(size=400_000)
 @pytest.fixture
 def compiled(monkeypatch):
     """Return a function whose plan is shared by three threads."""
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     with used("OpenBLAS", 3, monkeypatch):
         compiled = Compiled(function)
         for _ in range(4):
@@ -41,7 +41,7 @@ def compiled(monkeypatch):
 @pytest.fixture
 def set_threads():
     """Return the function that limits OpenBLAS's threads."""
-    before, function = openblas.size(), openblas.exported(openblas.loaded(), "scipy_openblas_set_num_threads")
+    before, function = openblas.size(), openblas.exported(openblas.library(), "scipy_openblas_set_num_threads")
     yield function
     function(before)
 
@@ -93,8 +93,8 @@ PREPARED = """
 import os, sys, threading, time
 import numpy as np
 from xpnet_backends.on_numpy import compiling, gemm, openblas, team, workers
-compiling.PATIENCE = -1.0
-set_threads = openblas.exported(openblas.loaded(), "scipy_openblas_set_num_threads")
+compiling.COMPILE_AFTER = -1.0
+set_threads = openblas.exported(openblas.library(), "scipy_openblas_set_num_threads")
 set_threads(3)
 function = lambda x: np.maximum(np.exp(x) * 3.0 - 1.0, 0.0)
 compiled = compiling.Compiled(function)
@@ -200,7 +200,7 @@ def test_of_many_threads_the_caller_does_all():
     """OpenBLAS's own threads and these would have numbers in common; and tiles are for few threads."""
     run(
         """
-boxes, most = workers._open() and workers._boxes(), openblas.most() // 2
+boxes, most = workers._open() and workers._boxes(), openblas.max_threads() // 2
 for threads, count in ((most + 1, 0), (most, most - 1)):
     set_threads(threads)
     again = compiling.Compiled(function)
@@ -209,7 +209,7 @@ for threads, count in ((most + 1, 0), (most, most - 1)):
     (plan,) = again._local.plans.values()
     assert "workers: exp(" in plan.source, plan.source
     assert boxes[0, workers.STARTED] == count, (threads, boxes[0])
-    assert team.size() == threads > gemm.MEMBERS
+    assert team.size() == threads > gemm.MAX_THREADS
 """,
         before="",
     )
@@ -341,7 +341,7 @@ def test_products_that_run_when_jobs_are_lent_or_given_back_go_on(threads):
 import ctypes
 a, other = a.astype("f"), np.random.default_rng(1).normal(size=(1000, 1000))
 product, others = a @ a, other @ other
-give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.lending())
+give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.redirect_function())
 def lent_and_given_back():
     check_x()
     same = all(np.array_equal(a @ a, product) for _ in range(5))

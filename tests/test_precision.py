@@ -124,7 +124,7 @@ def test_numpys_plans_keep_the_bits_of_the_first_call(scales, monkeypatch):
     """Pairs have room for 8 significant bits, so that more of them in a number would be lost to the plan alone."""
     from xpnet_backends.on_numpy import compiling
 
-    monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     backend = open_backend("numpy", precision="bfloat16")
     nn = backend.xp.nn
     multiply = backend.compile(lambda a, b: nn.product(nn.operand(a), nn.operand(b)))

@@ -6,8 +6,8 @@ from array import array
 from time import perf_counter
 
 import numpy as np
-from xpnet_backends.on_numpy import blas, native, products
-from xpnet_backends.on_numpy.native import Call, Place, Program
+from xpnet_backends.on_numpy import blas, mkl, native
+from xpnet_backends.on_numpy.native import Location, NativeCall, Program
 
 from benchmarks.work import Pool, Weights, Work
 
@@ -21,7 +21,7 @@ class Trainer:
         def drawn(*shape: int) -> np.ndarray:
             return generator.standard_normal(shape, dtype=np.float32)
 
-        shared: list[Call] = []
+        shared: list[NativeCall] = []
         for w, (inputs, units) in zip(matrices[1:], shapes[1:], strict=True):
             a, dy = drawn(pool.batch, inputs), drawn(pool.batch, units)
             shared += [_product(a, w), _product(a.T, dy), _product(dy, w.T)]
@@ -31,7 +31,7 @@ class Trainer:
         ]
 
     def train(self, passes: int, shuffle: bool) -> float:
-        run = native.run()
+        run = native.program_runner()
         start = perf_counter()
         for _ in range(passes):
             for step in self.steps:
@@ -42,10 +42,10 @@ class Trainer:
         return None
 
 
-def _product(a: np.ndarray, b: np.ndarray) -> Call:
+def _product(a: np.ndarray, b: np.ndarray) -> NativeCall:
     into = np.empty((a.shape[0], b.shape[1]), np.float32)
-    places = (Place.of(a), Place.of(b), Place.of(into))
-    made = blas.mkl(*places) if products.available() and products.suits(a, b) else blas.call(*places)
+    places = (Location.of(a), Location.of(b), Location.of(into))
+    made = blas.mkl_call(*places) if mkl.available() and mkl.supports(a, b) else blas.matmul_call(*places)
     if made is None:
         raise RuntimeError("NumPy multiplies here by a library whose C functions are not known")
     return made

@@ -1,4 +1,19 @@
-"""NumPy: the default backend, on the CPU."""
+"""NumPy: the default backend, on the CPU.
+
+How ``compile(step)`` runs a step, and where each part is::
+
+    compiling      a call: as it is at first, by a recorded plan from the second on (signatures, plan_cache, pytrees)
+    tracing        records the step's operations as nodes (static_shapes: which functions may be recorded)
+    graph          questions about the nodes: what is needed, whose memory, until when
+    plan           makes and runs the plan of one signature
+    writer         nodes -> lines of Python, on memory that is allocated once (memory, naming)
+    fusing         which elementwise operations and reductions share a pass; kernels writes that pass (exponential)
+    native         a line as a call of a C function; function_body joins lines of such calls to one Program
+      calls of     ufunc_loops, casting, gathering (over memory: strides), blas (mkl, openblas, blocks, one_row, gemm)
+      gemm         tiled products: macrokernel, microkernel, bfloat16_pairs, summation_order
+    compiler/      a subset of Python -> LLVM's text (functions, builder, language) -> machine code (llvm)
+    team           calls that threads share: on MKL's (openmp) or on our own (workers, which run OpenBLAS's jobs, too)
+"""
 
 from __future__ import annotations
 
@@ -11,13 +26,13 @@ from xpnet.aligned import aligned_copy
 from xpnet.backend import Backend
 from xpnet.errors import BackendError
 from xpnet_backends.machine import cpu_memory
-from xpnet_backends.on_numpy import bfloat16, blocks, products
+from xpnet_backends.on_numpy import bfloat16, blocks, mkl
 from xpnet_backends.on_numpy.compiling import Compiled, loop
 
 INSTALL = "pip install 'numpy>=2.1'"
 
 LARGE = 1 << 14
-"""Bytes from which a copy begins at a cache line: to see to that takes 2 us."""
+"""Copies of at least so many bytes begin at a cache line; arranging that takes 2 us."""
 
 
 def open(device: object, dtype: str) -> Backend:
@@ -27,10 +42,10 @@ def open(device: object, dtype: str) -> Backend:
             f"backend 'numpy' computes on device 'cpu' only; got device={device!r}. "
             "For a GPU use backend='cupy'; for the CPU leave device out"
         )
-    by_mkl = products.available()
+    by_mkl = mkl.available()
     return Backend(
         name="numpy",
-        xp=_Namespace(products.matmul if by_mkl else blocks.matmul),
+        xp=_Namespace(mkl.matmul if by_mkl else blocks.matmul),
         device="cpu",
         dtype=dtype,
         asarray=asarray,
@@ -38,13 +53,12 @@ def open(device: object, dtype: str) -> Backend:
         compile=Compiled,
         loop=loop,
         spare_core=True,
-        nn={"bias_gradient": products.bias_gradient}
-        | ({} if by_mkl else {"rounded_product": bfloat16.rounded_product}),
+        nn={"bias_gradient": mkl.bias_gradient} | ({} if by_mkl else {"rounded_product": bfloat16.rounded_product}),
     )
 
 
 class _Namespace:
-    """NumPy, with a product of its own."""
+    """NumPy with another ``matmul``."""
 
     def __init__(self, matmul: Callable[[Any, Any], Any]) -> None:
         self.matmul = matmul
@@ -54,10 +68,9 @@ class _Namespace:
 
 
 def asarray(values: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
-    """Take host values in C's order, and another library's array through DLPack.
+    """Convert host values to an array in C order; take another library's array through DLPack.
 
-    BLAS adds the terms of a product in another order where a matrix lies in Fortran's order, in strides, or between
-    the places that its type asks for.
+    In Fortran order, strided or unaligned, BLAS adds the terms of a product in another order.
     """
     array: np.ndarray[Any, Any] = values
     if type(values) is not np.ndarray:
@@ -79,19 +92,19 @@ def version() -> str:
 
 
 def devices() -> list[str]:
-    """Name the CPU, and what makes it faster here."""
+    """Describe the CPU and the libraries that speed it up here."""
     import os
     import platform
 
     from xpnet_backends.on_numpy import openblas
     from xpnet_backends.on_numpy.compiler import llvm
 
-    used = products.available()
+    used = mkl.available()
     extras = [name for name, there in (("LLVM", llvm.available()), ("MKL", used)) if there]
     helped = f", with {' and '.join(extras)}" if extras else ""
     idle = ""
-    if products.library() and not used:
-        idle = f"; MKL is not used here, {products.VARIABLE}=1 asks" if products.loads() else "; MKL cannot be loaded"
-    if llvm.available() and not used and openblas.loaded() and not openblas.lends():
+    if mkl.library_file() and not used:
+        idle = f"; MKL is not used here, {mkl.VARIABLE}=1 asks" if mkl.is_loadable() else "; MKL cannot be loaded"
+    if llvm.available() and not used and openblas.library() and not openblas.can_redirect_jobs():
         helped += "; this NumPy's OpenBLAS keeps its jobs to itself: NumPy 2.2 or later is faster"
     return [f"cpu: {platform.machine()}, {os.cpu_count()} cores{cpu_memory()}{helped}{idle}"]

@@ -1,4 +1,4 @@
-"""Products of matrices, by the library of NumPy's own products or by MKL, as calls of a plan.
+"""Native calls for matrix products, by the BLAS library that NumPy itself uses or by MKL.
 
 NumPy multiplies two matrices of one floating type by ``cblas_sgemm`` or ``cblas_dgemm`` of the OpenBLAS in its wheels,
 and a matrix by a single row or column by ``gemv`` (``cblas_matrixproduct`` in NumPy's C code). They are called here as
@@ -13,109 +13,113 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import blocks, gemm, loops, native, one_row, openblas, products
-from xpnet_backends.on_numpy.compiler import Function, address, caller, pointer
-from xpnet_backends.on_numpy.native import Call, Place
+from xpnet_backends.on_numpy import blocks, gemm, mkl, native, one_row, openblas, ufunc_loops
+from xpnet_backends.on_numpy.compiler import Function, address, c_function, pointer
+from xpnet_backends.on_numpy.native import Location, NativeCall
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["call", "in_blocks", "mkl", "turned"]
+__all__ = ["block_calls", "matmul_call", "mkl_call", "transposed_mkl_calls"]
 
 COLUMNS = 102
 """CblasColMajor in cblas.h."""
 
 
-def call(
-    a: Place | None,
-    b: Place | None,
-    into: Place | None,
-    wanted: set[native.Routine] | None = None,
+def matmul_call(
+    a: Location | None,
+    b: Location | None,
+    into: Location | None,
+    uncompiled: set[native.Routine] | None = None,
     bfloat16: bool = False,
-) -> Call | None:
-    """Return the call of NumPy's ``into = a @ b``; None where NumPy would do more than one call of BLAS.
+) -> NativeCall | None:
+    """Return the call of NumPy's ``into = a @ b``; None where NumPy does more than call one BLAS routine.
 
-    What would be faster if more were compiled is *wanted*, if that is given; else it is used. It may be known that all
-    numbers are those of *bfloat16*.
+    If *uncompiled* is given, nothing is compiled for it: faster routines that are missing are added to the set, and
+    BLAS is called instead. *bfloat16* says that all numbers are known to be bfloat16 values.
     """
-    if a is None or b is None or into is None or not products.fit(a.form, b.form):
+    if a is None or b is None or into is None or not mkl.are_blas_matrices(a.array, b.array):
         return None
-    if not into.form.flags.c_contiguous or min(a.form.size, b.form.size) == 0:
+    if not into.array.flags.c_contiguous or min(a.array.size, b.array.size) == 0:
         return None
-    found = _numpys(a.form.dtype.char)
-    ones = [count == 1 for count in (*a.form.shape, b.form.shape[1])]
+    found = _numpy_blas(a.array.dtype.char)
+    ones = [count == 1 for count in (*a.array.shape, b.array.shape[1])]
     if found is None or ones[1] or (ones[0] and ones[2]):
         return None
     if ones[0]:
-        return one_row.call(a, b, into) or _vector(found, b, a, into, turned=True)
+        return one_row.row_call(a, b, into) or _gemv_call(found, b, a, into, transposed=True)
     if ones[2]:
-        return _vector(found, a, b, into, turned=False)
-    if _may_be_one(a, b):
+        return _gemv_call(found, a, b, into, transposed=False)
+    if _may_be_transposes(a, b):
         return None
-    return _tiled(a, b, into, wanted, bfloat16=bfloat16) or _matrices(found.gemm, found.whole, a, b, into)
+    return _tiled_call(a, b, into, uncompiled, bfloat16=bfloat16) or _gemm_call(found.gemm, found.whole, a, b, into)
 
 
-def _tiled(
-    a: Place,
-    b: Place,
-    into: Place,
-    wanted: set[native.Routine] | None,
+def _tiled_call(
+    a: Location,
+    b: Location,
+    into: Location,
+    uncompiled: set[native.Routine] | None,
     block: int | None = None,
     bfloat16: bool = False,
-) -> Call | None:
-    """Return the call of the product in tiles, if there is one, with which NumPy's routine is compiled, too.
+) -> NativeCall | None:
+    """Return the call of the product in tiles, or None. Compiling it compiles the call of BLAS's routine, too.
 
-    That is what networks of other sizes do with until they have tiles of their own.
+    Products of other sizes use that one until their own tiles are compiled.
     """
-    found, made = _numpys(a.form.dtype.char), gemm.call(a, b, into, wanted, block, bfloat16)
+    found, made = _numpy_blas(a.array.dtype.char), gemm.tiled_call(a, b, into, uncompiled, block, bfloat16)
     if found is None or made is None:
         return None
-    return made._replace(words=[*made.words, _matrices(found.gemm, found.whole, a, b, into).routine])
+    return made._replace(words=[*made.words, _gemm_call(found.gemm, found.whole, a, b, into).routine])
 
 
-def mkl(a: Place, b: Place, into: Place) -> Call:
-    """Return the call of MKL's ``into = a @ b``, of two that suit."""
-    return _matrices(address(products.routine(a.form.dtype.char)), "i", a, b, into)
+def mkl_call(a: Location, b: Location, into: Location) -> NativeCall:
+    """Return the call of MKL's ``into = a @ b``, of two that MKL supports."""
+    return _gemm_call(address(mkl.gemm_routine(a.array.dtype.char)), "i", a, b, into)
 
 
-def turned(a: Place, b: Place, into: Place, between: Place) -> list[Call | None]:
-    """Return the calls of MKL's ``between = b.T @ a.T``, and of ``into = between.T``."""
-    product = mkl(b.moved(b.form.T), a.moved(a.form.T), between)
-    return [product, loops.copy(between.moved(between.form.T), into)]
+def transposed_mkl_calls(a: Location, b: Location, into: Location, between: Location) -> list[NativeCall | None]:
+    """Return the calls of MKL's ``between = b.T @ a.T``, and of the copy ``into = between.T``."""
+    product = mkl_call(b.moved(b.array.T), a.moved(a.array.T), between)
+    return [product, ufunc_loops.copy_call(between.moved(between.array.T), into)]
 
 
-def in_blocks(a: Place, b: Place, into: Place, wanted: set[native.Routine] | None = None) -> list[Call | None]:
-    """Return the calls of NumPy's ``into = a @ b``, a block of rows at a time."""
-    even = len(a.form) // blocks.ROWS * blocks.ROWS
-    found: list[Call | None] = []
-    if shared := _tiled(_rows(a, 0, even), b, _rows(into, 0, even), wanted, blocks.ROWS):
+def block_calls(
+    a: Location, b: Location, into: Location, uncompiled: set[native.Routine] | None = None
+) -> list[NativeCall | None]:
+    """Return the calls of NumPy's ``into = a @ b``, one block of rows at a time."""
+    even = len(a.array) // blocks.ROWS * blocks.ROWS
+    found: list[NativeCall | None] = []
+    if shared := _tiled_call(_rows(a, 0, even), b, _rows(into, 0, even), uncompiled, blocks.ROWS):
         found.append(shared)
-    for start in range(even if shared else 0, len(a.form), blocks.ROWS):
-        found.append(call(_rows(a, start, start + blocks.ROWS), b, _rows(into, start, start + blocks.ROWS), wanted))
+    for start in range(even if shared else 0, len(a.array), blocks.ROWS):
+        found.append(
+            matmul_call(_rows(a, start, start + blocks.ROWS), b, _rows(into, start, start + blocks.ROWS), uncompiled)
+        )
     return found
 
 
-def _rows(matrix: Place, start: int, end: int) -> Place:
-    return matrix.moved(matrix.form[start:end], start * matrix.form.strides[0])
+def _rows(matrix: Location, start: int, end: int) -> Location:
+    return matrix.moved(matrix.array[start:end], start * matrix.array.strides[0])
 
 
-def _may_be_one(a: Place, b: Place) -> bool:
+def _may_be_transposes(a: Location, b: Location) -> bool:
     """Say whether these may be a matrix and its own transpose, for which NumPy calls another routine (syrk)."""
-    if a.form.shape != b.form.shape[::-1] or a.form.strides != b.form.strides[::-1]:
+    if a.array.shape != b.array.shape[::-1] or a.array.strides != b.array.strides[::-1]:
         return False
     return a.argument is not None or b.argument is not None or a.start == b.start
 
 
-def _matrices(function: int, whole: str, a: Place, b: Place, into: Place) -> Call:
-    kind = a.form.dtype.char
-    _, *forms, rows, columns, terms, _, _, a_step, _, b_step, _, _, _ = products.arguments(a.form, b.form, 0, 0, 0)
+def _gemm_call(function: int, whole: str, a: Location, b: Location, into: Location) -> NativeCall:
+    kind = a.array.dtype.char
+    _, *forms, rows, columns, terms, _, _, a_step, _, b_step, _, _, _ = mkl.gemm_arguments(a.array, b.array, 0, 0, 0)
     words = [function, *forms, rows, columns, terms, a, a_step, b, b_step, into]
-    return Call(native.routine(("gemm", kind, whole), lambda: _multiplying(kind, whole)), words)
+    return NativeCall(native.routine(("gemm", kind, whole), lambda: _multiplying(kind, whole)), words)
 
 
 def _multiplying(kind: str, whole: str) -> Function:
     at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
-    gemm = caller("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
-    order, one, zero = int32(products.ROWS), number(1), number(0)
+    gemm = c_function("", *"iii", *whole * 3, kind, "p", whole, "p", whole, kind, "p", whole)
+    order, one, zero = int32(mkl.ROWS), number(1), number(0)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
         w = at(address)
@@ -129,20 +133,22 @@ def _multiplying(kind: str, whole: str) -> Function:
     return multiply
 
 
-def _vector(found: _Numpys, matrix: Place, vector: Place, into: Place, turned: bool) -> Call:
-    """Return the call for a matrix, or its transpose, by a vector."""
-    kind, (rows, columns) = matrix.form.dtype.char, matrix.form.shape
-    by_rows = matrix.form.flags.c_contiguous
-    order, step = (products.ROWS, columns) if by_rows else (COLUMNS, rows)
-    form = products.TRANSPOSED if turned else products.PLAIN
+def _gemv_call(found: _NumpyBlas, matrix: Location, vector: Location, into: Location, transposed: bool) -> NativeCall:
+    """Return the call of the product of a matrix, or its transpose, and a vector (``gemv``)."""
+    kind, (rows, columns) = matrix.array.dtype.char, matrix.array.shape
+    by_rows = matrix.array.flags.c_contiguous
+    order, step = (mkl.ROWS, columns) if by_rows else (COLUMNS, rows)
+    form = mkl.TRANSPOSED if transposed else mkl.PLAIN
     words = [found.gemv, order, form, rows, columns, matrix, step, vector, into]
-    return Call(native.routine(("gemv", kind, found.whole), lambda: _multiplying_vector(kind, found.whole)), words)
+    return NativeCall(
+        native.routine(("gemv", kind, found.whole), lambda: _multiplying_vector(kind, found.whole)), words
+    )
 
 
 def _multiplying_vector(kind: str, whole: str) -> Function:
     at, int32 = pointer("int64"), np.int32
     number, size = {"f": np.float32, "d": np.float64}[kind], {"i": np.int32, "l": np.int64}[whole]
-    gemv = caller("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
+    gemv = c_function("", *"ii", *whole * 2, kind, "p", whole, "p", whole, kind, "p", whole)
     unit, one, zero = size(1), number(1), number(0)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
@@ -154,11 +160,11 @@ def _multiplying_vector(kind: str, whole: str) -> Function:
     return multiply
 
 
-class _Numpys:
-    """The addresses of NumPy's routines for a type, and the kind of their integers."""
+class _NumpyBlas:
+    """The addresses of NumPy's BLAS routines for a dtype, and the C type of their integers."""
 
     def __init__(self, kind: str) -> None:
-        library = openblas.loaded()
+        library = openblas.library()
         if library is None:
             raise AttributeError("NumPy multiplies by a library that is not known")
         name = "scipy_cblas_" + {"f": "s", "d": "d"}[kind]
@@ -167,17 +173,17 @@ class _Numpys:
 
 
 @cache
-def _numpys(kind: str) -> _Numpys | None:
-    """Return NumPy's routines; None where they are not as known."""
+def _numpy_blas(kind: str) -> _NumpyBlas | None:
+    """Return NumPy's BLAS routines; None where they are missing or do not give NumPy's numbers."""
     try:
-        found = _Numpys(kind)
+        found = _NumpyBlas(kind)
     except AttributeError:
         return None
     return found if _agrees(found, kind) else None
 
 
-def _agrees(found: _Numpys, kind: str) -> bool:
-    """Try them on matrices in each order in memory, and on vectors."""
+def _agrees(found: _NumpyBlas, kind: str) -> bool:
+    """Compare them with NumPy on matrices in each memory order, and on vectors."""
     stream = np.random.default_rng(0)
     number, size = {"f": ctypes.c_float, "d": ctypes.c_double}[kind], {"l": ctypes.c_int64, "i": ctypes.c_int32}
     short, whole, place = ctypes.c_int, size[found.whole], ctypes.c_void_p
@@ -191,9 +197,9 @@ def _agrees(found: _Numpys, kind: str) -> bool:
     into = np.empty((17, 5), dtype=kind)
     for orders in ("CC", "CF", "FC", "FF"):
         a, b = matrix(orders[0], 17, 9), matrix(orders[1], 9, 5)
-        gemm(*products.arguments(a, b, *(each.ctypes.data for each in (a, b, into))))
+        gemm(*mkl.gemm_arguments(a, b, *(each.ctypes.data for each in (a, b, into))))
         if not np.array_equal(into, np.dot(a, b)):
             return False
     a, x = matrix("C", 17, 9), matrix("C", 9, 1)
-    gemv(products.ROWS, products.PLAIN, 17, 9, 1.0, a.ctypes.data, 9, x.ctypes.data, 1, 0.0, into.ctypes.data, 1)
+    gemv(mkl.ROWS, mkl.PLAIN, 17, 9, 1.0, a.ctypes.data, 9, x.ctypes.data, 1, 0.0, into.ctypes.data, 1)
     return np.array_equal(into.reshape(-1)[:17], np.dot(a, x)[:, 0])

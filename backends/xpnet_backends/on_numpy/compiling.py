@@ -1,11 +1,11 @@
 """``compile`` and ``loop`` of the NumPy backend: record a function at its second call, replay it from then on.
 
-Where llvmlite is installed, a plan that has been running for a while is written again with compiled kernels. They give
-the same numbers to the bit, so it does not matter to a result when that happens, or whether.
+Where llvmlite is installed, a plan that has run for a while is replaced by one with compiled kernels. They give the
+same numbers, bit for bit, so results do not depend on when that happens, or whether.
 
-Compiled functions run with NumPy's floating-point warnings off: as on the other backends, numbers that are not finite
-are looked for in results. OpenBLAS also raises "invalid value encountered in dot" where every number is finite, as its
-kernels for small products compute on what lies beside the operands.
+Compiled functions run with NumPy's floating-point warnings off: as on the other backends, results are checked for
+numbers that are not finite. Besides, OpenBLAS's kernels for small products read memory beside the operands, and so
+raise "invalid value encountered in dot" where every number is finite.
 """
 
 from __future__ import annotations
@@ -19,145 +19,153 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.plans import Plans
+from xpnet_backends.on_numpy.plan_cache import PlanCache
 from xpnet_backends.on_numpy.signatures import signature
 
 if TYPE_CHECKING:
     from xpnet_backends.on_numpy.plan import Plan
 
-    Settled = tuple[Plan, Callable[[tuple[Any, ...]], list[Any] | None]]
+    FastPath = tuple[Plan, Callable[[tuple[Any, ...]], list[Any] | None]]
 
 __all__ = ["Compiled", "loop"]
 
-PATIENCE = 0.3
-"""Seconds that plans which wait for the same code run before it is compiled, which takes as long: at worst, a job that
-ends just then takes twice its time, or three times on a slow processor."""
+COMPILE_AFTER = 0.3
+"""Seconds that plans run without kernels before these are compiled, which takes about as long: at worst, a job that
+ends just then takes twice its time, or three times on a slow processor. Plans that need the same kernels share one sum
+of seconds."""
 
-PIECE = 64
-"""Steps of a loop between two looks at the clock, while a plan waits for kernels."""
+STEPS_PER_CHECK = 64
+"""While a plan has no kernels yet, a loop checks after so many steps whether to compile them."""
 
-ALONE = threading.RLock()
-"""Held by the thread that compiles, so that what one has compiled the next finds known; by one that forks, whose child
-would wait for ever for another; and while the process ends, which LLVM must not be at work beside."""
+COMPILER_LOCK = threading.RLock()
+"""Held by a thread that compiles, so that no other compiles the same code; by one that forks, as the child would wait
+for a lock of another thread for ever; and at the process's exit, during which LLVM must not be at work."""
 
-LAST = 10.0
-"""Seconds that the process's end waits at most for what is being compiled."""
+EXIT_TIMEOUT = 10.0
+"""Seconds that the process's exit waits at most for a compilation to finish."""
 
-atexit.register(ALONE.acquire, timeout=LAST)
+atexit.register(COMPILER_LOCK.acquire, timeout=EXIT_TIMEOUT)
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=ALONE.acquire, after_in_parent=ALONE.release, after_in_child=ALONE.release)
+    os.register_at_fork(
+        before=COMPILER_LOCK.acquire, after_in_parent=COMPILER_LOCK.release, after_in_child=COMPILER_LOCK.release
+    )
 
 
 class Compiled:
-    """A function that is run as it stands at its first call with given shapes, and by a plan afterwards.
+    """A function that is called as it is at its first call with given shapes, and by a plan from the second on.
 
-    A function that cannot be recorded, as it looks at values, is always run as it stands. Plans have
-    memory of their own, so each thread has its own plans. The one that served a thread's last call is *settled*:
-    whether it serves the next one, too, is seen by a test written for it, without a look at the others.
+    A function that cannot be recorded, as it looks at values, is always called as it is. Plans have memory of their
+    own, so each thread has its own plans. A thread's *fast path* is the plan that served its last call, with a test,
+    generated for that plan, whether it serves the next call, too; if so, the cache is not consulted.
     """
 
     def __init__(self, function: Callable[..., Any], donated: bool = False) -> None:
         self.function, self.donated = function, donated
-        self.plain: set[Any] = set()
+        self.unrecordable: set[Any] = set()
         self._local = threading.local()
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""
-        settled: Settled | None = getattr(self._local, "settled", None)
-        if settled is not None and not settled[0].is_outdated:
-            plan, collect = settled
-            flat = collect(arguments)
-            if flat is not None and not plan.runs:
-                plan.runs = True
+        fast_path: FastPath | None = getattr(self._local, "fast_path", None)
+        if fast_path is not None and not fast_path[0].is_outdated:
+            plan, flatten = fast_path
+            flat = flatten(arguments)
+            if flat is not None and not plan.is_running:
+                plan.is_running = True
                 try:
                     if plan.is_silent:
-                        return plan.finish(plan.run(*flat))
+                        return plan.unflatten(plan.run(*flat))
                     with np.errstate(all="ignore"):
-                        return plan.finish(plan.run(*flat))
+                        return plan.unflatten(plan.run(*flat))
                 finally:
-                    plan.runs = False
+                    plan.is_running = False
         return self._call(arguments)
 
     @np.errstate(all="ignore")
     def _call(self, arguments: tuple[Any, ...]) -> Any:
         flat: list[Any] = []
         plan = self.plan(arguments, flat)
-        if plan is None or plan.runs:
+        if plan is None or plan.is_running:
             return self.function(*arguments)
-        plan.runs = True
+        plan.is_running = True
         try:
-            if plan.wait is None:
-                self._local.settled = plan, plan.collecting(arguments)
-                return plan.finish(plan.run(*flat))
+            if plan.pending is None:
+                self._local.fast_path = plan, plan.flattener(arguments)
+                return plan.unflatten(plan.run(*flat))
             begin = perf_counter()
             outputs = plan.run(*flat)
-            plan.wait.seconds += perf_counter() - begin
-            return plan.finish(outputs)
+            plan.pending.seconds += perf_counter() - begin
+            return plan.unflatten(outputs)
         finally:
-            plan.runs = False
+            plan.is_running = False
 
     def plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
-        """Return the plan for these shapes, made at the second call; None where there is none yet.
+        """Return the plan for these arguments, made at the second call; None where there is none yet.
 
-        The arrays that it takes are collected in *flat*; those of the donated argument are brought into its memory.
+        The arguments' arrays are collected in *flat*, but those of the donated one are copied to the plan's buffers.
         """
-        plan = self._alike(arguments, flat) or self._kept(arguments, flat)
-        if plan is not None and self.donated and not plan.runs:
-            plan.load(flat[: len(plan.home)])
-            del flat[: len(plan.home)]
+        plan = self._recent_plan(arguments, flat) or self._cached_plan(arguments, flat)
+        if plan is not None and self.donated and not plan.is_running:
+            plan.load_donated(flat[: len(plan.donated_buffers)])
+            del flat[: len(plan.donated_buffers)]
         return plan
 
-    def _alike(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
-        """Return the plan of a call like one of the last two, as an epoch has two forms of batches, if there is one."""
-        for plan, collect, _ in self._local.__dict__.get("alike", ()):
-            found = None if plan.is_outdated else collect(arguments)
+    def _recent_plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
+        """Return the plan of one of the last two signatures if it serves this call, else None.
+
+        Two, as the batches of an epoch have two shapes: the last one is smaller.
+        """
+        for plan, flatten, _ in self._local.__dict__.get("recent", ()):
+            found = None if plan.is_outdated else flatten(arguments)
             if found is not None:
                 flat += found
                 return plan  # type: ignore[no-any-return]
         return None
 
-    def _kept(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
-        """Return the plan that is kept for these shapes, or a new one where it is due."""
+    def _cached_plan(self, arguments: tuple[Any, ...], flat: list[Any]) -> Plan | None:
+        """Return the plan that the cache has for these arguments, or a new one if it is time to make it."""
         plans = getattr(self._local, "plans", None)
         if plans is None:
-            plans = self._local.plans = Plans()
+            plans = self._local.plans = PlanCache()
         first = signature(arguments[0], flat) if self.donated else None
         key = first, signature(arguments[1:] if self.donated else arguments, flat)
-        alike = self._local.__dict__.get("alike", ())
-        for *_, used in alike:
-            plans.get(used)  # what was used without a look here is not what makes room first
+        recent = self._local.__dict__.get("recent", ())
+        for *_, used in recent:
+            plans.get(used)  # marks it as recently used, although the cache was not consulted
         plan: Plan | None = plans.get(key)
-        if plan is not None and ((plan.wait is not None and plan.wait.seconds > PATIENCE) or plan.is_outdated):
-            plan = self._with_kernels(plan, arguments)
+        is_due = plan is not None and plan.pending is not None and plan.pending.seconds > COMPILE_AFTER
+        if plan is not None and (is_due or plan.is_outdated):
+            plan = self._compiled_plan(plan, arguments)
             plans.put(key, plan)
-        if plan is not None and plan.wait is None and self.donated:
-            collect, others = plan.alike(arguments), [entry for entry in alike if entry[0] is not plan]
-            self._local.alike = [*([(plan, collect, key)] if collect else []), *others][:2]
-        if plan is not None or key in self.plain or not plans.is_due(key):
+        if plan is not None and plan.pending is None and self.donated:
+            flatten = plan.flattener_with_donated(arguments)
+            others = [entry for entry in recent if entry[0] is not plan]
+            self._local.recent = [*([(plan, flatten, key)] if flatten else []), *others][:2]
+        if plan is not None or key in self.unrecordable or not plans.is_due(key):
             return plan
-        homes = self._local.__dict__.setdefault("homes", {})
+        donated_buffers = self._local.__dict__.setdefault("donated_buffers", {})
         try:
-            from xpnet_backends.on_numpy.plan import Plan  # here, as a first call does without
+            from xpnet_backends.on_numpy.plan import Plan  # here, as the first call does not need it
 
-            made = Plan(self.function, arguments, self.donated, homes.get(first))
-        except Exception:  # what cannot be recorded, or not in this Python, still runs, and raises its own errors then
-            self.plain.add(key)
+            made = Plan(self.function, arguments, self.donated, donated_buffers.get(first))
+        except Exception:  # it still runs unrecorded, and then raises its own errors
+            self.unrecordable.add(key)
             return None
         plans.put(key, made)
         if self.donated:
-            homes[first] = made.home
+            donated_buffers[first] = made.donated_buffers
         return made
 
-    def _with_kernels(self, plan: Plan, arguments: tuple[Any, ...]) -> Plan:
-        """Return the plan with compiled kernels; itself where that fails."""
+    def _compiled_plan(self, plan: Plan, arguments: tuple[Any, ...]) -> Plan:
+        """Return a plan with compiled kernels in the place of this one; this one where compiling fails."""
         try:
-            with ALONE:
-                return type(plan)(self.function, arguments, self.donated, plan.home, compile_now=True)
+            with COMPILER_LOCK:
+                return type(plan)(self.function, arguments, self.donated, plan.donated_buffers, compile_now=True)
         except Exception as error:  # the numbers are the same without
-            if plan.wait is not None:
-                plan.wait.seconds = 0.0  # so that others do not try for a while
-            plan.wait, plan.threads, plan.problem = None, None, repr(error)
+            if plan.pending is not None:
+                plan.pending.seconds = 0.0  # so that others do not try for a while
+            plan.pending, plan.threads, plan.kernel_error = None, None, repr(error)
             return plan
 
 
@@ -176,9 +184,9 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
                 carry = step(*arguments)
                 i += 1
                 continue
-            carry = plan.hand_out(())
-            rows = order[i : i + PIECE] if plan.wait is not None else order[i:]
-            plan.step_on(flat[:-1], rows)
+            carry = plan.unflatten_donated(())
+            rows = order[i : i + STEPS_PER_CHECK] if plan.pending is not None else order[i:]
+            plan.run_rows(flat[:-1], rows)
             i += len(rows)
         return carry
 

@@ -1,9 +1,10 @@
-"""exp of float32 inside a kernel, to the bit of NumPy's on processors with AVX2 or AVX-512.
+"""exp of float32 inside a kernel, bit for bit as NumPy's on processors with AVX2 or AVX-512.
 
-There NumPy computes exp(x) = 2^k P(r) / Q(r), with k the integer next to x log2 e, r = x - k ln 2 taken off in two
-parts, and P and Q the polynomials of degrees 5 and 2 below, every step fused or rounded as here. NumPy's own exp is a
-pass over memory; in a kernel an element takes half of that time, and what stands before and after it needs no pass of
-its own. On other processors NumPy has another exp: that is seen by trying, and NumPy's is called then.
+There NumPy computes exp(x) = 2^k P(r) / Q(r), with k the integer nearest to x log2 e, r = x - k ln 2 subtracted in two
+parts, and P and Q the polynomials of degrees 5 and 2 below, each step fused or rounded as here. NumPy's own exp is a
+pass over memory. In a kernel an element takes half of that time, and the operations around it need no passes of their
+own. On other processors NumPy has another exp: :func:`agrees` finds out by comparing, and kernels then leave exp to
+NumPy.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.compiler import Entry, compiled, float_of, fma, pointer
+from xpnet_backends.on_numpy.compiler import Entry, compile_functions, float_of, fma, pointer
 
 __all__ = ["agrees", "exp", "filled"]
 
@@ -29,7 +30,7 @@ LARGEST, SMALLEST = F(88.7228394), F(-103.972084)
 """Beyond these exp is infinite, or zero."""
 
 STEP = 65_537
-"""One float32 of so many is tried, of all that there are."""
+"""One of so many float32 bit patterns is compared."""
 
 
 def exp(x: Any) -> Any:
@@ -48,7 +49,7 @@ def exp(x: Any) -> Any:
 
 @cache
 def agrees() -> bool:
-    """Try it beside NumPy's on one number of every :data:`STEP`."""
+    """Compare it with NumPy's on one number of every :data:`STEP`."""
     given = np.arange(0, 2**32, STEP, dtype=np.uint32).view(np.float32)
     try:
         found = filled(given)
@@ -74,5 +75,5 @@ def _loop() -> Callable[[int, int, int], None]:
         for i in range(count):
             into[i] = exp(source[i])
 
-    (place,) = compiled(Entry(fill))
+    (place,) = compile_functions(Entry(fill))
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(place)

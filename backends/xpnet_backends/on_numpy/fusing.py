@@ -1,12 +1,12 @@
-"""Which recorded operations may run together in one compiled pass over the rows of an array.
+"""Decide which recorded operations are fused: run together in one compiled pass over the rows of an array.
 
 A group is a run of operations on arrays of one shape, read as a table of *rows* and *columns*. Beside the table's own
-elements, an operation may take numbers, one value a column (a bias), or one value a row (a row's maximum); it may sum
-or maximise along a row, whose result later operations of the group can use, or sum down the columns, whose result
-leaves the group. :mod:`kernels` writes the loops.
+elements, an operation may take numbers, one value a column (a bias), or one value a row (a row's maximum). It may
+reduce each row to its sum or maximum, which later operations of the group can use, or sum down the columns, for use
+outside the group. :mod:`kernels` writes the loops.
 
-exp joins where a compiler makes a vector loop of it: in tables of many columns, or in a flat group, one that treats a
-table as one long vector.
+exp joins a group only where the compiler vectorizes its loop: in tables of many columns, or in a *flat* group, which
+treats a table as one long vector.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from xpnet_backends.on_numpy.tracing import Node
 __all__ = [
     "EXPRESSIONS",
     "FLOATS",
-    "SMALL",
     "TYPES",
+    "UNROLLED_COLUMNS",
     "Group",
-    "groups",
+    "find_groups",
     "is_argmax",
     "is_column_sum",
     "is_row_reduction",
@@ -53,31 +53,31 @@ EXPRESSIONS = {
     np.bitwise_and: "{} & {}",
     np.right_shift: "{} >> {}",
 }
-"""Operations that IEEE 754 or integer arithmetic define to the last bit, and :mod:`exponential`'s; tanh, log, ... are
-left to NumPy."""
+"""Operations that IEEE 754 or integer arithmetic define to the last bit, and exp, which :mod:`exponential` computes as
+NumPy does; tanh, log and others are left to NumPy."""
 
 FLOATS = tuple(map(np.dtype, ("float32", "float64")))
 TYPES = (*FLOATS, *map(np.dtype, ("uint32", "int32", "int64", "bool")))
-"""Types that code is compiled for; in another order of bytes they are others."""
+"""The dtypes that kernels can use, in native byte order."""
 
-CALL, ELEMENT, STRIP, KERNEL_CALL, KERNEL_ELEMENT = 400, 0.15, 13, 1200, 0.1
+CALL_NS, ELEMENT_NS, STRIP_NS, KERNEL_CALL_NS, KERNEL_ELEMENT_NS = 400, 0.15, 13, 1200, 0.1
 """Rough costs in ns: a NumPy operation, each element of it, each short inner loop of it; a kernel, each element of an
-operation in it. Measured on an AVX-512 processor; they decide only whether fusing pays."""
+operation in it. Measured on an AVX-512 processor; they only decide whether fusing pays."""
 
-EXP, REDUCED = 5, 4
-"""Elements of another operation that take as long as one of exp, and as one of a row that is reduced to a value."""
+EXP_ELEMENTS, REDUCED_ELEMENTS = 5, 4
+"""An element of exp, and of a row that is reduced, takes as long as so many of another operation."""
 
 MIN_GAIN = 1000
-"""ns that a group has to save."""
+"""A group has to save so many ns."""
 
-SMALL = 16
-"""Columns up to which their number is part of a kernel's source, so that the compiler unrolls the loop over them."""
+UNROLLED_COLUMNS = 16
+"""Up to so many columns, their number is part of the kernel's source, so that the compiler unrolls the loop."""
 
-BROAD = 32
-"""Columns from which a compiler makes a vector loop of an exp along a row."""
+MIN_VECTOR_COLUMNS = 32
+"""From so many columns on, the compiler vectorizes an exp along a row."""
 
-WIDE = 64
-"""Columns from which NumPy's inner loop along a row is no longer short."""
+LONG_COLUMNS = 64
+"""From so many columns on, NumPy's inner loop along a row is no longer short."""
 
 
 class Group:
@@ -101,44 +101,44 @@ class Group:
             self.column_sums.add(id(node))
 
     def vectorizes(self, node: Node) -> bool:
-        """Whether a loop with this node would be a vector loop, if there is an exp in it."""
-        wide = len(self.shape) == 1 or self.shape[-1] >= BROAD
+        """Whether the compiler vectorizes the group's loop with this node, which matters only for exp."""
+        wide = len(self.shape) == 1 or self.shape[-1] >= MIN_VECTOR_COLUMNS
         return wide or not (self.has_exp or is_exp(node)) or (self.flat and is_flat(node, self.shape))
 
     @property
     def pays(self) -> bool:
         """Whether one kernel is likely to take less time than NumPy's operations one by one."""
         separate = sum(_cost(node) for node in self.members)
-        return (len(self.members) > 1 or self.has_exp) and separate - KERNEL_CALL - self.work > MIN_GAIN
+        return (len(self.members) > 1 or self.has_exp) and separate - KERNEL_CALL_NS - self.work > MIN_GAIN
 
     @property
     def work(self) -> float:
-        """What the kernel's loops take, in ns."""
-        return sum(KERNEL_ELEMENT * _elements(node) for node in self.members)
+        """The ns that the kernel's loops take."""
+        return sum(KERNEL_ELEMENT_NS * _elements(node) for node in self.members)
 
 
 def _widest(node: Node) -> tuple[int, ...]:
-    """Return the shape that an operation goes through."""
+    """Return the largest shape among an operation's result and operands."""
     shapes: list[tuple[int, ...]] = [part.value.shape for part in (node, *node.operands)]
     return max(shapes, key=prod)
 
 
 def _cost(node: Node) -> float:
-    """Estimate what NumPy takes for one operation, in ns."""
+    """Estimate the ns that NumPy takes for one operation."""
     shape = _widest(node)
     uneven = any(part.value.size > 1 and part.value.shape != shape for part in (node, *node.operands))
-    strips = prod(shape[:-1]) if shape[-1] < WIDE and (uneven or node.kind == "reduce") else 0
-    return CALL + ELEMENT * _elements(node) + STRIP * strips
+    strips = prod(shape[:-1]) if shape[-1] < LONG_COLUMNS and (uneven or node.kind == "reduce") else 0
+    return CALL_NS + ELEMENT_NS * _elements(node) + STRIP_NS * strips
 
 
 def _elements(node: Node) -> int:
-    """Return the elements of an operation, weighed by what one takes."""
+    """Return the number of elements of an operation, weighted by their cost."""
     reduces = node.kind != "ufunc" and is_row_reduction(node, _widest(node))
-    return prod(_widest(node)) * (EXP if is_exp(node) else REDUCED if reduces else 1)
+    return prod(_widest(node)) * (EXP_ELEMENTS if is_exp(node) else REDUCED_ELEMENTS if reduces else 1)
 
 
 def role(value: np.ndarray[Any, Any], shape: tuple[int, ...]) -> str | None:
-    """Return how an array goes with tables of this shape: "table", "number", "row value", "column value", or None.
+    """Return the role of an array in a group of this shape: "table", "number", "row value", "column value", or None.
 
     >>> role(np.zeros((5, 3)), (5, 3)), role(np.zeros(3), (5, 3)), role(np.zeros((5, 1)), (5, 3))
     ('table', 'column value', 'row value')
@@ -163,11 +163,11 @@ def is_flat(node: Node, shape: tuple[int, ...]) -> bool:
     """Say whether an operation on tables of this shape treats them as one vector, without regard to their columns."""
     if node.kind not in ("ufunc", "astype", "where"):
         return False
-    return all(role(part, shape) in ("table", "number") for part in _parts(node))
+    return all(role(part, shape) in ("table", "number") for part in _arrays(node))
 
 
 def is_row_reduction(node: Node, shape: tuple[int, ...]) -> bool:
-    """Say whether a node reduces each row of a table to a value: its sum, maximum or, of few, the first largest."""
+    """Say whether a node reduces each row of a table to its sum, its maximum or, in short rows, its argmax."""
     known = node.function in (np.add, np.maximum) if node.kind == "reduce" else is_argmax(node)
     if not known or len(shape) < 2 or node.args[0].value.shape != shape:
         return False
@@ -175,10 +175,10 @@ def is_row_reduction(node: Node, shape: tuple[int, ...]) -> bool:
 
 
 def is_argmax(node: Node) -> bool:
-    """Say whether a node finds the column of each row's first largest value, in rows of a few columns."""
+    """Say whether a node is an argmax of rows of a few columns."""
     if node.kind != "call" or node.function is not np.argmax or len(node.args) != 1:
         return False
-    return isinstance(node.args[0], Node) and node.args[0].value.shape[-1:] <= (SMALL,)
+    return isinstance(node.args[0], Node) and node.args[0].value.shape[-1:] <= (UNROLLED_COLUMNS,)
 
 
 def is_column_sum(node: Node, shape: tuple[int, ...]) -> bool:
@@ -188,23 +188,23 @@ def is_column_sum(node: Node, shape: tuple[int, ...]) -> bool:
     return node.args[0].value.shape == shape and node.options["axis"] in (0, (0,))
 
 
-def fits(node: Node, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> bool:
+def fits(node: Node, shape: tuple[int, ...], has_fixed_address: Callable[[Node], bool]) -> bool:
     """Say whether a node can be computed in a pass over tables of this shape."""
     if shape[1:] and shape[-1] == 1:
         return False  # tables of one column, whose values a row are tables themselves
-    if any(part.dtype not in TYPES for part in _parts(node)):
+    if any(part.dtype not in TYPES for part in _arrays(node)):
         return False
     if is_row_reduction(node, shape) or is_column_sum(node, shape):
-        return node.args[0].value.dtype in FLOATS and _reachable(node.args[0], shape, fixed)
+        return node.args[0].value.dtype in FLOATS and _is_readable(node.args[0], shape, has_fixed_address)
     if role(node.value, shape) not in ("table", "row value") or not _is_exact(node):
         return False
-    return all(_reachable(arg, shape, fixed) for arg in node.args)
+    return all(_is_readable(arg, shape, has_fixed_address) for arg in node.args)
 
 
 def _is_exact(node: Node) -> bool:
     """Say whether a kernel computes the operation to the bit."""
     if node.kind == "ufunc":
-        kinds = {part.dtype for part in _parts(node) if part.dtype.char != "?"}
+        kinds = {part.dtype for part in _arrays(node) if part.dtype.char != "?"}
         if is_exp(node) and kinds != {np.dtype("float32")}:
             return False
         return node.function in EXPRESSIONS and len(kinds) <= 1 and _shifts_within_words(node)
@@ -214,7 +214,7 @@ def _is_exact(node: Node) -> bool:
 
 
 def _shifts_within_words(node: Node) -> bool:
-    """Say whether a node's shift, if it is one, is by known counts below a word's bits: others only NumPy defines."""
+    """Say whether a node is no shift, or one by constant counts below the word's bits: only NumPy defines others."""
     if node.function is not np.right_shift:
         return True
     count = node.args[1]
@@ -222,7 +222,7 @@ def _shifts_within_words(node: Node) -> bool:
     return not isinstance(count, Node) and bool(np.all((np.asarray(count) >= 0) & (np.asarray(count) < bits)))
 
 
-def _parts(node: Node) -> Iterator[np.ndarray[Any, Any]]:
+def _arrays(node: Node) -> Iterator[np.ndarray[Any, Any]]:
     """Yield the arrays of an operation: its result, its operands, its constants but for plain numbers."""
     yield node.value
     for arg in node.args:
@@ -232,18 +232,18 @@ def _parts(node: Node) -> Iterator[np.ndarray[Any, Any]]:
             yield np.asarray(arg)
 
 
-def _reachable(arg: Any, shape: tuple[int, ...], fixed: Callable[[Node], bool]) -> bool:
-    """Say whether a kernel can read an argument: tables have to lie in memory that is known, values can be copied."""
+def _is_readable(arg: Any, shape: tuple[int, ...], has_fixed_address: Callable[[Node], bool]) -> bool:
+    """Say whether a kernel can read an argument: a table at a fixed address, or smaller values, which can be copied."""
     if not isinstance(arg, Node):
         return type(arg) in (int, float) or role(np.asarray(arg), shape) is not None
     found = role(arg.value, shape)
     if found == "table":
-        return fixed(arg) and arg.value.flags.c_contiguous
+        return has_fixed_address(arg) and arg.value.flags.c_contiguous
     return found is not None
 
 
-def hoisted(nodes: list[Node]) -> list[Node]:
-    """Move each sum or maximum of a table to where the table has just been made, so that one pass can do both."""
+def with_early_reductions(nodes: list[Node]) -> list[Node]:
+    """Return the nodes with each sum or maximum of a table right after the table, so that one pass can do both."""
     made = {id(node) for node in nodes if node.kind != "input"}
     followers: dict[int, list[Node]] = {}
     for node in nodes:
@@ -262,15 +262,17 @@ def hoisted(nodes: list[Node]) -> list[Node]:
     return order
 
 
-def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -> tuple[list[Node], list[Group]]:
-    """Gather operations into groups that pay: return the nodes in an order that keeps each group together, and them.
+def find_groups(
+    nodes: list[Node], has_fixed_address: Callable[[Node], bool], exp: bool = True
+) -> tuple[list[Node], list[Group]]:
+    """Return the nodes in an order that keeps each group together, and the groups that pay.
 
-    *fixed* says whether a node's memory is known when the plan is written, *exp* whether kernels compute exp as NumPy
-    does.
+    *has_fixed_address* says whether a node's address is known when the plan is written, *exp* whether kernels compute
+    exp as NumPy does.
     """
     idle: set[int] = set()
     while True:
-        order, found = _gathered(nodes, fixed, exp, idle)
+        order, found = _form_groups(nodes, has_fixed_address, exp, idle)
         # A vector closes a table's group for its own sake, so only where its own group pays.
         vain = {id(node) for group in found if len(group.shape) == 1 and not group.pays for node in group.members}
         if vain <= idle:
@@ -278,44 +280,45 @@ def groups(nodes: list[Node], fixed: Callable[[Node], bool], exp: bool = True) -
         idle |= vain
 
 
-def _gathered(
-    nodes: list[Node], fixed: Callable[[Node], bool], exp: bool, idle: set[int]
+def _form_groups(
+    nodes: list[Node], has_fixed_address: Callable[[Node], bool], exp: bool, idle: set[int]
 ) -> tuple[list[Node], list[Group]]:
-    """Gather operations into groups, whether they pay or not.
+    """Form groups, whether they pay or not.
 
-    What needs a value of the open group, and cannot join it, is put off until the group is closed. The group is closed
-    when a table needs what was put off, and when a group can begin with another table, with a vector no smaller than
-    the group's table, or with a vector that needs nothing of the group; the last not for nodes that are *idle*.
+    One group is open at a time. An operation that depends on the open group but cannot join it is deferred until the
+    group is closed. The group is closed when a new table depends on a deferred operation; when another group can begin
+    with a table, or with a vector no smaller than the open group's table; or with any vector that does not depend on
+    the open group, unless the node is in *idle*.
     """
     order: list[Node] = []
     found: list[Group] = []
     group: Group | None = None
-    put_off: list[Node] = []
-    waiting: set[int] = set()
+    deferred: list[Node] = []
+    deferred_ids: set[int] = set()
 
     def close() -> None:
         nonlocal group
         if group is not None:
             found.append(group)
-            order.extend((*group.members, *put_off))
+            order.extend((*group.members, *deferred))
         group = None
-        put_off.clear()
-        waiting.clear()
+        deferred.clear()
+        deferred_ids.clear()
 
-    for node in hoisted(nodes):
+    for node in with_early_reductions(nodes):
         reads = {id(root(operand)) for operand in node.operands}
-        late = bool(reads & waiting)
+        late = bool(reads & deferred_ids)
         exact = exp or not is_exp(node)
         if (
             group is not None
             and exact
             and not late
-            and _joins(node, group, fixed)
-            and (not put_off or reads & group.inside)
+            and _joins(node, group, has_fixed_address)
+            and (not deferred or reads & group.inside)
         ):
             group.add(node)
             continue
-        start = _start(node, fixed) if exact else None
+        start = _table_shape(node, has_fixed_address) if exact else None
         depends = late or (group is not None and bool(reads & group.inside))
         if group is not None and start is not None and _closes(start, group, depends or id(node) in idle):
             close()
@@ -323,8 +326,8 @@ def _gathered(
             group = Group(start)
             group.add(node)
         elif group is not None and depends:
-            put_off.append(node)
-            waiting.add(id(root(node)))
+            deferred.append(node)
+            deferred_ids.add(id(root(node)))
         else:
             order.append(node)
     close()
@@ -336,7 +339,7 @@ def _closes(start: tuple[int, ...], group: Group, depends: bool) -> bool:
     return len(start) > 1 or prod(start) >= prod(group.shape) or not depends
 
 
-def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
+def _joins(node: Node, group: Group, has_fixed_address: Callable[[Node], bool]) -> bool:
     reads = node.operands
     if any(id(root(operand)) in group.column_sums for operand in reads):
         return False
@@ -351,14 +354,14 @@ def _joins(node: Node, group: Group, fixed: Callable[[Node], bool]) -> bool:
         return False
 
     def known(operand: Node) -> bool:
-        return id(operand) in group.inside or fixed(operand)
+        return id(operand) in group.inside or has_fixed_address(operand)
 
     return fits(node, group.shape, known)
 
 
-def _start(node: Node, fixed: Callable[[Node], bool]) -> tuple[int, ...] | None:
-    """Return the shape of the tables of the group that a node can begin."""
+def _table_shape(node: Node, has_fixed_address: Callable[[Node], bool]) -> tuple[int, ...] | None:
+    """Return the table shape of a group that begins with this node; None if none can."""
     if node.kind == "input":
         return None
     shape: tuple[int, ...] = node.args[0].value.shape if node.kind == "reduce" or is_argmax(node) else node.value.shape
-    return shape if prod(shape) > 1 and fits(node, shape, fixed) else None
+    return shape if prod(shape) > 1 and fits(node, shape, has_fixed_address) else None

@@ -1,4 +1,4 @@
-"""Rows of a table gathered in an order, as ``fit`` gathers the examples of a batch, as a call of a plan."""
+"""Native calls that gather rows of a table (``take``), as ``fit`` gathers the examples of a batch."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.compiler import Function, pointer
-from xpnet_backends.on_numpy.native import Call, Place
+from xpnet_backends.on_numpy.native import Location, NativeCall
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["call", "suits"]
+__all__ = ["gather_call", "supports"]
 
 BYTE = 0.1
-"""ns that a byte of long rows takes."""
+"""ns a byte of long rows."""
 
 PAIR = 2
-"""4-byte units of a label, or of a point in a plane, for which a loop of their own takes longer than what it does."""
+"""Rows of one or two 4-byte units (a label, a point in a plane) are copied without an inner loop, which is faster."""
 
 SOURCE, ORDER, INTO, COUNT, UNITS, ROWS = range(6)
 """A call's words: three addresses, rows to gather, 4-byte units of a row, rows there are."""
 
 
-def suits(node: Node) -> bool:
+def supports(node: Node) -> bool:
     """Say whether a recorded operation gathers rows of a known form, by integers."""
     if node.function is not np.take or node.options != {"axis": 0} or len(node.operands) != 2:
         return False
@@ -34,16 +34,16 @@ def suits(node: Node) -> bool:
     return bool(plain and data.flags.c_contiguous and order.flags.c_contiguous)
 
 
-def call(data: Place, order: Place, into: Place, otherwise: str) -> Call:
+def gather_call(data: Location, order: Location, into: Location, on_failure: str) -> NativeCall:
     """Return the call of ``into[...] = data[order]``; an index that is out of range makes it fail."""
-    count, rows = len(into.form), len(data.form)
-    words = [data, order, into, count, data.form[0].nbytes // 4, rows]
-    shared = into.form.nbytes * BYTE > team.worth() and team.size() > 1
-    return team.call("gather", _gathering, words, shared, otherwise)
+    count, rows = len(into.array), len(data.array)
+    words = [data, order, into, count, data.array[0].nbytes // 4, rows]
+    shared = into.array.nbytes * BYTE > team.min_shared_ns() and team.size() > 1
+    return team.make_call("gather", _gathering, words, shared, on_failure)
 
 
 def _gathering() -> Function:
-    whole, unit, head = pointer("int64"), pointer("uint32"), team.HEAD
+    whole, unit, head = pointer("int64"), pointer("uint32"), team.HEADER_WORDS
 
     def gather(address: Any, me: Any, members: Any) -> Any:
         words = whole(address + 8 * head)

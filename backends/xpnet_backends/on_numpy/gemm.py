@@ -1,10 +1,12 @@
-"""Products of matrices of float32 on all threads, to the bits of NumPy's, most in half to all of the time.
+"""Matrix products of float32 on all threads, bit for bit as NumPy's; most take half to all of NumPy's time.
 
-The columns of the second matrix are taken in panels, each copied to where it is read in order; the product is computed
-in tiles, whose sums stay in registers (:mod:`panels`). The method is that of Goto and van de Geijn (2008), but that the
-first matrix is read where it lies. Each thread has rows or columns of its own. OpenBLAS's order of additions is kept:
-it is seen by trying, for each shape, large ones by a smaller one that is divided alike (:mod:`order`), and NumPy's
-routine is called where another is found, or where LLVM does not read the tiles' text.
+The method is that of Goto and van de Geijn (2008): the columns of the second matrix are packed into contiguous panels,
+and the product is computed in tiles whose sums stay in registers. Only the first matrix is read in place, not packed.
+Each thread has its own rows or columns. :mod:`microkernel` writes the tile's inner loop and the packing loop in LLVM's
+language, :mod:`macrokernel` loops over panels and tiles, and this module decides when to use them.
+
+The terms are added in OpenBLAS's order, which :mod:`summation_order` finds by experiment for each shape. NumPy's own
+routine is called where that order is unknown, or where this release of LLVM does not accept the text of a tile.
 """
 
 from __future__ import annotations
@@ -18,131 +20,153 @@ import numpy as np
 
 from xpnet.aligned import aligned_empty
 from xpnet_backends.machine import is_intel
-from xpnet_backends.on_numpy import openblas, order, pairs, panels, products, team
-from xpnet_backends.on_numpy.compiler import Entry, compiled, readable
-from xpnet_backends.on_numpy.native import Call, Place, Routine, known
+from xpnet_backends.on_numpy import bfloat16_pairs, mkl, openblas, summation_order, team
+from xpnet_backends.on_numpy.compiler import Entry, accepted_by_llvm, compile_functions
+from xpnet_backends.on_numpy.macrokernel import HALF, LANES, WIDE, multiply, panel_routine, tile_routine
+from xpnet_backends.on_numpy.native import Location, NativeCall, Routine, find_routine
 
-__all__ = ["call", "is_one"]
+__all__ = ["is_tiled_call", "tiled_call"]
 
 CORE = "SkylakeX"
-"""What OpenBLAS calls a processor with AVX-512 for which its order is known."""
+"""OpenBLAS's name for the processors with AVX-512, whose summation order is known."""
 
-WORTH = 1 << 19
-"""Multiplications from which a product is computed here: some 9 us of one thread where rows are many."""
+MIN_MULTIPLICATIONS = 1 << 19
+"""Smaller products are left to NumPy. This one takes a single thread some 9 us where it has many rows."""
 
-MEMBERS = 4
-"""Threads at most: of more the parts become short, and OpenBLAS shares what it copies."""
+MAX_THREADS = 4
+"""With more threads NumPy's routine is called: parts would be short, and OpenBLAS's threads share packed panels."""
 
-FEW, TALL, LARGE = 48, 1024, 1 << 16
-"""When threads have columns of their own and not rows, if there are panels for all: where rows are few; and up to so
-many rows, where the second matrix, of which each then copies its columns alone, has so many numbers, and panels can be
-dealt evenly. All read the first matrix, which of more rows would come from memory."""
+FEW_ROWS, MANY_ROWS, LARGE_MATRIX = 48, 1024, 1 << 16
+"""Threads split the columns instead of the rows, if there are enough panels, in two cases. One: there are at most
+``FEW_ROWS`` rows. Two: the second matrix has at least ``LARGE_MATRIX`` numbers, of which each thread then packs its own
+columns only; its panels divide evenly; and there are at most ``MANY_ROWS`` rows, so that the first matrix, which all
+threads read, stays in the caches."""
 
-HIGH = {
+TILE_ROWS = {
     1: (24, 20, 16, 12, 10, 8, 6, 5, 4), 2: (12, 10, 8, 6, 5, 4, 3, 2), 3: (8, 7, 6, 5, 4, 3, 2), 4: (6, 5, 4, 3, 2),
 }  # fmt: skip
-"""Rows that a tile may have, by its vectors: of 32 registers 24 hold sums, and the others what is multiplied."""
+"""The heights that a tile may have, by its width in vectors: 24 of 32 registers hold sums, the others operands."""
 
-HIGHEST = max(map(max, HIGH.values()))
-"""Rows of the highest tile: a thread has up to twice as many more than its share."""
+MAX_TILE_ROWS = max(map(max, TILE_ROWS.values()))
+"""Rows of the highest tile. A thread may have up to twice as many rows more than its even share."""
 
 
-def call(
-    a: Place,
-    b: Place,
-    into: Place,
-    wanted: set[Routine] | None = None,
+def tiled_call(
+    a: Location,
+    b: Location,
+    into: Location,
+    uncompiled: set[Routine] | None = None,
     block: int | None = None,
     bfloat16: bool = False,
-) -> Call | None:
-    """Return the call of ``into = a @ b``, of two that fit; None where NumPy's routine is called.
+) -> NativeCall | None:
+    """Return the call that computes ``into = a @ b`` in tiles; None where NumPy's routine is to be called instead.
 
     Parameters
     ----------
-    a, b, into : Place
-        Where the matrices lie.
-    wanted : set of Routine, optional
-        Nothing may be compiled: where that would have to be done, it is added here, and None returned.
+    a, b, into : Location
+        The matrices, which :func:`mkl.are_blas_matrices` accepts.
+    uncompiled : set of Routine, optional
+        If given, nothing is compiled now: routines that are missing are added to the set, and None is returned.
     block : int, optional
-        Rows that NumPy multiplies at a time, if it is not all.
+        The number of rows that NumPy multiplies at a time, where it does not multiply all at once.
     bfloat16 : bool
-        Whether the numbers are those of bfloat16, so that two terms are added at a time where that can be.
+        Whether all numbers are bfloat16 values, so that a processor with AVX512-BF16 can add two terms at a time.
     """
-    (rows, terms), columns = a.form.shape, b.form.shape[1]
+    (rows, terms), columns = a.array.shape, b.array.shape[1]
     members = team.size()
-    if a.form.dtype != np.float32 or rows * terms * columns < WORTH or members > MEMBERS or not _is_measured():
+    if (
+        a.array.dtype != np.float32
+        or rows * terms * columns < MIN_MULTIPLICATIONS
+        or members > MAX_THREADS
+        or not _is_supported_processor()
+    ):
         return None
-    a_turned, b_turned = (not matrix.form.flags.c_contiguous for matrix in (a, b))
-    number = -(-columns // panels.WIDE)
-    even = columns % (panels.WIDE * members) == 0 or number >= 4 * members
-    by_columns = (even and rows <= TALL and terms * columns >= LARGE) or (rows <= FEW and number >= members)
-    each, last = rows if by_columns else rows // members, -(-(columns % panels.WIDE) // panels.HALF) * panels.HALF
-    # Trying compiles; where nothing may be, it is what is missing that says so. Halves of sums are even, too.
-    tries = wanted is None or _adds_pairs.cache_info().currsize > 0
+    a_transposed, b_transposed = (not matrix.array.flags.c_contiguous for matrix in (a, b))
+    number = -(-columns // WIDE)
+    even = columns % (WIDE * members) == 0 or number >= 4 * members
+    by_columns = (even and rows <= MANY_ROWS and terms * columns >= LARGE_MATRIX) or (
+        rows <= FEW_ROWS and number >= members
+    )
+    each, last = (
+        rows if by_columns else rows // members,
+        -(-(columns % WIDE) // HALF) * HALF,
+    )
+    # _adds_pairs compiles code; where that is not allowed, its routines are reported as missing below. The number of
+    # terms is divisible by 4, so that half a sum has an even number of terms, too.
+    tries = uncompiled is None or _adds_pairs.cache_info().currsize > 0
     paired = bfloat16 and terms % 4 == 0 and (not tries or _adds_pairs())
-    pack: Any = pairs.packing(a_turned) if paired else 0
+    pack: Any = bfloat16_pairs.packing_routine(a_transposed) if paired else 0
     kinds: list[Any] = []
-    for wide in (panels.WIDE if columns >= panels.WIDE else 0, last):
-        kinds += _kind(each, wide, a_turned, b_turned, paired) if wide else [0] * 4
-    routine = team.call("gemm", lambda: panels.multiply, (), members > 1)
-    missing = {word for word in (*routine.routines, pack, *kinds) if isinstance(word, Routine) and not word.known}
-    if wanted is not None and missing:
-        wanted |= missing
+    for wide in (WIDE if columns >= WIDE else 0, last):
+        kinds += _panel_words(each, wide, a_transposed, b_transposed, paired) if wide else [0] * 4
+    routine = team.make_call("gemm", lambda: multiply, (), members > 1)
+    missing = {word for word in (*routine.routines, pack, *kinds) if isinstance(word, Routine) and not word.is_compiled}
+    if uncompiled is not None and missing:
+        uncompiled |= missing
         return None
-    if not _is_read():
+    if not _llvm_accepts_tiles():
         return None
-    found = order.found(block or rows, terms, columns, a_turned, b_turned, members)
+    found = summation_order.find_order(block or rows, terms, columns, a_transposed, b_transposed, members)
     if found is None:
         return None
-    ends = order.ends(terms, found)
+    ends = summation_order.partial_sum_ends(terms, found)
     longest = max(end - begin for begin, end in pairwise(ends))
-    memory = Place.of(aligned_empty((members, panels.WIDE * longest), np.float32))
-    most = rows if by_columns else min(rows, each + 2 * HIGHEST)
-    packed = Place.of(aligned_empty((members, most * longest // 2 if paired else 0), np.float32))
-    first, second = (a, a_turned, rows if a_turned else terms), (b, b_turned, terms if b_turned else columns)
-    words = [*first, *second, into, rows, columns, by_columns, memory, memory.form.strides[0]]
-    words += [pack, packed, packed.form.strides[0], *kinds]
+    memory = Location.of(aligned_empty((members, WIDE * longest), np.float32))
+    most = rows if by_columns else min(rows, each + 2 * MAX_TILE_ROWS)
+    packed = Location.of(aligned_empty((members, most * longest // 2 if paired else 0), np.float32))
+    first, second = (
+        (a, a_transposed, rows if a_transposed else terms),
+        (b, b_transposed, terms if b_transposed else columns),
+    )
+    words = [*first, *second, into, rows, columns, by_columns, memory, memory.array.strides[0]]
+    words += [pack, packed, packed.array.strides[0], *kinds]
     return routine._replace(words=[*routine.words, *words, 0 if found.to_zero else -1, len(ends) - 1, *ends])
 
 
-def is_one(call: Call) -> bool:
-    """Say whether it is the call of such a product, whose order of additions is that of a number of threads."""
-    return any(routine is known("gemm") or routine is known(("part", "gemm")) for routine in call.routines)
+def is_tiled_call(call: NativeCall) -> bool:
+    """Say whether a call is a tiled product, whose summation order depends on the number of threads."""
+    return any(
+        routine is find_routine("gemm") or routine is find_routine(("part", "gemm")) for routine in call.routines
+    )
 
 
-def _kind(rows: int, wide: int, a_turned: bool, b_turned: bool, paired: bool) -> list[Any]:
-    """Return the words for a panel of so many columns, of which a thread has so many rows.
+def _panel_words(rows: int, wide: int, a_transposed: bool, b_transposed: bool, paired: bool) -> list[Any]:
+    """Return a panel's words of a call, for a panel of *wide* columns and a thread that has *rows* rows.
 
-    Each sum waits four turns for the one before, so fewer than four vectors in a tile, or in a single row that is left
-    over, take as long as four.
+    The tile's height is the one that takes the fewest cycles. A fused multiply-add has a latency of four cycles, so a
+    tile, or a single left-over row, of fewer than four vectors takes as long as one of four.
     """
-    vectors = -(-wide // panels.LANES)
-    high = min(HIGH[vectors], key=lambda high: rows // high * max(4, high * vectors) + rows % high * max(4, vectors))
-    tile, row = (panels.computing(count, wide, a_turned, paired) for count in (high, 1))
-    return [high, tile, row, panels.copying(wide, b_turned, paired)]
+    vectors = -(-wide // LANES)
+    high = min(
+        TILE_ROWS[vectors], key=lambda high: rows // high * max(4, high * vectors) + rows % high * max(4, vectors)
+    )
+    tile, row = (tile_routine(count, wide, a_transposed, paired) for count in (high, 1))
+    return [high, tile, row, panel_routine(wide, b_transposed, paired)]
 
 
 @cache
-def _is_read() -> bool:
-    """Say whether this release of LLVM reads the text of a tile: its masked loads and stores may change their form."""
-    return readable(*_texts(paired=False))
+def _llvm_accepts_tiles() -> bool:
+    """Say whether this release of LLVM accepts a tile's text: the syntax of masked loads and stores may change."""
+    return accepted_by_llvm(*_texts(paired=False))
 
 
 @cache
 def _adds_pairs() -> bool:
-    """Say whether pairs are added in the order of their terms here, each sum rounded: that is seen by trying."""
-    if not pairs.available() or not readable(*_texts(paired=True)):
+    """Say whether this processor adds a pair's two terms in order and rounds each sum, found by experiment."""
+    if not bfloat16_pairs.available() or not accepted_by_llvm(*_texts(paired=True)):
         return False
     stream = np.random.default_rng(0)
-    a, b = (stream.normal(size=shape).astype(np.float32) ** 5 for shape in ((1, 64), (64, panels.HALF)))
+    a, b = (stream.normal(size=shape).astype(np.float32) ** 5 for shape in ((1, 64), (64, HALF)))
     for numbers in (a, b):  # so far apart that sums are rounded
         numbers.view(np.uint32)[...] &= 0xFFFF0000
-    first, second, into = _in_pairs(a.T), _in_pairs(b), np.empty((1, panels.HALF), np.float32)
-    (tile,) = compiled(panels.computing(1, panels.HALF, turned=False, paired=True).make())
+    first, second, into = _in_pairs(a.T), _in_pairs(b), np.empty((1, HALF), np.float32)
+    (tile,) = compile_functions(tile_routine(1, HALF, transposed=False, paired=True).make())
     places = [array.ctypes.data for array in (first, second, into)]
-    multiply = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)(tile)
-    multiply(places[0], len(first), places[1], len(first), places[2], *[panels.HALF] * 2, -1, places[1], 0)
-    return np.array_equal(into, order.in_order(a, b, order.Order(a.size, 1, to_zero=False)))
+    compute = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)(tile)
+    compute(places[0], len(first), places[1], len(first), places[2], *[HALF] * 2, -1, places[1], 0)
+    return np.array_equal(
+        into, summation_order.multiply_in_order(a, b, summation_order.Order(a.size, 1, to_zero=False))
+    )
 
 
 def _in_pairs(terms: Any) -> Any:
@@ -151,11 +175,11 @@ def _in_pairs(terms: Any) -> Any:
 
 
 def _texts(paired: bool) -> list[Entry]:
-    form = panels.HALF, False, paired
-    return [panels.computing(1, *form).make(), panels.copying(*form).make()]
+    form = HALF, False, paired
+    return [tile_routine(1, *form).make(), panel_routine(*form).make()]
 
 
 @cache
-def _is_measured() -> bool:
-    """Say whether this was measured here: on a processor with AVX-512 not made by Intel, and beside OpenBLAS alone."""
-    return openblas.core() == CORE and not is_intel() and not products.available()
+def _is_supported_processor() -> bool:
+    """Say whether tiles were found to be faster here: with OpenBLAS, on AVX-512 processors not made by Intel."""
+    return openblas.core() == CORE and not is_intel() and not mkl.available()

@@ -1,4 +1,4 @@
-"""Questions about recorded nodes: what they read, whose memory they share, how long each is needed."""
+"""Answers about recorded nodes: which are needed, whose memory they share, how long their values are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy.tracing import Host, Node
 
-__all__ = ["is_whole", "last_uses", "needed", "parts", "root", "successors"]
+__all__ = ["in_place_targets", "is_reshape_of", "join_slices", "last_uses", "needed", "root"]
 
 
 def needed(nodes: list[Node], results: list[Any]) -> list[Node]:
@@ -21,14 +21,14 @@ def needed(nodes: list[Node], results: list[Any]) -> list[Node]:
 
 
 def root(node: Node) -> Node:
-    """Return the node whose memory *node* is in."""
+    """Return the node that owns the memory of *node*: the array of which it is a view, or itself."""
     while node.kind == "view":
         node = node.args[0]
     return node
 
 
 def last_uses(nodes: list[Node], results: list[Any]) -> dict[int, int]:
-    """Return for the memory of each node the position after which nobody reads it."""
+    """Return, by the node that owns memory, the last position at which it is read."""
     last: dict[int, int] = {}
     for i, node in enumerate(nodes):
         last.setdefault(id(root(node)), i)
@@ -43,22 +43,25 @@ def last_uses(nodes: list[Node], results: list[Any]) -> dict[int, int]:
 
 
 def _memories(node: Node) -> set[Node]:
-    """Return the nodes whose memory a value may be in: NumPy's functions may hand on that of any argument."""
+    """Return the nodes that may own a value's memory: a NumPy function may return a view of any argument."""
     base = root(node)
     if base.kind != "call":
         return {base}
     return {base}.union(*(_memories(operand) for operand in base.operands))
 
 
-def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], position: dict[int, int]) -> dict[int, int]:
-    """Return the nodes that may be computed in a donated array's place, and the place of each.
+def in_place_targets(
+    successors: list[Any], donated_buffers: list[Host], last_use: dict[int, int], position: dict[int, int]
+) -> dict[int, int]:
+    """Return the nodes that may be computed in a donated array's buffer, with its index.
 
-    They are the end of the chain of elementwise operations that leads from the array to its successor.
+    They are the end of the chain of elementwise operations that leads from the donated array to its successor, the
+    result that takes its place.
     """
     target: dict[int, int] = {}
-    for i, node in enumerate(kept):
+    for i, node in enumerate(successors):
         while isinstance(node, Node) and node.kind == "ufunc" and id(node) not in target:
-            if node.value.shape != home[i].shape or node.value.dtype != home[i].dtype:
+            if node.value.shape != donated_buffers[i].shape or node.value.dtype != donated_buffers[i].dtype:
                 break
             target[id(node)] = i
             before = [
@@ -72,8 +75,8 @@ def successors(kept: list[Any], home: list[Host], last_use: dict[int, int], posi
     return target
 
 
-def parts(node: Node, array: Host) -> list[Host]:
-    """Return the places of a join's parts in its array."""
+def join_slices(node: Node, array: Host) -> list[Host]:
+    """Return the slices of a join's array that its parts fill."""
     places, start = [], 0
     for part in node.args:
         value = part.value if isinstance(part, Node) else np.asarray(part)
@@ -83,8 +86,8 @@ def parts(node: Node, array: Host) -> list[Host]:
     return places
 
 
-def is_whole(part: Node, maker: Node) -> bool:
-    """Say whether a part is its maker's array in its own order, at most reshaped."""
+def is_reshape_of(part: Node, maker: Node) -> bool:
+    """Say whether a part is its maker's whole array, at most reshaped."""
     while part is not maker:
         if part.function is not np.reshape:
             return False

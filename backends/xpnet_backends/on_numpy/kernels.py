@@ -1,10 +1,10 @@
-"""The loops of a group of operations, written as Python and compiled by :mod:`compiler`.
+"""Write the kernel of a group of fused operations, loops in Python's syntax that :mod:`compiler` compiles.
 
-Each kernel is one pass over the rows of a table, or over a table as one vector. It applies the same IEEE operations in
-the same order as NumPy, without reassociation or fused multiply-add (but in exp, as NumPy), and sums a row in NumPy's
-own order, so the numbers are NumPy's to the bit; only the sign of a zero may differ. A row that is reduced is gone
-through again for what needs the result, while it is in the first cache. Kernels know no sizes but small numbers of
-columns, so networks of other sizes use them again.
+A kernel is one pass over the rows of a table, or over a flat table as one vector. It does the same IEEE operations in
+the same order as NumPy, without reassociation or fused multiply-add (except in exp, as NumPy), and sums a row in
+NumPy's own order, so the numbers are NumPy's bit for bit; only the sign of a zero may differ. What needs the result of
+a row's reduction is a second pass over that row, which is then in the L1 cache. Only small numbers of columns are part
+of a kernel's text, so networks of other sizes share its compiled code.
 """
 
 from __future__ import annotations
@@ -17,38 +17,46 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import exponential, team
-from xpnet_backends.on_numpy.compiler import Written, pointer, sqrt
-from xpnet_backends.on_numpy.fusing import EXPRESSIONS, SMALL, Group, is_argmax, is_column_sum, is_row_reduction, role
-from xpnet_backends.on_numpy.native import Call, Place
+from xpnet_backends.on_numpy.compiler import ParsedFunction, pointer, sqrt
+from xpnet_backends.on_numpy.fusing import (
+    EXPRESSIONS,
+    UNROLLED_COLUMNS,
+    Group,
+    is_argmax,
+    is_column_sum,
+    is_row_reduction,
+    role,
+)
+from xpnet_backends.on_numpy.native import Location, NativeCall
 from xpnet_backends.on_numpy.tracing import Node
 
-__all__ = ["Source", "call"]
+__all__ = ["KernelSource", "kernel_call"]
 
 STRAIGHT = 8
 """Elements that NumPy's pairwise sum adds one after the other (``pairwise_sum`` in NumPy's loops)."""
 
 
-class Source:
-    """The loops of one group as text, and what they read and write.
+class KernelSource:
+    """The source of one group's kernel, and what it reads and writes.
 
     Attributes
     ----------
     text : str
-        ``kernel(rows, columns, *arrays)``; a vector, or a table that is treated as one, has its elements for rows, and
-        another table's name stands for its row.
+        ``kernel(rows, columns, *arrays)``. A vector's elements count as rows, as do those of a table that is treated
+        as one; the name of another table stands for its current row.
     divisible : bool
-        Whether several threads can do some of the rows each: where no columns are summed, in NumPy's order.
+        Whether several threads can share the rows: not where columns are summed, which is in NumPy's order.
     reads : list of (argument, role)
-        Nodes and constants in the order of their arrays.
+        The nodes and constants that it reads, in the order of their arrays.
     writes : list of (Node, role)
-        Results that are read outside the group, whose arrays follow.
+        The results that are read outside the group; their arrays follow those of ``reads``.
     last_read, written : dict
         By node, the pass over a row in which its table is last read, or is written.
     scratch : list of dtype
-        Rows of memory for values that a later pass over the same row needs; their arrays end the list.
+        Buffers of one row, for values that a later pass over the same row needs; their arrays come last.
     """
 
-    def __init__(self, group: Group, leaves_group: Callable[[Node], bool]) -> None:
+    def __init__(self, group: Group, is_read_outside: Callable[[Node], bool]) -> None:
         self.shape = group.shape
         self.flat = group.flat
         self.reads: list[tuple[Any, str]] = []
@@ -56,26 +64,26 @@ class Source:
         self.scratch: list[Any] = []
         self.last_read: dict[int, int] = {}
         self.written: dict[int, int] = {}
-        self._group, self._leaves = group, leaves_group
-        self._phase: dict[int, int] = {}
+        self._group, self._is_read_outside = group, is_read_outside
+        self._pass: dict[int, int] = {}
         self._loops: list[list[str]] = [[]]
         self._before: list[list[str]] = [[]]
         self._after: list[list[str]] = [[]]
-        self._stores: list[list[str]] = [[]]  # after all that a loop reads: a result may replace an operand
+        self._stores: list[list[str]] = [[]]  # after everything that a loop reads, as a result may overwrite an operand
         self._names: dict[Any, str] = {}
         self._head: list[str] = []
-        self._held: dict[int, str] = {}
+        self._stored: dict[int, str] = {}
         self._largest: dict[int, str] = {}  # the maxima of rows, by table
         for node in group.members:
-            self._assign(node)
+            self._assign_pass(node)
         self._needed_later = self._find_needed_later()
         for k, node in enumerate(group.members):
             self._write(k, node)
         self.divisible = not group.column_sums
         self.text = self._assemble()
 
-    def merge(self, result: int, read: int) -> None:
-        """Use one name for a result and an operand in one place: of two, a compiler has to fear that they overlap."""
+    def alias(self, result: int, read: int) -> None:
+        """Name a result that overwrites an operand as the operand: two names would count as overlapping."""
         text = re.sub(rf"\br{result}\b", f"a{read}", self.text)
         head, _, body = text.partition("\n")
         names = dict.fromkeys(re.findall(r"\w+", head)[2:])
@@ -83,15 +91,15 @@ class Source:
 
     # Passes over a row
 
-    def _ready(self, arg: Any) -> int:
-        """Return the pass in which an argument can first be read."""
-        return self._phase.get(id(arg), 0)
+    def _ready_pass(self, arg: Any) -> int:
+        """Return the first pass in which an argument can be read."""
+        return self._pass.get(id(arg), 0)
 
-    def _assign(self, node: Node) -> None:
-        """Find the first pass in which a node can be computed; a reduction's result is there in the next."""
-        first = max((self._ready(operand) for operand in node.operands), default=0)
-        self._phase[id(node)] = first + 1 if is_row_reduction(node, self.shape) else first
-        while len(self._loops) <= self._phase[id(node)]:
+    def _assign_pass(self, node: Node) -> None:
+        """Assign a node to the first pass that can compute it; the next pass can read a row reduction's result."""
+        first = max((self._ready_pass(operand) for operand in node.operands), default=0)
+        self._pass[id(node)] = first + 1 if is_row_reduction(node, self.shape) else first
+        while len(self._loops) <= self._pass[id(node)]:
             for lines in (self._before, self._loops, self._stores, self._after):
                 lines.append([])
 
@@ -99,15 +107,15 @@ class Source:
         """Return the tables of the group that are read in a later pass, or by whole rows."""
         found: set[int] = set()
         for node in self._group.members:
-            now = self._phase[id(node)] - is_row_reduction(node, self.shape)
+            now = self._pass[id(node)] - is_row_reduction(node, self.shape)
             for operand in node.operands:
-                late = self._phase.get(id(operand), now) < now or self._reads_whole_rows(node)
+                late = self._pass.get(id(operand), now) < now or self._reads_whole_rows(node)
                 if late and id(operand) in self._group.inside and role(operand.value, self.shape) == "table":
                     found.add(id(operand))
         return found
 
     def _reads_whole_rows(self, node: Node) -> bool:
-        """Say whether a node goes through each row on its own: for a pairwise sum, or for its first largest value."""
+        """Say whether a node has an own loop over each row: for a pairwise sum, or for an argmax."""
         if not is_row_reduction(node, self.shape):
             return False
         return is_argmax(node) or (node.function is np.add and self.columns >= STRAIGHT)
@@ -115,10 +123,10 @@ class Source:
     # One operation
 
     def _write(self, k: int, node: Node) -> None:
-        phase = self._phase[id(node)]
+        phase = self._pass[id(node)]
         if is_row_reduction(node, self.shape):
             self._write_row_reduction(k, node, phase - 1)
-            if self._leaves(node):
+            if self._is_read_outside(node):
                 self._after[phase - 1].append(f"{self._new_result(node, 'row value')}[i] = t{k}")
         elif is_column_sum(node, self.shape):
             into = self._new_result(node, "column value")
@@ -127,37 +135,37 @@ class Source:
         elif role(node.value, self.shape) == "table":
             self._loops[phase].append(f"t{k} = {self._expression(node, phase)}")
             self._names[id(node)] = f"t{k}"
-            if self._leaves(node):
+            if self._is_read_outside(node):
                 into = self._new_result(node, "table")
                 self.written[id(node)] = phase
-                self._held[id(node)] = into
+                self._stored[id(node)] = into
                 self._stores[phase].append(f"{into}[j] = t{k}")
             elif id(node) in self._needed_later:
                 name = f"s{len(self.scratch)}"
                 self.scratch.append(node.value.dtype)
-                self._held[id(node)] = name
+                self._stored[id(node)] = name
                 self._loops[phase].append(f"{name}[j] = t{k}")
         else:
             self._before[phase].append(f"t{k} = {self._expression(node, phase)}")
             self._names[id(node)] = f"t{k}"
-            if self._leaves(node):
+            if self._is_read_outside(node):
                 self._before[phase].append(f"{self._new_result(node, 'row value')}[i] = t{k}")
 
     def _write_row_reduction(self, k: int, node: Node, phase: int) -> None:
-        """Write a row's maximum, sum or first largest value; a longer sum goes pairwise, as NumPy's does."""
+        """Write a row's maximum, argmax or sum; sums of 8 elements or more are pairwise, as NumPy's."""
         self._names[id(node)] = f"t{k}"
         operand = node.args[0]
         if self._reads_whole_rows(node):
             read = self._read(operand, phase)
-            held = self._held.get(id(operand)) or read.partition("[")[0]
+            held = self._stored.get(id(operand)) or read.partition("[")[0]
             # A table from outside is read before the loop, which may write over it.
             inside = id(operand) in self._group.inside
             place = self._after if inside else self._before
             if is_argmax(node):
                 largest = self._largest.get(id(operand)) if inside else None
-                place[phase] += _first_largest(f"t{k}", f"{held}[j]", operand.value.dtype.name, self.columns, largest)
+                place[phase] += _argmax(f"t{k}", f"{held}[j]", operand.value.dtype.name, self.columns, largest)
                 return
-            small = self.columns <= SMALL
+            small = self.columns <= UNROLLED_COLUMNS
             total = _unrolled_sum(held, self.columns) if small else f"pairwise_sum({held}, 0, columns)"
             place[phase].append(f"t{k} = {total}")
             return
@@ -178,7 +186,7 @@ class Source:
         return f"{kind}({EXPRESSIONS[node.function].format(*names)})"
 
     def _kind_of_constant(self, node: Node, arg: Any) -> Any:
-        """Return the type in which an operation takes what is no node: a 0.5 beside integers stays a 0.5."""
+        """Return the dtype that an operation gives a constant: 0.5 beside integers stays 0.5."""
         if isinstance(arg, Node) or node.kind == "where":
             return node.value.dtype
         return np.result_type(*(operand.value.dtype for operand in node.operands), arg)
@@ -188,8 +196,8 @@ class Source:
     def _read(self, arg: Any, phase: int, dtype: Any = None) -> str:
         """Return the name of an argument in this pass."""
         if isinstance(arg, Node) and id(arg) in self._group.inside:
-            if role(arg.value, self.shape) == "table" and self._phase[id(arg)] < phase:
-                held = self._held[id(arg)]
+            if role(arg.value, self.shape) == "table" and self._pass[id(arg)] < phase:
+                held = self._stored[id(arg)]
                 return f"{held}[j]"
             return self._names[id(arg)]
         number = not isinstance(arg, Node | np.ndarray)  # an array's repr leaves out digits, and elements
@@ -240,7 +248,7 @@ class Source:
             lines.append("    for j in range(rows):")
             lines += [f"        {line}" for line in (*self._loops[0], *self._stores[0])]
             return "\n".join(lines) + "\n"
-        width = str(self.columns) if self.columns <= SMALL else "columns"
+        width = str(self.columns) if self.columns <= UNROLLED_COLUMNS else "columns"
         lines.append("    for i in range(rows):")
         passes = zip(self._before, self._loops, self._stores, self._after, strict=True)
         for before, loop, stores, after in passes:
@@ -252,27 +260,27 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
-def call(source: Source, places: list[tuple[str, Place]], shared: bool, apart: bool) -> Call:
+def kernel_call(source: KernelSource, places: list[tuple[str, Location]], shared: bool, noalias: bool) -> NativeCall:
     """Return the call of a source's kernel.
 
-    *places* says of each array that it takes where it lies and what it is: a "vector", "table", "row value", "column
-    value", "number", or "scratch" rows, of which each thread has one. Where they lie *apart*, what is written is no
-    part of another one.
+    *places* has the role and the location of each of its arrays. The role is "vector", "table", "row value", "column
+    value", "number", or "scratch" for rows of which each thread has one. *noalias* says that no array that is written
+    overlaps another one.
     """
-    kinds = tuple((role, place.form.dtype.name) for role, place in places)
+    kinds = tuple((role, place.array.dtype.name) for role, place in places)
     words = [source.rows, source.columns, *(place for _, place in places)]
-    text = source.text  # and not the source, which knows all that was recorded
-    return team.call(("kernel", text, kinds, apart), lambda: _share(text, kinds, apart), words, shared)
+    text = source.text  # not the source, which would keep the recording's memory alive
+    return team.make_call(("kernel", text, kinds, noalias), lambda: _share(text, kinds, noalias), words, shared)
 
 
-def _share(text: str, kinds: tuple[tuple[str, str], ...], apart: bool) -> Written:
-    """Write what each thread does: the kernel's loops, on its share of the rows."""
+def _share(text: str, kinds: tuple[tuple[str, str], ...], noalias: bool) -> ParsedFunction:
+    """Return what each thread does: the kernel's loops over its share of the rows."""
     head, _, loops = text.partition("\n")
     names = re.findall(r"\w+", head)[4:]
     begins = {"table": "first * columns", "row value": "first", "vector": "first", "scratch": "me * columns"}
     lines = [
         "def share(address, me, members):",
-        f"    words = at_int64(address + {8 * team.HEAD})",
+        f"    words = at_int64(address + {8 * team.HEADER_WORDS})",
         "    columns = words[1]",
         "    first = words[0] * me // members",
         "    rows = words[0] * (me + 1) // members - first",
@@ -288,13 +296,15 @@ def _share(text: str, kinds: tuple[tuple[str, str], ...], apart: bool) -> Writte
             lines.append(f"    {name} = at_{kind}({begin})")
     loops = loops.replace(rows[0], "\n".join(rows), 1)
     scope = {f"at_{kind}": pointer(kind) for kind in {"int64", *(kind for _, kind in kinds)}}
-    return Written.of_text("\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope, tuple(names) if apart else ())
+    return ParsedFunction.of_text(
+        "\n".join([*lines, f"{loops}    return 0"]), SCOPE | scope, tuple(names) if noalias else ()
+    )
 
 
-def _first_largest(into: str, value: str, kind: str, columns: int, largest: str | None) -> list[str]:
-    """Write NumPy's argmax of a row of few elements, where NaN counts as the largest, without a branch.
+def _argmax(into: str, value: str, kind: str, columns: int, largest: str | None) -> list[str]:
+    """Write NumPy's argmax of a row of few elements, without a branch. NaN counts as the largest.
 
-    The *largest* of the row has a name if the pass finds it anyway.
+    *largest* names the row's maximum if the pass computes it anyway.
     """
     found = []
     if largest is None:
@@ -315,7 +325,7 @@ def _first_largest(into: str, value: str, kind: str, columns: int, largest: str 
 
 
 def _unrolled_sum(table: str, count: int) -> str:
-    """Write NumPy's pairwise sum of 8 to 16 elements: eight sums that are added in pairs, then what is left over."""
+    """Write NumPy's pairwise sum of 8 to 16 elements: eight sums, which are added in pairs, then the remainder."""
     sums = [" + ".join(f"{table}[{j}]" for j in range(k, count - count % 8, 8)) for k in range(8)]
     while len(sums) > 1:
         sums = [f"({a}) + ({b})" for a, b in zip(sums[::2], sums[1::2], strict=True)]
@@ -364,4 +374,4 @@ SCOPE = {
     "sqrt": sqrt,
     "inf": np.inf,
 }
-"""What the names in kernels stand for."""
+"""The scope of kernels: the objects that their names refer to."""

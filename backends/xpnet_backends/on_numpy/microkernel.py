@@ -1,9 +1,9 @@
-"""The inner loop of a product of matrices, and the copy that it reads, in LLVM's own language: see :mod:`gemm`.
+"""The micro-kernel of :mod:`gemm`, a tile of the product, and the packing of its panels, in LLVM's own language.
 
 A tile of the product, some rows by some vectors of columns, stays in the processor's registers while all its terms are
-added. A compiler finds no such loop by itself, so it is written out here, for 512-bit vectors. The last one is half as
-long where that is enough: it takes half of the time. Of numbers of bfloat16, two terms are added at a time: they lie in
-pairs, see :mod:`pairs`.
+added. LLVM finds no such loop by itself, so it is written out here, for 512-bit vectors. The last vector of a row has
+half as many numbers where that is enough, which takes half of the time. Of bfloat16 values, two terms are added at a
+time: they are packed in pairs, see :mod:`bfloat16_pairs`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import cache
 
 from xpnet_backends.on_numpy.compiler import Assembly
 
-__all__ = ["HALF", "LANES", "LINES", "panel", "tile"]
+__all__ = ["HALF", "LANES", "PREFETCHED_LINES", "panel", "tile"]
 
 LANES, HALF = 16, 8
-"""Numbers of a vector, and of a line of the caches; numbers of a short one."""
+"""Numbers of a vector, which are those of a cache line; numbers of a half vector."""
 
-LINES = 4
-"""Lines in a row of which the numbers are asked for ahead."""
+PREFETCHED_LINES = 4
+"""Consecutive cache lines that are prefetched."""
 
 
 def _declared(lanes: int) -> tuple[str, ...]:
@@ -49,29 +49,29 @@ PAIRED = (*DECLARED, _declared_pairs(LANES), _declared_pairs(HALF))
 
 
 @cache
-def tile(rows: int, columns: int, turned: bool, paired: bool = False) -> Assembly:
+def tile(rows: int, columns: int, transposed: bool, paired: bool = False) -> Assembly:
     """Return ``tile(a, step, b, terms, into, columns, count, nth, ahead, ahead_step)``.
 
-    It writes a tile of a product of two matrices, so many rows by *count* columns of at most as many. Where *nth* is 0,
-    it adds it to zeros, and where it is more, to what is there. A product of two numbers and its addition are rounded
-    once.
+    It computes a tile of a product, *rows* rows by *count* columns, at most *columns*. Where *nth* is 0 the tile is
+    added to zeros, where it is positive to the numbers that are there already, where it is negative to nothing. Each
+    multiplication and its addition are rounded once.
 
-    - Number (i, k) of the first matrix is ``a[i * step + k]``, or ``a[i + k * step]`` where it is *turned*.
+    - Number (i, k) of the first matrix is ``a[i * step + k]``, or ``a[i + k * step]`` where it is *transposed*.
     - The second matrix is a :func:`panel` at ``b``.
     - Number (i, j) of the product is ``into[i * columns + j]``.
-    - Where terms are *paired*, both matrices hold pairs, of which *terms* is the number.
-    - With each of the terms a cache line is asked for that is read soon: :data:`LINES` of them from *ahead* on, then as
-      many that are *ahead_step* numbers further on.
+    - Where terms are *paired*, both matrices hold pairs, and *terms* counts these.
+    - With each term one cache line is prefetched: :data:`PREFETCHED_LINES` consecutive lines from *ahead* on, then as
+      many that begin *ahead_step* numbers further on, and so forth.
     """
-    return Assembly("tile", "\n  ".join(_tile(rows, columns, turned, paired)), PAIRED if paired else DECLARED)
+    return Assembly("tile", "\n  ".join(_tile(rows, columns, transposed, paired)), PAIRED if paired else DECLARED)
 
 
 @cache
 def panel(columns: int, paired: bool = False) -> Assembly:
-    """Return ``panel(b, step, terms, into, count, wide)``, which copies *count* columns into a panel.
+    """Return ``panel(b, step, terms, into, count, wide)``, which packs *count* columns into a panel.
 
-    In a panel, rows of so many numbers, with zeros after the last column, follow each other; where they are *paired*,
-    each holds two of the terms.
+    A panel is contiguous: rows of *columns* numbers, with zeros after the last of the *count* columns; where the terms
+    are *paired*, each row holds two of them.
     """
     return Assembly("panel", "\n  ".join(_panel(columns, paired)), DECLARED)
 
@@ -85,13 +85,13 @@ class Vector:
         self.form, self.truths = f"<{self.lanes} x float>", f"<{self.lanes} x i1>"
 
     def all_of(self, value: str, name: str) -> Iterator[str]:
-        """Write a vector of which each number is this one."""
+        """Write a vector that repeats a number (broadcast)."""
         yield f"%{name}.first = insertelement {self.form} poison, float {value}, i32 0"
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         yield f"%{name} = shufflevector {self.form} %{name}.first, {self.form} poison, {zeros}"
 
     def added(self, x: str, y: str, total: str, paired: bool) -> Iterator[str]:
-        """Write the sum of a vector and the products of two others; of pairs, the one in the upper half is first."""
+        """Write the sum of a vector and the products of two others; of pairs, the upper half is added first."""
         name, kind = total.replace("sum", "total"), f"<{2 * self.lanes} x bfloat>"
         if paired:
             yield f"{name}.x = bitcast {self.form} {x} to {kind}"
@@ -103,7 +103,7 @@ class Vector:
             yield f"{name} = call {self.form} @llvm.fma.v{self.lanes}f32({given})"
 
     def pair(self, first: str, second: str, name: str) -> Iterator[str]:
-        """Write a vector of pairs: of two numbers of bfloat16 that are float32, the first one's half above."""
+        """Write a vector of pairs of bfloat16 values, given as float32: the first one becomes the upper half."""
         whole = f"<{self.lanes} x i32>"
         for half, given in (("upper", first), ("lower", second)):
             yield f"%{name}.{half}.whole = bitcast {self.form} {given} to {whole}"
@@ -135,13 +135,13 @@ class Vector:
         yield f"%mask = icmp slt {whole} <{', '.join(f'i32 {lane}' for lane in range(self.lanes))}>, %rests"
 
 
-def _tile(rows: int, columns: int, turned: bool, paired: bool) -> Iterator[str]:
+def _tile(rows: int, columns: int, transposed: bool, paired: bool) -> Iterator[str]:
     vectors = [Vector(start, columns) for start in range(0, columns, LANES)]
     each = [(i, j, v) for i in range(rows) for j, v in enumerate(vectors)]
     given = "ptr %a, i64 %step, ptr %b, i64 %terms, ptr %into, i64 %columns, i64 %count, i64 %nth, ptr %ahead"
     yield f"({given}, i64 %ahead.step) {{\nentry:"
     for i in range(rows):
-        yield f"%a{i}.at = mul nsw i64 {i}, {'1' if turned else '%step'}"
+        yield f"%a{i}.at = mul nsw i64 {i}, {'1' if transposed else '%step'}"
         yield f"%a{i} = getelementptr float, ptr %a, i64 %a{i}.at"
         yield f"%row{i}.at = mul nsw i64 {i}, %columns"
         yield f"%row{i} = getelementptr float, ptr %into, i64 %row{i}.at"
@@ -156,9 +156,9 @@ def _tile(rows: int, columns: int, turned: bool, paired: bool) -> Iterator[str]:
     for j, v in enumerate(vectors):
         yield f"%b{j} = getelementptr float, ptr %here, i64 {v.start}"
         yield f"%y{j} = load {v.form}, ptr %b{j}, align 4"
-    yield f"%ahead.line = urem i64 %k, {LINES}"
+    yield f"%ahead.line = urem i64 %k, {PREFETCHED_LINES}"
     yield f"%ahead.first = mul nsw i64 %ahead.line, {LANES}"
-    yield f"%ahead.row = udiv i64 %k, {LINES}"
+    yield f"%ahead.row = udiv i64 %k, {PREFETCHED_LINES}"
     yield "%ahead.rows = mul nsw i64 %ahead.row, %ahead.step"
     yield "%ahead.at = add nsw i64 %ahead.rows, %ahead.first"
     yield "%ahead.here = getelementptr float, ptr %ahead, i64 %ahead.at"
@@ -171,7 +171,7 @@ def _tile(rows: int, columns: int, turned: bool, paired: bool) -> Iterator[str]:
         for j, v in enumerate(vectors):
             yield from v.added(f"%x{i}.{v.lanes}", f"%y{j}", f"%sum{i}.{j}", paired)
     yield "%k.next = add nsw i64 %k, 1"
-    yield f"%at.next = add nsw i64 %at, {'%step' if turned else '1'}"
+    yield f"%at.next = add nsw i64 %at, {'%step' if transposed else '1'}"
     yield "%more = icmp slt i64 %k.next, %terms"
     yield "br i1 %more, label %loop, label %end, !llvm.loop !0\nend:"
     for i, j, v in each:

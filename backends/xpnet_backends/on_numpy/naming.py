@@ -1,4 +1,4 @@
-"""Names in a written function: of the nodes' values, of arrays that exist now, and of functions that it calls."""
+"""The names in a written function: of values, of arrays that exist when it is written, and of functions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, nodes_in
 __all__ = ["Names"]
 
 METHODS = (np.take, np.argmax, np.argmin, np.reshape)
-"""Functions that are quicker as methods of their first argument, an array for certain."""
+"""Functions that are faster as methods of their first argument, which always is an array."""
 
 
 class Names:
-    """What the function finds under which name.
+    """The names that the function's source uses, and what they refer to.
 
     Attributes
     ----------
     values : dict
         Arrays and functions by name: the globals of the written function.
     stores : dict
-        By node, the memory that its value lies in.
+        By node, where its value is stored.
     """
 
     def __init__(self) -> None:
@@ -33,8 +33,8 @@ class Names:
         self._names: dict[int, str] = {}
         self._constants: dict[int, str] = {}
 
-    def place(self, node: Node, store: Store, name: str | None = None) -> None:
-        """Note where a node lies, and its name where that is not its memory's."""
+    def assign(self, node: Node, store: Store, name: str | None = None) -> None:
+        """Note where a node's value is stored, and its name if it is not the store's."""
         self.stores[id(node)] = store
         self._names[id(node)] = name or store.name
 
@@ -43,7 +43,7 @@ class Names:
         return self._names[id(node)]
 
     def constant(self, value: Any) -> str:
-        """Return the name under which the function finds *value*: its own for a function, else a letter and number."""
+        """Return the global name of *value*: a function's own, else a letter and a number."""
         known = self._constants.get(id(value))
         if known is not None:
             return known
@@ -58,7 +58,7 @@ class Names:
         self.values[name] = value
         return name
 
-    def known(self, node: Node) -> Host | None:
+    def array_of(self, node: Node) -> Host | None:
         """Return the node's array if it exists now."""
         return self.array(self.of(node))
 
@@ -68,7 +68,7 @@ class Names:
         return found if isinstance(found, np.ndarray) else None
 
     def operand(self, arg: Any, dtypes: set[Any]) -> str:
-        """Return an argument's name; a number becomes a 0-d array of the others' type, which is faster."""
+        """Return an argument's name; a number becomes a 0-d array of the other operands' dtype, which is faster."""
         if isinstance(arg, Node):
             return self.of(arg)
         if isinstance(arg, int | float) and not isinstance(arg, np.generic) and len(dtypes) == 1:
@@ -77,8 +77,8 @@ class Names:
                 arg = np.asarray(arg, dtype=dtype)
         return self.constant(arg)
 
-    def call(self, node: Node) -> str:
-        """Return a call of the node's function as it was recorded."""
+    def call_expression(self, node: Node) -> str:
+        """Return the source of the call that was recorded."""
         arguments = [self._expression(arg) for arg in node.args]
         if node.function is getitem:
             return f"{arguments[0]}[{arguments[1]}]"
@@ -100,7 +100,7 @@ class Names:
 
 
 def _is_of(number: Any, dtype: Any) -> bool:
-    """Say whether NumPy takes a Python number for one of this type."""
+    """Say whether NumPy converts a Python number to this dtype."""
     if dtype.kind == "f":
         return not isinstance(number, bool)
     return type(number) is int and dtype.kind in "iu" and np.iinfo(dtype).min <= number <= np.iinfo(dtype).max

@@ -1,13 +1,13 @@
-"""Operations of a plan as one call from Python: C functions that are called one after another, by compiled code.
+"""Run many operations of a plan by one call from Python: a program of C functions, which compiled code calls in turn.
 
-A call of NumPy from Python takes some 0.5 us beside its work, which is most of a small network's step. So each
-operation is written down as a :class:`Call`: a C function, and the integers that it is pointed to, addresses
-among them. A :class:`Program` is a run of such calls in memory; compiled code goes through it in some ns a call, one
-time or, in a loop, once a row. The functions are NumPy's and BLAS's own, or written in :mod:`compiler`'s language, to
-the same numbers.
+A call of NumPy from Python costs some 0.5 us beside its work, which is most of a small network's step. So each
+operation becomes a :class:`NativeCall`: a C function (:class:`Routine`) and the integers that it reads, among them the
+addresses of arrays. A :class:`Program` is a sequence of such calls in memory. Compiled code executes it at some ns a
+call, once or, in a loop, once for each row of an array. The routines are NumPy's and BLAS's own or are written in
+:mod:`compiler`'s language, and give NumPy's numbers.
 
-Where an argument of the plan lies is seen at each run: an array object's first field is its data's address
-(``PyArrayObject`` in NumPy's C API).
+The arrays of the plan itself have fixed addresses. Those of its arguments are read at each run, from the array objects:
+the first field of a ``PyArrayObject`` (NumPy's C API) is the address of its data.
 """
 
 from __future__ import annotations
@@ -20,91 +20,97 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet_backends.on_numpy.compiler import Entry, Function, caller, compiled, pointer
+from xpnet_backends.on_numpy.compiler import Entry, Function, c_function, compile_functions, pointer
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["Call", "Place", "Program", "Routine", "known", "part", "routine", "run"]
+__all__ = ["Location", "NativeCall", "Program", "Routine", "entry_routine", "find_routine", "program_runner", "routine"]
 
-HEAD = object.__basicsize__
-"""Bytes of an object before its own fields."""
+OBJECT_HEADER = object.__basicsize__
+"""Bytes of a Python object before its type's own fields."""
 
-PATCH = 3
-"""Integers by which a program is told of an address to put in: where, of which argument, how many bytes into it."""
+RELOCATION = 3
+"""Integers of a relocation: the word to write an address to, the argument that it lies in, and the offset in bytes."""
 
 Word = Any
-"""What a call is given: an int, or the :class:`Place` or :class:`Routine` whose address it will be."""
+"""One integer that a routine reads: an int, or the :class:`Location` or :class:`Routine` whose address it will be."""
 
 
-class Place(NamedTuple):
-    """Where an array lies: in memory that exists now, or so many bytes into an argument's.
+class Location(NamedTuple):
+    """Where an array's data begin: at the address *start*, or *start* bytes into the data of a plan's *argument*.
 
-    *form* is an array of the same shape, strides and type.
+    *array* is that array or, for an argument, one of the same shape, strides and dtype.
     """
 
-    form: Host
+    array: Host
     start: int
     argument: int | None = None
 
     @classmethod
-    def of(cls, array: Host) -> Place:
+    def of(cls, array: Host) -> Location:
         """Return the place of an array that exists now."""
         return cls(array, array.ctypes.data)
 
-    def meets(self, other: Place) -> bool:
+    def overlaps(self, other: Location) -> bool:
         """Say whether two places of arrays that exist now, each in one piece, have memory in common."""
-        return self.start < other.start + other.form.nbytes and other.start < self.start + self.form.nbytes
+        return self.start < other.start + other.array.nbytes and other.start < self.start + self.array.nbytes
 
-    def moved(self, form: Host, offset: int = 0) -> Place:
-        """Return a place *offset* bytes further on, with another form."""
-        return Place(form, self.start + offset, self.argument)
+    def moved(self, array: Host, offset: int = 0) -> Location:
+        """Return a place *offset* bytes further on, of another array."""
+        return Location(array, self.start + offset, self.argument)
 
 
 class Routine:
-    """A C function that is compiled when it is first needed; 0 is its *address* until then."""
+    """A C function that is compiled when a program first needs it; its *address* is 0 until then."""
 
     def __init__(self, make: Callable[[], Entry]) -> None:
         self.make = make
         self.address = 0
 
     @property
-    def known(self) -> bool:
+    def is_compiled(self) -> bool:
         """Whether it has been compiled."""
         return self.address != 0
 
 
-class Call(NamedTuple):
-    """A C function and its integers; *otherwise* is Python that raises what is wrong when it returns another than 0."""
+class NativeCall(NamedTuple):
+    """A routine and the integers that it reads.
+
+    If it does not return 0, the Python statement *on_failure* is run, which raises the error.
+    """
 
     routine: Routine
     words: Sequence[Word]
-    otherwise: str = ""
+    on_failure: str = ""
 
     @property
     def routines(self) -> list[Routine]:
-        """All that has to be compiled."""
+        """The routines that have to be compiled for it."""
         return [self.routine, *(word for word in self.words if isinstance(word, Routine))]
 
     @property
-    def is_divided(self) -> bool:
-        """Whether it hands another routine to several threads."""
+    def is_shared(self) -> bool:
+        """Whether it has several threads execute another routine, its first word."""
         return bool(self.words) and isinstance(self.words[0], Routine)
 
 
 class Program:
-    """Calls in memory, to be run by :func:`run`. *objects* will hold the identities of the plan's arguments."""
+    """A sequence of calls in memory, which the function of :func:`program_runner` executes.
 
-    def __init__(self, calls: Sequence[Call], objects: arrays.array[int]) -> None:
+    *objects* is to hold the addresses (``id``) of the plan's arguments at each run.
+    """
+
+    def __init__(self, calls: Sequence[NativeCall], objects: arrays.array[int]) -> None:
         _compile(routine for call in calls for routine in call.routines)
         count = sum(len(call.words) for call in calls)
-        patched = sum(_is_patched(word) for call in calls for word in call.words)
+        patched = sum(_needs_relocation(word) for call in calls for word in call.words)
         begin = 6
         first_patch = begin + 2 * len(calls)
-        first_word = first_patch + PATCH * patched
+        first_word = first_patch + RELOCATION * patched
         self.memory: Host = np.zeros(first_word + count, dtype=np.int64)
         start = self.memory.ctypes.data
-        # What calls read and write is held, but not what arguments looked like.
-        places = [word for call in calls for word in call.words if isinstance(word, Place)]
-        self._held = [place.form for place in places if place.argument is None]
+        # Keeps the memory that calls read and write alive, but not the arguments of the recording.
+        places = [word for call in calls for word in call.words if isinstance(word, Location)]
+        self._held = [place.array for place in places if place.argument is None]
         self._objects = objects
         head = (len(calls), begin, patched, first_patch, objects.buffer_info()[0], len(objects) - 1)
         self.memory[:begin] = head
@@ -112,32 +118,32 @@ class Program:
         for k, call in enumerate(calls):
             self.memory[begin + 2 * k : begin + 2 * k + 2] = call.routine.address, start + 8 * place
             for word in call.words:
-                self.memory[place] = _number(word)
-                if _is_patched(word):
-                    self.memory[patch : patch + PATCH] = place, word.argument, word.start
-                    patch += PATCH
+                self.memory[place] = _as_integer(word)
+                if _needs_relocation(word):
+                    self.memory[patch : patch + RELOCATION] = place, word.argument, word.start
+                    patch += RELOCATION
                 place += 1
 
     @property
     def address(self) -> int:
-        """What :func:`run` is given."""
+        """Where the program begins in memory."""
         return int(self.memory.ctypes.data)
 
 
-def _is_patched(word: Word) -> bool:
-    return isinstance(word, Place) and word.argument is not None
+def _needs_relocation(word: Word) -> bool:
+    return isinstance(word, Location) and word.argument is not None
 
 
-def _number(word: Word) -> int:
+def _as_integer(word: Word) -> int:
     if isinstance(word, Routine):
         return word.address
-    return word.start if isinstance(word, Place) else int(word)
+    return word.start if isinstance(word, Location) else int(word)
 
 
 def _compile(routines: Iterable[Routine]) -> None:
-    missing = [routine for routine in dict.fromkeys(routines) if not routine.known]
+    missing = [routine for routine in dict.fromkeys(routines) if not routine.is_compiled]
     if missing:
-        for routine, place in zip(missing, compiled(*[routine.make() for routine in missing]), strict=True):
+        for routine, place in zip(missing, compile_functions(*[routine.make() for routine in missing]), strict=True):
             routine.address = place
 
 
@@ -145,33 +151,35 @@ _routines: dict[Any, Routine] = {}
 
 
 def routine(key: Any, make: Callable[[], Function]) -> Routine:
-    """Return the one routine of this key: *make* returns it as Python, ``function(address, me, members)``.
+    """Return the routine of this key; for a new key *make* returns it, ``function(address, me, members)`` in Python.
 
-    It does the *me*-th of so many parts, here all of it, and returns whether what it was given is unusable.
+    *address* points to the call's integers. The function does part *me* of *members* parts, and returns 0, or another
+    number if it cannot use what it was given.
     """
-    return part(key, lambda: Entry(make()))
+    return entry_routine(key, lambda: Entry(make()))
 
 
-def known(key: Any) -> Routine | None:
-    """Return the routine of this key, if there is one."""
+def find_routine(key: Any) -> Routine | None:
+    """Return the routine of this key; None if nobody has asked for it yet."""
     return _routines.get(key)
 
 
-def part(key: Any, make: Callable[[], Entry]) -> Routine:
-    """Return the one routine of this key, which may be a C function of another kind."""
+def entry_routine(key: Any, make: Callable[[], Entry]) -> Routine:
+    """Return the routine of this key, whose :class:`Entry` may have other arguments than those of :func:`routine`."""
     if key not in _routines:
         _routines[key] = Routine(make)
     return _routines[key]
 
 
 @cache
-def run() -> Callable[[int, int, int], int]:
-    """Return ``perform(program, times, step)``: it returns 0, or in which time, from 1 on, a call did not return 0.
+def program_runner() -> Callable[[int, int, int], int]:
+    """Return ``perform(address, times, step)``, which executes the program at an address several times.
 
-    Each time after the first the last argument's data begin *step* bytes further on.
+    It returns 0, or the number of the run, from 1 on, in which a call did not return 0. Each run takes the last
+    argument's data *step* bytes further on than the one before.
     """
     _check_head()
-    at, call = pointer("int64"), caller("l", "p", "l", "l")
+    at, call = pointer("int64"), c_function("l", "p", "l", "l")
 
     def perform(address: Any, times: Any, step: Any) -> Any:
         words = at(address)
@@ -179,24 +187,24 @@ def run() -> Callable[[int, int, int], int]:
         objects = at(words[4])
         for time in range(times):
             for k in range(patched):
-                patch = patches + PATCH * k
+                patch = patches + RELOCATION * k
                 argument = words[patch + 1]
                 moved = time * step if argument == last else 0
-                words[words[patch]] = at(objects[argument] + HEAD)[0] + words[patch + 2] + moved
+                words[words[patch]] = at(objects[argument] + OBJECT_HEADER)[0] + words[patch + 2] + moved
             for k in range(count):
                 failed = call(words[calls + 2 * k], words[calls + 2 * k + 1], 0, 1)
                 if failed:
                     return time + 1
         return 0
 
-    (place,) = compiled(Entry(perform))
+    (place,) = compile_functions(Entry(perform))
     found: Any = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)(place)
     found.__name__ = perform.__name__  # as plans call it in their source
     return found  # type: ignore[no-any-return]
 
 
 def _check_head() -> None:
-    """Try whether an array's address stands where it should."""
+    """Check that the address of an array's data is the first field of the array object."""
     given = np.zeros(1)
-    if ctypes.c_int64.from_address(id(given) + HEAD).value != given.ctypes.data:
+    if ctypes.c_int64.from_address(id(given) + OBJECT_HEADER).value != given.ctypes.data:
         raise RuntimeError("an array's address does not stand where NumPy's C API has it")

@@ -1,12 +1,14 @@
-"""One row by a matrix of middle size, as of one example by a layer's weights, on all threads, to NumPy's bits.
+"""The product of one row and a matrix of middle size (one example by a layer's weights), on all threads.
 
-Such a product takes as long as the matrix takes to be read: two cores read from their second and third caches twice as
-fast as one, to which OpenBLAS leaves it up to a size. And what is multiplied by zero need not be read: that is half of
-it behind a ReLU, and four fifths below an image of a digit. OpenBLAS's order of additions is kept: eight terms of a sum
-are added up by themselves, a product and its addition rounded once, and then added to the sum; a zero changes none of
-them, but for a weight that is infinite or NaN, which NumPy would multiply by zero to NaN. Each thread has columns of
-its own, but for some at an end. On other processors, and for other shapes, OpenBLAS may have other orders: that is seen
-by trying, and it is called then.
+It takes as long as reading the matrix does. Two cores read from their L2 and L3 caches twice as fast as one, to which
+OpenBLAS leaves such a product up to a size. And rows of the matrix that are multiplied by zero need not be read: half
+of them behind a ReLU, four fifths below an image of a digit.
+
+The numbers are NumPy's, as the terms are added in OpenBLAS's order: eight at a time are added up from zero, each
+multiplication and addition rounded once, and their sum is added to the total. A zero changes neither, except by a
+weight that is infinite or NaN, which NumPy would multiply by zero to NaN. Each thread has its own columns, but for some
+at an end. On other processors, and for other shapes, OpenBLAS may have other orders: samples are compared, and OpenBLAS
+is called then.
 """
 
 from __future__ import annotations
@@ -17,20 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import order, team
+from xpnet_backends.on_numpy import summation_order, team
 from xpnet_backends.on_numpy.compiler import Assembly, Function, pointer
-from xpnet_backends.on_numpy.native import Call, Place
+from xpnet_backends.on_numpy.native import Location, NativeCall
 
-__all__ = ["call", "in_order"]
+__all__ = ["multiply_in_order", "row_call"]
 
-WORTH, DIVIDED = 100_000, 460_800
-"""Numbers of a matrix from which it is worth dividing, and from which OpenBLAS divides it among its threads itself."""
+MIN_SIZE, MAX_SIZE = 100_000, 460_800
+"""Smaller matrices are not worth sharing; from ``MAX_SIZE`` numbers on, OpenBLAS shares the product itself."""
 
 NARROWEST = 96
-"""Columns from which two threads are faster wherever the matrix begins."""
+"""From so many columns on, two threads are faster whatever the matrix's alignment."""
 
 EIGHT, FOUR = 8, 4
-"""Terms that are added up by themselves, of which there are as many more; terms that a strip adds at once."""
+"""Terms of a partial sum, of which a shape has a whole number; terms that a strip adds at once."""
 
 LINE = 16
 """Numbers of a cache line, of which a row of the matrix is some.
@@ -43,13 +45,13 @@ MATRIX, ROW, INTO, TERMS, COLUMNS, FOUND, ZEROS = range(7)
 of zeros."""
 
 VECTOR, CHOICE = f"<{LINE} x float>", f"<{LINE} x i1>"
-"""LLVM's names of a line, and of a choice for each of its numbers."""
+"""LLVM's names of a cache line's numbers as a vector, and of a boolean for each."""
 
 BITS, WORDS = f"<{EIGHT} x i32>", f"<{EIGHT} x i64>"
-"""LLVM's names of an eight of numbers, as what they are made of, and of the places of their rows."""
+"""LLVM's names of eight numbers' bits, and of the offsets of their rows."""
 
 COMPRESS = "llvm.experimental.vector.compress"
-"""What moves the chosen elements of a vector to its beginning; behind them stand those of another vector.
+"""The intrinsic that moves the chosen elements of a vector to its beginning, followed by those of another vector.
 
 They are integers here: of floats LLVM 22 fails, and ends the process, where a processor has no instruction for it.
 """
@@ -58,36 +60,36 @@ COMPRESSING = tuple(
     f"declare {kind} @{COMPRESS}.v{EIGHT}{one}({kind}, <{EIGHT} x i1>, {kind})"
     for kind, one in ((BITS, "i32"), (WORDS, "i64"))
 )
-"""What the text that finds terms calls."""
+"""The declarations that the text of ``find`` needs."""
 
 DECLARED = (f"declare {VECTOR} @llvm.fma.v{LINE}f32({VECTOR}, {VECTOR}, {VECTOR})",)
-"""What the text of a strip calls."""
+"""The declarations that the text of a strip needs."""
 
 
-def call(row: Place, matrix: Place, into: Place) -> Call | None:
-    """Return the shared call of ``into = row @ matrix``; None where one thread does better, or as NumPy does."""
-    form, (terms, columns) = matrix.form, matrix.form.shape
-    if form.dtype != np.float32 or not form.flags.c_contiguous or not WORTH <= form.size < DIVIDED:
+def row_call(row: Location, matrix: Location, into: Location) -> NativeCall | None:
+    """Return the shared call of ``into = row @ matrix``; None where NumPy does it as fast, or in another order."""
+    form, (terms, columns) = matrix.array, matrix.array.shape
+    if form.dtype != np.float32 or not form.flags.c_contiguous or not MIN_SIZE <= form.size < MAX_SIZE:
         return None
     if columns < NARROWEST or columns % LINE or terms % EIGHT or team.size() == 1 or not _agrees(terms, columns):
         return None
-    found = Place.of(np.empty((team.size(), _room(terms)), dtype=np.int64))
-    zeros = Place.of(np.zeros(columns, dtype=np.float32))
-    return team.call("row", _multiplying, [matrix, row, into, terms, columns, found, zeros], shared=True)
+    found = Location.of(np.empty((team.size(), _room(terms)), dtype=np.int64))
+    zeros = Location.of(np.zeros(columns, dtype=np.float32))
+    return team.make_call("row", _multiplying, [matrix, row, into, terms, columns, found, zeros], shared=True)
 
 
 @lru_cache(maxsize=64)
 def _agrees(terms: int, columns: int) -> bool:
-    """Try whether NumPy adds in this order in a product of this shape."""
-    row, matrix = order.drawn(terms), order.drawn(terms, columns)
-    return np.array_equal(np.dot(row[None], matrix)[0], in_order(row, matrix))
+    """Compare this order with NumPy's in a product of this shape."""
+    row, matrix = summation_order.sample_matrix(terms), summation_order.sample_matrix(terms, columns)
+    return np.array_equal(np.dot(row[None], matrix)[0], multiply_in_order(row, matrix))
 
 
-def in_order(row: Any, matrix: Any) -> Any:
+def multiply_in_order(row: Any, matrix: Any) -> Any:
     """Return ``row @ matrix`` of float32, added up in the order above."""
     parts = np.zeros((len(row) // EIGHT, matrix.shape[1]), dtype=np.float32)
     for k in range(EIGHT):
-        parts = order.fused(row[k::EIGHT, None], matrix[k::EIGHT], parts)
+        parts = summation_order.fused_multiply_add(row[k::EIGHT, None], matrix[k::EIGHT], parts)
     return np.add.reduce(parts, axis=0)
 
 
@@ -96,7 +98,7 @@ def _multiplying() -> Function:
     find, four, two, one = _find(), _strip(4), _strip(2), _strip(1)
 
     def multiply(address: Any, me: Any, members: Any) -> Any:
-        words = whole(address + 8 * team.HEAD)
+        words = whole(address + 8 * team.HEADER_WORDS)
         matrix, into, terms, columns = words[MATRIX], words[INTO], words[TERMS], words[COLUMNS]
         begin = words[FOUND] + 8 * _room(terms) * me
         rows, values, goes_on = whole(begin), number(begin + 8 * _most(terms)), whole(begin + 12 * _most(terms))

@@ -1,4 +1,4 @@
-"""The OpenBLAS in NumPy's wheels: its routines, the number of its threads, and whom they work for."""
+"""The OpenBLAS in NumPy's wheels: its routines, the number of its threads, and how to run its jobs on other threads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,27 @@ import numpy as np
 
 from xpnet_backends.on_numpy.compiler import address
 
-__all__ = ["MOST", "core", "exported", "lending", "lends", "loaded", "most", "size", "threads"]
+__all__ = [
+    "MAX_THREADS",
+    "can_redirect_jobs",
+    "core",
+    "exported",
+    "library",
+    "max_threads",
+    "redirect_function",
+    "size",
+    "thread_counter",
+]
 
 CALLBACK = "openblas_set_threads_callback_function"
-"""What has its jobs run elsewhere; the wheels of NumPy 2.4 and later call it as they call all else."""
+"""The function that redirects OpenBLAS's jobs; in the wheels of NumPy 2.4 and later it has their usual prefix."""
 
-MOST = 256
-"""Threads up to which its jobs can be run elsewhere."""
+MAX_THREADS = 256
+"""Jobs are not redirected from an OpenBLAS that is built for more threads than this."""
 
 
 @cache
-def loaded() -> ctypes.CDLL | None:
+def library() -> ctypes.CDLL | None:
     """Return the OpenBLAS that NumPy has loaded, on Linux; None where NumPy multiplies by something else."""
     files = [*Path(np.__file__).parent.parent.glob("numpy.libs/libscipy_openblas*.so")]
     if sys.platform != "linux" or len(files) != 1:
@@ -45,72 +55,73 @@ def _callback(library: ctypes.CDLL) -> Any:
 
 
 @cache
-def _lender() -> ctypes.CDLL | None:
-    """Return it if it has threads of its own, and lets others run their jobs, as from 0.3.29 on (NumPy 2.2)."""
-    library = loaded()
-    if library is None:
+def _redirectable() -> ctypes.CDLL | None:
+    """Return OpenBLAS if its jobs can be redirected: it has threads of its own, and is 0.3.29 (NumPy 2.2) or later."""
+    found = library()
+    if found is None:
         return None
     try:
-        _callback(library)
-        told = _told(library, "config")
-        return library if 0 < _most(told) <= MOST and "OPENMP" not in told else None
+        _callback(found)
+        config = _description(found, "config")
+        return found if 0 < _max_threads_in(config) <= MAX_THREADS and "OPENMP" not in config else None
     except AttributeError:
         return None
 
 
-def _told(library: ctypes.CDLL, what: str) -> str:
+def _description(library: ctypes.CDLL, what: str) -> str:
     tell = exported(library, f"scipy_openblas_get_{what}")
     tell.restype = ctypes.c_char_p
     return str(tell().decode())
 
 
-def _most(told: str) -> int:
-    most = re.search(r"MAX_THREADS=(\d+)", told)
+def _max_threads_in(config: str) -> int:
+    most = re.search(r"MAX_THREADS=(\d+)", config)
     return int(most[1]) if most is not None else 0
 
 
 @cache
-def most() -> int:
-    """Return how many threads it can have."""
-    return _most(_told(_found(), "config"))
+def max_threads() -> int:
+    """Return the number of threads that OpenBLAS is built for."""
+    return _max_threads_in(_description(_required(), "config"))
 
 
-def lends() -> bool:
-    """Say whether its jobs can be run elsewhere."""
-    return _lender() is not None
+def can_redirect_jobs() -> bool:
+    """Say whether OpenBLAS's jobs can be run on other threads."""
+    return _redirectable() is not None
 
 
-def lending() -> int:
-    """Return where ``lend(run)`` lies, which has *run* called with its jobs; 0 gives them back to its own threads.
+def redirect_function() -> int:
+    """Return the address of ``redirect(run)``, after which OpenBLAS calls *run* instead of its own threads.
 
-    What is called is ``run(waits, do, jobs, bytes, data, told)``, the type ``openblas_threads_callback`` in
-    ``cblas.h``. It calls ``do(k, data + k * bytes, told)`` for each of the jobs, all at the same time.
+    With 0 its own threads work again. *run* has the type ``openblas_threads_callback`` of ``cblas.h``,
+    ``run(waits, do, jobs, bytes, data, argument)``, and calls ``do(k, data + k * bytes, argument)`` for each job ``k``,
+    all at the same time.
     """
-    return address(_callback(_found()))
+    return address(_callback(_required()))
 
 
 @cache
 def core() -> str:
-    """Return what OpenBLAS calls the processor, by which it chooses its routines; empty where that is not known."""
-    library = _lender()
-    return "" if library is None else _told(library, "corename")
+    """Return OpenBLAS's name for the processor, by which it chooses its routines; "" if that is unknown."""
+    library = _redirectable()
+    return "" if library is None else _description(library, "corename")
 
 
 def size() -> int:
-    """Return the number of threads that it uses now."""
-    return int(threads()())
+    """Return the number of threads that OpenBLAS uses now."""
+    return int(thread_counter()())
 
 
 @cache
-def threads() -> Any:
-    """Return the function that tells the number of its threads."""
-    function = exported(_found(), "scipy_openblas_get_num_threads")
+def thread_counter() -> Any:
+    """Return OpenBLAS's function that returns the number of threads it uses now."""
+    function = exported(_required(), "scipy_openblas_get_num_threads")
     function.argtypes = ()
     return function
 
 
-def _found() -> ctypes.CDLL:
-    library = _lender()
+def _required() -> ctypes.CDLL:
+    library = _redirectable()
     if library is None:
         raise RuntimeError("OpenBLAS's jobs cannot be had here")
     return library

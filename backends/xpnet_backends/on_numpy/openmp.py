@@ -1,6 +1,6 @@
-"""The threads that MKL keeps for its products, for other work.
+"""Run other work on the threads that MKL keeps for its products.
 
-Code is handed to them through the entry that Intel's OpenMP library has for code compiled by GCC (``GOMP_parallel``).
+It is handed to them through the entry that Intel's OpenMP library has for code compiled by GCC (``GOMP_parallel``).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import products
-from xpnet_backends.on_numpy.compiler import Entry, Function, address, caller
+from xpnet_backends.on_numpy import mkl
+from xpnet_backends.on_numpy.compiler import Entry, Function, address, c_function
 
-__all__ = ["NAME", "WORTH", "divide", "entry", "size"]
+__all__ = ["MIN_SHARED_NS", "NAME", "divide", "entry", "size"]
 
 NAME = "GOMP_parallel"
 """What hands work to the threads."""
 
-WORTH = 8_000
+MIN_SHARED_NS = 8_000
 """ns of work from which a kernel is shared: handing it over and waiting for all takes 1,500."""
 
 
@@ -31,19 +31,19 @@ def _library() -> ctypes.CDLL | None:
     """Return Intel's OpenMP library where MKL uses it: on Linux, with no other threading layer asked for."""
     file = Path(sys.prefix, "lib", "libiomp5.so")
     other = os.environ.get("MKL_THREADING_LAYER", "INTEL").upper() != "INTEL"
-    if sys.platform != "linux" or other or not products.library() or not file.exists():
+    if sys.platform != "linux" or other or not mkl.library_file() or not file.exists():
         return None
     return ctypes.CDLL(str(file))
 
 
 def size() -> int:
     """Return the number of threads that MKL uses now; 1 where its threads cannot be had."""
-    return 1 if _library() is None else max(1, int(products.loaded().MKL_Get_Max_Threads()))
+    return 1 if _library() is None else max(1, int(mkl.library().MKL_Get_Max_Threads()))
 
 
 def divide() -> Function:
     """Return ``divide(part, words, members)``, for compiled code: it returns when every thread has done its part."""
-    parallel, hand_over = address(_routines().GOMP_parallel), caller("", "p", "p", "i", "i")
+    parallel, hand_over = address(_routines().GOMP_parallel), c_function("", "p", "p", "i", "i")
 
     def divide(part: Any, words: Any, members: Any) -> None:
         hand_over(parallel, part, words, np.int32(members), 0)
@@ -54,7 +54,7 @@ def divide() -> Function:
 def entry(share: Any) -> Entry:
     """Return ``share(words, me, members)`` as a C function of the words alone."""
     number, members = address(_routines().omp_get_thread_num), address(_routines().omp_get_num_threads)
-    count = caller("i")
+    count = c_function("i")
 
     def part(words: Any) -> None:
         share(words, np.int64(count(number)), np.int64(count(members)))

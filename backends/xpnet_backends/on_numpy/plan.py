@@ -1,9 +1,9 @@
-"""Turn a recorded function into straight-line NumPy that works in memory of its own.
+"""Turn a recorded function into a plan: straight-line Python source that works in memory of its own.
 
-The plan decides three things once: which values are needed at all, in which buffer each lies (an operation
-writes over an operand that nobody reads any more, else into a buffer that has become free), and which parts of a
-concatenation can be computed where they will end. The result is a short Python function, one line an operation,
-that can be read: ``Plan.source``. The numbers are those of the plain function, operation for operation.
+The plan decides three things once: which values are needed at all; where each is stored (an operation overwrites an
+operand that is not read again, or else takes a buffer that has become free); and which parts of a concatenation can be
+computed in place. Its source can be read, one line an operation: ``Plan.source``. The numbers are those of the recorded
+function, operation for operation.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from typing import Any
 import numpy as np
 
 from xpnet_backends.on_numpy import team
-from xpnet_backends.on_numpy.memory import held, new_array
-from xpnet_backends.on_numpy.structures import building, leaves, matching
+from xpnet_backends.on_numpy.memory import new_array, total_bytes
+from xpnet_backends.on_numpy.pytrees import flattener_for, leaves, unflattener
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
 
-__all__ = ["Plan", "Wait"]
+__all__ = ["PendingKernels", "Plan"]
 
-SHORT = 0.01
-"""Seconds below which the next steps by one call, in which Ctrl-C is not heard, may be twice as many."""
+CALL_SECONDS = 0.01
+"""Calls of many rows are sized by this: after one that was faster, the next takes twice as many rows; after one of
+twice the seconds, half as many. Ctrl-C is not heard during a call."""
 
 
-class Wait:
-    """The seconds that plans have run which wait for the same code."""
+class PendingKernels:
+    """How many *seconds* the plans that need the same kernels have run without them."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
 
-_waits: dict[frozenset[Any], Wait] = {}
-"""By what is waited for. Networks that differ in their sizes alone wait for the same."""
+_pending: dict[frozenset[Any], PendingKernels] = {}
+"""By the routines that are missing. Networks that differ only in their sizes need the same."""
 
 
 class Plan:
@@ -47,27 +48,27 @@ class Plan:
     arguments : tuple
         Arguments to record it with.
     donated : bool
-        Whether the first argument is handed over: its arrays then live in the plan's memory, and the first
-        result (or the only one), which must have the same structure, is left there.
-    home : list of array, optional
-        Such memory of another plan for the same donated argument, to be shared.
+        Whether the first argument is donated: its arrays then live in the plan's memory, and so does its successor,
+        the first result (or the only one), which must have the same structure.
+    donated_buffers : list of array, optional
+        That memory, of another plan for the same donated argument, to be shared.
     compile_now : bool
-        Whether kernels that are not known yet are compiled. Without, a plan that needs one does without any.
+        Whether missing kernels are compiled. If not, and one is missing, the plan uses none.
 
     Attributes
     ----------
-    wait : Wait or None
-        What the plan shares with all that need the same kernels, while it does without.
+    pending : PendingKernels or None
+        While kernels are missing: the seconds that all plans which need them have run.
     threads : int or None
-        Of how many threads its products are, to the bits; None where that does not matter.
-    problem : str
-        Why it goes on without kernels, if that is for good.
-    runs : bool
-        Whether a call is being served: a signal's handler may make another in the midst of it.
+        The number of threads that the bits of its products depend on; None if they do not.
+    kernel_error : str
+        Why it never gets kernels; "" if it can.
+    is_running : bool
+        Whether a call is being served: a signal handler may make another call meanwhile.
     is_silent : bool
-        Whether no floating-point warning of NumPy's can come from it.
+        Whether it cannot raise one of NumPy's floating-point warnings.
     nbytes : int
-        Its memory, but for what donated arguments lie in.
+        The bytes of its memory, without the donated buffers.
     """
 
     def __init__(
@@ -75,112 +76,117 @@ class Plan:
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         donated: bool,
-        home: list[Host] | None = None,
+        donated_buffers: list[Host] | None = None,
         compile_now: bool = False,
     ) -> None:
         nodes, result = record(function, arguments)
         inputs = [node for node in nodes if node.kind == "input"]
-        owned = inputs[: len(leaves(arguments[0]))] if donated else []
-        if not all(node.value.flags.c_contiguous for node in owned):
+        donated_inputs = inputs[: len(leaves(arguments[0]))] if donated else []
+        if not all(node.value.flags.c_contiguous for node in donated_inputs):
             raise NotTraceable("a donated array lies in another order than row by row, as its memory here does")
-        self.home = home if home is not None else [new_array(node.value) for node in owned]
-        kept, rest = _split(result, arguments[0]) if donated else ((), result)
-        given = (nodes, owned, self.home, leaves(kept), leaves(rest))
-        self.wait: Wait | None = None
-        self._pace = 1
-        self.runs = False
-        self.problem = ""
+        self.donated_buffers = (
+            donated_buffers if donated_buffers is not None else [new_array(node.value) for node in donated_inputs]
+        )
+        successor, others = _split(result, arguments[0]) if donated else ((), result)
+        given = (nodes, donated_inputs, self.donated_buffers, leaves(successor), leaves(others))
+        self.pending: PendingKernels | None = None
+        self._rows_per_call = 1
+        self.is_running = False
+        self.kernel_error = ""
         self.threads: int | None = None
-        self._collecting: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
-        self._alike: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
+        self._flattener: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
+        self._flattener_with_donated: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
         try:
-            writer = Writer(*given, fuse="now" if compile_now else "known")
-            self.source = writer.write(inputs[len(owned) :])
-            if writer.wanted:
-                self.wait = _waits.setdefault(frozenset(writer.wanted), Wait())
-        except Exception as error:  # the numbers are the same without kernels
+            writer = Writer(*given, fuse="now" if compile_now else "compiled")
+            self.source = writer.write(inputs[len(donated_inputs) :])
+            if writer.uncompiled:
+                self.pending = _pending.setdefault(frozenset(writer.uncompiled), PendingKernels())
+        except Exception as error:  # it works without kernels, to the same numbers
             if compile_now:
                 raise
             if isinstance(error, KernelsMissing):
-                self.wait = _waits.setdefault(error.pieces, Wait())
+                self.pending = _pending.setdefault(error.missing, PendingKernels())
             else:
-                self.problem = repr(error)
+                self.kernel_error = repr(error)
             writer = Writer(*given, fuse="never")
-            self.source = writer.write(inputs[len(owned) :])
-        self.threads, self.is_silent = writer.threads, writer.lines.is_silent
+            self.source = writer.write(inputs[len(donated_inputs) :])
+        self.threads, self.is_silent = writer.threads, writer.body.is_silent
         scope = writer.names.values
-        self.nbytes = held(scope.values()) - held(self.home)
+        self.nbytes = total_bytes(scope.values()) - total_bytes(self.donated_buffers)
         exec(compile(self.source, "<xpnet plan>", "exec"), scope)
-        # Out of their own scope, so that the plan's memory is free once nobody holds the plan.
+        # Removed from their own globals: no reference cycle keeps the memory of a plan that nobody holds.
         self.run: Callable[..., tuple[Any, ...]] = scope.pop("run")
         self.run_times: Callable[..., int] | None = scope.pop("run_times", None)
-        homes = iter(self.home)
-        self._given_back = given_back = map_leaves(lambda item: next(homes), kept) if donated else None
-        self.finish: Callable[[tuple[Any, ...]], Any] = building(rest, given_back)
-        self.hand_out = building(None, given_back)
+        buffers = iter(self.donated_buffers)
+        self._donated_tree = donated_tree = map_leaves(lambda item: next(buffers), successor) if donated else None
+        self.unflatten: Callable[[tuple[Any, ...]], Any] = unflattener(others, donated_tree)
+        self.unflatten_donated = unflattener(None, donated_tree)
 
     @property
     def is_outdated(self) -> bool:
-        """Whether its products are those of another number of threads than there are now."""
+        """Whether the number of threads has changed since, and with it the bits of its products."""
         return self.threads is not None and self.threads != team.size()
 
-    def load(self, arrays: list[Host]) -> None:
-        """Bring the donated argument's arrays into the plan's memory, those that are not there."""
-        moved = [(home, array) for home, array in zip(self.home, arrays, strict=True) if home is not array]
-        # What a plan gave back may come in other places: it is all read before anything is written.
-        held = [np.array(array) if self._holds(array) else array for _, array in moved]
+    def load_donated(self, arrays: list[Host]) -> None:
+        """Copy the donated argument's arrays to the donated buffers, but for those that are these buffers."""
+        moved = [(home, array) for home, array in zip(self.donated_buffers, arrays, strict=True) if home is not array]
+        # The buffers may come back in another order: all are read before any is written.
+        held = [np.array(array) if self._is_in_plan(array) else array for _, array in moved]
         for (home, _), array in zip(moved, held, strict=True):
             np.copyto(home, array)
 
-    def _holds(self, array: Host) -> bool:
-        """Say whether an array lies in the plan's memory, all of which are views."""
-        return array.base is not None and any(np.may_share_memory(array, home) for home in self.home)
+    def _is_in_plan(self, array: Host) -> bool:
+        """Say whether an array shares memory with the donated buffers, which are views, so that only views can."""
+        return array.base is not None and any(np.may_share_memory(array, home) for home in self.donated_buffers)
 
-    def collecting(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], list[Host] | None]:
-        """Return what collects the arrays that :meth:`run` takes of arguments like these; of others it returns None.
+    def flattener(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], list[Host] | None]:
+        """Return a function that flattens arguments to the arrays that :meth:`run` takes, or returns None.
 
-        A donated argument has to be what was given back last.
+        It returns None unless they have the signature of *arguments*, and the donated one is what the plan returned
+        last.
         """
-        if self._collecting is None:
-            self._collecting = matching(arguments, self._given_back)
-        return self._collecting
+        if self._flattener is None:
+            self._flattener = flattener_for(arguments, self._donated_tree)
+        return self._flattener
 
-    def alike(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], list[Host] | None] | None:
-        """Return what collects all arrays of arguments like these, the donated one's first; it gives None of others.
+    def flattener_with_donated(
+        self, arguments: tuple[Any, ...]
+    ) -> Callable[[tuple[Any, ...]], list[Host] | None] | None:
+        """Return a function that flattens arguments, a donated one included, or returns None of other signatures.
 
-        There is none where NumPy's numbers are among them, which are arrays to a plan.
+        There is none if some arguments are NumPy scalars, which are 0-d arrays to a plan.
         """
-        if self._alike is None and not any(isinstance(leaf, np.generic) for leaf in leaves(arguments)):
-            self._alike = matching(arguments, None)
-        return self._alike
+        if self._flattener_with_donated is None and not any(isinstance(leaf, np.generic) for leaf in leaves(arguments)):
+            self._flattener_with_donated = flattener_for(arguments, None)
+        return self._flattener_with_donated
 
-    def step_on(self, fixed: list[Host], rows: Host) -> None:
-        """Run once a row, with *fixed* and the row as arguments; where that is compiled code, many times a call."""
+    def run_rows(self, fixed: list[Host], rows: Host) -> None:
+        """Run once for each row, with *fixed* and the row as arguments; compiled code takes many rows a call."""
         begin = perf_counter()
         if self.run_times is None:
             for i in range(len(rows)):
                 self.run(*fixed, rows[i, ...])
-            if self.wait is not None:
-                self.wait.seconds += perf_counter() - begin
+            if self.pending is not None:
+                self.pending.seconds += perf_counter() - begin
             return
         while len(rows):
-            piece = rows[: self._pace]
+            piece = rows[: self._rows_per_call]
             failed = self.run_times(*fixed, piece, len(piece), piece.strides[0])
             if failed:
                 self.run(*fixed, piece[failed - 1, ...])  # which raises
             rows = rows[len(piece) :]
             end = perf_counter()
-            if self.wait is not None:
-                self.wait.seconds += end - begin
-            if end - begin < SHORT and len(piece) == self._pace:
-                self._pace *= 2
-            elif end - begin > 2 * SHORT:
-                self._pace = max(1, self._pace // 2)
+            if self.pending is not None:
+                self.pending.seconds += end - begin
+            if end - begin < CALL_SECONDS and len(piece) == self._rows_per_call:
+                self._rows_per_call *= 2
+            elif end - begin > 2 * CALL_SECONDS:
+                self._rows_per_call = max(1, self._rows_per_call // 2)
             begin = end
 
 
 def _split(result: Any, first: Any) -> tuple[Any, Any]:
-    """Return the successor of the donated argument, and the other results; None where it is not in a tuple."""
+    """Return the donated argument's successor, and the other results; None in their place if there are none."""
     if _same_structure(result, first):
         return _in_order(result, first), None
     if type(result) is tuple and result and _same_structure(result[0], first):
@@ -189,7 +195,7 @@ def _split(result: Any, first: Any) -> tuple[Any, Any]:
 
 
 def _in_order(tree: Any, like: Any) -> Any:
-    """Return a tree with the names of its mappings in the order of another's, as arrays are matched in order."""
+    """Return a tree whose mappings have their keys in the order of another's: arrays are matched by position."""
     if isinstance(tree, dict):
         return {name: _in_order(tree[name], like[name]) for name in like}
     if isinstance(tree, tuple | list):

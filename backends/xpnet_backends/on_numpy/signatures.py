@@ -1,4 +1,4 @@
-"""What a call's arguments have to share with an earlier call's, so that the same plan serves both."""
+"""The signature of a call's arguments: calls with equal signatures are served by the same plan."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["form", "signature"]
+__all__ = ["memory_order", "signature"]
 
-CONTIGUOUS, FORM = 3, 0x103
-"""NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS in NumPy's flags, and these with NPY_ARRAY_ALIGNED; where neither
-of the two is set, strides stand in a key. What is a view, and which routine makes a product, depends on the order in
-memory; compiled code reads what is aligned."""
+CONTIGUOUS, ORDER_FLAGS = 3, 0x103
+"""Bits of NumPy's array flags: NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS; and these with NPY_ARRAY_ALIGNED.
+They are part of a signature, and so are strides where an array is not contiguous: the memory order decides what is a
+view and which routine multiplies, and compiled code reads aligned arrays only."""
 
 
 def signature(tree: Any, flat: list[Any]) -> Any:
-    """Return a key of a tree's structure, shapes, types and orders in memory, and collect its arrays in *flat*."""
+    """Return a hashable key of a tree's structure, shapes, dtypes and memory orders; append its arrays to *flat*."""
     kind = type(tree)
     if kind is np.ndarray:
         flat.append(tree)
-        return tree.shape, tree.dtype, form(tree)
+        return tree.shape, tree.dtype, memory_order(tree)
     if tree is None:
         return None
     if isinstance(tree, tuple | list):
@@ -28,15 +28,15 @@ def signature(tree: Any, flat: list[Any]) -> Any:
         return kind, *[(name, signature(item, flat)) for name, item in tree.items()]
     if isinstance(tree, np.generic):
         flat.append(np.asarray(tree))
-        return (), tree.dtype, FORM
+        return (), tree.dtype, ORDER_FLAGS
     if isinstance(tree, np.ndarray):
         flat.append(tree)
-        return kind, tree.shape, tree.dtype, form(tree)
-    # 1, 1.0 and True are equal, and make other types of an array; so are 0.0 and -0.0, by which a quotient differs.
+        return kind, tree.shape, tree.dtype, memory_order(tree)
+    # 1, 1.0 and True are equal but give arrays of different dtypes; 0.0 and -0.0 are equal but differ as divisors.
     return kind, tree.hex() if kind is float else tree
 
 
-def form(array: np.ndarray[Any, Any]) -> Any:
-    """Return the order of an array in memory, and whether its numbers lie where their type asks for."""
-    found = array.flags.num & FORM
+def memory_order(array: np.ndarray[Any, Any]) -> Any:
+    """Return a key of an array's memory order and alignment."""
+    found = array.flags.num & ORDER_FLAGS
     return found if found & CONTIGUOUS else (found, array.strides)

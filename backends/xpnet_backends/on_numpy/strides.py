@@ -1,23 +1,23 @@
-"""How an operation goes through arrays in memory: along one axis, or along two, one inside the other."""
+"""Merge the axes of arrays in memory to one loop, or to two nested ones."""
 
 from __future__ import annotations
 
 from xpnet_backends.on_numpy.tracing import Host
 
-__all__ = ["axes"]
+__all__ = ["merged_axes"]
 
 Axis = tuple[int, list[int]]
 """Elements along it, and the bytes from one to the next in each array."""
 
 
-def axes(shape: tuple[int, ...], *arrays: Host) -> tuple[Axis, Axis] | None:
+def merged_axes(shape: tuple[int, ...], *arrays: Host) -> tuple[Axis, Axis] | None:
     """Return the outer and the inner axis of arrays of this shape, merged where memory allows; None if there are more.
 
     >>> import numpy as np
     >>> table, bias = np.zeros((10, 4)), np.broadcast_to(np.zeros(4), (10, 4))
-    >>> axes((10, 4), table, table)
+    >>> merged_axes((10, 4), table, table)
     ((1, [0, 0]), (40, [8, 8]))
-    >>> axes((10, 4), table, bias)
+    >>> merged_axes((10, 4), table, bias)
     ((10, [32, 0]), (4, [8, 8]))
     """
     found: list[Axis] = []

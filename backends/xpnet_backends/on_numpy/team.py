@@ -1,9 +1,9 @@
-"""Calls that several threads share: those on which the library of the products runs them, too.
+"""Calls that threads share: the same threads on which the BLAS library runs its products.
 
-Between two products such threads wait at hand for a while, each spinning on a core. A second pool would fight them for
-the cores, so there is one: :mod:`openmp` has MKL's, :mod:`workers` those of this library, which OpenBLAS is lent.
-Each thread does its part of the rows, and nothing is added up across parts: the numbers are those of one thread, to
-the bit.
+Between two products those threads wait for a while, each spinning on a core, and a second pool would compete for the
+cores. So there is one pool: MKL's (:mod:`openmp`), or our own (:mod:`workers`), which runs OpenBLAS's jobs, too.
+Each thread does its part of the rows, and nothing is added up across parts, so the numbers are those of one thread, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from xpnet_backends.on_numpy import native, openmp, products, workers
+from xpnet_backends.on_numpy import mkl, native, openmp, workers
 from xpnet_backends.on_numpy.compiler import Entry, Function, pointer
 
-__all__ = ["HEAD", "call", "name", "size", "worth"]
+__all__ = ["HEADER_WORDS", "make_call", "min_shared_ns", "name", "size"]
 
-PART, MEMBERS, FAILED, HEAD = range(4)
-"""What stands before a shared call's own words: what each thread does, how many do it, and whether one of them found
-what it was given unusable."""
+PART, MEMBERS, FAILED, HEADER_WORDS = range(4)
+"""The header before a shared call's own words: what each thread does, how many do it, and whether one has failed."""
 
 
 @cache
 def _pool() -> ModuleType:
-    """Return whose threads they are, once for all that is compiled."""
-    return openmp if products.available() else workers
+    """Return the module of the thread pool; it is chosen once, as compiled code depends on it."""
+    return openmp if mkl.available() else workers
 
 
 def size() -> int:
@@ -34,28 +33,28 @@ def size() -> int:
     return int(_pool().size())
 
 
-def worth() -> int:
-    """Return from how many ns of work on a call is shared."""
-    return int(_pool().WORTH)
+def min_shared_ns() -> int:
+    """Return the ns of work from which sharing a call pays."""
+    return int(_pool().MIN_SHARED_NS)
 
 
 def name() -> str:
-    """Return the name of what hands work to the threads."""
+    """Return the name of the pool in a plan's source."""
     return str(_pool().NAME)
 
 
-def call(
-    key: Any, make: Callable[[], Function], words: Sequence[Any], shared: bool, otherwise: str = ""
-) -> native.Call:
+def make_call(
+    key: Any, make: Callable[[], Function], words: Sequence[Any], shared: bool, on_failure: str = ""
+) -> native.NativeCall:
     """Return the call of a routine, which *make* returns and *key* names, by all threads or by one for all of it."""
     if not shared:
-        return native.Call(native.routine(key, make), [0, 1, 0, *words], otherwise)
-    part = native.part(("part", key), lambda: _part(make()))
-    return native.Call(native.routine("divide", _dividing), [part, size(), 0, *words], otherwise)
+        return native.NativeCall(native.routine(key, make), [0, 1, 0, *words], on_failure)
+    part = native.entry_routine(("part", key), lambda: _part(make()))
+    return native.NativeCall(native.routine("divide", _dividing), [part, size(), 0, *words], on_failure)
 
 
 def _part(share: Function) -> Entry:
-    """Return what each thread does, as the pool calls it; one that finds something unusable says so."""
+    """Return what each thread does, as the pool calls it; a thread that fails sets the header's flag."""
     at = pointer("int64")
 
     def part(address: Any, me: Any, members: Any) -> None:

@@ -1,11 +1,11 @@
-"""Record what a pure function does with its arrays, by running it once on arrays that take notes.
+"""Record the operations of a pure function by running it once on :class:`Traced` arrays.
 
-A :class:`Traced` array carries a real one, so every shape, type and value of the record is NumPy's own. NumPy
-hands each operation to it through ``__array_ufunc__`` and ``__array_function__``; what comes out is a list of
-:class:`Node` in the order of execution. Writing in place (``a += b``) is recorded as a new value that the
-array has from then on: the plan decides about memory. Whatever else would be seen through a second name of the
-same memory is refused, and so is what has a shape or type that may hang on values, see :mod:`forms`; the function then
-runs as it stands.
+A traced array wraps a real one, so every shape, type and value in the record is NumPy's own. NumPy passes each
+operation to it through ``__array_ufunc__`` and ``__array_function__``. The record is a list of :class:`Node` in the
+order of execution. An in-place operation (``a += b``) is recorded as a new value that the array has from then on; the
+plan decides where it is stored. Two things raise :class:`NotTraceable`, after which the function is always called as it
+is: other writes that would show through a second name of the same memory, and operations whose result's shape or type
+may depend on values (see :mod:`static_shapes`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from xpnet_backends.on_numpy import bfloat16, blocks, forms, products
+from xpnet_backends.on_numpy import bfloat16, blocks, mkl, static_shapes
 
 __all__ = ["Node", "NotTraceable", "Traced", "nodes_in", "record"]
 
@@ -54,18 +54,18 @@ def nodes_in(tree: Any) -> list[Node]:
 
 
 class Tape:
-    """What is recorded: the nodes in order, which of them no longer hold as their memory was written to, and which are
-    numbers to NumPy and no arrays, so that nothing is done in place with them.
+    """The nodes in order; the ids of *overwritten* ones, whose views no longer hold; and of *scalars*, which are
+    no arrays to NumPy, so that an in-place operation on them makes a new number.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.overwritten: set[int] = set()
-        self.numbers: set[int] = set()
+        self.scalars: set[int] = set()
 
 
 class Traced(NDArrayOperatorsMixin):
-    """An array that notes in ``tape`` what is done with it."""
+    """An array that records in ``tape`` what is done with it."""
 
     __slots__ = ("_node", "tape")
 
@@ -121,7 +121,7 @@ class Traced(NDArrayOperatorsMixin):
         return transposed
 
     def __getitem__(self, index: Any) -> Traced:
-        """Note a view; an index of integers is completed, so that it stays a view."""
+        """Record a view; an index of integers alone is completed by an ellipsis, so that it gives a view."""
         index = index if isinstance(index, tuple) else (index,)
         if _traced(index):
             raise NotTraceable("an array is indexed by an array")
@@ -142,13 +142,13 @@ class Traced(NDArrayOperatorsMixin):
         """Return the length of the first axis."""
         return len(self.node.value)
 
-    def _look(self, *arguments: object) -> Any:
+    def _refuse_value(self, *arguments: object) -> Any:
         raise NotTraceable("an array's value is looked at")
 
-    __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _look
+    __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _refuse_value
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
-        """Note a ufunc; one in place gives the written array a new value of its type."""
+        """Record a ufunc; one in place gives the written array a new value of its dtype."""
         if method == "reduce" and out is None and not options.keys() - {"axis", "keepdims"}:
             options = {"axis": 0, "keepdims": False, **options}
             return self._apply("reduce", ufunc, inputs, options)
@@ -160,7 +160,7 @@ class Traced(NDArrayOperatorsMixin):
             raise NotTraceable(f"{ufunc.__name__} writes into memory that other names may share")
         _require_types(ufunc, inputs)
         result = self._apply("ufunc", ufunc, inputs, {})
-        if written is None or id(written.node) in self.tape.numbers:
+        if written is None or id(written.node) in self.tape.scalars:
             return result
         if result.shape != written.shape or not np.can_cast(result.dtype, written.dtype, "same_kind"):
             raise NotTraceable("an operation in place would change the array's form")
@@ -171,24 +171,26 @@ class Traced(NDArrayOperatorsMixin):
         return written
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
-        """Note a function of NumPy's, broken down where that lets the plan reuse memory."""
+        """Record one of NumPy's functions, broken down to simpler ones where that lets the plan reuse memory."""
         lower = _LOWER.get(function)
         if lower is not None:
             return lower(self, *arguments, **options)
         return self._apply("call", function, arguments, options)
 
     def _apply(self, kind: str, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Run the operation on the real arrays and note it."""
+        """Run the operation on the real arrays and record it."""
         call = function.reduce if kind == "reduce" else function
         if "out" in options:
             raise NotTraceable(f"{function} writes into an array")
         values = _values
         if kind == "call":
-            _require_form(function, arguments, options)
-            values = _unwritable
+            _require_static_shape(function, arguments, options)
+            values = _readonly_values
         value = call(*values(arguments), **values(options))
         if not isinstance(value, np.ndarray | np.generic):
-            if function not in forms.OF_FORMS:  # what depends on numbers would be the same number in every run
+            if (
+                function not in static_shapes.METADATA_FUNCTIONS
+            ):  # what depends on numbers would be the same number in every run
                 raise NotTraceable(f"{function} gives no array, or several")
             return value
         is_number = isinstance(value, np.generic)
@@ -198,12 +200,12 @@ class Traced(NDArrayOperatorsMixin):
             if any(item is not arguments[0] for item in shared):
                 raise NotTraceable(f"{function} gives a view of another than its first argument")
             kind = "view" if shared else "call"
-        noted = self._note(kind, function, arguments, options, value)
+        noted = self._add_node(kind, function, arguments, options, value)
         if is_number:
-            self.tape.numbers.add(id(noted.node))
+            self.tape.scalars.add(id(noted.node))
         return noted
 
-    def _note(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
+    def _add_node(self, kind: str, function: Any, arguments: Any, options: Any, value: Host) -> Traced:
         # A plan's buffers are in row-major order: what is a view here would be a copy there, and sums and products of
         # matrices in another order add their terms in another.
         if kind not in ("view", "call") and not value.flags.c_contiguous:
@@ -214,7 +216,7 @@ class Traced(NDArrayOperatorsMixin):
 
 
 LEAVES = (Traced, np.ndarray, np.generic)
-"""What is looked for in trees."""
+"""The leaves of nested containers."""
 
 
 def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], Any]:
@@ -247,7 +249,7 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
-    """Raise NotTraceable where a ufunc takes a number in another type than the arrays have, in which plans hold it."""
+    """Raise NotTraceable if a ufunc converts a number to another dtype than the arrays', in which plans store it."""
     given = [item.dtype if isinstance(item, Traced) else type(item) for item in inputs]
     types = {kind for kind in given if isinstance(kind, np.dtype)}
     if len(types) != 1 or not {int, float} & set(given):
@@ -258,12 +260,12 @@ def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
             raise NotTraceable(f"{ufunc.__name__} takes {number!r} as {wanted}, beside arrays of {kind}")
 
 
-def _require_form(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Raise NotTraceable where the form of a function's result may be another with other values in the arrays."""
-    if function in forms.OF_FORMS:
+def _require_static_shape(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Raise NotTraceable if the shape or dtype of a function's result may depend on values."""
+    if function in static_shapes.METADATA_FUNCTIONS:
         return
-    count = forms.arrays(function)
-    deciding = *arguments[count:], *(options[name] for name in options.keys() - forms.NAMED)
+    count = static_shapes.array_argument_count(function)
+    deciding = *arguments[count:], *(options[name] for name in options.keys() - static_shapes.VALUE_OPTIONS)
     if not count or _traced(deciding):
         raise NotTraceable(f"the shape or type of what {function} gives may depend on values")
 
@@ -272,7 +274,7 @@ def _values(tree: Any) -> Any:
     return map_leaves(lambda item: item.node.value if isinstance(item, Traced) else item, tree)
 
 
-def _unwritable(tree: Any) -> Any:
+def _readonly_values(tree: Any) -> Any:
     """Return the real arrays of a tree, so that a function which writes into one raises, and is not recorded."""
 
     def view(item: Any) -> Any:
@@ -319,7 +321,7 @@ def _product(function: Callable[..., Any]) -> Callable[..., Any]:
 def _astype(self: Traced, x: Traced, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     if not copy and x.dtype == dtype:
         return x
-    return self._note("astype", None, (x,), {}, x.node.value.astype(dtype))
+    return self._add_node("astype", None, (x,), {}, x.node.value.astype(dtype))
 
 
 def _where(self: Traced, condition: Any, x: Any, y: Any) -> Any:
@@ -327,21 +329,21 @@ def _where(self: Traced, condition: Any, x: Any, y: Any) -> Any:
     kind = condition.dtype if isinstance(condition, Traced) else np.asarray(condition).dtype
     if kind.char != "?":
         condition = condition != 0
-    return self._note("where", np.where, (condition, x, y), {}, value)
+    return self._add_node("where", np.where, (condition, x, y), {}, value)
 
 
 def _concat(self: Traced, arrays: Any, axis: int = 0) -> Any:
     value = np.concatenate(_values(arrays), axis=axis)
     if axis == 0 and value.ndim == 1:
-        return self._note("join", None, tuple(arrays), {}, value)
-    return self._note("call", np.concatenate, (list(arrays),), {"axis": axis}, value)
+        return self._add_node("join", None, tuple(arrays), {}, value)
+    return self._add_node("call", np.concatenate, (list(arrays),), {"axis": axis}, value)
 
 
 def _stack(self: Traced, arrays: Any, axis: int = 0) -> Any:
     value = np.stack(_values(arrays), axis=axis)
     if axis == 0 and value.ndim == 1:
-        return self._note("join", None, tuple(arrays), {}, value)
-    return self._note("call", np.stack, (list(arrays),), {"axis": axis}, value)
+        return self._add_node("join", None, tuple(arrays), {}, value)
+    return self._add_node("call", np.stack, (list(arrays),), {"axis": axis}, value)
 
 
 def _reshape(self: Traced, x: Traced, shape: Any) -> Any:
@@ -366,8 +368,8 @@ _LOWER: dict[Any, Callable[..., Any]] = {
     np.stack: _stack,
     np.reshape: _reshape,
     np.expand_dims: _expand_dims,
-    products.product: _product(products.product),
-    products.column_sums: _product(products.column_sums),
+    mkl.product: _product(mkl.product),
+    mkl.column_sums: _product(mkl.column_sums),
     bfloat16.product: _product(bfloat16.product),
     blocks.product: _product(blocks.product),
 }

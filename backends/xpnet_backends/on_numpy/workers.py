@@ -1,12 +1,13 @@
-"""Threads of this library's own, on which OpenBLAS's products run, too.
+"""Our own threads, on which OpenBLAS's products run, too.
 
-OpenBLAS keeps threads for its products. They wait at hand for a while after each, spinning on a core, so that a second
-pool would fight them for the cores. It also lets its jobs be run elsewhere, so while there are shared calls they are
-run here, for the whole process, and its own threads stay asleep. The jobs are those that it would give to its own
-threads, so products keep their bits.
+OpenBLAS keeps threads for its products. After each they wait for a while, spinning on a core, and a second pool would
+compete with them. But its jobs can be redirected: while there are shared calls, they run on the threads here, for the
+whole process, and OpenBLAS's own threads stay asleep. The jobs are divided as for its own threads, so products keep
+their bits.
 
-There are as many threads as OpenBLAS uses, the caller's among them. One that has done its work looks for more for a
-while, and then sleeps. What one has not begun when the caller is done, the caller does, but for OpenBLAS's jobs.
+There are as many threads as OpenBLAS uses, the caller's among them. Each has a *box* in memory, in which it finds its
+work. A thread that has finished looks for more for a while, and then sleeps. Work that no thread has begun when the
+caller is done, the caller does itself, except OpenBLAS's jobs.
 """
 
 from __future__ import annotations
@@ -25,57 +26,58 @@ from xpnet_backends.on_numpy.compiler import (
     Entry,
     Function,
     address,
-    caller,
+    atomic_load,
+    c_function,
     compare_exchange,
-    compiled,
+    compile_functions,
     exchange,
     pause,
     pointer,
-    shared,
 )
 
-__all__ = ["NAME", "WORTH", "divide", "entry", "size"]
+__all__ = ["MIN_SHARED_NS", "NAME", "divide", "entry", "size"]
 
 NAME = "workers"
-"""What the threads are called where they are told of."""
+"""The name of the pool in a plan's source."""
 
-WORTH = 8_000
-"""ns of work from which a kernel is shared: handing it over and waiting takes 70 to 350, and the cores fetch from each
+MIN_SHARED_NS = 8_000
+"""ns of work from which sharing a call pays: handing it over and waiting takes 70 to 350, and cores fetch from each
 other what they have written."""
 
 SPINS, YIELDS, LONG = 20_000, 20_000, 1_000_000
-"""Looks at a box, some 15 ns each, after which a thread with nothing to do lets others have its core between two, and
-then sleeps; and after which one that waits for the rest of its own work does."""
+"""A thread without work looks at its box ``SPINS`` times, some 15 ns each, then ``YIELDS`` times between which other
+threads may use its core, and then sleeps. A thread that waits for others to finish yields after ``LONG`` looks."""
 
 ENOUGH = 1_000
-"""OpenBLAS's jobs in a row, with no shared call between them, after which they are left to its own threads again. Its
-factorization of matrices (LU) has some parts done by those whatever is lent, which then spin beside these."""
+"""After so many of OpenBLAS's jobs with no shared call between them, they are left to its own threads again. Its LU
+factorization gives some jobs to those even while jobs are redirected, and they would then spin beside these."""
 
 FOREVER = 1 << 62
 
 BOX = 16
-"""Words of a box, of which each thread has one: processors fetch lines of 64 bytes in pairs."""
+"""Words of a box; processors fetch cache lines of 64 bytes in pairs."""
 
 STATE, THREAD, JOB, WORDS, FIRST, STEP, PARTS, SEMAPHORE = range(8)
-"""A box's words: what its thread does, and which thread it is; a job, what it is pointed to, and which of its parts are
-to be done: the first, how many further on the next one is, and how many there are; last a semaphore of POSIX, on which
-the thread sleeps, of 32 bytes."""
+"""A box's words: its thread's state, and the thread itself; a job, the address that it is given, and which of its parts
+to do: the first, the step to the next one, and how many there are in all; and a POSIX semaphore of 32 bytes, on which
+the thread sleeps."""
 
 IDLE, ASLEEP, OFFERED, BUSY, STOP = range(5)
-"""What a thread does, or is to do: what it is offered it may still find done. Of the first box, which no thread has,
-whether work is shared now, BUSY, or no more."""
+"""A box's states; work that is OFFERED may be taken by the caller before the thread does. The first box has no thread:
+its state is BUSY while work is shared, and STOP when no more is."""
 
 STARTED, SERVE, RUN, ONE, LENT, DO, DATA, BYTES, TOLD = range(1, 10)
-"""That box's other words: how many threads have been started, and what they do; what runs OpenBLAS's jobs, what does
-one of them, and how many in a row may still come, if they run here; of the last ones the function, where the first
-one's data lie, the bytes of one, and a number that the function is told."""
+"""The first box's other words: how many threads have been started, and their function; the function that OpenBLAS
+calls, the one that does one of its jobs, and how many jobs in a row may still come, while they are redirected; of the
+current jobs the function, the address of the first one's data, the bytes of one's data, and the function's last
+argument."""
 
-_at, _call = pointer("int64"), caller("l", "p", "l", "l")
+_at, _call = pointer("int64"), c_function("l", "p", "l", "l")
 
 
 def size() -> int:
     """Return the number of threads that OpenBLAS uses now; 1 where its jobs cannot be had."""
-    return openblas.size() if openblas.lends() else 1
+    return openblas.size() if openblas.can_redirect_jobs() else 1
 
 
 def entry(share: Any) -> Entry:
@@ -95,8 +97,8 @@ def divide() -> Function:
     Where the threads are busy, or fewer by now, some do more than one part; where they are more than :func:`_doing` has
     numbers for, the caller does all.
     """
-    boxes, start, share, most = _open(), _starting(), _sharing(), openblas.most() // 2
-    count, there, lend = caller("i"), address(openblas.threads()), _lending()
+    boxes, start, share, most = _open(), _starting(), _sharing(), openblas.max_threads() // 2
+    count, there, lend = c_function("i"), address(openblas.thread_counter()), _lending()
 
     def divide(part: Any, words: Any, members: Any) -> None:
         threads, alone = np.int64(count(there)), 1
@@ -118,17 +120,17 @@ def divide() -> Function:
 
 @cache
 def _boxes() -> Any:
-    return aligned_empty((openblas.MOST, BOX), np.int64)
+    return aligned_empty((openblas.MAX_THREADS, BOX), np.int64)
 
 
 @cache
 def _open() -> int:
-    """Return where the boxes lie, once they are filled; threads are started when they are needed."""
+    """Return the address of the boxes, initialized; threads are started when they are needed."""
     boxes = _boxes()
     boxes[...] = 0
     entries = Entry(_serving(), "l"), Entry(_running(), "ililli"), Entry(_doing()), Entry(_closing(), "")
-    boxes[0, SERVE], boxes[0, RUN], boxes[0, ONE], close = compiled(*entries)
-    give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.lending())
+    boxes[0, SERVE], boxes[0, RUN], boxes[0, ONE], close = compile_functions(*entries)
+    give_back = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(openblas.redirect_function())
 
     def forget() -> None:  # a forked process has none of the threads
         boxes[:, STATE], boxes[0, STARTED], boxes[0, LENT] = IDLE, 0, 0
@@ -145,8 +147,8 @@ def _libc(name: str) -> int:
 
 @cache
 def _resting() -> Any:
-    """Return ``rest(turn, spins)``: a pause, in which others may have the core after so many turns of a loop."""
-    leave, give_way = caller("i"), _libc("sched_yield")
+    """Return ``rest(turn, spins)``, a pause; from turn *spins* of a loop on, other threads may have the core."""
+    leave, give_way = c_function("i"), _libc("sched_yield")
 
     def rest(turn: Any, spins: Any) -> Any:
         if turn < spins:
@@ -160,8 +162,8 @@ def _resting() -> Any:
 
 @cache
 def _lending() -> Any:
-    """Return ``lend(run)`` for compiled code: see :func:`openblas.lending`."""
-    call, place = caller("", "p"), openblas.lending()
+    """Return ``lend(run)``, which redirects OpenBLAS's jobs: see :func:`openblas.redirect_function`."""
+    call, place = c_function("", "p"), openblas.redirect_function()
 
     def lend(run: Any) -> Any:
         call(place, run)
@@ -181,21 +183,21 @@ def _do(job: Any, words: Any, first: Any, step: Any, parts: Any) -> Any:
 
 def _serving() -> Any:
     """Return ``serve(box)``: jobs, as far as nobody else has done them, until it is to stop."""
-    rest, sleep, semaphore = _resting(), caller("i", "p"), _libc("sem_wait")
+    rest, sleep, semaphore = _resting(), c_function("i", "p"), _libc("sem_wait")
 
     def told(box: Any) -> Any:
         """Return what the thread is to do, when there is something."""
         for turn in range(SPINS + YIELDS):
-            found = shared(box)
+            found = atomic_load(box)
             if found > ASLEEP:
                 return found
             rest(turn, SPINS)
         if compare_exchange(box, IDLE, ASLEEP) == IDLE:
             for _ in range(FOREVER):
                 sleep(semaphore, box + 8 * SEMAPHORE)
-                if shared(box) != ASLEEP:  # else a signal has woken it
-                    return shared(box)
-        return shared(box)
+                if atomic_load(box) != ASLEEP:  # else a signal has woken it
+                    return atomic_load(box)
+        return atomic_load(box)
 
     def serve(box: Any) -> Any:
         given = _at(box)
@@ -216,7 +218,7 @@ def _serving() -> Any:
 @cache
 def _telling() -> Any:
     """Return ``tell(box, order)``, which wakes the thread if that is needed."""
-    wake, post = caller("i", "p"), _libc("sem_post")
+    wake, post = c_function("i", "p"), _libc("sem_post")
 
     def tell(box: Any, order: Any) -> Any:
         if exchange(box, order) == ASLEEP:
@@ -230,7 +232,7 @@ def _telling() -> Any:
 def _starting() -> Any:
     """Return ``start(now)``, which starts threads that are missing, and gives how many of *now* there are."""
     boxes, create, prepare = _boxes().ctypes.data, _libc("pthread_create"), _libc("sem_init")
-    new, ready = caller("i", "p", "p", "p", "p"), caller("i", "p", "i", "i")
+    new, ready = c_function("i", "p", "p", "p", "p"), c_function("i", "p", "i", "i")
 
     def start(now: Any) -> Any:
         head = _at(boxes)
@@ -257,7 +259,7 @@ def _sharing() -> Any:
     def wait(box: Any, apart: Any) -> Any:
         given = _at(box)
         for turn in range(FOREVER):
-            found = shared(box)
+            found = atomic_load(box)
             if found == OFFERED and apart == 0:
                 found = compare_exchange(box, OFFERED, IDLE)
                 if found == OFFERED:
@@ -303,7 +305,7 @@ def _taking() -> Any:
 @cache
 def _ending() -> Any:
     """Return ``end()``: threads end, and nothing is shared from then on."""
-    boxes, tell, join, end_of = _boxes().ctypes.data, _telling(), caller("i", "l", "p"), _libc("pthread_join")
+    boxes, tell, join, end_of = _boxes().ctypes.data, _telling(), c_function("i", "l", "p"), _libc("pthread_join")
 
     def end() -> Any:
         head = _at(boxes)
@@ -355,7 +357,7 @@ def _doing() -> Any:
     threads have those from 0 on, and may work at the same time, for LU or for a product that was begun before. So these
     are counted down from the last.
     """
-    last, do = openblas.most() - 1, caller("", "i", "p", "i")
+    last, do = openblas.max_threads() - 1, c_function("", "i", "p", "i")
 
     def one(boxes: Any, me: Any, members: Any) -> Any:
         head = _at(boxes)

@@ -1,4 +1,4 @@
-"""Write a recorded function as straight-line NumPy over memory that is laid out once."""
+"""Write a recorded function as straight-line Python source, whose operations use memory that is allocated once."""
 
 from __future__ import annotations
 
@@ -6,93 +6,100 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy import bfloat16, blas, blocks, exponential, gathering, gemm, loops, products, team
+from xpnet_backends.on_numpy import bfloat16, blas, blocks, exponential, gathering, gemm, mkl, team, ufunc_loops
 from xpnet_backends.on_numpy.compiler.llvm import available
-from xpnet_backends.on_numpy.fusing import Group, groups
-from xpnet_backends.on_numpy.graph import is_whole, last_uses, needed, parts, root, successors
-from xpnet_backends.on_numpy.kernels import Source, call
-from xpnet_backends.on_numpy.lines import Lines
-from xpnet_backends.on_numpy.memory import Pool, Store, new_array
+from xpnet_backends.on_numpy.function_body import FunctionBody
+from xpnet_backends.on_numpy.fusing import Group, find_groups
+from xpnet_backends.on_numpy.graph import in_place_targets, is_reshape_of, join_slices, last_uses, needed, root
+from xpnet_backends.on_numpy.kernels import KernelSource, kernel_call
+from xpnet_backends.on_numpy.memory import BufferPool, Store, new_array
 from xpnet_backends.on_numpy.naming import Names
-from xpnet_backends.on_numpy.native import Place, Routine
+from xpnet_backends.on_numpy.native import Location, Routine
 from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
 
 __all__ = ["KernelsMissing", "Writer"]
 
 LARGE = 1 << 14
-"""Bytes of a result from which a copy takes longer than new memory."""
+"""Copying a result of at least so many bytes takes longer than allocating memory for it."""
 
 COMPUTED = ("ufunc", "reduce", "astype", "product")
-"""Kinds of operations that write into memory they are given."""
+"""Kinds of operations that can write into memory that they are given."""
 
 
 class KernelsMissing(Exception):
-    """Code would have to be compiled, and may not yet: the pieces of it."""
+    """Routines would have to be compiled, which is not allowed yet: *missing* has them."""
 
-    def __init__(self, pieces: frozenset[Any]) -> None:
-        super().__init__(pieces)
-        self.pieces = pieces
+    def __init__(self, missing: frozenset[Any]) -> None:
+        super().__init__(missing)
+        self.missing = missing
 
 
 class Writer:
     """Writes the function line by line, and collects in ``names`` the arrays and functions that it names.
 
-    *fuse* says whether kernels are used "never", "known" ones alone (else :class:`KernelsMissing` is raised), or
-    compiled "now". Where they are not, what would be faster if more were compiled is *wanted*, and done without. The
-    numbers are those of a number of *threads*, if it is not None.
+    *fuse* says which kernels are used: "never" any, only "compiled" ones (if one is missing, :class:`KernelsMissing` is
+    raised), or all, which are compiled "now". Unless it is "now", ``uncompiled`` collects routines that would only make
+    the function faster, which does without them. If ``threads`` is not None, the numbers depend on the number of
+    threads, and are those of so many.
     """
 
     def __init__(
-        self, nodes: list[Node], owned: list[Node], home: list[Host], kept: list[Any], rest: list[Any], fuse: str
+        self,
+        nodes: list[Node],
+        donated_inputs: list[Node],
+        donated_buffers: list[Host],
+        successors: list[Any],
+        outputs: list[Any],
+        fuse: str,
     ) -> None:
-        self.owned, self.home = owned, home
-        self.kept = [_node_of(leaf) for leaf in kept]
-        self.rest = [_node_of(leaf) for leaf in rest]
-        self.nodes = needed(nodes, [*self.kept, *self.rest])
+        self.donated_inputs, self.donated_buffers = donated_inputs, donated_buffers
+        self.successors = [_node_of(leaf) for leaf in successors]
+        self.outputs = [_node_of(leaf) for leaf in outputs]
+        self.nodes = needed(nodes, [*self.successors, *self.outputs])
         self.compile_now = fuse == "now"
         self.fuses = fuse != "never" and available()
         self.missing: set[Any] = set()
         self.threads: int | None = None
-        self.wanted: set[Routine] | None = None if self.compile_now else set()
+        self.uncompiled: set[Routine] | None = None if self.compile_now else set()
         self.groups: dict[int, Group] = {}
-        self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.suits(node)}
+        self.gathered = {id(node) for node in self.nodes if self.fuses and gathering.supports(node)}
         if self.fuses:
-            order, found = groups(self.nodes, self._is_fixed)
-            if any(group.has_exp for group in found) and not self._knows_exp():
-                order, found = groups(self.nodes, self._is_fixed, exp=False)
+            order, found = find_groups(self.nodes, self._has_fixed_address)
+            if any(group.has_exp for group in found) and not self._may_fuse_exp():
+                order, found = find_groups(self.nodes, self._has_fixed_address, exp=False)
             self.nodes = order
             self.groups = {id(node): group for group in found for node in group.members}
         self.position = {id(node): i for i, node in enumerate(self.nodes)}
-        self.last_use = last_uses(self.nodes, [*self.kept, *self.rest])
-        self.target = successors(self.kept, home, self.last_use, self.position)
-        self.fresh = self._find_fresh()
-        self.slots: dict[int, Host] = {}
+        self.last_use = last_uses(self.nodes, [*self.successors, *self.outputs])
+        self.in_place_targets = in_place_targets(self.successors, donated_buffers, self.last_use, self.position)
+        self.newly_allocated = self._find_newly_allocated()
+        self.join_slots: dict[int, Host] = {}
         self.names = Names()
-        self.pool = Pool()
+        self.pool = BufferPool()
         self.arguments: dict[int, int] = {}
 
-    def _knows_exp(self) -> bool:
-        """Say whether kernels compute exp as NumPy does, or may do. That is tried once, when code may be compiled."""
+    def _may_fuse_exp(self) -> bool:
+        """Say whether kernels may compute exp: whether theirs is NumPy's, which is tried once code may be compiled."""
         if not self.compile_now and not exponential.agrees.cache_info().currsize:
             self.missing.add(exponential.agrees)
             return True
         return exponential.agrees()
 
-    def _is_fixed(self, node: Node) -> bool:
-        """Say whether a node's memory is known when the function is written."""
+    def _has_fixed_address(self, node: Node) -> bool:
+        """Say whether a node's address is fixed when the function is written, or known from its argument."""
         base = root(node)
         if base.kind == "input":
             return base.value.flags.aligned
         return base.kind != "call" or id(base) in self.gathered
 
-    def _find_fresh(self) -> set[int]:
+    def _find_newly_allocated(self) -> set[int]:
         """Return the large results of one operation that nothing else reads: they get new memory at each call.
 
         In the plan's memory they would have to be copied before they are handed out.
         """
         inner = {id(root(operand)) for node in self.nodes for operand in node.operands}
-        inner |= {id(root(leaf)) for leaf in self.kept if isinstance(leaf, Node)}
-        leaves = [leaf for leaf in self.rest if isinstance(leaf, Node) and leaf.value.nbytes >= LARGE]
+        inner |= {id(root(leaf)) for leaf in self.successors if isinstance(leaf, Node)}
+        leaves = [leaf for leaf in self.outputs if isinstance(leaf, Node) and leaf.value.nbytes >= LARGE]
         once = [leaf for leaf in leaves if sum(other is leaf for other in leaves) == 1 and id(leaf) not in inner]
         made = {id(leaf) for leaf in once if leaf.kind == "ufunc" and leaf.function is not np.matmul}
         return made - self.groups.keys()
@@ -100,12 +107,14 @@ class Writer:
     # Writing
 
     def write(self, parameters: list[Node]) -> str:
-        """Return the source of ``run(*parameters)``, which returns the results that are not kept."""
-        self.lines = Lines(self.names, len(parameters))
-        for i, node in enumerate(self.owned):
-            self.names.place(node, Store(self.names.constant(self.home[i]), self.home[i], owner=i))
+        """Return the source of ``run(*parameters)``, which returns the results but the donated argument's successor."""
+        self.body = FunctionBody(self.names, len(parameters))
+        for i, node in enumerate(self.donated_inputs):
+            self.names.assign(
+                node, Store(self.names.constant(self.donated_buffers[i]), self.donated_buffers[i], donated_index=i)
+            )
         for i, node in enumerate(parameters):
-            self.names.place(node, Store(f"x{i}", None))
+            self.names.assign(node, Store(f"x{i}", None))
             self.arguments[id(node)] = i
         self._reserve_joins()
         for node in self.nodes:
@@ -115,65 +124,65 @@ class Writer:
             elif not group and node.kind != "input":
                 getattr(self, f"_write_{node.kind}")(node)
                 self._release(node)
-        results = [self._result(i, leaf) for i, leaf in enumerate(self.rest)]
+        results = [self._result(i, leaf) for i, leaf in enumerate(self.outputs)]
         self._write_back()
-        if not self.compile_now and (missing := self.missing | self.lines.missing()):
+        if not self.compile_now and (missing := self.missing | self.body.uncompiled()):
             raise KernelsMissing(frozenset(missing))
-        if any(map(gemm.is_one, self.lines.calls)):
+        if any(map(gemm.is_tiled_call, self.body.calls)):
             self.threads = team.size()
-        return self.lines.source("".join([f"{result}, " for result in results]).rstrip())
+        return self.body.source("".join([f"{result}, " for result in results]).rstrip())
 
-    def _place(self, arg: Any, name: str) -> Place | None:
-        """Return where an argument lies; None where that is not known, or nothing is compiled."""
+    def _location(self, arg: Any, name: str) -> Location | None:
+        """Return an argument's location; None where it is unknown, or nothing is compiled."""
         array = self.names.array(name)
         if not self.fuses:
             return None
         if array is not None:
-            return Place.of(array) if array.flags.aligned else None
+            return Location.of(array) if array.flags.aligned else None
         base = root(arg) if isinstance(arg, Node) else None
         if base is None or id(base) not in self.arguments or not base.value.flags.aligned:
             return None
-        return Place(arg.value, arg.value.ctypes.data - base.value.ctypes.data, self.arguments[id(base)])
+        return Location(arg.value, arg.value.ctypes.data - base.value.ctypes.data, self.arguments[id(base)])
 
     def _add_view(self, node: Node, name: str, text: str) -> None:
-        """Add a line that looks at a node's form alone: before all others, for a parameter's."""
+        """Add a line that makes a view: before all others, if it is a view of a parameter."""
         part = node
         while part.kind == "view" and len(part.operands) == 1:
             part = part.args[0]
         if id(part) in self.arguments:
-            self.lines.add_view(self.names.of(part), name, text)
+            self.body.add_view(self.names.of(part), name, text)
         else:
-            self.lines.add(text)
+            self.body.add(text)
 
     def _write_view(self, node: Node) -> None:
         store = self.names.stores[id(node.args[0])]
-        base = self.names.known(node.args[0])
+        base = self.names.array_of(node.args[0])
         if base is not None:
             array = node.function(base, *node.args[1:], **node.options)
             if np.may_share_memory(array, base):
-                self.names.place(node, store, self.names.constant(array))
+                self.names.assign(node, store, self.names.constant(array))
                 return
-        self.names.place(node, store, f"v{self.position[id(node)]}")
-        self._add_view(node, self.names.of(node), f"{self.names.of(node)} = {self.names.call(node)}")
+        self.names.assign(node, store, f"v{self.position[id(node)]}")
+        self._add_view(node, self.names.of(node), f"{self.names.of(node)} = {self.names.call_expression(node)}")
 
     def _write_call(self, node: Node) -> None:
-        call = self.names.call(node)
+        call = self.names.call_expression(node)
         if id(node) in self.gathered:
             self._write_gathering(node, call)
             return
-        self.names.place(node, Store(f"v{self.position[id(node)]}", None))
-        self.lines.add(f"{self.names.of(node)} = {call}")
+        self.names.assign(node, Store(f"v{self.position[id(node)]}", None))
+        self.body.add(f"{self.names.of(node)} = {call}")
 
     def _write_gathering(self, node: Node, text: str) -> None:
         """Write ``take`` of rows into the plan's memory."""
-        places = [self._place(arg, self.names.operand(arg, set())) for arg in node.args]
+        places = [self._location(arg, self.names.operand(arg, set())) for arg in node.args]
         into = self._destination(node)
         data, order = places
-        written = self._place(node, into)
+        written = self._location(node, into)
         if data is None or order is None or written is None:
-            self.lines.add(f"copyto({into}, {text})")
+            self.body.add(f"copyto({into}, {text})")
         else:
-            self.lines.add(f"{into} = {text}", gathering.call(data, order, written, text))
+            self.body.add(f"{into} = {text}", gathering.gather_call(data, order, written, text))
 
     def _write_ufunc(self, node: Node) -> None:
         function = node.function
@@ -184,53 +193,53 @@ class Writer:
             function = _dot(node.args)
         dtypes = {operand.value.dtype for operand in node.operands}
         names = [self.names.operand(arg, dtypes) for arg in node.args]
-        if id(node) in self.fresh:
-            self.names.place(node, Store(f"v{self.position[id(node)]}", None))
-            self.lines.add(f"{self.names.of(node)} = {self.names.constant(function)}({', '.join(names)})")
+        if id(node) in self.newly_allocated:
+            self.names.assign(node, Store(f"v{self.position[id(node)]}", None))
+            self.body.add(f"{self.names.of(node)} = {self.names.constant(function)}({', '.join(names)})")
             return
-        places = [self._place(arg, name) for arg, name in zip(node.args, names, strict=True)]
+        places = [self._location(arg, name) for arg, name in zip(node.args, names, strict=True)]
         into = self._destination(node, in_place=node.function is not np.matmul)
-        written = self._place(node, into)
+        written = self._location(node, into)
         out = f"out={into}" if function in (np.maximum, np.minimum) else into
         text = f"{self.names.constant(function)}({', '.join([*names, out])})"
         if function is np.dot:
-            self.lines.add(text, blas.call(places[0], places[1], written, self.wanted))
+            self.body.add(text, blas.matmul_call(places[0], places[1], written, self.uncompiled))
             return
-        self.lines.add(text, *loops.calls(function, places, written))
+        self.body.add(text, *ufunc_loops.ufunc_calls(function, places, written))
 
     def _write_product(self, node: Node) -> None:
-        """Write MKL's product of two matrices, or of a row of ones and a table; or one in blocks, or of bfloat16."""
+        """Write a product by MKL, in blocks or of bfloat16 values, or column sums as a product with a row of ones."""
         arguments = node.args
-        if node.function is products.column_sums:
+        if node.function is mkl.column_sums:
             (table,) = arguments
-            arguments = products.ones(len(table.value), table.value.dtype.char), table
+            arguments = mkl.ones(len(table.value), table.value.dtype.char), table
         names = [self.names.operand(arg, set()) for arg in arguments]
-        a, b = (self._place(arg, name) for arg, name in zip(arguments, names, strict=True))
+        a, b = (self._location(arg, name) for arg, name in zip(arguments, names, strict=True))
         into = self._destination(node)
-        written = self._place(node, into)
-        if node.function is products.column_sums:
+        written = self._location(node, into)
+        if node.function is mkl.column_sums:
             into = self.names.constant(self.names.values[into].reshape(1, -1))
-            written = self._place(None, into)
+            written = self._location(None, into)
         others = {blocks.product: blocks.dot_in_blocks, bfloat16.product: _dot(arguments)}
-        function = others.get(node.function, products.mkl_dot)
+        function = others.get(node.function, mkl.mkl_dot)
         text = f"{self.names.constant(function)}({', '.join([*names, into])})"
         if a is None or b is None or written is None:
-            self.lines.add(text)
+            self.body.add(text)
         elif node.function is bfloat16.product:
-            self.lines.add(text, blas.call(a, b, written, self.wanted, bfloat16=True))
+            self.body.add(text, blas.matmul_call(a, b, written, self.uncompiled, bfloat16=True))
         elif node.function is blocks.product:
-            self.lines.add(text, *blas.in_blocks(a, b, written, self.wanted))
-        elif products.turns(a.form, b.form):
+            self.body.add(text, *blas.block_calls(a, b, written, self.uncompiled))
+        elif mkl.transposes_product(a.array, b.array):
             turned = self.pool.take(node.value.T)
-            self.lines.add(text, *blas.turned(a, b, written, Place.of(turned)))
+            self.body.add(text, *blas.transposed_mkl_calls(a, b, written, Location.of(turned)))
             self.pool.give_back(Store(self.names.constant(turned), turned))
         else:
-            self.lines.add(text, blas.mkl(a, b, written))
+            self.body.add(text, blas.mkl_call(a, b, written))
 
     def _write_group(self, group: Group) -> None:
-        """Write one compiled pass over several operations; only what is read outside leaves it."""
+        """Write a group's kernel; only what is read outside of it is stored."""
         end = self.position[id(group.members[-1])]
-        source = Source(group, lambda node: self.last_use[id(node)] > end)
+        source = KernelSource(group, lambda node: self.last_use[id(node)] > end)
         places, names = [], []
         for arg, found in source.reads:
             place, name = self._group_operand(arg, found, source)
@@ -242,56 +251,64 @@ class Writer:
             into, over = self._group_destination(node, source, end, claimed)
             written.add(len(places) if over is None else over)
             if over is None:
-                places.append((found, Place.of(_formed(into, found, source))))
+                places.append((found, Location.of(_as_kernel_array(into, found, source))))
                 names.append(self.names.of(node))
             else:
-                source.merge(k, over)
-        shared = source.divisible and group.work > team.worth() and team.size() > 1
+                source.alias(k, over)
+        shared = source.divisible and group.work > team.min_shared_ns() and team.size() > 1
         scratch = (team.size() if shared else 1, source.columns)
         written.update(range(len(places), len(places) + len(source.scratch)))
-        places += [("scratch", Place.of(np.empty(scratch, dtype))) for dtype in source.scratch]
+        places += [("scratch", Location.of(np.empty(scratch, dtype))) for dtype in source.scratch]
         if source.flat:
             places = [("vector" if found == "table" else found, place) for found, place in places]
         text = f"kernel({source.rows}, {source.columns}, {', '.join(names)})"
-        self.lines.add(text, call(source, places, shared, self._lie_apart([place for _, place in places], written)))
+        self.body.add(
+            text, kernel_call(source, places, shared, self._are_disjoint([place for _, place in places], written))
+        )
         for key in {id(root(operand)) for node in group.members for operand in node.operands} - group.inside:
             store = self.names.stores.get(key)
             if store is not None and store.pooled and id(store) not in claimed and self.last_use[key] <= end:
                 self.pool.give_back(store)
 
-    def _lie_apart(self, places: list[Place], written: set[int]) -> bool:
-        """Say whether what is written is no part of another place; an argument may lie in what was given back."""
-        given = [Place.of(home) for home in self.home] if any(place.argument is not None for place in places) else []
+    def _are_disjoint(self, places: list[Location], written: set[int]) -> bool:
+        """Say whether no written array overlaps another; an argument may be a buffer that the plan returned."""
+        given = (
+            [Location.of(home) for home in self.donated_buffers]
+            if any(place.argument is not None for place in places)
+            else []
+        )
         for k in written:
             others = [place for i, place in enumerate(places) if i != k and place.argument is None] + given
-            if any(places[k].meets(other) for other in others):
+            if any(places[k].overlaps(other) for other in others):
                 return False
         return True
 
-    def _group_operand(self, arg: Any, found: str, source: Source) -> tuple[Place, str]:
-        """Return where a kernel finds an operand, and its name.
+    def _group_operand(self, arg: Any, found: str, source: KernelSource) -> tuple[Location, str]:
+        """Return an operand's location for a kernel, and its name.
 
-        Small values of unknown place, or in strides, are copied first.
+        Small operands at unknown addresses, or in strides, are copied first.
         """
         name = self.names.operand(arg, set()) if isinstance(arg, Node) else self.names.constant(arg)
-        place = self._place(arg, name)
-        if place is not None and place.form.flags.c_contiguous:
-            return place.moved(_formed(place.form, found, source)), name
+        place = self._location(arg, name)
+        if place is not None and place.array.flags.c_contiguous:
+            return place.moved(_as_kernel_array(place.array, found, source)), name
         if found == "table":
             raise NotTraceable("a fused operation reads memory that is not known")
         buffer = new_array(arg.value if isinstance(arg, Node) else arg)
         into = self.names.constant(buffer)
-        self.lines.add(f"copyto({into}, {name})", loops.copy(place, Place.of(buffer)))
-        return Place.of(_formed(buffer, found, source)), into
+        self.body.add(f"copyto({into}, {name})", ufunc_loops.copy_call(place, Location.of(buffer)))
+        return Location.of(_as_kernel_array(buffer, found, source)), into
 
-    def _group_destination(self, node: Node, source: Source, end: int, claimed: set[int]) -> tuple[Host, int | None]:
-        """Choose where a group's result is written, and say over which of its operands.
+    def _group_destination(
+        self, node: Node, source: KernelSource, end: int, claimed: set[int]
+    ) -> tuple[Host, int | None]:
+        """Choose where a group's result is stored; return the array, and which operand it overwrites, if any.
 
-        That is an operand that ends in the group, and that no pass over a row reads after the result is written.
+        That is one that is read for the last time in the group, and by no pass after the result is written.
         """
-        slot = self.slots.get(id(node))
+        slot = self.join_slots.get(id(node))
         if slot is not None:
-            self.names.place(node, Store(self.names.constant(slot), slot))
+            self.names.assign(node, Store(self.names.constant(slot), slot))
             return slot, None
         for k, (operand, found) in enumerate(source.reads):
             if found != "table" or not isinstance(operand, Node) or operand is not root(operand):
@@ -303,62 +320,62 @@ class Writer:
                 continue
             if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
                 continue
-            owned = store.owner is not None and self.target.get(id(node)) == store.owner
+            owned = store.donated_index is not None and self.in_place_targets.get(id(node)) == store.donated_index
             ends = self.last_use[id(operand)] <= end
             if (owned or store.pooled) and ends and source.last_read[id(operand)] <= source.written[id(node)]:
                 claimed.add(id(store))
-                self.names.place(node, store)
+                self.names.assign(node, store)
                 return store.array, k
         array = self.pool.take(node.value)
-        self.names.place(node, Store(self.names.constant(array), array, pooled=True))
+        self.names.assign(node, Store(self.names.constant(array), array, pooled=True))
         return array, None
 
     def _write_reduce(self, node: Node) -> None:
         name, axis = self.names.of(node.args[0]), node.options["axis"]
-        given = self._place(node.args[0], name)
+        given = self._location(node.args[0], name)
         into = self._destination(node)
         text = f"{self.names.constant(node.function)}.reduce({name}, {axis}, None, {into}, {node.options['keepdims']})"
-        self.lines.add(text, *loops.reduction(node.function, given, self._place(node, into), axis))
+        self.body.add(text, *ufunc_loops.reduction_calls(node.function, given, self._location(node, into), axis))
 
     def _write_astype(self, node: Node) -> None:
         source = self.names.of(node.args[0])
-        given = self._place(node.args[0], source)
+        given = self._location(node.args[0], source)
         into = self._destination(node)
-        self.lines.add(f"copyto({into}, {source}, 'unsafe')", loops.copy(given, self._place(node, into)))
+        self.body.add(f"copyto({into}, {source}, 'unsafe')", ufunc_loops.copy_call(given, self._location(node, into)))
 
     def _write_where(self, node: Node) -> None:
         kind = node.value.dtype
         values = [arg if isinstance(arg, Node) else np.asarray(arg).astype(kind) for arg in node.args[1:]]
         condition, chosen, other = (self.names.operand(arg, {kind}) for arg in (node.args[0], *values))
         into = self._destination(node)
-        self.lines.add(f"copyto({into}, {other})")
-        self.lines.add(f"copyto({into}, {chosen}, where={condition})")
+        self.body.add(f"copyto({into}, {other})")
+        self.body.add(f"copyto({into}, {chosen}, where={condition})")
 
     def _write_copy(self, into: Host, source: Any) -> None:
         """Write the copy of a node into memory that exists now."""
         name = self.names.of(source)
-        call = loops.copy(self._place(source, name), Place.of(into))
-        self.lines.add(f"copyto({self.names.constant(into)}, {name})", call)
+        call = ufunc_loops.copy_call(self._location(source, name), Location.of(into))
+        self.body.add(f"copyto({self.names.constant(into)}, {name})", call)
 
     def _write_join(self, node: Node) -> None:
-        array = self.slots.get(id(node))
+        array = self.join_slots.get(id(node))
         if array is None:
             array = self.pool.take(node.value)
-        self.names.place(node, Store(self.names.constant(array), array))
-        for part, place in zip(node.args, parts(node, array), strict=True):
+        self.names.assign(node, Store(self.names.constant(array), array))
+        for part, place in zip(node.args, join_slices(node, array), strict=True):
             if not isinstance(part, Node):
                 np.copyto(place, part)
-            elif not self._is_there(part, place):
+            elif not self._is_in_join(part, place):
                 self._write_copy(place, part)
 
     def _write_back(self) -> None:
-        """Move the successors of donated arrays that were computed elsewhere into their places."""
-        for i, leaf in enumerate(self.kept):
-            home = self.home[i]
+        """Copy the successors of donated arrays that are stored elsewhere to the donated buffers."""
+        for i, leaf in enumerate(self.successors):
+            home = self.donated_buffers[i]
             if not isinstance(leaf, Node):
-                self.lines.add(f"copyto({self.names.constant(home)}, {self.names.constant(np.asarray(leaf))})")
+                self.body.add(f"copyto({self.names.constant(home)}, {self.names.constant(np.asarray(leaf))})")
             elif self.names.stores[id(leaf)].array is not home or self.names.of(leaf) != self.names.constant(home):
-                if self.names.stores[id(leaf)].owner is not None:
+                if self.names.stores[id(leaf)].donated_index is not None:
                     raise NotTraceable("donated arrays change places")
                 self._write_copy(home, leaf)
 
@@ -366,56 +383,58 @@ class Writer:
         """Return the name of a result that shares no memory with the plan, nor with donated arrays to be changed."""
         if not isinstance(leaf, Node):
             return f"{self.names.constant(np.asarray(leaf))}.copy()"
-        if id(leaf) in self.fresh or (root(leaf).kind == "input" and self.names.stores[id(leaf)].array is None):
+        if id(leaf) in self.newly_allocated or (
+            root(leaf).kind == "input" and self.names.stores[id(leaf)].array is None
+        ):
             return self.names.of(leaf)
-        self.lines.add_copy(f"r{i}", self.names.of(leaf))
+        self.body.add_copy(f"r{i}", self.names.of(leaf))
         return f"r{i}"
 
     # Memory
 
     def _destination(self, node: Node, in_place: bool = False) -> str:
-        """Choose where *node* is written, and return its name."""
-        slot = self.slots.get(id(node))
+        """Choose where *node* is stored, and return its name."""
+        slot = self.join_slots.get(id(node))
         if slot is not None:
-            self.names.place(node, Store(self.names.constant(slot), slot))
-        elif in_place and (store := self._dying(node)) is not None:
-            self.names.place(node, store)
+            self.names.assign(node, Store(self.names.constant(slot), slot))
+        elif in_place and (store := self._reusable_operand(node)) is not None:
+            self.names.assign(node, store)
         else:
             array = self.pool.take(node.value)
-            self.names.place(node, Store(self.names.constant(array), array, pooled=True))
+            self.names.assign(node, Store(self.names.constant(array), array, pooled=True))
         return self.names.of(node)
 
-    def _dying(self, node: Node) -> Store | None:
-        """Return the memory of an operand of the same form that is read here for the last time."""
+    def _reusable_operand(self, node: Node) -> Store | None:
+        """Return the store of an operand of the same shape and dtype that is read here for the last time, or None."""
         for operand in node.operands:
             store = self.names.stores[id(operand)]
             if operand is not root(operand) or self.last_use[id(operand)] != self.position[id(node)]:
                 continue
             if operand.value.shape != node.value.shape or operand.value.dtype != node.value.dtype:
                 continue
-            if store.owner is not None and self.target.get(id(node)) == store.owner:
+            if store.donated_index is not None and self.in_place_targets.get(id(node)) == store.donated_index:
                 return store
             if store.pooled:
                 return store
         return None
 
     def _reserve_joins(self) -> None:
-        """Give the parts of each join their places in it, where they are computed by one operation."""
+        """Reserve slices of each join's array for its parts, where one operation computes a part and can write it."""
         for node in self.nodes:
             if node.kind != "join":
                 continue
             array = new_array(node.value)
-            self.slots[id(node)] = array
-            for part, place in zip(node.args, parts(node, array), strict=True):
+            self.join_slots[id(node)] = array
+            for part, place in zip(node.args, join_slices(node, array), strict=True):
                 maker = root(part) if isinstance(part, Node) else None
-                if maker is None or maker.kind not in COMPUTED or id(maker) in self.slots:
+                if maker is None or maker.kind not in COMPUTED or id(maker) in self.join_slots:
                     continue
                 ends_here = self.last_use[id(maker)] == self.position[id(node)]
-                if ends_here and maker.value.dtype == array.dtype and is_whole(part, maker):
-                    self.slots[id(maker)] = place.reshape(maker.value.shape)
+                if ends_here and maker.value.dtype == array.dtype and is_reshape_of(part, maker):
+                    self.join_slots[id(maker)] = place.reshape(maker.value.shape)
 
-    def _is_there(self, part: Node, place: Host) -> bool:
-        slot = self.slots.get(id(root(part)))
+    def _is_in_join(self, part: Node, place: Host) -> bool:
+        slot = self.join_slots.get(id(root(part)))
         return slot is not None and np.may_share_memory(slot, place)
 
     def _release(self, node: Node) -> None:
@@ -437,8 +456,8 @@ def _dot(arguments: Any) -> Any:
     return np.matmul if 1 in sizes else np.dot
 
 
-def _formed(array: Host, found: str, source: Source) -> Host:
-    """Return an array as a kernel takes it: tables with rows and columns, all else as a vector."""
+def _as_kernel_array(array: Host, found: str, source: KernelSource) -> Host:
+    """Return an array in the shape that a kernel takes: tables with rows and columns, all else as vectors."""
     return array.reshape(-1) if found != "table" or source.flat else array.reshape(-1, source.columns)
 
 

@@ -1,4 +1,4 @@
-"""Functions of the language, from Python's syntax trees to LLVM's text."""
+"""Translate functions of the language from Python's syntax trees to LLVM's text."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet_backends.on_numpy.compiler.builder import Address, Builder, Number, Value, literal
 from xpnet_backends.on_numpy.compiler.language import (
-    CODES,
-    FORMS,
+    C_TYPES,
+    LLVM_TYPES,
     Assembly,
-    Caller,
+    CFunction,
     Function,
     Intrinsic,
     NotCompilable,
+    ParsedFunction,
     Pointer,
-    Written,
 )
-from xpnet_backends.on_numpy.compiler.numbers import Address, Found, Number, Numbers, literal
 
 __all__ = ["Module"]
 
@@ -30,30 +30,30 @@ BUILT_IN = {"abs": Intrinsic("abs"), "bool": np.bool_}
 """Python's own names that the language has, beside ``range``."""
 
 SYMBOLS = count()
-"""What tells functions of one name apart."""
+"""Numbers that tell functions of the same name apart."""
 
 METADATA = count(100)
-"""Numbers of LLVM's metadata, of which text in its own language has the first ones."""
+"""Numbers of LLVM's metadata; the first ones are left to :class:`Assembly`."""
 
 PAUSES = {
     "x86_64": "void @llvm.x86.sse2.pause()", "AMD64": "void @llvm.x86.sse2.pause()",
     "aarch64": "void @llvm.aarch64.hint(i32 1)", "arm64": "void @llvm.aarch64.hint(i32 1)",
 }  # fmt: skip
-"""LLVM's pause of a thread that waits, by the processor's name."""
+"""LLVM's instruction for a thread that waits, by the processor's name."""
 
 Kinds = tuple[str | Pointer, ...]
 """The types of arguments."""
 
 
 class Module:
-    """Functions that are compiled together, with all that they call."""
+    """Functions that are compiled together, with all functions that they call."""
 
     def __init__(self) -> None:
         self.declared: dict[str, None] = {}
-        self._known: dict[tuple[Function, Kinds], Body | Verbatim] = {}
+        self._known: dict[tuple[Function, Kinds], FunctionCompiler | Verbatim] = {}
 
-    def function(self, function: Function, kinds: Kinds) -> Body | Verbatim:
-        """Return a function for arguments of these types, which is written once."""
+    def function(self, function: Function, kinds: Kinds) -> FunctionCompiler | Verbatim:
+        """Return the function for arguments of these types; it is translated once for each combination."""
         key = function, kinds
         if key not in self._known:
             if isinstance(function, Assembly):
@@ -63,47 +63,47 @@ class Module:
                 self._write(function, kinds)
         return self._known[key]
 
-    def _write(self, function: Written | Callable[..., Any], kinds: Kinds) -> None:
-        written = function if isinstance(function, Written) else Written.of(function)
+    def _write(self, function: ParsedFunction | Callable[..., Any], kinds: Kinds) -> None:
+        written = function if isinstance(function, ParsedFunction) else ParsedFunction.of(function)
         node = written.node
         if len(_plain(node.args)) != len(kinds):
             raise NotCompilable(f"no function of {len(kinds)} arguments: {node.name}({ast.unparse(node.args)})")
-        body = Body(self, f"{node.name}.{next(SYMBOLS)}", written)
+        body = FunctionCompiler(self, f"{node.name}.{next(SYMBOLS)}", written)
         self._known[function, kinds] = body  # it may call itself
         body.write(node, kinds)
 
     def text(self, outside: Sequence[str]) -> str:
-        """Return LLVM's text, in which no symbols but those are called from outside."""
+        """Return LLVM's text, in which all symbols but *outside* are internal."""
         bodies = self._known.values()
         texts = [f"define {'' if body.symbol in outside else 'internal '}{body.text()}" for body in bodies]
         return "\n".join([*self.declared, *texts])
 
 
-def _apart(names: Sequence[str], declared: dict[str, None]) -> dict[str, str]:
-    """Return what says of a load or store through each pointer that the others lie elsewhere; LLVM is to know all."""
+def _noalias(names: Sequence[str], declared: dict[str, None]) -> dict[str, str]:
+    """Return, by pointer, the metadata of its loads and stores, which says that the other pointers lie elsewhere."""
     if not names:
         return {}
     domain, *scopes = (next(METADATA) for _ in range(len(names) + 1))
     lines = [f"!{domain} = distinct !{{!{domain}}}"]
     lines += [f"!{scope} = distinct !{{!{scope}, !{domain}}}" for scope in scopes]
-    told = {}
+    metadata = {}
     for name, scope in zip(names, scopes, strict=True):
         own, others = next(METADATA), next(METADATA)
         listed = ", ".join(f"!{other}" for other in scopes if other != scope)
         lines += [f"!{own} = !{{!{scope}}}", f"!{others} = !{{{listed}}}"]
-        told[name] = f", !alias.scope !{own}, !noalias !{others}"
+        metadata[name] = f", !alias.scope !{own}, !noalias !{others}"
     declared.update(dict.fromkeys(lines))
-    return told
+    return metadata
 
 
 def _plain(given: ast.arguments) -> list[ast.arg]:
-    """Return a function's arguments, if they have no defaults and are neither collected nor known by name alone."""
+    """Return a function's arguments if all are plain: no defaults, no ``*`` or ``/``; else none."""
     other = given.defaults or given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg
     return [] if other else given.args
 
 
 class Verbatim(NamedTuple):
-    """One function that stands in LLVM's language."""
+    """A function given in LLVM's language."""
 
     symbol: str
     body: str
@@ -114,21 +114,21 @@ class Verbatim(NamedTuple):
         return f"void @{self.symbol}{self.body}"
 
 
-class Body:
-    """One function: where a node of Python's syntax of some class is written is a method of that name.
+class FunctionCompiler:
+    """One function, translated node by node: the method ``_write_<class>`` translates syntax nodes of that class.
 
-    Variables are places in memory, which LLVM turns into registers.
+    Variables are stack slots, which LLVM turns into registers.
     """
 
-    def __init__(self, module: Module, symbol: str, written: Written) -> None:
+    def __init__(self, module: Module, symbol: str, written: ParsedFunction) -> None:
         self.symbol = symbol
         self.result: str | None = None
         self._module, self._scope = module, written.scope
-        self._apart = _apart(written.apart, module.declared)
-        self._slots: dict[str, tuple[str, Number | Address]] = {}
+        self._noalias = _noalias(written.noalias, module.declared)
+        self._variables: dict[str, tuple[str, Number | Address]] = {}
         self._parameters: list[str] = []
         self._entry: list[str] = []
-        self._code = Numbers()
+        self._code = Builder()
         self._open = True
 
     def write(self, node: ast.FunctionDef, kinds: Kinds) -> None:
@@ -145,7 +145,7 @@ class Body:
 
     def text(self) -> str:
         """Return what follows ``define``."""
-        form = "void" if self.result is None else FORMS[self.result]
+        form = "void" if self.result is None else LLVM_TYPES[self.result]
         head = f"{form} @{self.symbol}({', '.join(self._parameters)}) {{"
         return "\n".join([head, "entry:", *self._entry, *self._code.lines, "}"])
 
@@ -192,26 +192,26 @@ class Body:
     def _write_AugAssign(self, node: ast.AugAssign) -> None:
         self._put(node.target, self._operation(node.op, node.target, node.value))
 
-    def _put(self, target: ast.expr, value: Found) -> None:
+    def _put(self, target: ast.expr, value: Value) -> None:
         if isinstance(target, ast.Name):
             self._store(target.id, value)
         elif isinstance(target, ast.Subscript):
             place = self._element(target)
-            self._code.emit(f"store {self._code.converted(value, place.kind)}, {place}{self._told(target)}")
+            self._code.emit(f"store {self._code.converted(value, place.kind)}, {place}{self._alias_metadata(target)}")
         else:
             raise NotCompilable(f"line {target.lineno}: nothing can be assigned to {ast.unparse(target)}")
 
-    def _store(self, name: str, value: Found) -> None:
-        """Give a variable a value; a literal takes its type."""
-        if name not in self._slots:
+    def _store(self, name: str, value: Value) -> None:
+        """Assign to a variable; a literal is converted to the variable's type."""
+        if name not in self._variables:
             value = self._code.typed(value)
-            self._slots[name] = f"%{name}.{next(self._code.serial)}", value
-            self._entry.append(f"  {self._slots[name][0]} = alloca {value.form}")
-            self._entry.append(f"  store {value.form} zeroinitializer, ptr {self._slots[name][0]}")
-        slot, first = self._slots[name]
+            self._variables[name] = f"%{name}.{next(self._code.serial)}", value
+            self._entry.append(f"  {self._variables[name][0]} = alloca {value.llvm_type}")
+            self._entry.append(f"  store {value.llvm_type} zeroinitializer, ptr {self._variables[name][0]}")
+        slot, first = self._variables[name]
         if isinstance(value, int | float):
             value = self._code.converted(value, first.kind)
-        if (value.form, value.kind) != (first.form, first.kind):
+        if (value.llvm_type, value.kind) != (first.llvm_type, first.kind):
             raise NotCompilable(f"{name} holds {first.kind}, and is given {value.kind}")
         self._code.emit(f"store {value}, ptr {slot}")
 
@@ -262,28 +262,28 @@ class Body:
 
     # Expressions
 
-    def _value(self, node: ast.expr) -> Found:
-        found: Found = self._method(node)(node)
+    def _value(self, node: ast.expr) -> Value:
+        found: Value = self._method(node)(node)
         return found
 
     def _test(self, node: ast.expr) -> Number:
-        """Write an expression whose truth is asked for."""
+        """Write a condition."""
         return self._code.converted(self._value(node), "bool")
 
-    def _write_Constant(self, node: ast.Constant) -> Found:
+    def _write_Constant(self, node: ast.Constant) -> Value:
         return literal(node.value)
 
-    def _write_Attribute(self, node: ast.Attribute) -> Found:
+    def _write_Attribute(self, node: ast.Attribute) -> Value:
         return literal(self._named(node))
 
-    def _write_Name(self, node: ast.Name) -> Found:
-        if node.id not in self._slots:
+    def _write_Name(self, node: ast.Name) -> Value:
+        if node.id not in self._variables:
             return literal(self._named(node))
-        slot, first = self._slots[node.id]
-        return first._replace(text=self._code.name(f"load {first.form}, ptr {slot}"))
+        slot, first = self._variables[node.id]
+        return first._replace(text=self._code.name(f"load {first.llvm_type}, ptr {slot}"))
 
     def _named(self, node: ast.expr) -> Any:
-        """Return what a name stands for that is no variable."""
+        """Return the object that a name in the function's scope refers to."""
         if isinstance(node, ast.Attribute):
             return getattr(self._named(node.value), node.attr)
         if isinstance(node, ast.Name) and node.id in self._scope:
@@ -292,53 +292,53 @@ class Body:
             return BUILT_IN[node.id]
         raise NotCompilable(f"line {node.lineno}: nothing is known of {ast.unparse(node)}")
 
-    def _write_Subscript(self, node: ast.Subscript) -> Found:
+    def _write_Subscript(self, node: ast.Subscript) -> Value:
         place = self._element(node)
-        return self._code.new(place.kind, f"load {FORMS[place.kind]}, {place}{self._told(node)}")
+        return self._code.new(place.kind, f"load {LLVM_TYPES[place.kind]}, {place}{self._alias_metadata(node)}")
 
-    def _told(self, node: ast.Subscript) -> str:
-        """Return what LLVM is told of an element of a pointer's."""
-        return self._apart.get(node.value.id, "") if isinstance(node.value, ast.Name) else ""
+    def _alias_metadata(self, node: ast.Subscript) -> str:
+        """Return the alias metadata for an access to an element."""
+        return self._noalias.get(node.value.id, "") if isinstance(node.value, ast.Name) else ""
 
     def _element(self, node: ast.Subscript) -> Address:
-        """Return the place of an element."""
+        """Return the address of an element."""
         array, index = self._value(node.value), self._value(node.slice)
         if not isinstance(array, Address):
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node.value)} is no pointer")
         step = self._code.whole(index)
-        return array._replace(text=self._code.name(f"getelementptr inbounds {FORMS[array.kind]}, {array}, {step}"))
+        return array._replace(text=self._code.name(f"getelementptr inbounds {LLVM_TYPES[array.kind]}, {array}, {step}"))
 
-    def _write_BinOp(self, node: ast.BinOp) -> Found:
+    def _write_BinOp(self, node: ast.BinOp) -> Value:
         return self._operation(node.op, node.left, node.right)
 
-    def _operation(self, operator: ast.operator, left: ast.expr, right: ast.expr) -> Found:
+    def _operation(self, operator: ast.operator, left: ast.expr, right: ast.expr) -> Value:
         return self._code.operation(type(operator).__name__, self._value(left), self._value(right))
 
-    def _write_UnaryOp(self, node: ast.UnaryOp) -> Found:
+    def _write_UnaryOp(self, node: ast.UnaryOp) -> Value:
         if isinstance(node.op, ast.USub):
             return self._code.negated(self._value(node.operand))
         if isinstance(node.op, ast.Not):
             return self._code.compared("Eq", self._test(node.operand), 0)
         raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
 
-    def _write_Compare(self, node: ast.Compare) -> Found:
+    def _write_Compare(self, node: ast.Compare) -> Value:
         if len(node.ops) > 1:
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
         left, right = self._value(node.left), self._value(node.comparators[0])
         return self._code.compared(type(node.ops[0]).__name__, left, right)
 
-    def _write_BoolOp(self, node: ast.BoolOp) -> Found:
+    def _write_BoolOp(self, node: ast.BoolOp) -> Value:
         found, *rest = map(self._test, node.values)
         for value in rest:
             found = self._code.new("bool", f"{'and' if isinstance(node.op, ast.And) else 'or'} {found}, {value.text}")
         return found
 
-    def _write_IfExp(self, node: ast.IfExp) -> Found:
+    def _write_IfExp(self, node: ast.IfExp) -> Value:
         return self._code.chosen(*map(self._value, (node.test, node.body, node.orelse)))
 
     # Calls
 
-    def _write_Call(self, node: ast.Call) -> Found:
+    def _write_Call(self, node: ast.Call) -> Value:
         function = self._named(node.func)
         if node.keywords:
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
@@ -346,7 +346,7 @@ class Body:
         if isinstance(function, Pointer):
             (place,) = given
             return Address(function.kind, self._at(place))
-        if isinstance(function, Caller):
+        if isinstance(function, CFunction):
             return self._foreign(function, given)
         if isinstance(function, Intrinsic):
             atomic = getattr(self, f"_{function.name}", None)
@@ -354,51 +354,51 @@ class Body:
         if isinstance(function, type) and issubclass(function, np.generic):
             (value,) = given
             return self._code.converted(value, np.dtype(function).name)
-        if not isinstance(function, Written | Assembly | FunctionType):
+        if not isinstance(function, ParsedFunction | Assembly | FunctionType):
             raise NotCompilable(f"line {node.lineno}: {ast.unparse(node)}")
         values = [self._code.typed(value) for value in given]
         kinds = tuple(Pointer(value.kind) if isinstance(value, Address) else value.kind for value in values)
         body = self._module.function(function, kinds)
         return self._called(body.result, f"@{body.symbol}({', '.join(map(str, values))})")
 
-    def _at(self, address: Found) -> str:
+    def _at(self, address: Value) -> str:
         """Return the name of a pointer to an address, which is an integer in the language."""
         return self._code.name(f"inttoptr {self._code.whole(address)} to ptr")
 
-    def _called(self, result: str | None, line: str) -> Found:
+    def _called(self, result: str | None, line: str) -> Value:
         if result is None:
             self._code.emit(f"call void {line}")
             return 0
-        return self._code.new(result, f"call {FORMS[result]} {line}")
+        return self._code.new(result, f"call {LLVM_TYPES[result]} {line}")
 
-    def _foreign(self, function: Caller, given: Sequence[Found]) -> Found:
+    def _foreign(self, function: CFunction, given: Sequence[Value]) -> Value:
         """Call a C function at an address."""
         place, *values = given
         passed = [
-            f"ptr {self._at(value)}" if kind == "p" else str(self._code.converted(value, CODES[kind]))
+            f"ptr {self._at(value)}" if kind == "p" else str(self._code.converted(value, C_TYPES[kind]))
             for value, kind in zip(values, function.kinds, strict=True)
         ]
-        return self._called(CODES.get(function.result), f"{self._at(place)}({', '.join(passed)})")
+        return self._called(C_TYPES.get(function.result), f"{self._at(place)}({', '.join(passed)})")
 
-    def _shared(self, address: Found) -> Found:
+    def _atomic_load(self, address: Value) -> Value:
         return self._code.new("int64", f"load atomic i64, ptr {self._at(address)} seq_cst, align 8")
 
-    def _exchange(self, address: Found, value: Found) -> Found:
+    def _exchange(self, address: Value, value: Value) -> Value:
         new = self._code.whole(value)
         return self._code.new("int64", f"atomicrmw xchg ptr {self._at(address)}, {new} seq_cst")
 
-    def _compare_exchange(self, address: Found, expected: Found, value: Found) -> Found:
+    def _compare_exchange(self, address: Value, expected: Value, value: Value) -> Value:
         old, new = map(self._code.whole, (expected, value))
         pair = self._code.name(f"cmpxchg ptr {self._at(address)}, {old}, {new} seq_cst seq_cst")
         return self._code.new("int64", f"extractvalue {{ i64, i1 }} {pair}, 0")
 
-    def _pause(self) -> Found:
+    def _pause(self) -> Value:
         if line := PAUSES.get(platform.machine()):
             self._module.declared[f"declare {line.replace('i32 1', 'i32')}"] = None
             self._code.emit(f"call {line}")
         return 0
 
-    def _intrinsic(self, name: str, given: Sequence[Found]) -> Found:
+    def _intrinsic(self, name: str, given: Sequence[Value]) -> Value:
         code, first = self._code, self._code.typed(given[0])
         if name == "float_of":
             return code.new("float32", f"bitcast {code.converted(first, 'int32')} to float")
@@ -406,6 +406,6 @@ class Body:
             return code.absolute(first)
         kind = first.kind if isinstance(first, Number) and first.is_float else "float64"
         numbers = [code.converted(value, kind) for value in (first, *given[1:])]
-        form, symbol = FORMS[kind], f"@llvm.{'fabs' if name == 'abs' else name}.f{kind[5:]}"
+        form, symbol = LLVM_TYPES[kind], f"@llvm.{'fabs' if name == 'abs' else name}.f{kind[5:]}"
         self._module.declared[f"declare {form} {symbol}({', '.join([form] * len(numbers))})"] = None
         return code.new(kind, f"call {form} {symbol}({', '.join(map(str, numbers))})")

@@ -1,4 +1,4 @@
-"""The language's types, and what its functions can name beside numbers and each other."""
+"""The language's types, and the objects that its functions can name: pointers, C functions, intrinsics."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 __all__ = [
-    "CODES",
-    "FORMS",
+    "C_TYPES",
+    "LLVM_TYPES",
     "Assembly",
-    "Caller",
+    "CFunction",
     "Function",
     "Intrinsic",
     "NotCompilable",
+    "ParsedFunction",
     "Pointer",
-    "Written",
     "address",
-    "caller",
+    "atomic_load",
+    "c_function",
     "compare_exchange",
     "exchange",
     "float_of",
     "fma",
     "pause",
     "pointer",
-    "shared",
     "sqrt",
 ]
 
-FORMS = {
+LLVM_TYPES = {
     "bool": "i1", "uint8": "i8", "int32": "i32", "uint32": "i32", "int64": "i64", "float32": "float",
     "float64": "double",
 }  # fmt: skip
 """LLVM's names of the types."""
 
-CODES = {"i": "int32", "l": "int64", "f": "float32", "d": "float64"}
-"""The types of C's numbers by their letters."""
+C_TYPES = {"i": "int32", "l": "int64", "f": "float32", "d": "float64"}
+"""The types of C's numbers, by their letters in ``c_function``."""
 
 
 class NotCompilable(ValueError):
@@ -49,59 +49,59 @@ class NotCompilable(ValueError):
 
 
 class Pointer(NamedTuple):
-    """What takes an address for a pointer to numbers of a type."""
+    """Converts an address to a pointer to numbers of a type."""
 
     kind: str
 
 
-class Caller(NamedTuple):
-    """What calls a C function at an address."""
+class CFunction(NamedTuple):
+    """Calls a C function at an address."""
 
     result: str
     kinds: tuple[str, ...]
 
 
 class Intrinsic(NamedTuple):
-    """An operation that LLVM has a name for."""
+    """An operation for which LLVM has an instruction or intrinsic."""
 
     name: str
 
 
 @dataclass(frozen=True, eq=False)
-class Written:
-    """A function's syntax, what its names stand for, and which of its pointers lie *apart* from one another.
+class ParsedFunction:
+    """A function's syntax tree, its scope, and which of its pointers are *noalias*.
 
-    Nothing that is written through one of these is read or written through another.
+    Nothing that is written through one of these is read or written through another, as with C's ``restrict``.
     """
 
     node: ast.FunctionDef
     scope: dict[str, Any]
-    apart: tuple[str, ...] = ()
+    noalias: tuple[str, ...] = ()
 
     @classmethod
-    def of_text(cls, text: str, scope: dict[str, Any], apart: tuple[str, ...] = ()) -> Written:
-        """Return a function that stands in no file."""
+    def of_text(cls, text: str, scope: dict[str, Any], noalias: tuple[str, ...] = ()) -> ParsedFunction:
+        """Return a function given as text."""
         (node,) = ast.parse(text).body
         if not isinstance(node, ast.FunctionDef):
             raise NotCompilable(f"no function: {text}")
-        return cls(node, scope, apart)
+        return cls(node, scope, noalias)
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> Written:
-        """Return a function of Python's. Its file has to be there, and still be what it was imported from."""
+    def of(cls, function: Callable[..., Any]) -> ParsedFunction:
+        """Return a Python function. Its file has to exist and be unchanged since it was imported."""
         code = function.__code__
         try:
             node, read = _functions(code.co_filename)[code.co_name, code.co_firstlineno]
         except (KeyError, SyntaxError) as error:
             raise NotCompilable(f"the source of {function.__qualname__} is not there") from error
-        if _meaning(read) != _meaning(code):
+        if _bytecode(read) != _bytecode(code):
             raise NotCompilable(f"the source of {function.__qualname__} has changed since it was imported")
         return cls(node, {**function.__globals__, **inspect.getclosurevars(function).nonlocals})
 
 
 @cache
 def _functions(path: str) -> dict[tuple[str, int], tuple[ast.FunctionDef, CodeType]]:
-    """Return the functions of a file by name and line, as they stand in it and as Python compiles them."""
+    """Return a file's functions by name and line, as syntax trees and as Python's bytecode."""
     tree = ast.parse("".join(linecache.getlines(path)))
     nodes = {(node.name, node.lineno): node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     waiting, found = [compile(tree, path, "exec", dont_inherit=True)], {}
@@ -114,46 +114,46 @@ def _functions(path: str) -> dict[tuple[str, int], tuple[ast.FunctionDef, CodeTy
     return found
 
 
-def _meaning(code: CodeType) -> tuple[Any, ...]:
+def _bytecode(code: CodeType) -> tuple[Any, ...]:
     return code.co_code, code.co_consts, code.co_names, code.co_varnames, code.co_freevars
 
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """A function in LLVM's own language, which returns nothing: what its text has after its name, and declares."""
+    """A function in LLVM's own language, which returns nothing: the text after its name, and its declarations."""
 
     name: str
     text: str
     declared: tuple[str, ...]
 
 
-Function = Written | Assembly | Callable[..., Any]
+Function = ParsedFunction | Assembly | Callable[..., Any]
 
 
 def address(function: Any) -> int:
-    """Return where a C function lies, of a library that :mod:`ctypes` has opened."""
+    """Return the address of a C function, from a library that :mod:`ctypes` has opened."""
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def pointer(kind: str) -> Any:
-    """Return what takes an address for a pointer to numbers of a type; truth values are read as bytes."""
+    """Return what converts an address to a pointer to numbers of a type; booleans are read as bytes."""
     return Pointer("uint8" if kind == "bool" else kind)
 
 
-def caller(result: str, *kinds: str) -> Any:
+def c_function(result: str, *kinds: str) -> Any:
     """Return ``call(address, ...)`` of a C function.
 
     The kinds of its arguments are "i" (32-bit integer), "l" (64-bit integer), "f", "d", and "p" (an address, an integer
     here); of its result one of the first four, or "" for none.
     """
-    return Caller(result, kinds)
+    return CFunction(result, kinds)
 
 
 sqrt: Any = Intrinsic("sqrt")
 fma: Any = Intrinsic("fma")
 float_of: Any = Intrinsic("float_of")
 
-shared: Any = Intrinsic("shared")
+atomic_load: Any = Intrinsic("atomic_load")
 exchange: Any = Intrinsic("exchange")
 compare_exchange: Any = Intrinsic("compare_exchange")
 pause: Any = Intrinsic("pause")

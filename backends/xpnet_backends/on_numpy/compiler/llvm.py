@@ -1,4 +1,4 @@
-"""LLVM, by llvmlite: text of its language made into machine code of this processor, in this process."""
+"""Compile LLVM's text to machine code for this processor, in this process, by llvmlite."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["available", "has", "load", "takes"]
+__all__ = ["accepts", "available", "has_feature", "load"]
 
 _problems: list[str] = []
-"""Why LLVM cannot be used here, once that has shown: llvmlite is too old, or no memory may hold new machine code."""
+"""Why LLVM cannot be used here, once it has failed: llvmlite is too old, or no memory may hold new machine code."""
 
 
 def available() -> bool:
@@ -27,9 +27,9 @@ def _is_installed() -> bool:
 
 
 def load(text: str, names: list[str]) -> list[int]:
-    """Return the addresses of functions of a module, after LLVM has optimized and compiled it.
+    """Optimize and compile a module, and return the addresses of the functions of these names.
 
-    The code stays as long as the process, as calls of it may stand anywhere. No two modules have functions of one name.
+    The code is never freed, as calls of it may be anywhere. No two modules have functions of the same name.
     """
     try:
         from llvmlite import binding
@@ -50,8 +50,8 @@ def load(text: str, names: list[str]) -> list[int]:
         raise
 
 
-def takes(text: str) -> bool:
-    """Say whether this release of LLVM reads a text; nothing is compiled, and nothing follows from a no."""
+def accepts(text: str) -> bool:
+    """Say whether this release of LLVM accepts a text. Nothing is compiled, and LLVM stays available if it does not."""
     from llvmlite import binding
 
     try:
@@ -62,8 +62,8 @@ def takes(text: str) -> bool:
 
 
 @cache
-def has(feature: str) -> bool:
-    """Say whether this processor has something, by LLVM's name of it."""
+def has_feature(feature: str) -> bool:
+    """Say whether this processor has a feature, by LLVM's name of it."""
     from llvmlite import binding
 
     return bool(binding.get_host_cpu_features().get(feature, False))
@@ -71,7 +71,7 @@ def has(feature: str) -> bool:
 
 @cache
 def _engine() -> tuple[Any, Any]:
-    """Return what LLVM compiles for, the processor that this runs on, and what holds the code."""
+    """Return LLVM's target machine, which is this processor, and the engine that compiles and holds the code."""
     from llvmlite import binding
 
     binding.initialize_native_target()

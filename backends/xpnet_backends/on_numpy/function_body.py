@@ -1,4 +1,4 @@
-"""The lines of a written function: Python, or calls, of which those that follow each other become one program."""
+"""The body of a plan's function: lines of Python, of which consecutive ones with native calls become one program."""
 
 from __future__ import annotations
 
@@ -8,81 +8,81 @@ from typing import Any
 
 from xpnet_backends.on_numpy import native, team
 from xpnet_backends.on_numpy.naming import Names
-from xpnet_backends.on_numpy.native import Call, Place, Program
+from xpnet_backends.on_numpy.native import Location, NativeCall, Program
 
-__all__ = ["Lines"]
+__all__ = ["FunctionBody"]
 
 MANY_VIEWS = 3
-"""Views of one parameter from which they are kept for the next call, as it is likely that all weights lie in it."""
+"""From so many views of one parameter on, they are kept for the next call: probably all weights are views of it."""
 
 
-class Lines:
-    """Collects lines, and puts them together as ``run(x0, x1, ...)``, for which what calls need is compiled.
+class FunctionBody:
+    """Collects lines, and assembles them to the source of ``run(x0, x1, ...)``; compiles the routines of its calls.
 
-    They are *silent* where none can raise one of NumPy's floating-point warnings.
+    It *is silent* if no line can raise one of NumPy's floating-point warnings.
     """
 
     def __init__(self, names: Names, parameters: int) -> None:
         self.names = names
         self.parameters = [f"x{i}" for i in range(parameters)]
-        self._body: list[tuple[str, list[Call]]] = []
+        self._body: list[tuple[str, list[NativeCall]]] = []
         self.is_silent = True
         self._views: dict[str, list[tuple[str, str]]] = {name: [] for name in self.parameters}
 
-    def add(self, text: str, *calls: Call | None) -> None:
-        """Add a line that does what *calls* do, if they all could be made."""
+    def add(self, text: str, *calls: NativeCall | None) -> None:
+        """Add a line of Python, and the calls that replace it if none of them is None."""
         made = [call for call in calls if call is not None]
         self._body.append((text, made if len(made) == len(calls) else []))
         self.is_silent = self.is_silent and bool(self._body[-1][1])
 
     def add_copy(self, name: str, source: str) -> None:
-        """Add a line that names a copy."""
+        """Add a line that names a copy of an array."""
         self._body.append((f"{name} = {source}.copy()", []))
 
     def add_view(self, parameter: str, name: str, text: str) -> None:
-        """Add a line that looks at a parameter's form alone, and so can stand before all others."""
+        """Add a line that makes a view of a parameter; as it reads no values, it comes before all others."""
         self._views[parameter].append((name, text))
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[NativeCall]:
         """All calls, in order."""
         return [call for _, calls in self._body for call in calls]
 
-    def missing(self) -> set[Any]:
-        """Return what calls need that is not compiled yet."""
+    def uncompiled(self) -> set[Any]:
+        """Return the routines of the calls, and the program runner, that are not compiled yet."""
         needed = [routine for call in self.calls for routine in call.routines]
-        found: set[Any] = {routine for routine in needed if not routine.known}
-        return found | {native.run} if needed and not native.run.cache_info().currsize else found
+        found: set[Any] = {routine for routine in needed if not routine.is_compiled}
+        return found | {native.program_runner} if needed and not native.program_runner.cache_info().currsize else found
 
     @property
     def repeatable(self) -> bool:
-        """Whether all is one program, which can be run many times by one call."""
+        """Whether all lines are one program, which one call can run many times."""
         return bool(self._body) and all(calls for _, calls in self._body)
 
     def source(self, results: str) -> str:
         """Return the function's source.
 
-        Where all is one program, so is ``run_times``, which takes times and step, too, and returns what perform does.
+        If all lines are one program, ``run_times(x0, ..., times, step)`` follows, with the program runner's result.
         """
         objects = array("q", [0] * len(self.parameters))
         body, used = self._assembled(objects)
-        told = [f"objects[{i}] = id({self.parameters[i]})" for i in sorted(used)]
+        store_ids = [f"objects[{i}] = id({self.parameters[i]})" for i in sorted(used)]
         if self.names.values.setdefault("objects", objects) is not objects:
             raise ValueError("lines are put together once")
         after = "\n".join([line for line in (*body, results) if not line.startswith("#")])
-        lines = [*self._binding(after), *told, *body, f"return ({results})"]
+        lines = [*self._binding(after), *store_ids, *body, f"return ({results})"]
         source = _function("run", self.parameters, lines)
         if self.repeatable and not results:
             call = body[0].removeprefix("if ").partition(", 1, 0)")[0]
-            again = [*told, f"return {call}, times, step)"]
+            again = [*store_ids, f"return {call}, times, step)"]
             source += _function("run_times", [*self.parameters, "times", "step"], again)
         return source
 
     def _assembled(self, objects: array[int]) -> tuple[list[str], set[int]]:
-        """Return the body's lines, and the numbers of the parameters whose data calls look for."""
+        """Return the body's lines, and the numbers of the parameters whose data the programs read."""
         lines: list[str] = []
         used: set[int] = set()
-        run: list[tuple[str, list[Call]]] = []
+        run: list[tuple[str, list[NativeCall]]] = []
 
         def close() -> None:
             calls = [call for _, made in run for call in made]
@@ -90,11 +90,11 @@ class Lines:
                 return
             used.update(word.argument for call in calls for word in call.words if _is_argument(word))
             program = Program(calls, objects)
-            call = f"{self.names.constant(native.run())}({program.address}, 1, 0)"
-            wrong = "; ".join(call.otherwise for call in calls if call.otherwise)
+            call = f"{self.names.constant(native.program_runner())}({program.address}, 1, 0)"
+            wrong = "; ".join(call.on_failure for call in calls if call.on_failure)
             lines.append(f"if {call}: {wrong}; raise IndexError('an index is out of bounds')" if wrong else call)
             self.names.constant(program)  # which is to live as long as the function
-            lines.extend(f"# {_by_whom(made)}{text}" for text, made in run)
+            lines.extend(f"# {_thread_note(made)}{text}" for text, made in run)
             run.clear()
 
         for text, calls in self._body:
@@ -107,9 +107,9 @@ class Lines:
         return lines, used
 
     def _binding(self, after: str) -> list[str]:
-        """Return the lines that take those views of parameters that are used.
+        """Return the lines that make the views of parameters that are used.
 
-        Many of one parameter are taken where it is another than at the last call.
+        Many views of one parameter are made only if it is not the same object as at the last call.
         """
         lines: list[str] = []
         for parameter, views in reversed(self._views.items()):
@@ -130,13 +130,13 @@ class Lines:
         return lines
 
 
-def _by_whom(calls: list[Call]) -> str:
-    """Return what stands before a remark on calls that threads share."""
-    return f"{team.name()}: " if any(call.is_divided for call in calls) else ""
+def _thread_note(calls: list[NativeCall]) -> str:
+    """Return the name of the threads that share a line's calls, for its comment in the source."""
+    return f"{team.name()}: " if any(call.is_shared for call in calls) else ""
 
 
 def _is_argument(word: object) -> bool:
-    return isinstance(word, Place) and word.argument is not None
+    return isinstance(word, Location) and word.argument is not None
 
 
 def _function(name: str, parameters: list[str], lines: list[str]) -> str:

@@ -25,7 +25,7 @@ def patience(monkeypatch):
     monkeypatch.setattr(native, "_routines", {})
 
     def set_to(seconds):
-        monkeypatch.setattr(compiling, "PATIENCE", seconds)
+        monkeypatch.setattr(compiling, "COMPILE_AFTER", seconds)
 
     set_to(1e9)
     return set_to
@@ -41,7 +41,7 @@ def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(patience):
         return network
 
     train(20)
-    assert not [one for one in native._routines.values() if one.known]
+    assert not [one for one in native._routines.values() if one.is_compiled]
     patience(-1.0)
     train(20)
     known = len(native._routines)
@@ -51,7 +51,7 @@ def test_kernels_are_compiled_after_a_while_and_shared_between_sizes(patience):
     patience(1e9)
     network = train(33)  # what is known is used at once
     (plan,) = network.compiled.function("step_loss")._local.plans.values()
-    assert plan.wait is None
+    assert plan.pending is None
     assert "kernel" in plan.source
 
 
@@ -69,14 +69,14 @@ def test_networks_of_other_sizes_wait_for_kernels_together(patience, monkeypatch
         return plan
 
     first, second, other = trained_plan(20), trained_plan(33), trained_plan(20, "tanh")
-    assert first.wait is second.wait is not None
-    assert other.wait is not first.wait
+    assert first.pending is second.pending is not None
+    assert other.pending is not first.pending
     assert "kernel" not in first.source + second.source
-    patience(first.wait.seconds)
+    patience(first.pending.seconds)
     third = trained_plan(40)  # with it the seconds are too many
-    assert third.wait is None
+    assert third.pending is None
     assert "kernel" in third.source
-    assert trained_plan(20, "tanh").wait is not None
+    assert trained_plan(20, "tanh").pending is not None
 
 
 def test_threads_compile_one_after_the_other_and_nothing_twice(patience, monkeypatch):
@@ -111,8 +111,8 @@ def test_threads_compile_one_after_the_other_and_nothing_twice(patience, monkeyp
         thread.start()
     for thread in threads:
         thread.join()
-    assert [plan.problem for plan in plans] == [""] * 4
-    assert len(made) == len({*made}) == sum(one.known for one in native._routines.values()) > 0
+    assert [plan.kernel_error for plan in plans] == [""] * 4
+    assert len(made) == len({*made}) == sum(one.is_compiled for one in native._routines.values()) > 0
 
 
 def test_a_program_that_kernels_refuse_is_a_plan_without_them(patience, monkeypatch):
@@ -122,13 +122,13 @@ def test_a_program_that_kernels_refuse_is_a_plan_without_them(patience, monkeypa
         raise RuntimeError("no kernel of this")
 
     compiled = Compiled(lambda x: np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
-    monkeypatch.setattr(kernels.Source, "__init__", refuse)
+    monkeypatch.setattr(kernels.KernelSource, "__init__", refuse)
     x = draw(500, 100)
     for _ in range(4):
         found = compiled(x)
     (plan,) = compiled._local.plans.values()
-    assert plan.wait is None
-    assert plan.problem == "RuntimeError('no kernel of this')"
+    assert plan.pending is None
+    assert plan.kernel_error == "RuntimeError('no kernel of this')"
     np.testing.assert_array_equal(found, np.maximum(x * 2.0 + 1.0, 0.0) - 0.25)
 
 
@@ -139,17 +139,17 @@ import os, threading, time
 from xpnet_backends.on_numpy import compiling
 held = threading.Event()
 def hold():
-    with compiling.ALONE:
+    with compiling.COMPILER_LOCK:
         held.set()
         time.sleep(0.2)
 threading.Thread(target=hold).start()
 held.wait()
 begin, child = time.monotonic(), os.fork()
 if not child:
-    os._exit(0 if compiling.ALONE.acquire(timeout=1) else 1)
+    os._exit(0 if compiling.COMPILER_LOCK.acquire(timeout=1) else 1)
 assert time.monotonic() - begin > 0.1
 assert os.waitpid(child, 0)[1] == 0
-assert compiling.ALONE.acquire(timeout=1)
+assert compiling.COMPILER_LOCK.acquire(timeout=1)
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
 
@@ -160,7 +160,7 @@ def test_without_llvm_plans_do_without(monkeypatch):
     for _ in range(3):
         compiled(draw(500, 100))
     (plan,) = compiled._local.plans.values()
-    assert plan.wait is None
+    assert plan.pending is None
     assert "kernel" not in plan.source
 
 
@@ -177,7 +177,7 @@ from xpnet import Dense, Network
 network = Network([Dense(256), "relu", Dense(10)], precision={precision!r}, inputs=784)
 x = np.random.default_rng(0).normal(size=(128, 784)).astype(np.float32)
 from xpnet_backends.on_numpy import compiling
-compiling.PATIENCE = 1e9
+compiling.COMPILE_AFTER = 1e9
 for _ in range(4):
     network.train_step(x, np.arange(128) % 10)
 sys.exit("llvmlite" in sys.modules)
@@ -189,7 +189,7 @@ END = """
 import threading, time
 from xpnet_backends.on_numpy import compiling
 def compile():
-    with compiling.ALONE:
+    with compiling.COMPILER_LOCK:
         holds.set()
         time.sleep(1.0)
         print("compiled", flush=True)

@@ -1,4 +1,4 @@
-"""An array copied into one of another type, as a call of a plan."""
+"""Native calls that copy an array to one of another dtype."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import numpy as np
 
 from xpnet_backends.on_numpy.compiler import Function, pointer
 from xpnet_backends.on_numpy.fusing import FLOATS, TYPES
-from xpnet_backends.on_numpy.native import Call, Place, routine
-from xpnet_backends.on_numpy.strides import axes
+from xpnet_backends.on_numpy.native import Location, NativeCall, routine
+from xpnet_backends.on_numpy.strides import merged_axes
 
-__all__ = ["call"]
+__all__ = ["cast_call"]
 
 LENGTH, STEP_FROM, STEP_INTO, ROWS, ROW_FROM, ROW_INTO, FROM, INTO = range(8)
 
 
-def call(source: Place | None, into: Place | None) -> Call | None:
+def cast_call(source: Location | None, into: Location | None) -> NativeCall | None:
     """Return the call of ``into[...] = source``; None where it has more than two axes or other types.
 
     Into floating types, and where every number is kept, C and NumPy convert alike.
     """
     if source is None or into is None:
         return None
-    given, wanted = source.form.dtype, into.form.dtype
+    given, wanted = source.array.dtype, into.array.dtype
     if given not in TYPES or not (wanted in FLOATS or (wanted in TYPES and np.can_cast(given, wanted))):
         return None
-    found = axes(into.form.shape, np.broadcast_to(source.form, into.form.shape), into.form)
+    found = merged_axes(into.array.shape, np.broadcast_to(source.array, into.array.shape), into.array)
     if found is None:
         return None
     (rows, outer), (length, inner) = found
     one = routine(("copy", given.name, wanted.name), lambda: _copying(given.name, wanted.name))
-    return Call(one, [length, *inner, rows, *outer, source, into])
+    return NativeCall(one, [length, *inner, rows, *outer, source, into])
 
 
 def _copying(given: str, wanted: str) -> Function:

@@ -1,4 +1,7 @@
-"""Functions about one structure of arrays, written out as Python: they are called at every run of a plan."""
+"""Flatten and unflatten nested containers of arrays, by functions generated for one structure each.
+
+These functions run at every call of a plan, so they are written out as one expression each.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnet_backends.on_numpy.signatures import form
+from xpnet_backends.on_numpy.signatures import memory_order
 from xpnet_backends.on_numpy.tracing import Traced, map_leaves
 
-__all__ = ["building", "leaves", "matching"]
+__all__ = ["flattener_for", "leaves", "unflattener"]
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -21,23 +24,23 @@ def leaves(tree: Any) -> list[Any]:
 
 
 class _Expression:
-    """A function of one argument that is one expression, and the values that it names."""
+    """Writes a function of one argument whose body is one expression, and collects the constants that it names."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
     def constant(self, value: Any) -> str:
-        """Return the name of a value."""
+        """Return the name of a constant."""
         name = f"k{len(self.values)}"
         self.values[name] = value
         return name
 
     def is_same(self, name: str, array: Any) -> Iterator[str]:
-        """Write the test whether what is named is this array."""
+        """Write the test whether an expression is this very array."""
         yield f"{name} is {self.constant(array)}"
 
     def tests(self, name: str, tree: Any, of_array: Callable[[str, Any], Iterator[str]]) -> Iterator[str]:
-        """Write the tests whether what is named has this structure, with those of its arrays."""
+        """Write the tests whether an expression has this structure, and, by *of_array*, those of its arrays."""
         if isinstance(tree, np.ndarray):
             yield from of_array(name, tree)
         elif isinstance(tree, tuple | list | dict):
@@ -50,7 +53,7 @@ class _Expression:
             yield "False" if isinstance(tree, np.generic) else f"{name} is {self.constant(tree)}"
 
     def written(self, tree: Any, leaf: Callable[[Any], str]) -> str:
-        """Write what makes this structure anew, with its arrays as *leaf* writes them."""
+        """Write an expression that makes new containers of this structure, with *leaf* writing its arrays."""
         if isinstance(tree, np.ndarray | np.generic | Traced):
             return leaf(tree)
         if isinstance(tree, dict):
@@ -73,11 +76,11 @@ class _Expression:
         return function
 
 
-def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
-    """Return what gives a plan's outputs the structure of its function's result.
+def unflattener(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
+    """Return a function that gives a plan's outputs the structure of its function's result.
 
-    The arrays of *kept* come first, in new containers, as the caller may change those; with *rest* None they are the
-    result. Of *rest* the structure alone is taken: recorded arrays would hold every value of the recording in memory.
+    The arrays of *kept* come first, in new containers, as the caller may change those; if *rest* is None, they are the
+    whole result. Only the structure of *rest* is used: its recorded arrays would keep the recording's memory alive.
     """
     scope, outputs = _Expression(), iter(range(len(leaves(rest))))
 
@@ -91,10 +94,10 @@ def building(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
     return scope.function("outputs", first if others is None else f"({first}, {others})")
 
 
-def matching(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any] | None]:
-    """Return what collects the arrays of other arguments, if they have these ones' signature; else it gives None.
+def flattener_for(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any] | None]:
+    """Return a function that flattens arguments of the signature of these ones, and returns None of others.
 
-    The first one has to be *kept*, with these very arrays in it, if that is not None; it is not collected.
+    If *kept* is not None, the first argument has to consist of exactly the arrays of *kept*, which are left out.
     """
     scope = _Expression()
     names: list[str] = []
@@ -105,7 +108,7 @@ def matching(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any]
         yield f"type({a} := {name}) is {scope.constant(type(array))}"
         yield f"{a}.shape == {array.shape}"
         yield f"{a}.dtype == {scope.constant(array.dtype)}"
-        yield f"{scope.constant(form)}({a}) == {form(array)}"
+        yield f"{scope.constant(memory_order)}({a}) == {memory_order(array)}"
 
     tests = [f"len(arguments) == {len(arguments)}"]
     for i, argument in enumerate(arguments):

@@ -15,13 +15,13 @@ def plans(request, monkeypatch):
     """Have plans that can raise NumPy's warnings, or plans of compiled code alone."""
     if request.param == "compiled":
         pytest.importorskip("llvmlite")
-        monkeypatch.setattr(compiling, "PATIENCE", -1.0)
+        monkeypatch.setattr(compiling, "COMPILE_AFTER", -1.0)
     else:
         monkeypatch.setattr("xpnet_backends.on_numpy.writer.available", lambda: False)
     return request.param
 
 
-def settled(function, *arguments, donated=False):
+def warmed_up(function, *arguments, donated=False):
     """Return a compiled function after some calls, all of which gave what the plain one gives."""
     compiled = Compiled(function, donated)
     for _ in range(4):
@@ -30,12 +30,12 @@ def settled(function, *arguments, donated=False):
 
 
 def plan_of(compiled):
-    return compiled._local.settled[0]
+    return compiled._local.fast_path[0]
 
 
 def test_the_next_call_is_served_at_once(plans, monkeypatch):
     x = np.arange(12.0).reshape(3, 4)
-    compiled = settled(lambda x: x * 2.0, x)
+    compiled = warmed_up(lambda x: x * 2.0, x)
     assert plan_of(compiled).is_silent == (plans == "compiled")
     monkeypatch.setattr(compiled, "_call", None)
     np.testing.assert_array_equal(compiled(x + 1.0), (x + 1.0) * 2.0)
@@ -102,7 +102,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("other", OTHERS)
 def test_what_differs_has_a_plan_of_its_own(other):
     usual, unusual = (TABLE, (TABLE, {"a": TABLE})), OTHERS[other]
-    compiled = settled(doubled, *usual)
+    compiled = warmed_up(doubled, *usual)
     for arguments in (unusual, unusual, usual, unusual, unusual, usual, unusual):
         found, expected = compiled(*arguments), doubled(*arguments)
         if other == "number":  # of which a plan makes an array
@@ -111,7 +111,7 @@ def test_what_differs_has_a_plan_of_its_own(other):
 
 
 def test_names_in_another_order_are_other_arguments():
-    compiled = settled(lambda tree: np.concatenate([*tree.values()]), {"a": TABLE, "b": 2 * TABLE})
+    compiled = warmed_up(lambda tree: np.concatenate([*tree.values()]), {"a": TABLE, "b": 2 * TABLE})
     for _ in range(3):
         found = compiled({"b": 3 * TABLE, "a": TABLE})
         np.testing.assert_array_equal(found, np.concatenate([3 * TABLE, TABLE]))
@@ -122,25 +122,25 @@ def double(x):
 
 
 def test_a_class_that_calculates_in_its_own_way_is_left_to_it():
-    compiled = settled(double, TABLE)
+    compiled = warmed_up(double, TABLE)
     for _ in range(3):
         assert isinstance(compiled(np.ma.masked_array(TABLE, mask=TABLE > 5)), np.ma.MaskedArray)
         assert type(compiled(TABLE)) is np.ndarray
 
 
 def test_other_strides_are_another_order():
-    compiled = settled(double, np.arange(24.0).reshape(3, 8)[:, ::2])
+    compiled = warmed_up(double, np.arange(24.0).reshape(3, 8)[:, ::2])
     for x in (np.arange(36.0).reshape(3, 12)[:, ::3], np.arange(24.0).reshape(3, 8)[:, ::2]):
         for _ in range(3):
             np.testing.assert_array_equal(compiled(x), double(x))
 
 
 def test_numbers_between_the_places_that_their_type_asks_for_are_other_ones():
-    compiled = settled(double, TABLE)
+    compiled = warmed_up(double, TABLE)
     x = np.frombuffer(bytes(1) + TABLE.tobytes(), dtype=np.uint8)[1:].view(TABLE.dtype).reshape(TABLE.shape)
     assert not x.flags.aligned
-    assert compiled._local.settled[1]((TABLE,)) is not None
-    assert compiled._local.settled[1]((x,)) is None
+    assert compiled._local.fast_path[1]((TABLE,)) is not None
+    assert compiled._local.fast_path[1]((x,)) is None
     np.testing.assert_array_equal(compiled(x), double(x))
 
 
@@ -148,8 +148,8 @@ def test_arrays_from_another_process_have_types_of_their_own_that_are_the_same()
     (x,) = pickle.loads(pickle.dumps([TABLE]))
     assert x.dtype is not TABLE.dtype
     for first, then in ((x, TABLE), (TABLE, x)):
-        compiled = settled(double, first)
-        assert compiled._local.settled[1]((then,)) is not None
+        compiled = warmed_up(double, first)
+        assert compiled._local.fast_path[1]((then,)) is not None
 
 
 def test_a_carrys_names_in_another_order_are_moved_to_their_places():
@@ -200,7 +200,7 @@ def test_what_was_given_back_is_served_at_once(monkeypatch):
 
 
 def test_a_plan_of_another_number_of_threads_is_made_anew(plans, monkeypatch):
-    compiled = settled(lambda x: x * 2.0, TABLE)
+    compiled = warmed_up(lambda x: x * 2.0, TABLE)
     plan = plan_of(compiled)
     plan.threads = team.size()
     compiled(TABLE)
@@ -212,7 +212,7 @@ def test_a_plan_of_another_number_of_threads_is_made_anew(plans, monkeypatch):
 
 @pytest.mark.filterwarnings("error")
 def test_no_warning_comes_from_a_settled_plan():
-    compiled = settled(lambda x: np.log(x) / (x - x), TABLE)
+    compiled = warmed_up(lambda x: np.log(x) / (x - x), TABLE)
     assert np.isnan(compiled(-TABLE - 1.0)).all()
 
 
@@ -254,7 +254,7 @@ def test_a_signals_handler_may_call_what_it_has_interrupted(plans):
     compiled = Compiled(lambda x: np.exp(x) + 1.0)
     for _ in range(4):
         compiled(TABLE)
-    lines = compiled._local.settled[0].run.__globals__
+    lines = compiled._local.fast_path[0].run.__globals__
     name = "perform" if plans == "compiled" else next(name for name, value in lines.items() if value is np.exp)
     original, inner = lines[name], []
 
@@ -280,11 +280,11 @@ def test_two_forms_of_a_carrys_calls_are_known_by_their_tests(monkeypatch):
         carry, _ = compiled(np.asarray(carry) * 1, x)
     for x in [big, small]:
         carry, _ = compiled(np.array(carry), x)
-    kept = compiled._kept
-    monkeypatch.setattr(compiled, "_kept", lambda *_: pytest.fail("looked up"))
+    kept = compiled._cached_plan
+    monkeypatch.setattr(compiled, "_cached_plan", lambda *_: pytest.fail("looked up"))
     for x in [big, small, big, big, small]:
         expected = float(carry) + x.size
         carry, _ = compiled(np.array(carry), x)
         assert float(carry) == expected
-    monkeypatch.setattr(compiled, "_kept", kept)
-    assert len({id(plan) for plan, *_ in compiled._local.alike}) == 2
+    monkeypatch.setattr(compiled, "_cached_plan", kept)
+    assert len({id(plan) for plan, *_ in compiled._local.recent}) == 2

@@ -1,4 +1,4 @@
-"""Arithmetic in LLVM's language: operations on numbers of NumPy's types, converted to where they meet."""
+"""Write LLVM's instructions for arithmetic on numbers of NumPy's types, converted to their common type."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet_backends.on_numpy.compiler.language import FORMS, NotCompilable
+from xpnet_backends.on_numpy.compiler.language import LLVM_TYPES, NotCompilable
 
-__all__ = ["Address", "Found", "Number", "Numbers", "literal"]
+__all__ = ["Address", "Builder", "Number", "Value", "literal"]
 
 
 class Number(NamedTuple):
-    """A number of a type, under its name in LLVM's text."""
+    """A number of a dtype, under its name in LLVM's text."""
 
     kind: str
     text: str
 
     @property
-    def form(self) -> str:
+    def llvm_type(self) -> str:
         """LLVM's name of the type."""
-        return FORMS[self.kind]
+        return LLVM_TYPES[self.kind]
 
     @property
     def is_float(self) -> bool:
@@ -32,7 +32,7 @@ class Number(NamedTuple):
         return self.kind.startswith("float")
 
     def __str__(self) -> str:
-        return f"{self.form} {self.text}"
+        return f"{self.llvm_type} {self.text}"
 
 
 class Address(NamedTuple):
@@ -40,17 +40,17 @@ class Address(NamedTuple):
 
     kind: str
     text: str
-    form: str = "ptr"
+    llvm_type: str = "ptr"
 
     def __str__(self) -> str:
         return f"ptr {self.text}"
 
 
-Found = Number | Address | int | float
-"""What an expression gives: a number that is computed, a pointer, or a literal."""
+Value = Number | Address | int | float
+"""The value of an expression: a computed number, a pointer, or a literal."""
 
 LITERAL = {int: "int64", float: "float64"}
-"""The types of literals with no other number beside them."""
+"""The types of literals that have no other number beside them."""
 
 FOLDED: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "FloorDiv": operator.floordiv,
@@ -63,8 +63,8 @@ ORDER = {"Eq": "eq", "NotEq": "ne", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": 
 """LLVM's names of Python's operators, by the names that ``ast`` has for them."""
 
 
-class Numbers:
-    """Writes operations, each a line that names its result; ``lines`` has them, ``serial`` tells names apart."""
+class Builder:
+    """Writes instructions, one a line; ``lines`` has them, ``serial`` numbers their results."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -75,7 +75,7 @@ class Numbers:
         self.lines.append(f"  {line}")
 
     def name(self, line: str) -> str:
-        """Add a line, and return the name of what it computes."""
+        """Add a line, and return the name of its result."""
         name = f"%v{next(self.serial)}"
         self.emit(f"{name} = {line}")
         return name
@@ -86,7 +86,7 @@ class Numbers:
 
     # Types
 
-    def converted(self, value: Found, kind: str) -> Number:
+    def converted(self, value: Value, kind: str) -> Number:
         """Return a number in another type, as C converts it."""
         if isinstance(value, Address):
             raise NotCompilable("a pointer is no number")
@@ -96,7 +96,7 @@ class Numbers:
             return value
         if kind == "bool":
             return self.compared("NotEq", value, 0)
-        if value.form == FORMS[kind]:
+        if value.llvm_type == LLVM_TYPES[kind]:
             return Number(kind, value.text)
         larger = _bits(kind) > _bits(value.kind)
         unsigned = (kind if value.is_float else value.kind)[0] in "ub"
@@ -106,32 +106,32 @@ class Numbers:
             (False, True): "uitofp" if unsigned else "sitofp",
             (False, False): "trunc" if not larger else "zext" if unsigned else "sext",
         }[value.is_float, kind.startswith("float")]
-        return self.new(kind, f"{line} {value} to {FORMS[kind]}")
+        return self.new(kind, f"{line} {value} to {LLVM_TYPES[kind]}")
 
-    def whole(self, value: Found) -> Number:
+    def whole(self, value: Value) -> Number:
         """Return an index, or an end of a range."""
         if isinstance(value, Number) and value.is_float:
             raise NotCompilable(f"an index is of type {value.kind}")
         return self.converted(value, "int64")
 
-    def typed(self, value: Found) -> Number | Address:
+    def typed(self, value: Value) -> Number | Address:
         """Return a literal as a number of its own type, and all else as it is."""
         return value if isinstance(value, Number | Address) else self.converted(value, LITERAL[type(value)])
 
-    def together(self, a: Found, b: Found) -> tuple[Number, Number]:
-        """Return two numbers in the type in which they meet."""
-        kind = _meeting(a, b)
+    def in_common_type(self, a: Value, b: Value) -> tuple[Number, Number]:
+        """Return two numbers converted to their common type."""
+        kind = _common_type(a, b)
         return self.converted(a, kind), self.converted(b, kind)
 
     # Operations
 
-    def operation(self, name: str, a: Found, b: Found) -> Found:
+    def operation(self, name: str, a: Value, b: Value) -> Value:
         """Write an operation of two numbers, by ``ast``'s name."""
         if isinstance(a, int | float) and isinstance(b, int | float):
             if name not in FOLDED:
                 raise NotCompilable(f"{name} of two literals")
             return literal(FOLDED[name](a, b))
-        kind = _meeting(a, b)
+        kind = _common_type(a, b)
         if name == "Div" and not kind.startswith("float"):
             kind = "float64"
         elif kind == "bool" and name not in LOGICAL:
@@ -148,7 +148,7 @@ class Numbers:
         return self.new(kind, f"{line} {one}, {other.text}")
 
     def _floored(self, name: str, a: Number, b: Number) -> Number:
-        """Write a quotient of integers that is rounded down, as Python does, or what it leaves."""
+        """Write the quotient of integers rounded down, as Python's, or its remainder."""
         rest = self.new(a.kind, f"srem {a}, {b.text}")
         apart = self.new(a.kind, f"xor {rest}, {b.text}")
         signs, left = self.compared("Lt", apart, 0), self.compared("NotEq", rest, 0)
@@ -159,25 +159,25 @@ class Numbers:
         return self.chosen(low, self.new(a.kind, f"sub {whole}, 1"), whole)
 
     def _shifted(self, a: Number, b: Number) -> Number:
-        """Write a shift by a number of bits that may be more than there are: of them all, the sign alone is left."""
+        """Write a right shift by a computed number of bits; too large a number leaves the sign alone, as in NumPy."""
         last = _bits(a.kind) - 1
         fits = self.new("bool", f"icmp ule {b}, {last}")
-        bits = self.new(a.kind, f"select {fits}, {b}, {b.form} {last}")
+        bits = self.new(a.kind, f"select {fits}, {b}, {b.llvm_type} {last}")
         if not a.kind.startswith("u"):
             return self.new(a.kind, f"ashr {a}, {bits.text}")
         return self.chosen(fits, self.new(a.kind, f"lshr {a}, {bits.text}"), 0)
 
-    def negated(self, value: Found) -> Found:
+    def negated(self, value: Value) -> Value:
         """Write a number with the other sign."""
         if isinstance(value, Number) and value.is_float:
             return self.new(value.kind, f"fneg {value}")
         return -value if isinstance(value, int | float) else self.operation("Sub", 0, value)
 
-    def compared(self, name: str, a: Found, b: Found) -> Number:
-        """Write a comparison; NaN is unequal to all, and neither less nor greater."""
+    def compared(self, name: str, a: Value, b: Value) -> Number:
+        """Write a comparison; NaN is unequal to every number, and neither less nor greater."""
         if name not in ORDER:
             raise NotCompilable(f"the comparison {name}")
-        one, other = self.together(a, b)
+        one, other = self.in_common_type(a, b)
         if one.is_float:
             line = "fcmp une" if name == "NotEq" else f"fcmp o{ORDER[name]}"
         else:
@@ -185,9 +185,9 @@ class Numbers:
             line = f"icmp {sign}{ORDER[name]}"
         return self.new("bool", f"{line} {one}, {other.text}")
 
-    def chosen(self, test: Found, a: Found, b: Found) -> Number:
+    def chosen(self, test: Value, a: Value, b: Value) -> Number:
         """Write one number if a test is true, else the other."""
-        truth, (one, other) = self.converted(test, "bool"), self.together(a, b)
+        truth, (one, other) = self.converted(test, "bool"), self.in_common_type(a, b)
         return self.new(one.kind, f"select {truth}, {one}, {other}")
 
     def absolute(self, value: Number) -> Number:
@@ -197,9 +197,9 @@ class Numbers:
         return self.chosen(self.compared("Lt", value, 0), self.operation("Sub", 0, value), value)
 
 
-def literal(value: Any) -> Found:
-    """Return a number that stands around a function, or in it; one of NumPy's keeps its type."""
-    if isinstance(value, np.generic) and value.dtype.name in FORMS:
+def literal(value: Any) -> Value:
+    """Return a number of the source or of its scope as a value; one of NumPy's keeps its type."""
+    if isinstance(value, np.generic) and value.dtype.name in LLVM_TYPES:
         return Number(value.dtype.name, _constant(value.item(), value.dtype.name))
     if type(value) is bool:
         return Number("bool", _constant(value, "bool"))
@@ -208,8 +208,8 @@ def literal(value: Any) -> Found:
     raise NotCompilable(f"{value!r} is no number")
 
 
-def _meeting(a: Found, b: Found) -> str:
-    """Return the type in which two numbers meet."""
+def _common_type(a: Value, b: Value) -> str:
+    """Return the common type of two numbers."""
     kinds = [value.kind for value in (a, b) if isinstance(value, Number)]
     if len(kinds) == 2:
         return np.promote_types(*kinds).name

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from test_on_numpy import check_equal, plain_numpy, trained  # noqa: F401
 from xpnet_backends import machine, on_numpy
-from xpnet_backends.on_numpy import products
+from xpnet_backends.on_numpy import mkl
 from xpnet_backends.on_numpy.compiling import Compiled
 
 import xpnet
 
-needs_mkl = pytest.mark.skipif(not products.available(), reason="MKL is not used here: install it, XPNET_MKL=1")
+needs_mkl = pytest.mark.skipif(not mkl.available(), reason="MKL is not used here: install it, XPNET_MKL=1")
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,15 @@ needs_mkl = pytest.mark.skipif(not products.available(), reason="MKL is not used
     ],
 )
 def test_mkl_is_used_on_intels_processors_or_where_the_environment_asks(asked, intel, there, used, monkeypatch):
-    monkeypatch.setattr(products, "loads", lambda: True)
-    monkeypatch.setattr(products, "library", lambda: Path("libmkl_rt.so") if there else None)
-    monkeypatch.setattr(products, "is_intel", lambda: intel)
+    monkeypatch.setattr(mkl, "is_loadable", lambda: True)
+    monkeypatch.setattr(mkl, "library_file", lambda: Path("libmkl_rt.so") if there else None)
+    monkeypatch.setattr(mkl, "is_intel", lambda: intel)
     monkeypatch.delenv("XPNET_MKL", raising=False)
     if asked is not None:
         monkeypatch.setenv("XPNET_MKL", asked)
-    assert products.available() is used
+    assert mkl.available() is used
     backend = xpnet.open_backend("numpy")
-    assert (backend.xp.matmul is products.matmul) is used
+    assert (backend.xp.matmul is mkl.matmul) is used
     (told,) = on_numpy.devices()
     assert ("MKL" in told.partition(";")[0]) is used
     assert ("XPNET_MKL=1 asks" in told) is (there and not used)
@@ -45,12 +45,12 @@ def test_mkl_is_used_on_intels_processors_or_where_the_environment_asks(asked, i
 
 def test_mkl_that_cannot_be_loaded_is_not_used_and_no_error(monkeypatch, tmp_path):
     broken = tmp_path / "libmkl_rt.so.3"
-    broken.write_bytes(b"no library")
-    monkeypatch.setattr(products, "library", lambda: broken)
-    for name in ("loaded", "loads"):
-        monkeypatch.setattr(products, name, cache(getattr(products, name).__wrapped__))
+    broken.write_bytes(b"no library_file")
+    monkeypatch.setattr(mkl, "library_file", lambda: broken)
+    for name in ("library", "is_loadable"):
+        monkeypatch.setattr(mkl, name, cache(getattr(mkl, name).__wrapped__))
     monkeypatch.setenv("XPNET_MKL", "1")
-    assert not products.available()
+    assert not mkl.available()
     x, w = pair(200, 300, 60)
     xp = xpnet.open_backend("numpy").xp
     np.testing.assert_allclose(xp.matmul(x, w), x @ w, rtol=1e-4, atol=1e-4)
@@ -67,11 +67,11 @@ def test_on_windows_what_mkl_looks_for_by_name_is_loaded_before_it(monkeypatch, 
     for name in [*needed, "mkl_pgi_thread.2.dll"]:
         (folder / name).touch()
     asked = []
-    monkeypatch.setattr(products.ctypes, "CDLL", asked.append)
+    monkeypatch.setattr(mkl.ctypes, "CDLL", asked.append)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(products, "library", products.library.__wrapped__)
-    products.loaded.__wrapped__()
+    monkeypatch.setattr(mkl, "library_file", mkl.library_file.__wrapped__)
+    mkl.library.__wrapped__()
     assert asked == [str(folder / name) for name in needed]
 
 
@@ -110,8 +110,8 @@ def test_products_are_within_their_bound(shape, turned, dtype):
     bound = shape[1] * np.finfo(dtype).eps * (np.abs(a).astype("longdouble") @ np.abs(b))
     a = np.asfortranarray(a) if "a" in turned else a
     b = np.asfortranarray(b) if "b" in turned else b
-    assert products.suits(a, b)
-    for found in (products.matmul(a, b), products.mkl_dot(a, b, np.empty((shape[0], shape[2]), dtype))):
+    assert mkl.supports(a, b)
+    for found in (mkl.matmul(a, b), mkl.mkl_dot(a, b, np.empty((shape[0], shape[2]), dtype))):
         assert found.dtype == dtype
         assert np.all(np.abs(found - wanted) <= bound)
 
@@ -119,12 +119,12 @@ def test_products_are_within_their_bound(shape, turned, dtype):
 @needs_mkl
 def test_bits_do_not_depend_on_where_the_matrices_lie():
     a, b = pair(100, 121, 130)
-    wanted = products.matmul(a, b)
+    wanted = mkl.matmul(a, b)
     for offset in range(1, 17, 5):
         moved = [np.empty(m.size + 16, m.dtype)[offset : offset + m.size].reshape(m.shape) for m in (a, b)]
         for place, matrix in zip(moved, (a, b), strict=True):
             place[...] = matrix
-        np.testing.assert_array_equal(products.matmul(*moved), wanted)
+        np.testing.assert_array_equal(mkl.matmul(*moved), wanted)
 
 
 @pytest.mark.parametrize(
@@ -141,22 +141,22 @@ def test_bits_do_not_depend_on_where_the_matrices_lie():
     ids=["small", "mixed types", "integers", "stacked", "strided", "vector", "foreign byte order"],
 )
 def test_what_mkl_is_not_asked_for_is_numpys(a, b):
-    assert not products.suits(a, b)
-    np.testing.assert_array_equal(products.matmul(a, b), np.matmul(a, b))
+    assert not mkl.supports(a, b)
+    np.testing.assert_array_equal(mkl.matmul(a, b), np.matmul(a, b))
 
 
 def test_shapes_that_do_not_fit_are_refused_as_numpy_does():
     with pytest.raises(ValueError, match="mismatch"):
-        products.matmul(np.ones((1000, 900), "float32"), np.ones((800, 1000), "float32"))
+        mkl.matmul(np.ones((1000, 900), "float32"), np.ones((800, 1000), "float32"))
 
 
 @needs_mkl
 def test_plans_call_it_and_give_the_same_bits(plain_numpy):  # noqa: F811
     layers = [xpnet.Dense(700), "relu", xpnet.Dense(500), "relu", xpnet.Dense(3)]
-    compiled = Compiled(lambda x, w: products.matmul(x, w) * 2.0)
+    compiled = Compiled(lambda x, w: mkl.matmul(x, w) * 2.0)
     x, w = pair(200, 100, 60)
     for _ in range(3):
-        np.testing.assert_array_equal(compiled(x, w), products.matmul(x, w) * 2.0)
+        np.testing.assert_array_equal(compiled(x, w), mkl.matmul(x, w) * 2.0)
     (plan,) = compiled._local.plans.values()
     assert re.search(r"mkl_dot\(x0, x1, a\d+\)", plan.source)
     check_equal(
@@ -168,7 +168,7 @@ def test_plans_call_it_and_give_the_same_bits(plain_numpy):  # noqa: F811
 @needs_mkl
 @pytest.mark.parametrize("turned", ["", "x", "w", "xw", "strided"])
 def test_a_plan_multiplies_matrices_as_they_lie(turned):
-    compiled = Compiled(lambda x, w: (products.matmul(x, w), products.matmul(np.matrix_transpose(x), x)))
+    compiled = Compiled(lambda x, w: (mkl.matmul(x, w), mkl.matmul(np.matrix_transpose(x), x)))
     x, w = pair(200, 300, 60)
     for _ in range(3):
         x = x + 1  # elsewhere at each call
@@ -176,19 +176,19 @@ def test_a_plan_multiplies_matrices_as_they_lie(turned):
         if turned == "strided":
             given = (np.repeat(x, 2, axis=1)[:, ::2], w)
         found = compiled(*given)
-        np.testing.assert_array_equal(found[0], products.matmul(*given))
-        np.testing.assert_array_equal(found[1], products.matmul(given[0].T, given[0]))
+        np.testing.assert_array_equal(found[0], mkl.matmul(*given))
+        np.testing.assert_array_equal(found[1], mkl.matmul(given[0].T, given[0]))
     assert compiled._local.plans.values()
 
 
 @needs_mkl
 def test_the_gradient_of_few_units_is_computed_transposed():
     x, dy = pair(400, 300, 4)[0], pair(400, 300, 10)[0][:, :10].copy()
-    assert products.turns(x.T, dy)
-    assert not products.turns(x.T.copy(), dy)
-    assert not products.turns(dy.T, x)
-    wanted = products.mkl_dot(dy.T, x, np.empty((10, 300), "float32")).T
-    compiled = Compiled(lambda x, dy: products.matmul(np.matrix_transpose(x), dy) * 1.0)
+    assert mkl.transposes_product(x.T, dy)
+    assert not mkl.transposes_product(x.T.copy(), dy)
+    assert not mkl.transposes_product(dy.T, x)
+    wanted = mkl.mkl_dot(dy.T, x, np.empty((10, 300), "float32")).T
+    compiled = Compiled(lambda x, dy: mkl.matmul(np.matrix_transpose(x), dy) * 1.0)
     for _ in range(3):
         np.testing.assert_array_equal(compiled(x, dy), wanted)
     (plan,) = compiled._local.plans.values()
@@ -198,12 +198,12 @@ def test_the_gradient_of_few_units_is_computed_transposed():
 @needs_mkl
 def test_what_asks_numpy_itself_gets_numpys_numbers_from_the_first_call_on():
     def function(x, w):
-        return x @ w, np.sum(x, axis=0), products.matmul(x, w), products.bias_gradient(np, x)
+        return x @ w, np.sum(x, axis=0), mkl.matmul(x, w), mkl.bias_gradient(np, x)
 
     compiled = Compiled(function)
     x, w = pair(128, 784, 512)
     wanted = function(x, w)
-    assert products.suits(x, w)
+    assert mkl.supports(x, w)
     assert not np.array_equal(wanted[1], wanted[3])
     for _ in range(3):
         for found, expected in zip(compiled(x, w), wanted, strict=True):
@@ -215,7 +215,7 @@ def test_what_asks_numpy_itself_gets_numpys_numbers_from_the_first_call_on():
 @pytest.mark.parametrize("shape", [(128, 512), (32768, 2), (60_000, 10), (1000, 100), (2, 32768)], ids=str)
 def test_sums_down_columns_are_within_their_bound(shape, dtype):
     x = np.random.default_rng(0).normal(size=shape).astype(dtype)
-    assert products.sums(x)
+    assert mkl.sums_by_product(x)
     bound = shape[0] * np.finfo(dtype).eps * np.abs(x).sum(axis=0, dtype="longdouble")
     total = xpnet.open_backend("numpy").xp.nn.bias_gradient(x)
     assert total.dtype == dtype
@@ -227,11 +227,11 @@ def test_sums_down_columns_are_within_their_bound(shape, dtype):
 
 def test_sums_do_not_depend_on_where_the_table_lies():
     x = np.random.default_rng(0).normal(size=(1000, 100)).astype("float32")
-    wanted = products.bias_gradient(np, x)
+    wanted = mkl.bias_gradient(np, x)
     for offset in range(1, 17, 5):
         moved = np.empty(x.size + 16, x.dtype)[offset : offset + x.size].reshape(x.shape)
         moved[...] = x
-        np.testing.assert_array_equal(products.bias_gradient(np, moved), wanted)
+        np.testing.assert_array_equal(mkl.bias_gradient(np, moved), wanted)
 
 
 def test_plans_sum_columns_to_the_same_bits_where_the_result_is_wanted():
@@ -240,10 +240,10 @@ def test_plans_sum_columns_to_the_same_bits_where_the_result_is_wanted():
     for i in range(3):
         x = np.random.default_rng(i).normal(size=(600, 120)).astype("float32")
         found = compiled(x)
-        np.testing.assert_array_equal(found, np.concat([products.bias_gradient(np, x * 2), x[0] + 1]))
+        np.testing.assert_array_equal(found, np.concat([mkl.bias_gradient(np, x * 2), x[0] + 1]))
     (plan,) = compiled._local.plans.values()
     by_mkl, by_numpy = r"mkl_dot\(a\d+, a\d+, a\d+\)", r"[ .]dot\(a\d+, a\d+, a\d+\)"
-    assert re.search(by_mkl if products.available() else by_numpy, plan.source)
+    assert re.search(by_mkl if mkl.available() else by_numpy, plan.source)
     assert "copyto" not in plan.source
 
 
@@ -260,18 +260,18 @@ def test_plans_sum_columns_to_the_same_bits_where_the_result_is_wanted():
     ids="small integers foreign transposed strided column".split(),
 )
 def test_sums_of_other_tables_are_numpys(x):
-    assert not products.sums(x)
-    np.testing.assert_array_equal(products.bias_gradient(np, x), np.sum(x, axis=0))
+    assert not mkl.sums_by_product(x)
+    np.testing.assert_array_equal(mkl.bias_gradient(np, x), np.sum(x, axis=0))
 
 
 @needs_mkl
 def test_one_function_keeps_a_plan_for_each_order_in_memory():
-    compiled = Compiled(products.matmul)
+    compiled = Compiled(mkl.matmul)
     x, w = pair(200, 300, 60)
     turned = np.asfortranarray(x)
     for _ in range(3):
-        np.testing.assert_array_equal(compiled(x, w), products.matmul(x, w))
-        np.testing.assert_array_equal(compiled(turned, w), products.matmul(turned, w))
+        np.testing.assert_array_equal(compiled(x, w), mkl.matmul(x, w))
+        np.testing.assert_array_equal(compiled(turned, w), mkl.matmul(turned, w))
     assert len(compiled._local.plans.values()) == 2
 
 

@@ -1,7 +1,7 @@
-"""NumPy's functions of which the result's shape and type follow from the shapes and types of the arrays they are given.
+"""NumPy's functions whose result's shape and dtype follow from those of their array arguments.
 
-A plan takes them from the recording, so no others are recorded. What those give hangs on values: how many are unique,
-how often each is repeated, whether a root is complex.
+A plan takes shapes and dtypes from the recording, so no other functions are recorded: their results depend on values,
+such as how many are unique, how often each is repeated, whether a root is complex.
 """
 
 from __future__ import annotations
@@ -13,13 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["NAMED", "OF_FORMS", "arrays"]
+__all__ = ["METADATA_FUNCTIONS", "VALUE_OPTIONS", "array_argument_count"]
 
-OF_FORMS = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.isdtype, np.iscomplexobj, np.isrealobj}
-"""Functions that look at shapes and types alone."""
+METADATA_FUNCTIONS = {
+    np.shape,
+    np.ndim,
+    np.size,
+    np.result_type,
+    np.can_cast,
+    np.isdtype,
+    np.iscomplexobj,
+    np.isrealobj,
+}
+"""Functions that read shapes and dtypes alone, and return no arrays."""
 
-NAMED = frozenset("a_max a_min append fill_value indices initial max min prepend shift weights where".split())
-"""Names of arguments whose values do not decide the form, in any of the functions below."""
+VALUE_OPTIONS = frozenset("a_max a_min append fill_value indices initial max min prepend shift weights where".split())
+"""Keyword arguments whose values do not affect the result's shape and dtype, in any of the functions below."""
 
 _ONE = """
     all angle any argmax argmin argpartition argsort around atleast_1d atleast_2d atleast_3d average block broadcast_to
@@ -48,10 +57,10 @@ _ARRAYS: dict[Any, int] = {getattr(home, name): count for count, home, names in 
 _ARRAYS |= {getitem: 1, sliding_window_view: 1}
 
 
-def arrays(function: Any) -> int:
-    """Return of how many of a function's first arguments the values do not decide the result's form.
+def array_argument_count(function: Any) -> int:
+    """Return how many first arguments of a function are arrays whose values do not affect the result's shape or dtype.
 
-    Those of the others do, as an axis, a shape or a number of repeats does. It is 0 for a function that is not known.
+    The values of the others do: an axis, a shape, a number of repeats. It is 0 for an unknown function.
     """
     count = _ARRAYS.get(function)
     if count is None:

@@ -56,7 +56,7 @@ TRAINING = {
         # One batch is the training set itself; a few dozen steps of it are far from fitting noisy labels.
         Work("mnist-full", (784, 64, 10), 60_000, "sgd", 0.1, "sigmoid", pool=1),
         Work("mlp", (784, 512, 512, 10), 128, "adam", 1e-5, "relu"),
-        Work("wide", (784, 2048, 2048, 10), 1024, "adam", 1e-6, "relu", pool=4),
+        Work("wide", (784, 2048, 2048, 10), 1024, "adam", 1e-6, "relu"),
         Work("huge", (784, 4096, 4096, 10), 8192, "adam", 5e-7, "relu", pool=2),
         Work("mlp-dropout", (784, 512, 512, 10), 128, "adam", 1e-5, "relu", dropout=0.2),
         Work("mlp-batchnorm", (784, 512, 512, 10), 128, "adam", 1e-5, "relu", batch_norm=True),

@@ -22,7 +22,7 @@ Y = (X[:, 0] > 0).astype(int)
 
 
 def make(backend: xpnet.Backend, **arguments: Any) -> Network:
-    return Network([Dense(5), "tanh", Dense(2)], backend=backend, seed=0, **arguments)
+    return Network([Dense(5), "tanh", Dense(2)], backend=backend, **{"seed": 0, **arguments})
 
 
 class Diary(Callback):
@@ -535,6 +535,9 @@ def test_the_best_is_that_of_all_training_of_one_network(backend: xpnet.Backend,
     assert saved_after(net.copy(), 1.5, 0.5) == 7
     assert saved_after(net.with_optimizer("sgd"), 0.75) == 6  # which knows nothing of what the copy has done
     assert saved_after(make(backend), 4.0, 5.0) == 1
+    other = make(backend, seed=7)
+    other.fit(X, Y, epochs=2, callbacks=[Scripted([4.0, 5.0])], verbose=0)
+    assert saved_after(other, 6.0) == 3, "another network, though it has had the best result, too"
 
 
 def test_a_checkpoint_holds_what_callbacks_before_it_added(backend: xpnet.Backend, tmp_path: Path) -> None:

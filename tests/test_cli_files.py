@@ -16,6 +16,7 @@ from shop import QUICK, Shell, fails
 import xpnet
 from xpnet.cli import main
 from xpnet.cli.cells import numbers, texts
+from xpnet.cli.features import learn_input
 from xpnet.cli.files import read_table
 
 
@@ -162,25 +163,28 @@ def test_parquet_gives_what_csv_gives(
     assert "column 'size' of dated_size.parquet cannot be used: it holds timestamp[ms]" in capsys.readouterr().err
 
 
-ROW_NUMBERS = "it has the name that pandas gives to row numbers which have none; rename it to have it taken"
+ROW_NUMBERS = "pandas gives this name to unnamed row numbers; rename it, or give --categorical, to have it taken"
+
+
+def learnt_columns(path: str) -> list[str]:
+    """Return the columns of a table that become inputs."""
+    table = read_table(path)
+    learnt = {name: learn_input(table, name, np.arange(len(column))) for name, column in table.columns.items()}
+    return [name for name, found in learnt.items() if not isinstance(found, str)]
 
 
 @pytest.mark.parametrize("kind", ["int64", "float64", "string", "timestamp[ms]"])
-def test_an_index_without_a_name_is_left_out_of_parquet(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_without_a_name_is_no_input(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames that were filtered or sampled have one, and where rows were in order, it tells their classes."""
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.chdir(tmp_path)
     index = pa.array([7, 3], "int64").cast(kind)
     parquet.write_table(pa.table({"a": [1, 2], "__index_level_0__": index, "__index_level_1__": index}), "d.parquet")
-    found = read_table("d.parquet")
-    assert list(found.columns) == ["a"]
-    assert found.left_out == dict.fromkeys(["__index_level_0__", "__index_level_1__"], ROW_NUMBERS)
+    assert learnt_columns("d.parquet") == ["a"]
 
 
-def test_an_index_is_left_out_of_whatever_pandas_has_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_is_no_input_from_whatever_pandas_has_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
@@ -192,23 +196,21 @@ def test_an_index_is_left_out_of_whatever_pandas_has_saved(tmp_path: Path, monke
     again.to_csv("thrice.csv", index=False)
     again.to_parquet("thrice.parquet")
     for name in ("once.parquet", "once.csv", "twice.csv", "thrice.csv", "thrice.parquet"):
-        assert list(read_table(name).columns) == ["a", "Unnamed: 1"]
-    with open("thrice.csv") as file:
-        monkeypatch.setattr("sys.stdin", file)
-        assert read_table("-").left_out == dict.fromkeys(["Unnamed: 0.1", "Unnamed: 0"], ROW_NUMBERS)
+        assert learnt_columns(name) == ["a", "Unnamed: 1"]
     frame.rename_axis("id").to_parquet("named.parquet")
-    assert set(read_table("named.parquet").columns) == {"a", "Unnamed: 1", "id"}, "its owner has named it"
+    assert set(learnt_columns("named.parquet")) == {"a", "Unnamed: 1", "id"}, "its owner has named it"
 
 
-def test_row_numbers_cannot_be_asked_for_and_can_be_dropped(shell: Shell) -> None:
+def test_row_numbers_are_left_out_unless_they_are_asked_for(shell: Shell) -> None:
     rows = "".join(f"{i},{i % 3},{'ab'[i % 2]}\n" for i in range(60))
     Path("d.csv").write_text(f"Unnamed: 0,b,y\n{rows}")
-    why = f"column 'Unnamed: 0' of d.csv cannot be used: {ROW_NUMBERS}"
-    for arguments in (("--target", "Unnamed: 0"), ("--target", "y", "--categorical", "Unnamed: 0")):
-        fails(shell("train", "d.csv", *arguments, *QUICK), why)
-    done = shell("train", "d.csv", "--target", "y", "--drop", "Unnamed: 0", "--json", *QUICK)
-    assert done.json()["left_out"] == {}
-    assert done.json()["columns"]["dropped"] == ["Unnamed: 0"]
+    done = shell("train", "d.csv", "--target", "y", "--json", *QUICK)
+    assert done.json()["left_out"] == {"Unnamed: 0": ROW_NUMBERS}
+    asked = shell("train", "d.csv", "--target", "y", "--categorical", "Unnamed: 0", "--json", "--force", *QUICK)
+    assert asked.json()["left_out"] == {}
+    assert shell("train", "d.csv", "--target", "Unnamed: 0", "--json", "--force", *QUICK).json()["left_out"] == {}
+    dropped = shell("train", "d.csv", "--target", "y", "--drop", "Unnamed: 0", "--json", "--force", *QUICK)
+    assert (dropped.json()["left_out"], dropped.json()["columns"]["dropped"]) == ({}, ["Unnamed: 0"])
 
 
 LARGE = 2**53

@@ -183,6 +183,11 @@ def test_classes_keep_their_leading_zeros(shell: Shell) -> None:
     fails(shell("evaluate", "s.safetensors", "other.csv"), "classes that training never saw: 10, 7; known: 007, 010")
 
 
+def test_numbers_that_are_written_in_two_ways_are_one_class(shell: Shell) -> None:
+    write(Path("s.csv"), severities("7", "07", "8"))
+    assert shell("train", "s.csv", "--target", "severity", "--json", *QUICK).json()["classes"] == ["7", "8"]
+
+
 def test_leading_zeros_make_no_classes_of_quantities(shell: Shell) -> None:
     write(Path("s.csv"), severities("00.5", "01", "10"))
     assert shell("train", "s.csv", "--target", "severity", "--json", "--force", *QUICK).json()["task"] == "regression"

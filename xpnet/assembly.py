@@ -169,7 +169,7 @@ def _check_range(arrays: Arrays, dtype: str) -> None:
                     f"array {name!r}" if own == name else f"weight {own!r}",
                     tuple(np.argwhere(beyond)[0].tolist()),
                     dtype,
-                    "keep dtype='float64', or set `network.check_finite = False` there to allow that",
+                    "keep dtype='float64', or set `check_finite = False` on the float64 network to allow that",
                 )
             )
 

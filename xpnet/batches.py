@@ -109,9 +109,13 @@ class DeviceSource:
             yield functions.train_on_rows(carry, self.data, order[steps * size :].reshape(1, -1)), 1
 
     def max_epochs_per_call(self, functions: Compiled, batch_size: int) -> int:
-        """Return how many epochs may be one call of :meth:`train_epochs`; 1 if that is impossible or saves nothing."""
+        """Return how many epochs may be one call of :meth:`train_epochs`; 1 if that is impossible or saves nothing.
+
+        It is also 1 for epochs of one whole batch and a rest: compilers dissolve a loop of one step that stands within
+        another, and may round otherwise than in a call of its own.
+        """
         rows: int = self.data.x.shape[0]
-        if self.backend.epochs is None or batch_size >= rows:
+        if self.backend.epochs is None or rows < 2 * batch_size:
             return 1
         epoch_seconds = -(-rows // batch_size) * functions.step_seconds(batch_size)
         return max(1, min(int(MAX_CALL_SECONDS / epoch_seconds), MAX_CALL_ROWS // rows))

@@ -436,6 +436,9 @@ class ModelCheckpoint(_Monitor):
         In ``fit``: a file cannot hold the network, or cannot be written.
     """
 
+    _epochs: int = 0  # of the network at the last save, by whose loss the network is recognized
+    _loss: float | None = None
+
     @explains_arguments
     def __init__(
         self,
@@ -461,8 +464,9 @@ class ModelCheckpoint(_Monitor):
         """Forget another network's best, and check that this one can be saved and that the file has a folder."""
         from xpnet.checkpoint import configs
 
-        if self._sign * self._best not in self.network.history.get(self.monitor, ()):
+        if not self._epochs or self._loss_of(self._epochs) != self._loss:
             super().on_train_begin(logs)
+            self._epochs, self._loss = 0, None
         configs(self.network)
         check_folder("ModelCheckpoint.path", Path(self.path))
 
@@ -470,7 +474,22 @@ class ModelCheckpoint(_Monitor):
         """Save if it is time to."""
         wanted = self._improved(logs) if self.save_best_only else (epoch + 1) % self.every == 0
         if wanted:
+            self._epochs = self.network.epochs
+            self._loss = self._loss_of(self._epochs)
             self.network.save(self._fill_in(epoch, logs))
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value so far, how long ago it was, and the epoch of the last save with its loss."""
+        return {**super().state(), "epochs": self._epochs, "loss": self._loss}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        super().restore(state)
+        self._epochs, self._loss = state.get("epochs", 0), state.get("loss")
+
+    def _loss_of(self, epochs: int) -> float | None:
+        """Return the loss of the network's epoch with this number, counted from 1; None if it has none."""
+        return next(iter(self.network.history.get("loss", ())[epochs - 1 : epochs]), None)
 
     def _fill_in(self, epoch: int, logs: Logs) -> str:
         try:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xpnet.parameters import Shape
     from xpnet.progress import Progress
     from xpnet.resuming import Run
-    from xpnet.training import Sums
+    from xpnet.training import State, Sums
 
 __all__ = ["DEFAULT_EVERY", "DEFAULT_KEEP", "exclusive", "fit", "open_run", "prepare_batch"]
 
@@ -102,6 +102,7 @@ class TrainingLoop:
         self.longest_piece = run.longest_piece(self.steps) if run else None
         self.before_batch = _before_batch(hooks) if hooks.watch_batches else None
         self.ended = EndedEpochs(network, hooks, guard, run, validation, batch_size)
+        self._unreported: tuple[State, int, Sums, list[float]] | None = None  # what the last call has trained
         self.logs: dict[str, float] = {}  # the last reported epoch's results
         self.total_epochs = 0  # the network's epochs when training is over
         self.epoch, self.steps_before = network.epochs, network.steps  # the current epoch, and the steps before it
@@ -183,14 +184,18 @@ class TrainingLoop:
         self.epoch, self.steps_before = first, network.steps
         rates = [network.rate_of(network.steps + steps * number - 1) for number in range(1, len(epochs) + 1)]
         state, sums = self.guard.train_epochs(source, network.state, epochs)
+        self._unreported = state, first, sums, rates  # as Ctrl-C may come before a new state's epochs are added
         network.take_state(state, steps * len(epochs))
         self.ended.add(first, sums, rates)
+        self._unreported = None
         return len(epochs)
 
     def _end_early(self, error: BaseException) -> None:
         """After an *error*, report the epochs that have ended, call the callbacks, and note where training stopped."""
         network, run = self.network, self.run
         try:
+            if self._unreported and self._unreported[0] is network.state:
+                self.ended.add(*self._unreported[1:])
             self.ended.report_remaining(self.total_epochs)
         finally:
             self.hooks.call("on_train_interrupted", _last_results(self.ended.history))

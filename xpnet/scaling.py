@@ -70,8 +70,8 @@ class StandardScaler:
     def fit(self, x: Any) -> StandardScaler:
         """Return a new scaler with the statistics of *x*, of shape (n, ...).
 
-        Raises `DtypeError`, `ShapeError` or `DataError` for data that is not real numbers, has no samples,
-        or holds NaN, infinities, numbers whose squares are infinite, or a feature spreads less than its type can tell.
+        Raises `DtypeError`, `ShapeError` or `DataError` for data that is not real numbers, has no samples, or holds
+        NaN, infinities, numbers whose squares are infinite, or a feature whose spread is too small for its type.
         """
         array, xp, device = _open_training_data(x)
         low, high = _extremes(array, xp, device)

@@ -6,6 +6,7 @@ Each kind of input is a record of plain numbers and texts. It turns the column o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import prod
 from typing import ClassVar, TypeAlias
@@ -25,6 +26,12 @@ __all__ = ["KINDS", "Block", "Category", "Input", "Number", "learn_input"]
 
 MOST_CATEGORIES = 100
 """A column with more different texts than this is taken for names or remarks, not for categories."""
+
+ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)?")
+"""What pandas calls an index without a name in Parquet, and a first column without one that it has read from CSV."""
+
+NOT_A_FEATURE = "pandas gives this name to unnamed row numbers; rename it, or give --categorical, to have it taken"
+"""Why such a column is left out."""
 
 SCALAR: tuple[int, ...] = ()
 
@@ -176,6 +183,8 @@ def learn_input(table: Table, name: str, rows: Host, categorical: bool = False) 
     DataError
         A number is infinite, or too large for its square to fit into float64, or NaN in an array of features.
     """
+    if ROW_NUMBERS.fullmatch(name) and not categorical:
+        return NOT_A_FEATURE
     column = table.column(name)
     if isinstance(column, np.ndarray) and column.ndim > 1:
         return _learn_block(column, table, name, rows)

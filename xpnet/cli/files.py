@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +27,6 @@ __all__ = ["read_labels", "read_table"]
 
 PARQUET_MAGIC, NPY_MAGIC = b"PAR1", b"\x93NUM"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-
-ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)?")
-"""What pandas calls an index without a name in Parquet, and a first column without one that it has read from CSV."""
-NOT_A_FEATURE = "it has the name that pandas gives to row numbers which have none; rename it to have it taken"
-"""Why such a column is left out."""
 
 OTHERS = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV",
@@ -65,9 +59,9 @@ def read_table(path: str, dialect: Dialect | None = None) -> Table:
     dialect = dialect or Dialect()
     if path == "-":
         with _reading("standard input"):
-            return _without_row_numbers(_read_stream(sys.stdin.buffer, dialect))  # type: ignore[arg-type]
+            return _read_stream(sys.stdin.buffer, dialect)  # type: ignore[arg-type]
     with _reading(path), open(path, "rb") as file:
-        return _without_row_numbers(replace(_read(path, file, dialect), notation=dialect.notation))
+        return replace(_read(path, file, dialect), notation=dialect.notation)
 
 
 def read_labels(path: str, rows: int, source: str) -> Column:
@@ -85,14 +79,6 @@ def read_labels(path: str, rows: int, source: str) -> Column:
     if np.shape(found) != (rows,):  # type: ignore[arg-type]
         raise DataError(f"{path} must hold one label for each of the {rows} rows of {source}; got {np.shape(found)}")  # type: ignore[arg-type]
     return found
-
-
-def _without_row_numbers(table: Table) -> Table:
-    """Leave out columns by whose names pandas says that they are row numbers."""
-    found = [name for name in (*table.columns, *table.left_out) if ROW_NUMBERS.fullmatch(name)]
-    left_out = {**table.left_out, **dict.fromkeys(found, NOT_A_FEATURE)}
-    columns = {name: column for name, column in table.columns.items() if name not in left_out}
-    return replace(table, columns=columns, left_out=left_out)
 
 
 def _read_stream(stream: io.BufferedReader, dialect: Dialect) -> Table:

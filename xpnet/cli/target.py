@@ -140,7 +140,7 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
     words = {text for text in held if table.notation.is_kept(text)}
     # Beyond what float64 tells apart, numbers would make one class of several.
-    exact = bool(np.abs(different).max() < EXACT) and not any(map(CODE.fullmatch, held))
+    exact = bool(np.abs(different).max() < EXACT) and not _are_codes(set(held) - words, len(different))
     numeric = floats or not whole or exact
     labels = [*map(str, texts(different)), *sorted(words)] if numeric else sorted(set(held))
     few = whole and len(labels) <= MOST_CLASSES
@@ -153,6 +153,11 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
         return Target(name, tuple(labels), numeric), "as asked" if task != "auto" else f"the target has {kind}{also}"
     _require_several(different, len(known), what)
     return Target(name, None), f"the target has {kind}"
+
+
+def _are_codes(spellings: set[str], different: int) -> bool:
+    """Return whether some of the *different* numbers have leading zeros, and each has one spelling."""
+    return any(map(CODE.fullmatch, spellings)) and len(spellings) == different
 
 
 def describe_missing(table: Table, column: str) -> str:

@@ -18,6 +18,13 @@ from xpnet.cli.unparsed_numbers import find_unparsed_numbers
 VALUES = np.random.default_rng(3).normal(4000, 3000, 80)
 
 
+def write_spelled(spell: Callable[[float], str]) -> list[dict[str, str]]:
+    """Write a table whose first column tells its second, with the numbers as they are spelled; return its rows."""
+    rows = [{"a": spell(value), "b": "high" if value > 4000 else "low"} for value in VALUES]
+    write(Path("n.csv"), rows, delimiter=";")
+    return rows
+
+
 def german(value: float) -> str:
     return f"{value:,.2f}".translate(str.maketrans(",.", ".,"))
 
@@ -44,8 +51,7 @@ WRITTEN: dict[str, tuple[Callable[[float], str], str, str]] = {
 def test_the_options_that_are_named_read_the_numbers(shell: Shell, name: str) -> None:
     """The error names column, examples and options; with these the column is one of numbers, here and in new data."""
     spell, options, what = WRITTEN[name]
-    rows = [{"a": spell(value), "b": "high" if value > 4000 else "low"} for value in VALUES]
-    write(Path("n.csv"), rows, delimiter=";")
+    rows = write_spelled(spell)
     arguments = ("train", "n.csv", "--target", "b", "--json", *QUICK)
     done = shell(*arguments)
     fails(done, f"in n.csv, column 'a' holds {what}", f"({rows[0]['a']!r}", f"give {options}")
@@ -138,8 +144,7 @@ NEGATIVES: dict[str, tuple[Callable[[float], str], Callable[[float], str], str]]
 def test_signs_and_exponents_that_are_not_read_are_told(shell: Shell, name: str) -> None:
     """Silently they would be categories, or names; the error has the column, cells, and how the first is written."""
     spell, plain, what = NEGATIVES[name]
-    rows = [{"a": spell(value), "b": "high" if value > 4000 else "low"} for value in VALUES]
-    write(Path("n.csv"), rows, delimiter=";")
+    write_spelled(spell)
     value = next(value for value in VALUES if value < 0 or name == "fortran")
     done = shell("train", "n.csv", "--target", "b", *QUICK)
     fails(done, f"in n.csv, column 'a' holds {what} ({spell(value)!r}, ")

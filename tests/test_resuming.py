@@ -412,10 +412,16 @@ class Remembers(xpnet.Callback):
 LONG = [{"epoch": i, "kinds": [float("inf"), None, True, i, float(i)], "loss": 1 / (i + 1)} for i in range(30_000)]
 
 
-@pytest.mark.parametrize("short", [resuming.SHORT, 1 << 20], ids=["as an array", "in the header, as in files before"])
+@pytest.mark.parametrize(
+    "short", [resuming.SHORT_STATE, 1 << 20], ids=["as an array", "in the header, as in files before"]
+)
 def test_a_long_state_comes_back_as_it_was(short: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"lists": LONG[: 3_000 if short > resuming.SHORT else None], "text": 20_000 * "é", "array": np.eye(2)}
-    monkeypatch.setattr(resuming, "SHORT", short)
+    given = {
+        "lists": LONG[: 3_000 if short > resuming.SHORT_STATE else None],
+        "text": 20_000 * "é",
+        "array": np.eye(2),
+    }
+    monkeypatch.setattr(resuming, "SHORT_STATE", short)
     fit(make(), tmp_path, epochs=1, callbacks=[Remembers(given)])
     again = Remembers()
     fit(make(), tmp_path, epochs=1, callbacks=[again])
@@ -434,12 +440,12 @@ def test_a_long_state_comes_back_as_it_was(short: int, tmp_path: Path, monkeypat
 def test_a_state_that_is_too_long_is_named(
     given: Any, error: type[Exception], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resuming, "SHORT", 1_000)
+    monkeypatch.setattr(resuming, "SHORT_STATE", 1_000)
     fit(make(), tmp_path, epochs=1, callbacks=[xpnet.EarlyStopping("loss"), Remembers(2_000 * "a")])
-    monkeypatch.setattr(resuming, "LONGEST", 3_000 if isinstance(given, str) else resuming.LONGEST)
+    monkeypatch.setattr(resuming, "MAX_STATE", 3_000 if isinstance(given, str) else resuming.MAX_STATE)
     with pytest.raises(error, match=why):
         fit(make(), tmp_path / "other", epochs=1, callbacks=[xpnet.EarlyStopping("loss"), Remembers(given)])
-    monkeypatch.setattr(resuming, "LONGEST", 1_500)
+    monkeypatch.setattr(resuming, "MAX_STATE", 1_500)
     with (
         pytest.raises(CheckpointError, match="none of which"),
         pytest.warns(RuntimeWarning, match="a callback's state has 2,"),

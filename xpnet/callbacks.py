@@ -412,7 +412,8 @@ class ModelCheckpoint(_Monitor):
     """Save the network after epochs, or only after the best so far.
 
     The best is that of all calls of ``fit`` that the object was given to, as training in parts goes on with the network
-    or a copy of it. For a network whose history does not hold that best, it begins anew.
+    or a copy of it. With another network it begins anew: one that did not have, in the same epoch, the loss that the
+    network had when it was saved last.
 
     Parameters
     ----------

@@ -43,9 +43,9 @@ FILES = "step-*.safetensors"
 """What a run's files are called."""
 UNITS = ("step", "epoch", "minute")
 
-SHORT, LONGEST = 1 << 12, 1 << 26
-"""Characters of JSON up to which a callback's state stands in the file's header, which is small; and the bytes of a
-longer one, kept as an array, at most: they are bounded before they are parsed, too."""
+SHORT_STATE, MAX_STATE = 1 << 12, 1 << 26
+"""Bytes of JSON up to which a callback's state is kept in the file's header, which has a limit of its own; and at most,
+as a longer one is kept in an array, whose size is checked before it is parsed."""
 
 
 @record
@@ -242,7 +242,9 @@ class Run:
             "results": list(history),
             "stopped": bool(network.stop_training),
             "settings": self._settings,
-            "callbacks": [_taken(callback, f"callbacks.{i}", extra) for i, callback in enumerate(self._callbacks)],
+            "callbacks": [
+                _encode_state(callback, f"callbacks.{i}", extra) for i, callback in enumerate(self._callbacks)
+            ],
         }
         path = self.folder / f"step-{network.steps:010d}.safetensors"
         try:
@@ -281,7 +283,7 @@ class Run:
                     raise CheckpointError("it holds a network, and no run that could go on; xpnet.load() reads it")
                 note = read_json(notes[NOTE])
                 _check_note(note, extra)
-                note["callbacks"] = [_given_back(state, extra) for state in note["callbacks"]]
+                note["callbacks"] = [_decode_state(state, extra) for state in note["callbacks"]]
                 self.latest = path
                 return description, note, arrays, extra
             except (CheckpointError, KeyError, ValueError) as error:
@@ -374,8 +376,8 @@ def _shown(value: Any) -> str:
     return str(value["class"]) if isinstance(value, Mapping) and "class" in value else repr(value)
 
 
-def _taken(callback: Callback, name: str, extra: Arrays) -> Any:
-    """Return a callback's state as :func:`_split` does, or, if that is long, where it stands in *extra* as text."""
+def _encode_state(callback: Callback, name: str, extra: Arrays) -> Any:
+    """Return a callback's state as :func:`_split` does; a long one goes to *extra*, as text."""
     owner = type(callback).__name__
     state = _split(callback.state(), name, extra, owner)
     try:
@@ -384,23 +386,23 @@ def _taken(callback: Callback, name: str, extra: Arrays) -> Any:
         raise ConfigurationError(
             f"{owner}.state() cannot be saved, for no file with it would be read: {error}"
         ) from error
-    if len(text) <= SHORT:
+    if len(text) <= SHORT_STATE:
         return state
-    if len(text) > LONGEST:
+    if len(text) > MAX_STATE:
         raise ConfigurationError(
-            f"{owner}.state() has {len(text):,} bytes as JSON; at most {LONGEST:,} are read. Return long lists of "
+            f"{owner}.state() has {len(text):,} bytes as JSON; at most {MAX_STATE:,} are read. Return long lists of "
             "numbers as arrays, np.asarray(...), which may be of any size"
         )
     extra[name] = np.frombuffer(text, dtype=np.uint8)
     return {"text": name}
 
 
-def _given_back(state: Any, extra: Arrays) -> Any:
-    """Return the state that :func:`_taken` took."""
+def _decode_state(state: Any, extra: Arrays) -> Any:
+    """Return the state that :func:`_encode_state` has encoded."""
     if isinstance(state, dict) and "text" in state:
         text = extra[state["text"]]
-        if text.nbytes > LONGEST:
-            raise CheckpointError(f"a callback's state has {text.nbytes:,} bytes; at most {LONGEST:,} are read")
+        if text.nbytes > MAX_STATE:
+            raise CheckpointError(f"a callback's state has {text.nbytes:,} bytes; at most {MAX_STATE:,} are read")
         state = read_json(text.tobytes().decode())
     return _joined(state, extra)
 

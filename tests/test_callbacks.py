@@ -635,9 +635,13 @@ def test_ctrl_c_within_an_epoch_leaves_a_usable_network(backend: xpnet.Backend) 
     net.fit(x, y, batch_size=4, verbose=0)
     epochs = net.epochs
     timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
-    timer.start()
+
+    class Begins(Callback):
+        def on_train_begin(self, logs: dict[str, float]) -> None:
+            timer.start()
+
     with pytest.raises(KeyboardInterrupt):
-        net.fit(x, y, epochs=10_000, batch_size=4, verbose=0)
+        net.fit(x, y, epochs=10_000, batch_size=4, callbacks=[Begins()], verbose=0)
     timer.join()
     assert int(backend.to_numpy(net.state.step)) == net.steps
     assert net.history.epochs == net.epochs >= epochs

@@ -5,12 +5,18 @@ import weakref
 
 import numpy as np
 import pytest
-from xpnet_backends.on_numpy import plan_cache
+from xpnet_backends.on_numpy import compiling, plan_cache
 from xpnet_backends.on_numpy.compiling import Compiled
 from xpnet_backends.on_numpy.memory import total_bytes
 from xpnet_backends.on_numpy.plan import Plan
 
 from xpnet import Dense, Network
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Let no plan be made anew to be compiled, however long its calls take."""
+    monkeypatch.setattr(compiling, "COMPILE_AFTER", 1e9)
 
 
 @pytest.fixture

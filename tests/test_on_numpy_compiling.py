@@ -152,7 +152,7 @@ if not child:
 assert os.waitpid(child, 0)[1] == 0
 assert compiling.COMPILER_LOCK.acquire(timeout=1)
 """
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=300)
 
 
 def test_without_llvm_plans_do_without(monkeypatch):
@@ -189,6 +189,7 @@ sys.exit("llvmlite" in sys.modules)
 END = """
 import threading, time
 from xpnet_backends.on_numpy import compiling
+compiling.EXIT_TIMEOUT = 300.0
 def compile():
     with compiling.COMPILER_LOCK:
         holds.set()
@@ -201,5 +202,5 @@ holds.wait()
 
 
 def test_a_process_ends_after_what_is_being_compiled():
-    done = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.returncode) == ("compiled\n", 0), done.stderr

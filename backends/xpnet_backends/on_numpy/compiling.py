@@ -44,7 +44,7 @@ for a lock of another thread for ever; and at the process's exit, during which L
 EXIT_TIMEOUT = 10.0
 """Seconds that the process's exit waits at most for a compilation to finish."""
 
-atexit.register(COMPILER_LOCK.acquire, timeout=EXIT_TIMEOUT)
+atexit.register(lambda: COMPILER_LOCK.acquire(timeout=EXIT_TIMEOUT))
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(

@@ -49,7 +49,7 @@ def latencies(network: Inference, rest: float, seconds: float) -> dict[str, floa
     """Call for some seconds, with rests; return how often, and a call's microseconds."""
     rows, found = network.inputs, []
     end = perf_counter() + seconds
-    while perf_counter() < end:
+    while not found or perf_counter() < end:
         if rest:
             sleep(rest)
         begin = perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -78,14 +79,16 @@ def test_places_are_each_backends_first_cpu_and_first_gpu(monkeypatch: pytest.Mo
 def test_a_shape_is_measured(
     shape: str, parameters: int, backend_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    begin = perf_counter()
     assert main(["bench", shape, "--only", backend_name, "--batch-size", "16", "--json", *QUICK]) == 0
+    taken = perf_counter() - begin
     found = json.loads(capsys.readouterr().out)
     assert (found["parameters"], found["batch_size"], found["dtype"]) == (parameters, 16, "float32")
     for purpose in PURPOSES:
         for timing in found[purpose]:
             assert timing["backend"] == backend_name
             assert len(timing["rounds"]) == 2
-            assert min(timing["rounds"]) <= timing["median_seconds"] <= max(timing["rounds"]) < 10
+            assert min(timing["rounds"]) <= timing["median_seconds"] <= max(timing["rounds"]) < taken
             assert timing["median_seconds"] > 0
     assert any("training" in line for line in found["advice"])
 

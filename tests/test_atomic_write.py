@@ -195,7 +195,7 @@ SAVE = "import pathlib, sys, xpnet.atomic_write as d; d.replace_file(pathlib.Pat
 def test_the_kernel_sees_the_same_order(path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     log = tmp_path_factory.mktemp("log") / "calls"
     command = ["strace", "-f", "-y", "-o", str(log), "-e", "trace=write,fsync,fdatasync,rename,renameat,renameat2"]
-    run = subprocess.run([*command, sys.executable, "-c", SAVE, str(path)], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([*command, sys.executable, "-c", SAVE, str(path)], capture_output=True, text=True, timeout=300)
     if run.returncode and "ptrace" in run.stderr:
         pytest.skip(f"strace may not trace here: {run.stderr.strip()[:200]}")
     assert run.returncode == 0, run.stderr
@@ -245,7 +245,7 @@ def in_a_fork(function: Callable[[], None]) -> int:
     """Run *function* in a fork, and return the exit status; it has no threads of ours to miss."""
     process = multiprocessing.get_context("fork").Process(target=function)
     process.start()
-    process.join(30)
+    process.join(300)
     assert process.exitcode is not None
     return process.exitcode
 

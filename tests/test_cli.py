@@ -199,7 +199,7 @@ def test_ctrl_c_while_training_writes_nothing(tmp_path: Path) -> None:
     while not re.match("epoch +3/", process.stderr.readline()):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     said = re.search(r"\nxpnet train: interrupted after (\d+) epochs; no model was written\n\Z", err)

@@ -115,7 +115,7 @@ with locking.locked_folder(folder):
 
 def test_a_forked_child_lets_go_and_takes_nothing_away(tmp_path: Path) -> None:
     found = subprocess.run(
-        [sys.executable, "-c", FORKS, tmp_path], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", FORKS, tmp_path], capture_output=True, text=True, timeout=300, check=True
     )
     assert found.stdout.split() == ["0", "0", "True"]
 

@@ -377,7 +377,7 @@ def test_control_c_says_where_it_stopped_and_leaves_a_usable_network() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     found = re.search(
         r"training stopped in epoch (\d+) of 1000000 after (\d+) of 63 batches, (\d+) steps in all", output

@@ -535,11 +535,11 @@ needs_flock = pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
 def test_a_second_process_is_refused_and_harms_no_file_of_the_first(tmp_path: Path) -> None:
     first = two(tmp_path, "waits")
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    _, said = two(tmp_path).communicate(timeout=60)
+    _, said = two(tmp_path).communicate(timeout=300)
     assert f"CheckpointError: another call of fit trains in checkpoint={str(tmp_path)!r} now" in said
     assert f"name another folder for this run, such as '{tmp_path}-2'" in said
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
-    assert first.communicate("\n", timeout=60) == ("done 6\n", "")
+    assert first.communicate("\n", timeout=300) == ("done 6\n", "")
     assert [file.name for file in sorted(tmp_path.iterdir())] == [f"step-{n:010d}.safetensors" for n in (10, 12)]
 
 
@@ -551,7 +551,7 @@ def test_a_killed_process_holds_its_folder_no_longer(kind: str, tmp_path: Path) 
     first.kill()
     first.wait()
     try:
-        assert two(tmp_path).communicate(timeout=60) == ("done 6\n", "")
+        assert two(tmp_path).communicate(timeout=300) == ("done 6\n", "")
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(first.pid, signal.SIGKILL)

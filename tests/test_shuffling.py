@@ -133,7 +133,7 @@ def test_an_interrupted_training_ends_the_thread(drawing):
         network.fit(np.ones((60, 2)), np.zeros(60, int), epochs=4, batch_size=7, verbose=0, callbacks=[Stops()])
     for thread in threading.enumerate():
         if thread.name.startswith("xpnet-order"):
-            thread.join(10)
+            thread.join(300)
             assert not thread.is_alive()
     assert "xpnet-order_0" in drawing
 

@@ -469,7 +469,7 @@ def test_without_scikit_learn_the_remedy_is_named():
         "    from xpnet.extras import install_command\n"
         "    print(install_command(\"pip install 'xpnet[sklearn]'\"))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
     said, command = done.stdout.splitlines()
     assert said.startswith("xpnet.sklearn needs sklearn, which cannot be imported (")
     assert said.endswith(f"; run: {command}")

@@ -192,15 +192,16 @@ def test_ctrl_c_while_training_writes_nothing(tmp_path: Path) -> None:
     rows = "\n".join(f"{i % 7},{i % 2}" for i in range(2000))
     (tmp_path / "data.csv").write_text(f"a,b\n{rows}\n")
     command = [sys.executable, "-m", "xpnet", "train", "data.csv", "--target", "b", "--epochs", "100000"]
-    process = subprocess.Popen(
-        [*command, "--patience", "100000"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    process = subprocess.Popen(  # without a buffer, which would keep lines that came with the third from communicate()
+        [*command, "--patience", "100000"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
     assert process.stderr is not None
-    while not re.match("epoch +3/", process.stderr.readline()):
+    while not re.match(b"epoch +3/", process.stderr.readline()):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=300)
-    assert (process.returncode, out) == (130, "")
+    out, told = process.communicate(timeout=300)
+    err = told.decode()
+    assert (process.returncode, out) == (130, b"")
     assert "Traceback" not in err
     said = re.search(r"\nxpnet train: interrupted after (\d+) epochs; no model was written\n\Z", err)
     assert said is not None, err

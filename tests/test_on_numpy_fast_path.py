@@ -4,10 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
-from xpnet_backends.on_numpy import compiling, team
+from xpnet_backends.on_numpy import argument_checks, compiling, team
 from xpnet_backends.on_numpy.compiling import Compiled
 
-from xpnet import Dense, Network
+from xpnet import DataError, Dense, Network
 
 
 @pytest.fixture(params=["NumPy's calls", "compiled"], autouse=True)
@@ -288,3 +288,139 @@ def test_two_forms_of_a_carrys_calls_are_known_by_their_tests(monkeypatch):
         assert float(carry) == expected
     monkeypatch.setattr(compiled, "_cached_plan", kept)
     assert len({id(plan) for plan, *_ in compiled._local.recent}) == 2
+
+
+# Calls whose arguments compiled code checks
+
+
+@pytest.fixture
+def needs_compiled_code(plans):
+    if plans != "compiled":
+        pytest.skip("without compiled code there are no such calls")
+
+
+def checked(function, *arguments):
+    """Return a compiled function after some calls, from the second on with checks."""
+    compiled = Compiled(function)
+    assert compiled.checked_call(*arguments) is None
+    for _ in range(4):
+        compiled(*arguments)
+    return compiled
+
+
+def test_plans_that_are_not_all_compiled_code_serve_no_checked_call(plans):
+    compiled = checked(double, TABLE)
+    assert (plan_of(compiled).run_checked is None) == (plans != "compiled")
+    assert (compiled.checked_call(TABLE) is None) == (plans != "compiled")
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_checked_call_is_for_arguments_like_the_last_ones(other, monkeypatch):
+    usual, unusual = (TABLE, (TABLE, {"a": TABLE})), OTHERS[other]
+    compiled = checked(doubled, *usual)
+    monkeypatch.setattr(compiled, "_call", None)
+    for _ in range(2):
+        assert compiled.checked_call(*unusual) is None
+        assert_same(compiled.checked_call(*usual), doubled(*usual))
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+def test_a_checked_call_is_not_for_other_places_in_memory():
+    compiled = checked(double, TABLE)
+    shifted = np.frombuffer(bytes(1) + TABLE.tobytes(), dtype=np.uint8)[1:].view(TABLE.dtype).reshape(TABLE.shape)
+    masked = np.ma.masked_array(TABLE, mask=TABLE > 5)
+    for other in (shifted, masked, TABLE[::-1], TABLE.tolist(), None, object(), 1.0):
+        assert compiled.checked_call(other) is None
+    assert compiled.checked_call() is None
+    x = TABLE.copy()
+    assert_same(compiled.checked_call(x), x * 2.0)
+    x.shape = (4, 3)
+    assert compiled.checked_call(x) is None
+    (unpickled,) = pickle.loads(pickle.dumps([TABLE]))
+    assert_same(compiled.checked_call(unpickled), TABLE * 2.0)
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_a_checked_call_is_for_finite_numbers(dtype, size):
+    x = np.linspace(-1.0, 1.0, size, dtype=dtype)
+    compiled = checked(lambda x: x * 0.5, x)
+    limits = np.finfo(dtype)
+    for place in {0, size // 2, size - 1}:
+        for value in (np.nan, -np.nan, np.inf, -np.inf, limits.max, limits.min, limits.smallest_subnormal, -0.0):
+            given = x.copy()
+            given[place] = value
+            found = compiled.checked_call(given)
+            assert (found is not None) == np.isfinite(value)
+            if found is not None:
+                np.testing.assert_array_equal(found, given * 0.5)
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+def test_only_the_last_argument_has_to_be_finite():
+    compiled = checked(lambda a, b: a + b, TABLE, TABLE)
+    assert np.isnan(compiled.checked_call(TABLE * np.nan, TABLE)).all()
+    assert compiled.checked_call(TABLE, TABLE * np.nan) is None
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [
+        (lambda x: x, TABLE),
+        (lambda x: (x * 2.0, x[1:]), TABLE),
+        (lambda x: np.cumsum(x), TABLE),
+        (double, TABLE[:, ::2]),
+        (double, TABLE.astype(int)),
+        (double, TABLE > 3.0),
+    ],
+    ids=["argument", "part of it", "Python", "strides", "integers", "booleans"],
+)
+def test_some_functions_have_no_checked_call(function, x):
+    compiled = checked(function, x)
+    assert compiled.checked_call(x) is None
+    assert_same(compiled(x), function(x))
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+def test_where_an_arrays_fields_lie_elsewhere_there_is_no_checked_call(monkeypatch):
+    assert argument_checks._layout_is_known()
+    monkeypatch.setattr(argument_checks, "FLAGS", argument_checks.AXES)
+    argument_checks._layout_is_known.cache_clear()
+    compiled = checked(double, TABLE)
+    argument_checks._layout_is_known.cache_clear()
+    assert compiled.checked_call(TABLE) is None
+    assert plan_of(compiled).is_silent
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+def test_a_plan_that_runs_or_is_of_another_number_of_threads_serves_no_checked_call(monkeypatch):
+    compiled = checked(double, TABLE)
+    plan = plan_of(compiled)
+    plan.is_running = True
+    assert compiled.checked_call(TABLE) is None
+    plan.is_running, plan.threads = False, team.size() + 1
+    assert compiled.checked_call(TABLE) is None
+    plan.threads = team.size()
+    assert_same(compiled.checked_call(TABLE), TABLE * 2.0)
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+def test_rows_like_the_last_ones_are_predicted_without_checks_in_python(monkeypatch):
+    network = Network([Dense(5), "relu", Dense(3)], loss="mse", inputs=4, seed=0)
+    x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    first = network.predict(x)
+    for _ in range(4):
+        network.predict(x)
+    with monkeypatch.context() as patch:
+        patch.setattr("xpnet.network.needs_no_checks", lambda *_: pytest.fail("was asked"))
+        np.testing.assert_array_equal(network.predict(x), first)
+        with pytest.raises(pytest.fail.Exception):
+            network.predict(x, batch_size=1)
+    x[1, 2] = np.inf
+    with pytest.raises(DataError, match=r"x\[1, 2\]"):
+        network.predict(x)
+    network.check_finite = False
+    assert network.predict(x).shape == first.shape

@@ -31,6 +31,8 @@ def test_a_third_partys_record_passes():
     check_backend(record(dtype="float32"))
     check_backend(record(compile=writes_to_what_is_donated))
     check_backend(record(epochs=epochs_with()))
+    check_backend(record(dtype="float32", compile=compile_with_checked_calls(serves_finite_arrays)))
+    check_backend(record(compile=compile_with_checked_calls(lambda *_: None)))
 
 
 def compile_with(change):
@@ -116,6 +118,33 @@ def lazily(function, donated=False):
     )
 
 
+def compile_with_checked_calls(serve):
+    """Return a ``compile`` whose functions have a ``checked_call``, which is *serve* of the function and arguments."""
+
+    def compile(function, donated=False):
+        def compiled(*arguments):
+            return function(*arguments)
+
+        compiled.checked_call = lambda *arguments: serve(function, *arguments)
+        return compiled
+
+    return compile
+
+
+def serves_all(function, model, x):
+    return function(model, np.asarray(x, dtype="float32"))
+
+
+def serves_finite_arrays(function, model, x):
+    plain = isinstance(x, np.ndarray) and x.dtype == "float32" and np.isfinite(x).all()
+    return function(model, x) if plain else None
+
+
+def serves_wrongly(function, model, x):
+    found = serves_finite_arrays(function, model, x)
+    return None if found is None else found + 1.0
+
+
 def softplus(xp, x):
     return xp.log(1.0 + xp.exp(xp.minimum(x, 3.0)))
 
@@ -169,6 +198,8 @@ MISTAKES = {
         "immutable is said, but a compiled function writes to its donated argument pair.0",
     ),
     "lazy": ({"compile": lazily}, "later change of the caller's array"),
+    "unchecked": ({"compile": compile_with_checked_calls(serves_all)}, "checked_call returns a result for inf"),
+    "checked": ({"compile": compile_with_checked_calls(serves_wrongly)}, "checked_call: result is"),
     "loop": ({"loop": skips_the_last_row}, "loop over 2 rows: pair.0 is|loop over 3 rows: pair.0 is"),
     "rests": ({"epochs": epochs_with(rests=False)}, "1 of 3 epochs in one call, rests: state is"),
     "start": ({"epochs": epochs_with(start=False)}, "3 of 3 epochs in one call, rests: sums is"),

@@ -112,7 +112,9 @@ class Backend:
         ``compile(function, donated=False)`` gives a function of the same arrays, made faster or left as it
         is. The network runs everything through it, so it is also where a backend enters a device's context.
         With ``donated`` the caller hands its first argument over for good, and the first result, which has
-        the same structure, may live in its memory.
+        the same structure, may live in its memory. The function may have a method ``checked_call`` of the same
+        arguments, the last of which is the user's, as it came: it returns the result if it finds at once that the
+        arguments are arrays as it takes them and the last one is finite, else None. ``predict`` tries that first.
     loop : callable or None
         ``loop(step)`` gives ``run(carry, data, order)``, which is ``carry = step(carry, data, row)`` for
         each row of ``order``, a NumPy array of integers that nobody writes to afterwards; ``step`` takes a

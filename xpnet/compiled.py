@@ -26,12 +26,22 @@ class Compiled:
     def __init__(self, program: Program, backend: Backend) -> None:
         self.program, self.backend = program, backend
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._checked: dict[str, Callable[..., Any] | None] = {}
 
     def function(self, name: str) -> Callable[..., Any]:
         """Return a function of the program by its name, compiled; for those called at most once a batch."""
         if name not in self._functions:
             self._functions[name] = self.backend.compile(getattr(self.program, name), donated=name == "step_loss")
         return self._functions[name]
+
+    def checked(self, name: str) -> Callable[..., Any] | None:
+        """Return what calls a function at once if its last argument needs no checks, else returns None.
+
+        There is none on a backend without it; see :attr:`xpnet.Backend.compile`.
+        """
+        if name not in self._checked:
+            self._checked[name] = getattr(self.function(name), "checked_call", None)
+        return self._checked[name]
 
     @cached_property
     def train_on_batch(self) -> Callable[..., Any]:

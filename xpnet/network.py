@@ -719,9 +719,12 @@ class Network:
 
     def _compute(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         self._require_built(method)
+        backend, compiled, model = self.backend, self.compiled, (self.state.params, self.state.layers)
         if batch_size is not EVALUATION_ROWS:  # by identity, as an equal number may be 4096.0, which is refused
             batch_size = check_integer("batch_size", batch_size)
-        backend, model, compute = self.backend, (self.state.params, self.state.layers), self.compiled.function(function)
+        elif (call := compiled.checked(function)) and (found := call(model, x)) is not None:
+            return found
+        compute = compiled.function(function)
         if needs_no_checks(x, backend, self.in_shape) and x.shape[0] <= batch_size:
             return compute(model, backend.asarray(x, dtype=backend.float))
         x = as_real_array(x, backend, "x")

@@ -200,6 +200,24 @@ def _check_compiled(where: str, backend: Backend, seed: int) -> None:
                 require(np.array_equal(after, kept[name]), where, message)
         after = backend.to_numpy(on_device)
         check_close(where, "an argument that was not donated", after, x, PARITY[backend.dtype])
+    _check_checked_calls(where, backend, stream.normal(size=(2, 3)))
+
+
+def _check_checked_calls(where: str, backend: Backend, values: Host) -> None:
+    compiled = backend.compile(lambda factor, x: factor * x)
+    call = getattr(compiled, "checked_call", None)
+    if call is None:
+        return
+    x, factor = values.astype(backend.dtype), backend.asarray(np.full(3, 2.0), dtype=backend.float)
+    wrong = {"inf": x.copy(), "NaN": x.copy(), "another dtype": x.astype(np.int32), "a list": x.tolist()}
+    wrong["inf"][1, 2], wrong["NaN"][0, 0] = np.inf, np.nan
+    for _ in range(3):
+        compiled(factor, backend.asarray(x))
+        found = call(factor, x)
+        if found is not None:
+            check_close(f"{where}, checked_call", "result", backend.to_numpy(found), 2.0 * x, PARITY[backend.dtype])
+        for what, given in wrong.items():
+            require(call(factor, given) is None, where, f"checked_call returns a result for {what}")
 
 
 def _check_loop(where: str, backend: Backend, seed: int) -> None:

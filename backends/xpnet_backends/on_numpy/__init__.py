@@ -9,6 +9,7 @@ How ``compile(step)`` runs a step, and where each part is::
     writer         nodes -> lines of Python, on memory that is allocated once (memory, naming)
     fusing         which elementwise operations and reductions share a pass; kernels writes that pass (exponential)
     native         a line as a call of a C function; function_body joins lines of such calls to one Program
+                   (argument_checks: programs that look at their arguments first)
       calls of     ufunc_loops, casting, gathering (over memory: strides), blas (mkl, openblas, blocks, one_row, gemm)
       gemm         tiled products: macrokernel, microkernel, bfloat16_pairs, summation_order
     compiler/      a subset of Python -> LLVM's text (functions, builder, language) -> machine code (llvm)

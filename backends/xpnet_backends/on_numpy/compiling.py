@@ -25,7 +25,9 @@ from xpnet_backends.on_numpy.signatures import signature
 if TYPE_CHECKING:
     from xpnet_backends.on_numpy.plan import Plan
 
-    FastPath = tuple[Plan, Callable[[tuple[Any, ...]], list[Any] | None]]
+    Flattener = Callable[[tuple[Any, ...]], list[Any] | None]
+    CheckedCall = Callable[[tuple[Any, ...]], Any]
+    FastPath = tuple[Plan, Flattener, CheckedCall | None]
 
 __all__ = ["Compiled", "loop"]
 
@@ -58,18 +60,21 @@ class Compiled:
     A function that cannot be recorded, as it looks at values, is always called as it is. Plans have memory of their
     own, so each thread has its own plans. A thread's *fast path* is the plan that served its last call, with a test,
     generated for that plan, whether it serves the next call, too; if so, the cache is not consulted.
+
+    *checked* becomes true at the first :meth:`checked_call`; plans that are made from then on can serve such calls.
     """
 
     def __init__(self, function: Callable[..., Any], donated: bool = False) -> None:
         self.function, self.donated = function, donated
         self.unrecordable: set[Any] = set()
+        self.checked = False
         self._local = threading.local()
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""
         fast_path: FastPath | None = getattr(self._local, "fast_path", None)
         if fast_path is not None and not fast_path[0].is_outdated:
-            plan, flatten = fast_path
+            plan, flatten, _ = fast_path
             flat = flatten(arguments)
             if flat is not None and not plan.is_running:
                 plan.is_running = True
@@ -82,6 +87,25 @@ class Compiled:
                     plan.is_running = False
         return self._call(arguments)
 
+    def checked_call(self, *arguments: Any) -> Any:
+        """Return the result, if the arguments are arrays like those of the last call and the last one is finite.
+
+        Else return None, and in any case where no plan of compiled code alone served the last call.
+        """
+        fast_path: FastPath | None = getattr(self._local, "fast_path", None)
+        plan, _, call = fast_path or (None, None, None)
+        if plan is None or call is None:
+            self.checked = True
+            return None
+        if plan.is_outdated or plan.is_running:
+            return None
+        plan.is_running = True
+        try:
+            outputs = call(arguments)
+            return None if outputs is None else plan.unflatten(outputs)
+        finally:
+            plan.is_running = False
+
     @np.errstate(all="ignore")
     def _call(self, arguments: tuple[Any, ...]) -> Any:
         flat: list[Any] = []
@@ -91,7 +115,7 @@ class Compiled:
         plan.is_running = True
         try:
             if plan.pending is None:
-                self._local.fast_path = plan, plan.flattener(arguments)
+                self._local.fast_path = plan, plan.flattener(arguments), plan.checked_call(arguments)
                 return plan.unflatten(plan.run(*flat))
             begin = perf_counter()
             outputs = plan.run(*flat)
@@ -148,7 +172,7 @@ class Compiled:
         try:
             from xpnet_backends.on_numpy.plan import Plan  # here, as the first call does not need it
 
-            made = Plan(self.function, arguments, self.donated, donated_buffers.get(first))
+            made = Plan(self.function, arguments, self.donated, donated_buffers.get(first), checked=self.checked)
         except Exception:  # it still runs unrecorded, and then raises its own errors
             self.unrecordable.add(key)
             return None
@@ -161,7 +185,9 @@ class Compiled:
         """Return a plan with compiled kernels in the place of this one; this one where compiling fails."""
         try:
             with COMPILER_LOCK:
-                return type(plan)(self.function, arguments, self.donated, plan.donated_buffers, compile_now=True)
+                return type(plan)(
+                    self.function, arguments, self.donated, plan.donated_buffers, compile_now=True, checked=self.checked
+                )
         except Exception as error:  # the numbers are the same without
             if plan.pending is not None:
                 plan.pending.seconds = 0.0  # so that others do not try for a while

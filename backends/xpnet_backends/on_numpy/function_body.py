@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 from xpnet_backends.on_numpy import native, team
+from xpnet_backends.on_numpy.argument_checks import check_calls
 from xpnet_backends.on_numpy.naming import Names
 from xpnet_backends.on_numpy.native import Location, NativeCall, Program
+from xpnet_backends.on_numpy.tracing import Host
 
 __all__ = ["FunctionBody"]
 
@@ -26,6 +29,9 @@ class FunctionBody:
         self.names = names
         self.parameters = [f"x{i}" for i in range(parameters)]
         self._body: list[tuple[str, list[NativeCall]]] = []
+        self._copies: dict[str, str] = {}
+        self._checks: list[NativeCall] = []
+        self._objects = array("q", [0] * parameters)
         self.is_silent = True
         self._views: dict[str, list[tuple[str, str]]] = {name: [] for name in self.parameters}
 
@@ -37,7 +43,12 @@ class FunctionBody:
 
     def add_copy(self, name: str, source: str) -> None:
         """Add a line that names a copy of an array."""
-        self._body.append((f"{name} = {source}.copy()", []))
+        self._copies[name] = f"{name} = {source}.copy()"
+        self._body.append((self._copies[name], []))
+
+    def add_checks(self, arrays: Sequence[Host]) -> None:
+        """Have ``run_checked`` beside ``run``, for arguments that were recorded as *arrays*."""
+        self._checks = check_calls(arrays, self._objects.buffer_info()[0])
 
     def add_view(self, parameter: str, name: str, text: str) -> None:
         """Add a line that makes a view of a parameter; as it reads no values, it comes before all others."""
@@ -50,7 +61,7 @@ class FunctionBody:
 
     def uncompiled(self) -> set[Any]:
         """Return the routines of the calls, and the program runner, that are not compiled yet."""
-        needed = [routine for call in self.calls for routine in call.routines]
+        needed = [routine for call in (*self.calls, *self._checks) for routine in call.routines]
         found: set[Any] = {routine for routine in needed if not routine.is_compiled}
         return found | {native.program_runner} if needed and not native.program_runner.cache_info().currsize else found
 
@@ -59,26 +70,49 @@ class FunctionBody:
         """Whether all lines are one program, which one call can run many times."""
         return bool(self._body) and all(calls for _, calls in self._body)
 
-    def source(self, results: str) -> str:
+    def source(self, results: Sequence[str]) -> str:
         """Return the function's source.
 
-        If all lines are one program, ``run_times(x0, ..., times, step)`` follows, with the program runner's result.
+        If all lines are one program, ``run_times(x0, ..., times, step)`` follows, with the program runner's result. If
+        all are but copies of the results, and checks were added, ``run_checked(x0, ...)`` follows: it returns what
+        ``run`` does, or None if an argument fails its check.
         """
-        objects = array("q", [0] * len(self.parameters))
-        body, used = self._assembled(objects)
-        store_ids = [f"objects[{i}] = id({self.parameters[i]})" for i in sorted(used)]
-        if self.names.values.setdefault("objects", objects) is not objects:
+        body, used = self._assembled()
+        if self.names.values.setdefault("objects", self._objects) is not self._objects:
             raise ValueError("lines are put together once")
-        after = "\n".join([line for line in (*body, results) if not line.startswith("#")])
-        lines = [*self._binding(after), *store_ids, *body, f"return ({results})"]
+        returned = f"return ({' '.join([f'{result},' for result in results])})"
+        after = "\n".join([line for line in (*body, returned) if not line.startswith("#")])
+        store_ids = self._store_ids(used)
+        lines = [*self._binding(after), *store_ids, *body, returned]
         source = _function("run", self.parameters, lines)
         if self.repeatable and not results:
             call = body[0].removeprefix("if ").partition(", 1, 0)")[0]
             again = [*store_ids, f"return {call}, times, step)"]
             source += _function("run_times", [*self.parameters, "times", "step"], again)
+        if self._checks and self._only_copies(results):
+            source += _function("run_checked", self.parameters, [*self._checked_lines(), returned])
         return source
 
-    def _assembled(self, objects: array[int]) -> tuple[list[str], set[int]]:
+    def _store_ids(self, parameters: set[int]) -> list[str]:
+        """Return the lines that tell the programs which objects these parameters are."""
+        return [f"objects[{i}] = id({self.parameters[i]})" for i in sorted(parameters)]
+
+    def _only_copies(self, results: Sequence[str]) -> bool:
+        """Say whether all lines are one program, but for copies of the results, which end them."""
+        program = self._body[: len(self._body) - len(self._copies)]
+        ends = [text for text, _ in self._body[len(program) :]] == [*self._copies.values()]
+        return bool(program) and all(calls for _, calls in program) and ends and {*results} <= {*self._copies}
+
+    def _checked_lines(self) -> list[str]:
+        program = Program([*self._checks, *self.calls], self._objects)
+        self.names.constant(program)
+        failed = f"if {self._call_of(program)}: return None"
+        return [*self._store_ids({*range(len(self.parameters))}), failed, *self._copies.values()]
+
+    def _call_of(self, program: Program) -> str:
+        return f"{self.names.constant(native.program_runner())}({program.address}, 1, 0)"
+
+    def _assembled(self) -> tuple[list[str], set[int]]:
         """Return the body's lines, and the numbers of the parameters whose data the programs read."""
         lines: list[str] = []
         used: set[int] = set()
@@ -89,8 +123,8 @@ class FunctionBody:
             if not calls:
                 return
             used.update(word.argument for call in calls for word in call.words if _is_argument(word))
-            program = Program(calls, objects)
-            call = f"{self.names.constant(native.program_runner())}({program.address}, 1, 0)"
+            program = Program(calls, self._objects)
+            call = self._call_of(program)
             wrong = "; ".join(call.on_failure for call in calls if call.on_failure)
             lines.append(f"if {call}: {wrong}; raise IndexError('an index is out of bounds')" if wrong else call)
             self.names.constant(program)  # which is to live as long as the function

@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet_backends.on_numpy import team
 from xpnet_backends.on_numpy.memory import new_array, total_bytes
-from xpnet_backends.on_numpy.pytrees import flattener_for, leaves, unflattener
+from xpnet_backends.on_numpy.pytrees import caller_for, flattener_for, leaves, unflattener
 from xpnet_backends.on_numpy.tracing import Host, NotTraceable, map_leaves, record
 from xpnet_backends.on_numpy.writer import KernelsMissing, Writer
 
@@ -54,6 +54,8 @@ class Plan:
         That memory, of another plan for the same donated argument, to be shared.
     compile_now : bool
         Whether missing kernels are compiled. If not, and one is missing, the plan uses none.
+    checked : bool
+        Whether :attr:`run_checked` is made, which nothing donated can have.
 
     Attributes
     ----------
@@ -65,6 +67,9 @@ class Plan:
         Why it never gets kernels; "" if it can.
     is_running : bool
         Whether a call is being served: a signal handler may make another call meanwhile.
+    run_checked : callable or None
+        ``run_checked(*arrays)`` checks by compiled code, and so at once, that the arrays have the recorded form and
+        the last one is finite; then it is :meth:`run`, else it returns None. There is none if not all is compiled code.
     is_silent : bool
         Whether it cannot raise one of NumPy's floating-point warnings.
     nbytes : int
@@ -78,6 +83,7 @@ class Plan:
         donated: bool,
         donated_buffers: list[Host] | None = None,
         compile_now: bool = False,
+        checked: bool = False,
     ) -> None:
         nodes, result = record(function, arguments)
         inputs = [node for node in nodes if node.kind == "input"]
@@ -98,7 +104,7 @@ class Plan:
         self._flattener_with_donated: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
         try:
             writer = Writer(*given, fuse="now" if compile_now else "compiled")
-            self.source = writer.write(inputs[len(donated_inputs) :])
+            self.source = writer.write(inputs[len(donated_inputs) :], checked and not donated)
             if writer.uncompiled:
                 self.pending = _pending.setdefault(frozenset(writer.uncompiled), PendingKernels())
         except Exception as error:  # it works without kernels, to the same numbers
@@ -117,6 +123,7 @@ class Plan:
         # Removed from their own globals: no reference cycle keeps the memory of a plan that nobody holds.
         self.run: Callable[..., tuple[Any, ...]] = scope.pop("run")
         self.run_times: Callable[..., int] | None = scope.pop("run_times", None)
+        self.run_checked: Callable[..., tuple[Any, ...] | None] | None = scope.pop("run_checked", None)
         buffers = iter(self.donated_buffers)
         self._donated_tree = donated_tree = map_leaves(lambda item: next(buffers), successor) if donated else None
         self.unflatten: Callable[[tuple[Any, ...]], Any] = unflattener(others, donated_tree)
@@ -148,6 +155,13 @@ class Plan:
         if self._flattener is None:
             self._flattener = flattener_for(arguments, self._donated_tree)
         return self._flattener
+
+    def checked_call(self, arguments: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], Any] | None:
+        """Return a function that calls :attr:`run_checked` with arguments in the containers of these.
+
+        It returns the outputs, or None for other arguments.
+        """
+        return None if self.run_checked is None else caller_for(arguments, self.run_checked)
 
     def flattener_with_donated(
         self, arguments: tuple[Any, ...]

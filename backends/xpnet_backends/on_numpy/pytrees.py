@@ -13,7 +13,7 @@ import numpy as np
 from xpnet_backends.on_numpy.signatures import memory_order
 from xpnet_backends.on_numpy.tracing import Traced, map_leaves
 
-__all__ = ["flattener_for", "leaves", "unflattener"]
+__all__ = ["caller_for", "flattener_for", "leaves", "unflattener"]
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -92,6 +92,23 @@ def unflattener(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
     first = scope.written(kept, scope.constant)
     others = None if rest is None else "".join([f"{scope.written(item, output)}, " for item in rest])
     return scope.function("outputs", first if others is None else f"({first}, {others})")
+
+
+def caller_for(arguments: tuple[Any, ...], function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return a function that calls *function* with the arrays of its argument, or returns None.
+
+    It returns None of arguments in other containers than these, or of other types than NumPy's arrays.
+    """
+    scope = _Expression()
+    names: list[str] = []
+
+    def is_array(name: str, array: Any) -> Iterator[str]:
+        names.append(f"a{len(names)}")
+        yield f"type({names[-1]} := {name}) is {scope.constant(np.ndarray)}"
+
+    tests = [*scope.tests("arguments", arguments, is_array)]
+    call = f"{scope.constant(function)}({', '.join(names)})"
+    return scope.function("arguments", f"{call} if {' and '.join(tests)} else None")
 
 
 def flattener_for(arguments: tuple[Any, ...], kept: Any) -> Callable[[Any], list[Any] | None]:

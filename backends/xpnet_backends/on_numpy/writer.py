@@ -106,8 +106,11 @@ class Writer:
 
     # Writing
 
-    def write(self, parameters: list[Node]) -> str:
-        """Return the source of ``run(*parameters)``, which returns the results but the donated argument's successor."""
+    def write(self, parameters: list[Node], checked: bool = False) -> str:
+        """Return the source of ``run(*parameters)``, which returns the results but the donated argument's successor.
+
+        With *checked*, ``run_checked`` follows where there can be one; see :meth:`FunctionBody.source`.
+        """
         self.body = FunctionBody(self.names, len(parameters))
         for i, node in enumerate(self.donated_inputs):
             self.names.assign(
@@ -126,11 +129,13 @@ class Writer:
                 self._release(node)
         results = [self._result(i, leaf) for i, leaf in enumerate(self.outputs)]
         self._write_back()
+        if checked and self.fuses:
+            self.body.add_checks([node.value for node in parameters])
         if not self.compile_now and (missing := self.missing | self.body.uncompiled()):
             raise KernelsMissing(frozenset(missing))
         if any(map(gemm.is_tiled_call, self.body.calls)):
             self.threads = team.size()
-        return self.body.source("".join([f"{result}, " for result in results]).rstrip())
+        return self.body.source(results)
 
     def _location(self, arg: Any, name: str) -> Location | None:
         """Return an argument's location; None where it is unknown, or nothing is compiled."""

@@ -9,6 +9,8 @@ import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +72,20 @@ def runnable(page: str) -> list[tuple[str, str, int]]:
     return blocks(page, "python", "pycon")
 
 
-def needed(page: str) -> set[str]:
-    """Return the modules without which a page cannot run: those it imports, and those behind xpnet's own doors."""
-    found = {module for _, code, _ in runnable(page) for sign, module in HIDDEN_NEEDS.items() if sign in code}
+def imports(page: str) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports in a page's code."""
     for language, code, _ in runnable(page):
         if language == "pycon":
             code = "".join(example.source for example in doctest.DocTestParser().get_examples(code))
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module.partition(".")[0])
+        yield from (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def needed(page: str) -> set[str]:
+    """Return the modules without which a page cannot run: those it imports, and those behind xpnet's own doors."""
+    found = {module for _, code, _ in runnable(page) for sign, module in HIDDEN_NEEDS.items() if sign in code}
+    for node in imports(page):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)]
+        found |= {module.partition(".")[0] for module in modules}
     return found - sys.stdlib_module_names - {"xpnet"}
 
 
@@ -100,6 +105,37 @@ def test_no_python_hides_from_the_tests(page: str) -> None:
     assert sum(fence[2] in ("py", "python", "python3", "pycon", "code", "doctest") for fence in fences) == len(
         runnable(page)
     )
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if runnable(page)])
+def test_what_a_page_imports_is_in_the_reference(page: str) -> None:
+    """docs/promises.md says that other names may change; the lists are read as text, as their module needs Sphinx."""
+    tree = ast.parse(text("docs/extensions/reference_pages.py"))
+    lists = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("CONTRACTS", "PARTS", "COMPANIONS")
+    }
+    whole = {*lists["CONTRACTS"], *lists["COMPANIONS"]}
+    for node in imports(page):
+        if isinstance(node, ast.Import):
+            modules = [alias.name.removeprefix("xpnet.") for alias in node.names if alias.name.startswith("xpnet.")]
+            assert whole >= set(modules)
+            continue
+        package, _, module = str(node.module).partition(".")
+        names = {alias.name for alias in node.names}
+        if package != "xpnet":
+            continue
+        if not module:
+            assert names <= {*xpnet.__all__, *whole}
+        elif module in whole:
+            if module == "sklearn":
+                pytest.importorskip("sklearn")
+            assert names <= set(import_module(f"xpnet.{module}").__all__)
+        else:
+            assert names <= set(lists["PARTS"].get(module, ("", ()))[1])
 
 
 def test_the_readme_s_tour_is_short_and_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.history import History
 from xpnet.layers import Layer, Sequential
 from xpnet.losses import Loss
+from xpnet.losses.base import check_reduction
 from xpnet.metrics import Metric
 from xpnet.optimizers import Optimizer, rate_at
 from xpnet.optimizers.chaining import averages
@@ -113,6 +114,7 @@ class Network:
     ) -> None:
         self.model: Final = layers if isinstance(layers, Sequential) else Sequential(layers)
         self.loss: Final[Loss] = resolve("loss", loss, losses.NAMES)
+        check_reduction(self.loss.reduction)
         self.optimizer: Final[Optimizer] = resolve_optimizer(optimizer)
         self.metrics: Final[tuple[Metric, ...]] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)

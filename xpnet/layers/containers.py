@@ -9,7 +9,7 @@ from xpnet import initializers
 from xpnet.backend import Array
 from xpnet.errors import ConfigurationError, ShapeError, XpnetError, unknown_attribute
 from xpnet.initializers import Initializer
-from xpnet.layers.base import Built, Context, Layer, shape_problem
+from xpnet.layers.base import Built, Context, Layer, build_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Shape, Tree, flatten, unflatten
 from xpnet.records import record
@@ -258,7 +258,7 @@ def _child_build(layer: Layer, shape: Shape, name: str) -> Built:
         raise ShapeError(f"layer {name}: {error}") from None
     if not isinstance(built, Built):
         raise wrong_return_error("layer", layer, "build", built)
-    if problem := shape_problem(built):
+    if problem := build_problem(built):
         raise ConfigurationError(f"layer {name}: {type(layer).__name__}.build: {problem}; {INTERFACES['layer'].guide}")
     return built
 

@@ -98,6 +98,19 @@ def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     execute(page, runnable(page), {"__name__": "__main__"})
 
 
+IMPORTED = {"strict": "array_api_strict", "plot": "matplotlib", "tensorboard": "tensorboardX"}
+"""What is imported of an extra, where its name differs."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)])
+def test_a_page_says_at_its_top_what_its_code_needs(page: str) -> None:
+    said = re.findall(r"All code on this page runs after `pip install (.*?)`", text(page).partition("```python")[0])
+    assert len(said) == text(page).count("All code on this page") <= 1
+    extras, others = re.fullmatch(r"'\.\[(.*)\]'(.*)", said[0]).groups() if said else ("", "")  # type: ignore[union-attr]
+    installed = {IMPORTED.get(extra, extra) for extra in extras.split(",") if extra} | set(others.split())
+    assert installed == needed(page) - {"numpy"}
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_no_python_hides_from_the_tests(page: str) -> None:
     """Python code stands in a fence of three backticks at the start of a line, so that it is found and executed."""

@@ -11,13 +11,14 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import xpnet
-from xpnet import callbacks, initializers, losses, metrics, optimizers
+from xpnet import callbacks, initializers, losses, metrics, nn, optimizers
 from xpnet.layers.names import NAMES as layer_names
 
 ROOT = Path(__file__).parent.parent
@@ -253,3 +254,15 @@ def test_the_guide_has_every_name_that_may_be_given_as_text() -> None:
     guide = (ROOT / "docs" / "guide.md").read_text()
     for kind, names in kinds.items():
         assert f"| {kind} | {', '.join(f'`{name}`' for name in names)} |" in guide
+
+
+def test_the_page_about_layers_has_every_operation_with_its_arguments() -> None:
+    page = text("docs/own_layer.md")
+    _, _, part = page.partition("## What `context.xp.nn` has")
+    part = part.partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+\(.*?\))` \|", part, re.MULTILINE)
+    signatures = {name: f"{name}({', '.join([*signature(getattr(nn, name)).parameters][1:])})" for name in nn.__all__}
+    (others,) = re.findall(r"of\. (.*?) are there for the library's own parts", " ".join(part.split()))
+    own = set(re.findall(r"`(\w+)`", others))
+    assert own < set(nn.__all__)
+    assert sorted(told) == sorted(text for name, text in signatures.items() if name not in own)

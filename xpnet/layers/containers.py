@@ -198,15 +198,24 @@ def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
     if isinstance(layers, str) or not isinstance(layers, Iterable):
         if isinstance(layers, str):
             said = f"write [{layers!r}]"
+        elif _is_network(layers):
+            said = "got a network: give its layers, net.model.layers"
         elif hasattr(layers, "forward") and not isinstance(layers, type):
             said = f"write [{type(layers).__name__}(...)]"
         else:
             said = f"got {layers!r}; write [Dense(32), 'relu', Dense(3)] say"
         raise ConfigurationError(f"layers must be a list; {said}")
+    layers = list(layers)
+    if any(map(_is_network, layers)):
+        raise ConfigurationError("a network is no layer: give its layers in place of it, *net.model.layers")
     resolved = tuple(resolve_layer(layer) for layer in layers)
     if not resolved:
         raise ConfigurationError("layers must be a list of at least one layer, [Dense(3)] say; got an empty one")
     return resolved
+
+
+def _is_network(value: Any) -> bool:
+    return isinstance(getattr(value, "model", None), Sequential)
 
 
 def _child_forward(name: str, layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:

@@ -57,7 +57,12 @@ def test_the_reference_holds_every_public_name(extension: Any) -> None:
     assert entries >= {f"xpnet.{name}" for name in xpnet.__all__} - {"xpnet.__version__"}
     wanted = reference.public_names()
     assert {f"xpnet.{name}" for name in xpnet.__all__} <= wanted
-    assert {"xpnet.testing.check_layer", "xpnet.nn.softmax", "xpnet_backends.on_cupy.open"} <= wanted
+    assert {
+        "xpnet.testing.check_layer",
+        "xpnet.nn.softmax",
+        "xpnet.checkpoint.read_notes",
+        "xpnet_backends.on_cupy.open",
+    } <= wanted
 
 
 @pytest.mark.parametrize(

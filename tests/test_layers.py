@@ -331,6 +331,14 @@ def test_shapes_that_do_not_fit_are_refused_by_the_layer_that_minds():
         (lambda: Reshape((1,) * 64), "at most 63 axes"),
         (lambda: Sequential([]), "at least one layer"),
         (lambda: Sequential("relu"), "layers must be a list; write"),
+        (
+            lambda: Sequential(xpnet.Network([Dense(3)])),
+            "layers must be a list; got a network: give its layers, net.model.layers",
+        ),
+        (
+            lambda: Sequential(["relu", xpnet.Network([Dense(3)])]),
+            r"a network is no layer: give its layers in place of it, \*net.model.layers",
+        ),
         (lambda: Sequential(["reluu"]), "did you mean 'relu'"),
         (lambda: Sequential([ReLU]), r"write ReLU\(\)"),
         (lambda: Residual([]), "layers must be a list of at least one layer"),

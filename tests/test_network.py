@@ -207,6 +207,21 @@ def test_a_trace_names_every_array_and_changes_nothing(backend: xpnet.Backend) -
     assert net.steps == 0
 
 
+def test_gradients_come_in_the_order_of_the_weights(backend: xpnet.Backend) -> None:
+    layers = [Dense(4), BatchNorm(), "relu", Residual([Dense(4)], shortcut=Dense(4)), *["tanh"] * 7, BatchNorm()]
+    net = Network([*layers, Dense(3)], backend=backend, inputs=4, seed=0)
+    net.train_step(X, Y)
+    names = list(net.gradients(X, Y))
+    assert list(net.get_weights())[: len(names)] == names
+    statistics = [f"{layer}.{kind}" for layer in ("1", "11") for kind in ("running_mean", "running_variance")]
+    assert list(net.get_weights())[len(names) :] == statistics
+    order = ["0", "1", "2", "3.0", "3.shortcut", "3", *map(str, range(4, 13))]
+    outputs = [f"{layer}.output" for layer in order if layer != "3.shortcut"]
+    back = [f"{name}.gradient" for name in reversed(outputs)]
+    expected = [*outputs, *back, "input.gradient", "losses", "loss", *(f"{name}.gradient" for name in names)]
+    assert list(net.trace(X, Y)) == expected
+
+
 def test_two_backends_can_be_compared_array_by_array(all_backends: dict[str, xpnet.Backend]) -> None:
     layers = [Dense(6), BatchNorm(), "gelu", Dropout(0.4), Dense(3)]
     traces = [

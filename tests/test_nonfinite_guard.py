@@ -22,7 +22,7 @@ from tests.pressing import press
 from tests.soak.press import WAYS, check
 from xpnet import ConfigurationError, Dense, Network, NonFiniteError, ended_epochs, history, nonfinite_guard
 from xpnet.batches import DeviceSource, Epoch
-from xpnet.nonfinite_diagnosis import _pass_order
+from xpnet.compiled import pass_order
 from xpnet.resuming import Run
 from xpnet.training import Batch
 from xpnet.weights import read_arrays
@@ -286,7 +286,7 @@ def test_an_unknown_policy_is_named() -> None:
 
 def test_arrays_are_sorted_as_the_passes_meet_them() -> None:
     names = ["10.output", "2.output", "2.shortcut.weight", "2.1.output", "2.1.weight"]
-    assert sorted(names, key=_pass_order) == ["2.1.weight", "2.1.output", "2.shortcut.weight", "2.output", "10.output"]
+    assert sorted(names, key=pass_order) == ["2.1.weight", "2.1.output", "2.shortcut.weight", "2.output", "10.output"]
 
 
 # Threads and Ctrl-C

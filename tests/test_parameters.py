@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 import xpnet
 from xpnet import BackendError
 from xpnet.initializers import Constant, Normal, Ones, Zeros
+from xpnet.layers.base import Built
 from xpnet.parameters import Layout, Param, flatten, unflatten
 
 TREE = {
@@ -102,3 +105,42 @@ def test_an_open_initializer_is_closed_only_once():
     open_, closed = Param((1,), None), Param((1,), Zeros())
     assert open_.suited(Ones()).initializer == Ones()
     assert closed.suited(Ones()) is closed
+
+
+def test_an_initializer_may_be_given_by_name():
+    assert Param((3,), "zeros") == Param((3,), Zeros())
+    net = xpnet.Network([Scale(), xpnet.Dense(2)], inputs=3)
+    np.testing.assert_array_equal(net.get_weights()["0.scale"], np.ones(3))
+
+
+@dataclass(frozen=True)
+class Scale:
+    def build(self, in_shape):
+        return Built(in_shape, {"scale": Param(in_shape, "ones")})
+
+    def forward(self, params, x, context):
+        return x * params["scale"], x
+
+    def backward(self, params, x, dy, context):
+        return dy * params["scale"], {"scale": context.xp.sum(dy * x, axis=0)}
+
+
+@pytest.mark.parametrize(
+    ("shape", "initializer", "said"),
+    [
+        (3, Zeros(), r"Param\.shape must be a tuple of integers above 0, \(4,\) for 4 numbers; got 3"),
+        ((3, None), Zeros(), r"Param\.shape must be a tuple .*; got \(3, None\)"),
+        ((3,), "zero", "unknown initializer 'zero'; did you mean 'zeros'"),
+        ((3,), Zeros, r"an initializer must be an object; got the class Zeros: write Zeros\(\)"),
+        ((3,), 0.5, "an initializer must be a name or an object with __call__; got 0.5"),
+    ],
+)
+def test_a_param_refuses_what_cannot_be_drawn(shape, initializer, said):
+    with pytest.raises(xpnet.ConfigurationError, match=said):
+        Param(shape, initializer)
+
+
+def test_first_values_of_another_shape_are_refused_by_name():
+    layout = Layout({"0": {"bias": Param((3,), lambda stream, shape: np.zeros(2))}})
+    with pytest.raises(xpnet.ConfigurationError, match=r"the initializer of 0\.bias.* of shape \(3,\); got float64"):
+        layout.initialize(0)

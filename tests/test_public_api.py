@@ -103,6 +103,7 @@ def test_every_metric_is_a_public_name() -> None:
 
 
 def test_each_name_is_listed() -> None:
+    assert {name for name in dir(xpnet) if not name.startswith("__")} == set(xpnet.__all__) - {"__version__"}
     assert set(xpnet.__all__) <= set(dir(xpnet))
 
 

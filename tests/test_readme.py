@@ -9,13 +9,16 @@ import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import xpnet
-from xpnet import callbacks, initializers, losses, metrics, optimizers
+from xpnet import callbacks, initializers, losses, metrics, nn, optimizers
 from xpnet.layers.names import NAMES as layer_names
 
 ROOT = Path(__file__).parent.parent
@@ -70,17 +73,20 @@ def runnable(page: str) -> list[tuple[str, str, int]]:
     return blocks(page, "python", "pycon")
 
 
-def needed(page: str) -> set[str]:
-    """Return the modules without which a page cannot run: those it imports, and those behind xpnet's own doors."""
-    found = {module for _, code, _ in runnable(page) for sign, module in HIDDEN_NEEDS.items() if sign in code}
+def imports(page: str) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports in a page's code."""
     for language, code, _ in runnable(page):
         if language == "pycon":
             code = "".join(example.source for example in doctest.DocTestParser().get_examples(code))
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module.partition(".")[0])
+        yield from (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def needed(page: str) -> set[str]:
+    """Return the modules without which a page cannot run: those it imports, and those behind xpnet's own doors."""
+    found = {module for _, code, _ in runnable(page) for sign, module in HIDDEN_NEEDS.items() if sign in code}
+    for node in imports(page):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)]
+        found |= {module.partition(".")[0] for module in modules}
     return found - sys.stdlib_module_names - {"xpnet"}
 
 
@@ -93,6 +99,19 @@ def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     execute(page, runnable(page), {"__name__": "__main__"})
 
 
+IMPORTED = {"strict": "array_api_strict", "plot": "matplotlib", "tensorboard": "tensorboardX"}
+"""What is imported of an extra, where its name differs."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)])
+def test_a_page_says_at_its_top_what_its_code_needs(page: str) -> None:
+    said = re.findall(r"All code on this page runs after `pip install (.*?)`", text(page).partition("```python")[0])
+    assert len(said) == text(page).count("All code on this page") <= 1
+    extras, others = re.fullmatch(r"'\.\[(.*)\]'(.*)", said[0]).groups() if said else ("", "")  # type: ignore[union-attr]
+    installed = {IMPORTED.get(extra, extra) for extra in extras.split(",") if extra} | set(others.split())
+    assert installed == needed(page) - {"numpy"}
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_no_python_hides_from_the_tests(page: str) -> None:
     """Python code stands in a fence of three backticks at the start of a line, so that it is found and executed."""
@@ -100,6 +119,37 @@ def test_no_python_hides_from_the_tests(page: str) -> None:
     assert sum(fence[2] in ("py", "python", "python3", "pycon", "code", "doctest") for fence in fences) == len(
         runnable(page)
     )
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if runnable(page)])
+def test_what_a_page_imports_is_in_the_reference(page: str) -> None:
+    """docs/promises.md says that other names may change; the lists are read as text, as their module needs Sphinx."""
+    tree = ast.parse(text("docs/extensions/reference_pages.py"))
+    lists = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("CONTRACTS", "PARTS", "COMPANIONS")
+    }
+    whole = {*lists["CONTRACTS"], *lists["COMPANIONS"]}
+    for node in imports(page):
+        if isinstance(node, ast.Import):
+            modules = [alias.name.removeprefix("xpnet.") for alias in node.names if alias.name.startswith("xpnet.")]
+            assert whole >= set(modules)
+            continue
+        package, _, module = str(node.module).partition(".")
+        names = {alias.name for alias in node.names}
+        if package != "xpnet":
+            continue
+        if not module:
+            assert names <= {*xpnet.__all__, *whole}
+        elif module in whole:
+            if module == "sklearn":
+                pytest.importorskip("sklearn")
+            assert names <= set(import_module(f"xpnet.{module}").__all__)
+        else:
+            assert names <= set(lists["PARTS"].get(module, ("", ()))[1])
 
 
 def test_the_readme_s_tour_is_short_and_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,3 +254,15 @@ def test_the_guide_has_every_name_that_may_be_given_as_text() -> None:
     guide = (ROOT / "docs" / "guide.md").read_text()
     for kind, names in kinds.items():
         assert f"| {kind} | {', '.join(f'`{name}`' for name in names)} |" in guide
+
+
+def test_the_page_about_layers_has_every_operation_with_its_arguments() -> None:
+    page = text("docs/own_layer.md")
+    _, _, part = page.partition("## What `context.xp.nn` has")
+    part = part.partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+\(.*?\))` \|", part, re.MULTILINE)
+    signatures = {name: f"{name}({', '.join([*signature(getattr(nn, name)).parameters][1:])})" for name in nn.__all__}
+    (others,) = re.findall(r"of\. (.*?) are there for the library's own parts", " ".join(part.split()))
+    own = set(re.findall(r"`(\w+)`", others))
+    assert own < set(nn.__all__)
+    assert sorted(told) == sorted(text for name, text in signatures.items() if name not in own)

@@ -21,6 +21,7 @@ from xpnet import (
     losses,
     metrics,
     optimizers,
+    schedules,
 )
 from xpnet.layers import Residual, Tanh, names as layers
 from xpnet.layers.base import Built
@@ -193,6 +194,16 @@ class BuildsANumber(Tanh):
         return Built(in_shape[0])
 
 
+class DeclaresAnArray(Tanh):
+    def build(self, in_shape):
+        return Built(in_shape, {"bias": np.zeros(in_shape)})
+
+
+class Averages(losses.CrossEntropy):
+    def __post_init__(self):
+        object.__setattr__(self, "reduction", "average")
+
+
 @dataclass(frozen=True)
 class NoWayBack:
     build = Tanh.build
@@ -215,6 +226,11 @@ class NoWayBack:
             {"layers": [Residual(["relu"], BuildsANumber())]},
             "layer shortcut: BuildsANumber.build: out_shape must be a tuple",
         ),
+        (
+            {"layers": [DeclaresAnArray()]},
+            "layer 1: DeclaresAnArray.build: bias must be declared as Param(shape, ",
+        ),
+        ({"loss": Averages()}, "unknown reduction 'average'"),
         ({"layers": [GivesOutputAlone()]}, "GivesOutputAlone.forward must return (y, residuals); got "),
         (
             {"layers": [GivesThree()]},
@@ -313,3 +329,16 @@ def test_an_error_of_a_layers_own_says_which_layer(layer: Any, way: str, backend
     with pytest.raises(ZeroDivisionError, match="of its own") as caught:
         Network([Dense(4), layer, Dense(3)], backend=backend).fit(np.ones((6, 2)), [0, 1, 2] * 2, verbose=0)
     assert caught.value.__notes__[0] == f"It is in {way} of layer 1, {type(layer).__name__}."
+
+
+class ReadsItsOwnRate(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        return gradient, params - self.learning_rate * gradient, state
+
+
+def test_an_error_of_an_optimizers_own_says_where_the_rate_is() -> None:
+    net = Network([Dense(3)], optimizer=ReadsItsOwnRate(schedules.CosineDecay(0.1, 9)))
+    with pytest.raises(TypeError) as caught:
+        net.fit(np.ones((6, 2)), [0, 1, 2] * 2, verbose=0)
+    (note,) = caught.value.__notes__
+    assert note.startswith("It is in update of ReadsItsOwnRate. The rate of a step is now.learning_rate")

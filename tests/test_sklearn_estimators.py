@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from sklearn.preprocessing import scale
 
 import xpnet
 from xpnet import Adam, BinaryCrossEntropy, Dense, Dropout, GlorotUniform, Param, Poisson, Quantile, Residual
+from xpnet.foreign_names import ARGUMENT_ADVICE
 from xpnet.layers.base import Built
 from xpnet.optimizers.as_scikit_learn import BatchPenalty, EpsilonHatAdam, VelocitySGD
 from xpnet.sklearn import MLPClassifier, MLPRegressor, XPClassifier, XPRegressor
@@ -732,3 +735,77 @@ def test_a_wrapper_that_terminates_on_nan_ends_without_an_error(callback):
     model = XPRegressor([Dense(2)], optimizer=xpnet.SGD(1e100), epochs=9, callbacks=[callback], random_state=0)
     assert model.fit(XR, YR).n_iter_ < 9
     assert not np.isfinite(model.history_["loss"][-1])
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: XPClassifier().fit(X, Y, X_val=X, y_val=Y),
+            "XPClassifier.fit has no argument 'X_val': the estimator's va",
+        ),
+        (
+            lambda: XPRegressor().fit(XR, YR, epochs=3),
+            "XPRegressor.fit has no argument 'epochs': it is a parameter of the",
+        ),
+        (
+            lambda: XPClassifier(early_stopping=True),
+            "'early_stopping': give callbacks=[EarlyStopping()], and validation_f",
+        ),
+        (lambda: XPClassifier(max_iter=9), "'max_iter'; write epochs=9."),
+        (
+            lambda: XPRegressor(hidden_layer_sizes=(9,)),
+            "'hidden_layer_sizes': give the layers: layers=[Dense(32), 'relu'",
+        ),
+        (
+            lambda: XPRegressor(learning_rate_init=0.1),
+            "'learning_rate_init': the learning rate is the optimizer's: opt",
+        ),
+        (lambda: MLPClassifier(epochs=9), "MLPClassifier has no argument 'epochs': write max_iter=200"),
+        (lambda: MLPRegressor(seed=0), "MLPRegressor has no argument 'seed': write random_state=0"),
+        (
+            lambda: MLPClassifier().fit(X, Y, validation_data=(X, Y)),
+            "MLPClassifier.fit has no argument 'validation_data'",
+        ),
+    ],
+)
+def test_an_argument_that_is_not_there_says_what_to_write(call, said):
+    with pytest.raises(xpnet.ArgumentError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("call", [XPClassifier, XPRegressor, MLPClassifier, MLPRegressor])
+def test_advice_goes_by_arguments_that_there_are(call):
+    name = call.__name__
+    known = {*inspect.signature(call).parameters, *inspect.signature(call.fit).parameters}
+    advice = {key: text for key, text in ARGUMENT_ADVICE.items() if key.startswith(name)}
+    assert len(advice) > 9
+    for key, text in advice.items():
+        unknown = key.partition("(")[2].rstrip(")")
+        assert unknown not in inspect.signature(call.fit if ".fit" in key else call).parameters
+        assert set(re.findall(r"(\w+)=", re.sub(r"\(\w+=.*?\)", "", text))) - {"X_val", "y_val"} <= known
+
+
+@pytest.mark.parametrize("model", [MLPClassifier(activation="gelu"), MLPRegressor(activation="gelu")])
+def test_an_activation_of_ours_has_another_way_in(model):
+    with pytest.raises(
+        ValueError, match=r"Got 'gelu' instead\. Others go by layers=\[Dense\(100\), 'gelu'\], the hidden"
+    ):
+        model.fit(X, Y)
+    model.set_params(activation="relu", layers=[Dense(100), "gelu"], max_iter=2).fit(X, Y)
+    for other in ("gulu", ["relu"], None):
+        with pytest.raises(ValueError, match="'activation' parameter") as caught:
+            model.set_params(activation=other).fit(X, Y)
+        assert "Others" not in str(caught.value)
+
+
+def test_the_page_compares_arguments_that_there_are():
+    page = Path(__file__).parents[1].joinpath("docs/sklearn.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| | `MLPClassifier` | `XPClassifier` |")
+    rows = [line.split("|")[2:4] for line in table.partition("\n\n")[0].splitlines()[2:]]
+    for place, call in enumerate((MLPClassifier, XPClassifier)):
+        known = {*inspect.signature(call).parameters, *inspect.signature(call.fit).parameters}
+        told = re.findall(r"`(?:fit\(X, y, )?(\w+)(?:=[^`]*)?`", " ".join(row[place] for row in rows))
+        assert len(told) > 7
+        assert set(told) <= known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 import xpnet
 from xpnet import layers, losses, optimizers
 from xpnet.layers.base import Built
+from xpnet.parameters import Param
 from xpnet.testing import CheckError, check_layer, check_loss, check_optimizer
 
 Y = np.array([[0.25, 0.75], [1.0, 0.0]])
@@ -62,6 +63,37 @@ class AdvancesToNothing(layers.BatchNorm):
         return None
 
 
+class ArrayForParam(layers.Tanh):
+    def build(self, in_shape):
+        return Built(in_shape, {"bias": np.zeros(in_shape)})
+
+
+class ParamAlone(layers.Tanh):
+    def build(self, in_shape):
+        return Built(in_shape, Param(in_shape, "zeros"))
+
+
+class NumberForShape(layers.Tanh):
+    def build(self, in_shape):
+        return Built(in_shape, {"bias": Param(in_shape[0], "zeros")})
+
+
+class StartsShort(layers.Tanh):
+    def build(self, in_shape):
+        return Built(in_shape, {"bias": Param(in_shape, lambda stream, shape: np.zeros(1))})
+
+
+class Suits(layers.Tanh):
+    initializer = "glorot"
+
+
+class DrawsUnasked(layers.Tanh):
+    def forward(self, params, x, context):
+        if context.key is not None:
+            x = x * context.xp.nn.dropout_mask(context.key, x.shape, 0.5, x.dtype)
+        return super().forward(params, x, context)
+
+
 class Misspelt(layers.Dense):
     def forward(self, params, x, context):
         return super().forward({"weight": params["wieght"]}, x, context)
@@ -96,6 +128,15 @@ class BuildFails(layers.Tanh):
             "BuildsForABatch.build: out_shape must be a tuple of integers above 0, without the axis of",
         ),
         (ShapeForParam(), "ShapeForParam.build: weight must be declared as Param(shape, initializer); got (3,)"),
+        (ArrayForParam(), "ArrayForParam.build: bias must be declared as Param(shape, initializer); got array([0., 0."),
+        (ParamAlone(), "ParamAlone.build: params must be a mapping of names to Param, {'bias': Param((4,), 'zeros')}"),
+        (NumberForShape(), "NumberForShape.build raises ConfigurationError: Param.shape must be a tuple of integers"),
+        (StartsShort(), "must return real numbers of shape (3,); got float64 of shape (1,)"),
+        (Suits(), "unknown initializer 'glorot'; did you mean 'glorot_normal'?"),
+        (
+            DrawsUnasked(),
+            "DrawsUnasked uses context.key, which a network gives to a layer with the class attribute",
+        ),
         (OutputAlone(), "OutputAlone.forward must return (y, residuals); got "),
         (Text(), "Text.forward must give an array for y; got 'y' of type str"),
         (
@@ -132,6 +173,26 @@ class CallsNumPy(layers.Tanh):
         return y, y
 
 
+class CallsMethods(layers.Dense):
+    method: ClassVar[str] = "sum"
+
+    def backward(self, params, x, dy, context):
+        dx, gradients = super().backward(params, x, dy, context)
+        return dx, {**gradients, "bias": getattr(dy, self.method)(0)}
+
+
+class Flattens(CallsMethods):
+    method = "flatten"
+
+
+class Rounds(CallsMethods):
+    method = "round"
+
+
+class Sorts(CallsMethods):
+    method = "argpartition"
+
+
 class LooksAtValues(layers.Tanh):
     def forward(self, params, x, context):
         y, kept = super().forward(params, x, context)
@@ -162,6 +223,22 @@ def test_numpy_in_place_of_the_namespace_is_told_with_the_remedy(name: str, open
         assert f"use {xp} in place of NumPy, {xp}.tanh for np.tanh" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (CallsMethods(2), "has no attribute 'sum'; call context.xp.sum(array, axis=0) instead of the method, as not"),
+        (Flattens(2), "has no attribute 'flatten'; call context.xp.reshape(array, (-1,)) instead of the method"),
+        (Rounds(2), "has no attribute 'round'; call context.xp.round(array, ...) instead of the method"),
+        (Sorts(2), "has no attribute 'argpartition'; call functions of context.xp instead of the method"),
+    ],
+    ids=lambda case: "" if isinstance(case, str) else type(case).__name__,
+)
+def test_a_method_of_an_array_is_told_with_the_function(layer: Any, said: str, open_backend: Any) -> None:
+    with pytest.raises(CheckError) as caught:
+        check_layer(layer, 3, backend=open_backend("array-api-strict"), beside=())
+    assert said in str(caught.value)
+
+
 def test_a_look_at_values_is_told(open_backend: Any) -> None:
     with pytest.raises(
         CheckError, match=r"on jax in float64: LooksAtValues\.forward raises Tracer.*xp\.where for `if`"
@@ -189,6 +266,20 @@ class LinkOfText(losses.MeanSquaredError):
         return "scores"
 
 
+class Averages(losses.MeanSquaredError):
+    def __post_init__(self):
+        object.__setattr__(self, "reduction", "average")
+
+
+class CommaForgotten(losses.MeanSquaredError):
+    metrics = "squared_error"
+
+
+class Answers(losses.MeanSquaredError):
+    def check(self, out_shape):
+        return len(out_shape) == 1
+
+
 @dataclass(frozen=True)
 class CallAlone:
     def __call__(self, scores, targets, xp):
@@ -201,6 +292,9 @@ class CallAlone:
         (ValuesAlone(), CheckError, "ValuesAlone.__call__ must return (losses, slopes); got "),
         (TargetsFail(), CheckError, "TargetsFail.targets raises AttributeError"),
         (TargetsOfText(), CheckError, "targets() must return a NumPy array of numbers; got array('y'"),
+        (Averages(), CheckError, "unknown reduction 'average'"),
+        (CommaForgotten(), CheckError, "CommaForgotten.metrics must be a tuple; write ('squared_error',)"),
+        (Answers(), CheckError, "check() must raise ConfigurationError, or return nothing; got True"),
         (LinkOfText(), CheckError, "LinkOfText.link must give an array for link; got 'scores'"),
         (
             CallAlone(),
@@ -215,6 +309,11 @@ def test_a_losss_method_is_named(loss: Any, error: type[Exception], said: str) -
     with pytest.raises(error) as caught:
         check_loss(loss, Y, beside=())
     assert said in str(caught.value)
+
+
+class OwnRate(optimizers.SGD):
+    def update(self, gradient, params, state, now):
+        return gradient, params - self.learning_rate * gradient, state
 
 
 class TwoValues(optimizers.SGD):
@@ -250,6 +349,12 @@ class UpdateAlone:
     ("optimizer", "error", "said"),
     [
         (TwoValues(), CheckError, "TwoValues.update must return (gradient, params, state); got a tuple of 2"),
+        (
+            OwnRate(0.1),
+            CheckError,
+            "half the learning rate gives the same parameters: update must read now.learning",
+        ),
+        (OwnRate(xpnet.CosineDecay(0.1, 9)), CheckError, "; read now.learning_rate in update: self.learning_rate is a"),
         (Counts(), CheckError, "Counts.init must give an array for state['count']; got 0 of type int: make it one"),
         (CountsOn(), CheckError, "CountsOn.update must give an array for state['count']; got 1 of type int"),
         (NoState(), CheckError, "NoState.init must give state as a mapping of arrays by name, maybe empty; got None"),

@@ -226,4 +226,5 @@ if not TYPE_CHECKING:  # a checker is to go by the imports above, also for what 
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    """List the public names, and none of the modules that happen to be imported: this is what completion shows."""
+    return sorted({*_HOME_OF, *(name for name in globals() if name.startswith("__"))})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xpnet.backend import Array, Backend
     from xpnet.training import Batch, Program, State, Sums
 
-__all__ = ["Compiled"]
+__all__ = ["Compiled", "pass_order"]
 
 STEP_SECONDS, OPERATIONS_PER_SECOND = 1e-4, 5e10
 """The time of a step of a small network at most, and the speed of large products. They give the order of magnitude of
@@ -95,15 +95,38 @@ class Compiled:
         return tree if self.backend.immutable else self.function("copy")(tree)
 
     def trace(self, state: State, batch: Batch) -> tuple[dict[str, Host], dict[str, Host]]:
-        """Return everything that a training step computes, and the parameters' gradients, by name, on the host."""
+        """Return everything that a training step computes, and the parameters' gradients, by name, on the host.
+
+        The first go forward and back through the layers, the second are in the order of the layout: a compiler need not
+        keep the order in which a mapping was made.
+        """
         found, gradients = self.function("trace")(state, batch)
         host = self.backend.to_numpy
         return (
-            {name: np.array(host(value)) for name, value in found.items()},
-            {name: np.array(host(value)) for name, value in gradients.items()},
+            {name: np.array(host(found[name])) for name in _order_of_a_step(found)},
+            {slot.name: np.array(host(gradients[slot.name])) for slot in self.program.layout.slots},
         )
 
     def results(self, sums: Sums, epochs: int = 1) -> list[dict[str, float]]:
         """Wait for the device and return loss and metrics of each epoch; the sums of several *epochs* are stacked."""
         total = self.backend.to_numpy(sums.total)
         return [self.program.results(each) for each in total.reshape(-1, total.shape[-1])[:epochs]]
+
+
+def _order_of_a_step(names: Iterable[str]) -> list[str]:
+    """Return the names of a trace in the order in which a step computes them, the loss last."""
+    last = ["input.gradient", "losses", "loss"]
+    noted = [name for name in names if name not in last]
+    forward = [name for name in noted if not name.endswith(".gradient")]
+    back = [name for name in noted if name.endswith(".gradient")]
+    return [*sorted(forward, key=pass_order), *sorted(back, key=pass_order, reverse=True), *last]
+
+
+def pass_order(name: str) -> list[tuple[int, int]]:
+    """Return a key that sorts names in the order of the forward pass: a container's parts, its shortcut, its output.
+
+    >>> sorted(["10.output", "2.output", "2.shortcut.weight", "2.1.output"], key=pass_order)
+    ['2.1.output', '2.shortcut.weight', '2.output', '10.output']
+    """
+    ranks = {"shortcut": 1, "output": 3}
+    return [(0, int(part)) if part.isdecimal() else (ranks.get(part, 2), 0) for part in name.split(".")]

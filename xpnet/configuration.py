@@ -37,6 +37,8 @@ def resolve_metrics(given: Sequence[Metric | str] | None, loss: Loss) -> tuple[M
     if given is not None and not isinstance(given, Iterable):
         raise ConfigurationError(f"metrics must be a list; got {given!r}")
     chosen = loss.metrics if given is None else given
+    if isinstance(chosen, str):
+        raise ConfigurationError(f"{type(loss).__name__}.metrics must be a tuple; write ({chosen!r},)")
     found = tuple(resolve("metric", metric, metrics.NAMES) for metric in chosen)
     names = [metric.name for metric in found]
     if len(set(names)) != len(names) or "loss" in names:

@@ -107,6 +107,38 @@ _SCALER = (
     "there take sklearn.preprocessing.{0}"
 )
 
+_OF_THE_ESTIMATOR = "it is a parameter of the estimator, not of fit"
+_OWN_OPTIMIZER = "the learning rate is the optimizer's: optimizer=Adam(learning_rate=0.001)"
+_SHARE = "a share is held out by validation_fraction=0.1; samples of your own go to fit(X, y, X_val=..., y_val=...)"
+
+_XP_ADVICE = {
+    "(activation)": "an activation is a layer of its own: layers=[Dense(32), 'relu', Dense(3)]",
+    "(early_stopping)": "give callbacks=[EarlyStopping()], and validation_fraction=0.1 for the samples held out",
+    "(hidden_layer_sizes)": "give the layers: layers=[Dense(32), 'relu', Dense(3)]",
+    **dict.fromkeys(("(learning_rate)", "(learning_rate_init)", "(lr)"), _OWN_OPTIMIZER),
+    "(seed)": "write random_state=0",
+    "(validation_data)": "validation_fraction=0.1 holds out a share of the samples",
+    "(validation_split)": "write validation_fraction=0.1",
+    **dict.fromkeys(
+        (".fit(X_val)", ".fit(y_val)", ".fit(sample_weight_val)", ".fit(validation_data)", ".fit(validation_split)"),
+        "the estimator's validation_fraction=0.1 holds out a share; the MLP estimators take samples of your own",
+    ),
+    **dict.fromkeys((".fit(batch_size)", ".fit(callbacks)", ".fit(epochs)", ".fit(verbose)"), _OF_THE_ESTIMATOR),
+}
+_MLP_ADVICE = {
+    "(epochs)": "write max_iter=200, with early_stopping or tol for an earlier end",
+    "(metrics)": "the XP estimators take metrics",
+    "(optimizer)": "solver is 'adam', 'sgd' or 'lbfgs'; the XP estimators take any optimizer",
+    "(patience)": "write n_iter_no_change=10",
+    "(seed)": "write random_state=0",
+    "(validation_data)": _SHARE,
+    "(validation_split)": _SHARE,
+    ".fit(validation_data)": "write X_val=..., y_val=...",
+    **dict.fromkeys((".fit(batch_size)", ".fit(callbacks)", ".fit(verbose)"), _OF_THE_ESTIMATOR),
+    ".fit(epochs)": "max_iter, a parameter of the estimator, is their number at most",
+}
+"""What to write instead of an argument of the estimators, by what stands behind the class's name."""
+
 ARGUMENT_ADVICE: Mapping[str, str] = {
     "activation": "an activation is a layer of its own: [Dense(8), 'relu', ...]",
     "affine": "scale and shift are always there",
@@ -149,6 +181,8 @@ ARGUMENT_ADVICE: Mapping[str, str] = {
     "Adam(weight_decay)": "write AdamW(weight_decay=...), or chain(L2(...), Adam())",
     "SGD(weight_decay)": "write chain(L2(...), SGD())",
     "weight_decay": _PENALTY,
+    **{f"XP{kind}{call}": advice for kind in ("Classifier", "Regressor") for call, advice in _XP_ADVICE.items()},
+    **{f"MLP{kind}{call}": advice for kind in ("Classifier", "Regressor") for call, advice in _MLP_ADVICE.items()},
 }
 """What to write instead of an argument that has no counterpart here. A key ``Class(argument)`` is for that class alone;
 ``function()``, without an argument, is for a call with too many positional arguments."""

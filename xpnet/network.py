@@ -26,6 +26,7 @@ from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.history import History
 from xpnet.layers import Layer, Sequential
 from xpnet.losses import Loss
+from xpnet.losses.base import check_reduction
 from xpnet.metrics import Metric
 from xpnet.optimizers import Optimizer, rate_at
 from xpnet.optimizers.chaining import averages
@@ -113,6 +114,7 @@ class Network:
     ) -> None:
         self.model: Final = layers if isinstance(layers, Sequential) else Sequential(layers)
         self.loss: Final[Loss] = resolve("loss", loss, losses.NAMES)
+        check_reduction(self.loss.reduction)
         self.optimizer: Final[Optimizer] = resolve_optimizer(optimizer)
         self.metrics: Final[tuple[Metric, ...]] = resolve_metrics(metrics, self.loss)
         check_last_layer(self.model, self.loss)
@@ -366,8 +368,8 @@ class Network:
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Host]:
         """Return the loss's gradient with respect to every parameter, by name, for one batch.
 
-        Dropout is active, with the masks of the step to come; the network is not changed. Raises what
-        :meth:`train_step` raises.
+        They are in the order of :meth:`get_weights`. Dropout is active, with the masks of the step to come; the
+        network is not changed. Raises what :meth:`train_step` raises.
         """
         return self._trace(x, y, sample_weight)[1]
 
@@ -377,6 +379,8 @@ class Network:
 
         ``"0.output"`` is what layer 0 gives, ``"0.output.gradient"`` the loss's gradient there,
         ``"0.weight.gradient"`` a parameter's, ``"input.gradient"`` the input's; ``"losses"`` (N,) and ``"loss"``.
+        Outputs come in the order of the layers, their gradients in that of the way back, the parameters' last, in
+        that of :meth:`get_weights`.
         Raises what :meth:`train_step` raises.
         """
         found, gradients = self._trace(x, y, sample_weight)

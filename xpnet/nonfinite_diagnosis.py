@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.arrays import Host
+from xpnet.compiled import pass_order
 from xpnet.summary import short
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def explain_nonfinite(network: Network, batch: Batch) -> str:
 def _forward(network: Network, found: Mapping[str, Host]) -> str | None:
     """Return the first layer, or the loss, whose output is not finite."""
     largest = None
-    for name in sorted((name for name in found if name.endswith(".output")), key=_pass_order):
+    for name in sorted((name for name in found if name.endswith(".output")), key=pass_order):
         bad = _describe_nonfinite(found[name])
         if bad:
             reached = f" from inputs of up to {largest:.3g}" if largest is not None else ""
@@ -57,7 +58,7 @@ def _forward(network: Network, found: Mapping[str, Host]) -> str | None:
 def _backward(network: Network, found: Mapping[str, Host], gradients: Mapping[str, Host]) -> str | None:
     """Return the layer nearest to the loss whose gradient is not finite."""
     passed = {**{name.removesuffix(".gradient"): a for name, a in found.items() if "output.gr" in name}, **gradients}
-    for name in sorted(passed, key=_pass_order, reverse=True):
+    for name in sorted(passed, key=pass_order, reverse=True):
         bad = _describe_nonfinite(passed[name])
         if bad:
             return f"the gradient of {_layer_label(network, name)} ({name}) holds {bad}: overflow in the backward pass"
@@ -87,16 +88,6 @@ def _describe_nonfinite(array: Host) -> str | None:
 
 def _largest(array: Host) -> float:
     return float(np.abs(array).max(initial=0.0))
-
-
-def _pass_order(name: str) -> list[tuple[int, int]]:
-    """Return a key that sorts names in the order of the forward pass: a container's parts, its shortcut, its output.
-
-    >>> sorted(["10.output", "2.output", "2.shortcut.weight", "2.1.output"], key=_pass_order)
-    ['2.1.output', '2.shortcut.weight', '2.output', '10.output']
-    """
-    ranks = {"shortcut": 1, "output": 3}
-    return [(0, int(part)) if part.isdecimal() else (ranks.get(part, 2), 0) for part in name.split(".")]
 
 
 def _layer_label(network: Network, name: str) -> str:

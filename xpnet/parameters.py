@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import prod
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+from xpnet import initializers
 from xpnet.backend import Array
-from xpnet.errors import BackendError, ShapeError
+from xpnet.errors import BackendError, ConfigurationError, ShapeError
 from xpnet.initializers import GlorotUniform, Initializer
 from xpnet.random import host_stream
 from xpnet.records import record
+from xpnet.registry import resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,12 +34,38 @@ Tree = Mapping[str, Any]
 class Param:
     """The description of a parameter: its shape, its initializer, and whether penalties and weight decay act on it.
 
-    An ``initializer`` of None leaves the first values to the activation that follows the layer.
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the parameter itself, () for a single number.
+    initializer : Initializer or str, or None
+        First values, ``"zeros"`` say; None leaves them to the activation that follows the layer.
+    decay : bool
+        False for what penalties and weight decay leave alone, such as a bias.
+
+    Raises
+    ------
+    ConfigurationError
+        ``shape`` is no tuple of integers above 0, or ``initializer`` is neither one nor the name of one.
     """
 
     shape: Shape
     initializer: Initializer | None
     decay: bool = True
+
+    if TYPE_CHECKING:  # it takes more than it holds
+
+        def __init__(self, shape: Shape, initializer: Initializer | str | None, decay: bool = True) -> None: ...
+
+    def __post_init__(self) -> None:
+        shape: Any = self.shape
+        if not isinstance(shape, tuple) or not all(isinstance(n, Integral) and int(n) > 0 for n in shape):
+            raise ConfigurationError(
+                f"Param.shape must be a tuple of integers above 0, (4,) for 4 numbers; got {shape!r}"
+            )
+        if self.initializer is not None:
+            recipe = resolve("initializer", self.initializer, initializers.NAMES)
+            object.__setattr__(self, "initializer", recipe)
 
     def suited(self, recipe: Initializer | None) -> Param:
         """Return this parameter, with the initializer *recipe* if it has none of its own."""
@@ -117,6 +146,8 @@ class Layout:
         ------
         BackendError
             The host has no memory for them.
+        ConfigurationError
+            An initializer returns something else than real numbers of the parameter's shape.
         """
         import numpy as np
 
@@ -133,7 +164,13 @@ class Layout:
         for slot in self.slots:
             recipe = slot.param.initializer or GlorotUniform()
             stream = host_stream(seed, "weights", slot.name)
-            flat[slot.start : slot.stop] = recipe(stream, slot.shape).reshape(-1)
+            values = np.asarray(recipe(stream, slot.shape))
+            if values.shape != slot.shape or values.dtype.kind not in "iuf":
+                raise ConfigurationError(
+                    f"the initializer of {slot.name}, {recipe}, must return real numbers of shape {slot.shape}; got "
+                    f"{values.dtype} of shape {values.shape}"
+                )
+            flat[slot.start : slot.stop] = values.reshape(-1)
         return flat
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xpnet.errors import ShapeError
+from xpnet.errors import ShapeError, XpnetError
 from xpnet.layers.base import Context
 from xpnet.metrics.streaming import weighted_sum
 from xpnet.optimizers import Now, rate_at
@@ -128,7 +128,15 @@ class Program:
         done = xp.astype(state.step, self.dtype)
         rate = rate_at(self.optimizer.learning_rate, done, xp) * state.scale
         now = Now(rate, done + 1.0, self.layout, xp, found.sums["loss"][1])
-        updated = self.optimizer.update(gradient, state.params, state.optimizer, now)
+        try:
+            updated = self.optimizer.update(gradient, state.params, state.optimizer, now)
+        except Exception as error:
+            if not isinstance(error, XpnetError):
+                error.add_note(
+                    f"It is in update of {type(self.optimizer).__name__}. The rate of a step is now.learning_rate; "
+                    "self.learning_rate may be a schedule."
+                )
+            raise
         _, new_params, optimizer = check_returned("optimizer", self.optimizer, "update", updated)
         layers = self.model.advance(state.layers, found.residuals)
         step = state.step

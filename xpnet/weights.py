@@ -34,7 +34,8 @@ def read_weights(network: Network) -> dict[str, Host]:
     to_numpy, state = network.backend.to_numpy, network.state
     params = network.layout.views(to_numpy(state.params), np)
     arrays = {name: np.array(view) for name, view in flatten(params)}
-    return arrays | {name: np.array(to_numpy(array)) for name, array in flatten(state.layers)}
+    statistics = dict(flatten(state.layers))  # in whatever order the backend's compiler has left them
+    return arrays | {slot.name: np.array(to_numpy(statistics[slot.name])) for slot in network.state_layout.slots}
 
 
 def write_weights(network: Network, weights: Mapping[str, Host]) -> None:

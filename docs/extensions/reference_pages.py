@@ -1,7 +1,7 @@
 """The API reference, written from what the modules say is public, and held to be complete.
 
-Every name of ``xpnet.__all__`` and of each module in CONTRACTS is in it, on the page of its subject. Where one is
-missing from the finished site, the build ends with a warning, and so in failure.
+Every name of ``xpnet.__all__``, of PARTS and of each module in CONTRACTS is in it, on the page of its subject. Where
+one is missing from the finished site, the build ends with a warning, and so in failure.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ CONTRACTS = {
     "testing": "Checks for parts of your own",
 }
 """Modules for those who write a part of their own: everything in their ``__all__`` is documented."""
+
+PARTS = {"checkpoint": ("Model files with notes", ("save", "read_notes"))}
+"""Modules of which these names alone are public, beside those of ``xpnet.__all__``."""
 
 COMPANIONS = ("sklearn", "plotting", "onnx", "tensorboard")
 """Public modules beside the core, each with a page where it exists and what it needs is installed."""
@@ -137,6 +140,9 @@ def contract_sections() -> Iterator[str]:
         known = set(xpnet.__all__)
         yield f"{title}\n{'-' * len(title)}\n\n.. automodule:: {module.__name__}\n"
         yield from (entry(f"{module.__name__}.{public}") for public in module.__all__ if public not in known)
+    for name, (title, names) in PARTS.items():
+        yield f"{title}\n{'-' * len(title)}\n"
+        yield from (entry(f"xpnet.{name}.{public}") for public in names)
 
 
 def backend_sections() -> Iterator[str]:
@@ -226,6 +232,7 @@ def public_names() -> set[str]:
     names = {f"xpnet.{name}" for name in xpnet.__all__}
     for module in (import_module(f"xpnet.{name}") for name in CONTRACTS):
         names |= {full_name(module, name) for name in module.__all__}
+    names |= {f"xpnet.{name}.{public}" for name, (_, publics) in PARTS.items() for public in publics}
     for name in companions():
         names |= {f"xpnet.{name}.{public}" for public in import_module(f"xpnet.{name}").__all__}
     return names | {f"xpnet_backends.{name}.{part}" for name in BACKENDS for part in ("open", "version", "devices")}

@@ -26,7 +26,7 @@ class Scale:
     start: float = 1.0
 
     def build(self, shape: Shape) -> Built:
-        return Built(shape, {"scale": Param(shape, xpnet.Constant(self.start))})
+        return Built(shape, {"scale": Param(shape, "ones" if self.start == 1.0 else xpnet.Constant(self.start))})
 
     def forward(self, weights: Tree, inputs: Array, ctx: Context) -> tuple[Array, Array]:
         return inputs * weights["scale"], inputs

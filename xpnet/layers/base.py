@@ -21,11 +21,11 @@ from typing import Any, NamedTuple, Protocol
 
 from xpnet.backend import Array
 from xpnet.errors import ShapeError
-from xpnet.parameters import Shape, Tree
+from xpnet.parameters import Param, Shape, Tree, flatten
 from xpnet.random import Key, fold_in
 from xpnet.records import record
 
-__all__ = ["Built", "Context", "Elementwise", "Layer", "check_rank", "shape_problem"]
+__all__ = ["Built", "Context", "Elementwise", "Layer", "build_problem", "check_rank"]
 
 
 @record
@@ -112,15 +112,22 @@ class Elementwise:
         return Built(in_shape)
 
 
-def shape_problem(built: Built) -> str:
-    """Say what is wrong with the shape that a layer's ``build`` has given, or nothing."""
+def build_problem(built: Built) -> str:
+    """Say what is wrong with what a layer's ``build`` has given, or nothing."""
     shape: Any = built.out_shape
-    if isinstance(shape, tuple) and all(isinstance(length, Integral) and int(length) > 0 for length in shape):
-        return ""
-    return (
-        "out_shape must be a tuple of integers above 0, without the axis of the batch, (4,) for 4 outputs; got "
-        f"{shape!r}"
-    )
+    if not (isinstance(shape, tuple) and all(isinstance(length, Integral) and int(length) > 0 for length in shape)):
+        return (
+            "out_shape must be a tuple of integers above 0, without the axis of the batch, (4,) for 4 outputs; got "
+            f"{shape!r}"
+        )
+    for what, declared in (("params", built.params), ("state", built.state)):
+        if not isinstance(declared, Mapping):
+            example = "{'bias': Param((4,), 'zeros')}"
+            return f"{what} must be a mapping of names to Param, {example} say; got {declared!r:.60}"
+        for name, param in flatten(declared):
+            if not isinstance(param, Param):
+                return f"{name} must be declared as Param(shape, initializer); got {param!r:.60}"
+    return ""
 
 
 def _number(name: str) -> int:

@@ -9,7 +9,7 @@ from xpnet import initializers
 from xpnet.backend import Array
 from xpnet.errors import ConfigurationError, ShapeError, XpnetError, unknown_attribute
 from xpnet.initializers import Initializer
-from xpnet.layers.base import Built, Context, Layer, shape_problem
+from xpnet.layers.base import Built, Context, Layer, build_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Shape, Tree, flatten, unflatten
 from xpnet.records import record
@@ -198,15 +198,24 @@ def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
     if isinstance(layers, str) or not isinstance(layers, Iterable):
         if isinstance(layers, str):
             said = f"write [{layers!r}]"
+        elif _is_network(layers):
+            said = "got a network: give its layers, net.model.layers"
         elif hasattr(layers, "forward") and not isinstance(layers, type):
             said = f"write [{type(layers).__name__}(...)]"
         else:
             said = f"got {layers!r}; write [Dense(32), 'relu', Dense(3)] say"
         raise ConfigurationError(f"layers must be a list; {said}")
+    layers = list(layers)
+    if any(map(_is_network, layers)):
+        raise ConfigurationError("a network is no layer: give its layers in place of it, *net.model.layers")
     resolved = tuple(resolve_layer(layer) for layer in layers)
     if not resolved:
         raise ConfigurationError("layers must be a list of at least one layer, [Dense(3)] say; got an empty one")
     return resolved
+
+
+def _is_network(value: Any) -> bool:
+    return isinstance(getattr(value, "model", None), Sequential)
 
 
 def _child_forward(name: str, layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:
@@ -258,7 +267,7 @@ def _child_build(layer: Layer, shape: Shape, name: str) -> Built:
         raise ShapeError(f"layer {name}: {error}") from None
     if not isinstance(built, Built):
         raise wrong_return_error("layer", layer, "build", built)
-    if problem := shape_problem(built):
+    if problem := build_problem(built):
         raise ConfigurationError(f"layer {name}: {type(layer).__name__}.build: {problem}; {INTERFACES['layer'].guide}")
     return built
 

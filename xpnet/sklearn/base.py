@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +21,7 @@ from xpnet.backend import Array, Backend
 from xpnet.checks import check_real
 from xpnet.configuration import resolve_optimizer
 from xpnet.errors import ConfigurationError, DataError
+from xpnet.layers.names import NAMES as layer_names
 from xpnet.losses import Hinge
 from xpnet.optimizers import Optimizer
 from xpnet.records import differ, record
@@ -45,9 +48,24 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def validated(method: Method) -> Method:
-    """Decorate a method that fits with scikit-learn's validation of parameters, and keep its type."""
-    found: Method = _fit_context(prefer_skip_nested_validation=True)(method)
-    return found
+    """Decorate a method that fits with scikit-learn's validation of parameters, and keep its type.
+
+    Where the activation is one of ours that scikit-learn has not, the error says how to have it.
+    """
+    found = _fit_context(prefer_skip_nested_validation=True)(method)
+
+    @wraps(found)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return found(self, *args, **kwargs)
+        except InvalidParameterError as error:
+            name = self.activation
+            if "'activation' parameter" not in str(error) or not isinstance(name, str) or name not in layer_names:
+                raise
+            told = InvalidParameterError(f"{error} Others go by layers=[Dense(100), {name!r}], the hidden layers")
+        raise told
+
+    return call  # type: ignore[return-value]
 
 
 def offered_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from sklearn.neural_network import MLPClassifier as _Theirs
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host
 from xpnet.errors import ConfigurationError
 from xpnet.sklearn.base import ClassifierParts, offered_if, validated
@@ -128,6 +129,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
         "class_weight": "no_validation",
     }
 
+    @explains_arguments
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -199,6 +201,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
         self.dtype = dtype
         self.precision = precision
 
+    @explains_arguments
     @validated
     def fit(
         self,

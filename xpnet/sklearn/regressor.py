@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from sklearn.neural_network import MLPRegressor as _Theirs
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host
 from xpnet.sklearn.base import RegressorParts, offered_if, validated
 from xpnet.sklearn.objective import Objective, regressor_objective
@@ -120,6 +121,7 @@ class MLPRegressor(RegressorParts, Perceptron):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {**_Theirs._parameter_constraints, **CONSTRAINTS}
 
+    @explains_arguments
     def __init__(
         self,
         loss: Any = "squared_error",
@@ -189,6 +191,7 @@ class MLPRegressor(RegressorParts, Perceptron):
         self.dtype = dtype
         self.precision = precision
 
+    @explains_arguments
     @validated
     def fit(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.utils import check_random_state
 
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host
 from xpnet.backend import Array
 from xpnet.callbacks import TerminateOnNaN, resolve_callbacks
@@ -147,6 +148,7 @@ class XPClassifier(ClassifierParts, _Wrapper):
     True
     """
 
+    @explains_arguments
     def __init__(
         self,
         layers: Any = None,
@@ -186,6 +188,7 @@ class XPClassifier(ClassifierParts, _Wrapper):
         self.dtype = dtype
         self.precision = precision
 
+    @explains_arguments
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPClassifier:
         """Train on X (N, features) and labels y (N,), or an indicator matrix (N, labels)."""
         self._fit(X, y, sample_weight, epochs=self.epochs, continue_training=self.warm_start)
@@ -243,6 +246,7 @@ class XPRegressor(RegressorParts, _Wrapper):
     True
     """
 
+    @explains_arguments
     def __init__(
         self,
         layers: Any = None,
@@ -280,6 +284,7 @@ class XPRegressor(RegressorParts, _Wrapper):
         self.dtype = dtype
         self.precision = precision
 
+    @explains_arguments
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> XPRegressor:
         """Train on X (N, features) and targets y (N,) or (N, outputs)."""
         self._fit(X, y, sample_weight, epochs=self.epochs, continue_training=self.warm_start)

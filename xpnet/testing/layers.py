@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from xpnet import initializers
 from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
 from xpnet.configuration import as_shape
-from xpnet.layers.base import Built, Context, Layer, shape_problem
+from xpnet.layers.base import Built, Context, Layer, build_problem
 from xpnet.layers.names import resolve_layer
-from xpnet.parameters import Param, Shape, Tree, flatten, unflatten
+from xpnet.parameters import Layout, Shape, Tree, flatten, unflatten
 from xpnet.random import host_stream, key_words, make_key
-from xpnet.registry import check_returned, wrong_return_error
-from xpnet.testing.comparing import check_close, check_finite, check_same, check_shapes, require
+from xpnet.registry import check_returned, resolve, wrong_return_error
+from xpnet.testing.comparing import CheckError, check_close, check_finite, check_same, check_shapes, require
 from xpnet.testing.comparison_backends import (
     PARITY,
     arrays_to_device,
@@ -48,9 +49,10 @@ def check_layer(
     """Hold a layer to the contract of :mod:`xpnet.layers.base`, in training and out of it.
 
     It is a frozen record that a file brings back equal. Shapes of outputs, gradients and state are those that
-    ``build`` declared; gradients of parameters and inputs equal numeric ones; the same arguments give the same
-    results; no argument, residual or dy is written to. float32 stays float32, near the same numbers, and so do
-    other backends. Inputs that are huge, tiny, denormal, 0 or all equal give finite outputs and gradients.
+    ``build`` declared, and first values can be drawn; gradients of parameters and inputs equal numeric ones; the same
+    arguments give the same results; no argument, residual or dy is written to; random bits are there for a layer
+    that says ``random = True``. float32 stays float32, near the same numbers, and so do other backends. Inputs that
+    are huge, tiny, denormal, 0 or all equal give finite outputs and gradients.
 
     Parameters
     ----------
@@ -123,11 +125,29 @@ def _built(layer: Layer, in_shape: Shape) -> Built:
     if not isinstance(built, Built):
         raise wrong_return_error("layer", layer, "build", built)
     where = f"{type(layer).__name__}.build"
-    problem = shape_problem(built)
+    problem = build_problem(built)
     require(not problem, where, problem)
-    for name, param in (*flatten(built.params), *flatten(built.state)):
-        require(isinstance(param, Param), where, f"{name} must be declared as Param(shape, initializer); got {param!r}")
+    for declared in (built.params, built.state):
+        Layout(declared).initialize(0)
+    if (suited := getattr(layer, "initializer", None)) is not None:
+        resolve("initializer", suited, initializers.NAMES)
     return built
+
+
+class _NoKey:
+    """What stands for a random key where a network gives none: an error for whoever wants to use it."""
+
+    def __init__(self, layer: Layer) -> None:
+        self._owner = type(layer).__name__
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise CheckError(
+            f"{self._owner} uses context.key, which a network gives to a layer with the class attribute random = True "
+            "alone: set it"
+        )
+
+    def __getitem__(self, place: int) -> NoReturn:
+        self.__getattr__("first")
 
 
 class _LayerRun:
@@ -161,7 +181,10 @@ class _LayerRun:
 
     def _forward(self, params: Tree, state: Tree, x: Array) -> tuple[Array, Any, Context]:
         xp = self.backend.xp
-        key = make_key(self.words, xp.zeros((), dtype=xp.int32), xp) if self.training else None
+        key: Any = None
+        if self.training:
+            random = getattr(self.layer, "random", False)
+            key = make_key(self.words, xp.zeros((), dtype=xp.int32), xp) if random else _NoKey(self.layer)
         context = Context(xp, training=self.training, key=key, state=state)
         y, residuals = check_returned("layer", self.layer, "forward", self.layer.forward(params, x, context))
         check_array(self.layer, "forward", "y", y)

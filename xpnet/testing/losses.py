@@ -10,7 +10,9 @@ import numpy as np
 from xpnet import losses
 from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
+from xpnet.configuration import resolve_metrics
 from xpnet.losses import Loss
+from xpnet.losses.base import check_reduction
 from xpnet.parameters import Shape
 from xpnet.random import host_stream
 from xpnet.registry import check_returned, resolve
@@ -70,7 +72,7 @@ def check_loss(
     CheckError
         The loss breaks the contract, or raises an error of its own; the message says in which method, and where.
     ConfigurationError
-        It is no loss: a class, a function, or an object that lacks a method.
+        It is no loss: a class, a function, or an object that lacks a method; or it refuses outputs of this shape.
     DataError, DtypeError, ShapeError
         ``y`` does not fit it.
     """
@@ -83,6 +85,7 @@ def check_loss(
         shape = out_shape or y.shape[1:]
         scores = host_stream(seed, "check").normal(size=(len(y), *shape))
     scores = np.array(scores, dtype=np.float64)
+    _check_declared(where, loss, scores.shape[1:])
     targets = _checked_targets(where, loss, y, scores.shape[1:])
     run = _LossRun(loss, targets, backend)
     first, again = run.results(scores), run.results(scores)
@@ -107,6 +110,15 @@ def check_loss(
         for what, values in extremes(scores.shape, each.backend.dtype, largest):
             check_finite(f"{where} in {each.backend.dtype}", each.results(values), what)
     check_record(loss, where)
+
+
+def _check_declared(where: str, loss: Any, out_shape: Shape) -> None:
+    """Hold what a network asks of a loss beside its call: reduction, metrics, ``check`` for outputs of this shape."""
+    raising_check_errors("loss", loss, where, check_reduction)(loss.reduction)
+    for metric in raising_check_errors("loss", loss, where, resolve_metrics)(None, loss):
+        raising_check_errors("loss", loss, where, metric.check)(loss, out_shape)
+    returned = loss.check(out_shape)
+    require(returned is None, where, f"check() must raise ConfigurationError, or return nothing; got {returned!r}")
 
 
 def _checked_targets(where: str, loss: Any, y: Host, out_shape: Shape) -> Host:

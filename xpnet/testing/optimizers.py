@@ -36,9 +36,10 @@ def check_optimizer(
     """Hold an optimizer or a chain to its contract, on a layout of two weights and a bias.
 
     It is a frozen record that a file brings back equal. Its state keeps its names, shapes and dtype, as a compiled
-    loop needs; it hides nothing in itself, so two runs side by side do not disturb each other; it leaves the
-    learning rate and the step alone. float32 and other backends give nearly the same parameters. These go down the
-    slope of a parabola, and stay finite under gradients that are huge, tiny, denormal, 0 or all equal.
+    loop needs; it hides nothing in itself, so two runs side by side do not disturb each other; it goes by the
+    learning rate that it is given, and leaves that and the step alone. float32 and other backends give nearly the same
+    parameters. These go down the slope of a parabola, and stay finite under gradients that are huge, tiny, denormal, 0
+    or all equal.
 
     Parameters
     ----------
@@ -86,6 +87,12 @@ def check_optimizer(
     require(
         float(np.sum(down**2)) < float(np.sum(params**2)), where, f"{steps} steps do not go down the parabola |p|²/2"
     )
+    require(
+        not np.array_equal(alone, run.follow(params, gradients[:steps], scale=0.5)),
+        where,
+        "half the learning rate gives the same parameters: update must read now.learning_rate, which schedules, "
+        "callbacks and net.learning_rate change, and not self.learning_rate",
+    )
     check_record(optimizer, where)
 
 
@@ -122,11 +129,11 @@ class _OptimizerRun:
         placed = to_device(params, self.backend)
         return placed, self.start(placed)
 
-    def step(self, gradient: Host, carry: tuple[Array, Tree], number: int) -> tuple[Array, Tree]:
+    def step(self, gradient: Host, carry: tuple[Array, Tree], number: int, scale: float = 1.0) -> tuple[Array, Tree]:
         """Make one update, and hold its results to the shapes of its arguments."""
         backend, where = self.backend, f"{self.optimizer} at step {number}"
         before = self._shapes(carry)
-        rate = self.rates(number)[-1]
+        rate = scale * self.rates(number)[-1]
         now = [to_device(np.asarray(value), backend) for value in (rate, float(number))]
         after = self.update(to_device(gradient, backend), *carry, *now)
         require(self._shapes(after) == before, where, f"state {before} became {self._shapes(after)}")
@@ -140,12 +147,17 @@ class _OptimizerRun:
         named = flatten({"params": carry[0], "state": carry[1]})
         return {name: (tuple(array.shape), str(array.dtype)) for name, array in named}
 
-    def follow(self, params: Host, gradients: list[Host], disturbed_by: list[Host] | None = None) -> Host:
-        """Return the parameters after these gradients, with other updates in between if there are any."""
+    def follow(
+        self, params: Host, gradients: list[Host], disturbed_by: list[Host] | None = None, scale: float = 1.0
+    ) -> Host:
+        """Return the parameters after these gradients, with other updates in between if there are any.
+
+        *scale* is what callbacks multiply the learning rate by.
+        """
         carry = self.begin(params)
         other = self.begin(-params)
         for number, gradient in enumerate(gradients, 1):
-            carry = self.step(gradient, carry, number)
+            carry = self.step(gradient, carry, number, scale)
             if disturbed_by:
                 other = self.step(disturbed_by[number - 1], other, number)
         return np.array(self.backend.to_numpy(carry[0]))

@@ -7,7 +7,7 @@ from functools import wraps
 from traceback import walk_tb
 from typing import Any
 
-from xpnet.errors import DataError, DtypeError, ShapeError
+from xpnet.errors import DataError, DtypeError, ShapeError, XpnetError
 from xpnet.parameters import flatten
 from xpnet.registry import INTERFACES
 from xpnet.testing.comparing import CheckError
@@ -20,6 +20,18 @@ ARGUMENTS = (ShapeError, DataError, DtypeError)
 
 NAMESPACES = {"layer": "context.xp", "loss": "xp", "optimizer": "now.xp"}
 """The expression by which methods of each kind reach the array namespace, for advice."""
+
+FUNCTIONS = {
+    **dict.fromkeys(("sum", "mean", "max", "min", "prod", "std", "var", "any", "all"), "{xp}.{name}(array, axis=0)"),
+    **dict.fromkeys(("flatten", "ravel"), "{xp}.reshape(array, (-1,))"),
+    "astype": "{xp}.astype(array, dtype)",
+    "clip": "{xp}.clip(array, low, high)",
+    "copy": "{xp}.asarray(array, copy=True)",
+    "dot": "{xp}.matmul(array, other)",
+    "reshape": "{xp}.reshape(array, shape)",
+    "transpose": "{xp}.permute_dims(array, axes)",
+}
+"""What to call instead of methods that NumPy's arrays have and those of the standard have not."""
 
 NOT_PORTABLE = ("numpy", "boolean")
 """Words in the errors of array libraries when NumPy or Python's ``if`` is used on one of their arrays."""
@@ -36,13 +48,26 @@ def raising_check_errors(kind: str, own: Any, where: str, function: Callable[...
             raise
         except Exception as error:
             reason = str(error).partition("\n")[0]
-            remedy, xp = INTERFACES[kind].guide, NAMESPACES[kind]
-            if any(word in reason.lower() for word in NOT_PORTABLE):
-                remedy = f"use {xp} in place of NumPy, {xp}.tanh for np.tanh, and look at no value: {xp}.where for `if`"
+            remedy = "" if isinstance(error, XpnetError) else _remedy(kind, own, error, reason)
             raised = f"{_method(own, error)} raises {type(error).__name__}: {reason}"
-            raise CheckError(f"{where}: {raised}" + ("" if remedy in reason else f"; {remedy}")) from error
+            raise CheckError(f"{where}: {raised}" + (f"; {remedy}" if remedy else "")) from error
 
     return call
+
+
+def _remedy(kind: str, own: Any, error: Exception, reason: str) -> str:
+    """Say what to write instead of what has raised an error that is not xpnet's."""
+    xp = NAMESPACES[kind]
+    if isinstance(error, AttributeError) and hasattr(error.obj, "__array_namespace__"):
+        name = str(error.name)
+        known = hasattr(error.obj.__array_namespace__(), name)
+        function = FUNCTIONS.get(name, "{xp}.{name}(array, ...)" if known else "functions of {xp}")
+        return f"call {function.format(xp=xp, name=name)} instead of the method, as not every library has it"
+    if any(word in reason.lower() for word in NOT_PORTABLE):
+        return f"use {xp} in place of NumPy, {xp}.tanh for np.tanh, and look at no value: {xp}.where for `if`"
+    if kind == "optimizer" and isinstance(error, TypeError) and callable(own.learning_rate):
+        return "read now.learning_rate in update: self.learning_rate is a schedule here"
+    return INTERFACES[kind].guide
 
 
 def _method(own: Any, error: BaseException) -> str:

@@ -56,7 +56,7 @@ def fit(
     _check_shuffle(shuffle)
     progress = choose_progress(epochs, verbose)
     given = resolve_callbacks(callbacks)
-    adapter = DataAdapter(network, class_weight)
+    adapter = DataAdapter(network, class_weight, for_fit=True)
     source, validation = _open_sources(adapter, x, y, sample_weight, validation_split, validation_data)
     size = _check_batch_size(batch_size, source)
     hooks = CallbackList([*given, *([progress] if progress else [])], network)

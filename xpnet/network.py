@@ -320,6 +320,11 @@ class Network:
         CheckpointError
             The run's folder cannot be used, another process trains in it, or it holds no file that can be read.
 
+        Warns
+        -----
+        UserWarning
+            A feature of x, or y, comes in another type, and float32 keeps less than three digits of its spread.
+
         Notes
         -----
         After Ctrl-C, or an exception in a callback, the network can be used, saved and trained on. Steps that were

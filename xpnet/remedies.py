@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clearer_shape_error",
+    "column_label",
     "length_remedy",
     "not_finite_message",
     "ragged_remedy",
@@ -206,6 +207,18 @@ def _shape_of(values: Any) -> Shape:
 def _integral(values: Any) -> bool:
     host = to_host(values)
     return host.dtype.kind in "biu" or bool(np.all(host == np.round(host)))
+
+
+def column_label(values: Any, place: tuple[int, ...]) -> str:
+    """Return, for the message, the name of the column of a place in a data frame; empty for all else.
+
+    >>> column_label([[1.0, 2.0]], (0, 1))
+    ''
+    """
+    columns = getattr(values, "columns", None)
+    if columns is None or len(place) != 2 or place[1] >= len(columns):
+        return ""
+    return f" (column {columns[place[1]]!r})"
 
 
 def weight_remedy(expected: Shape, given: Shape) -> str:

@@ -109,7 +109,7 @@ class DataAdapter:
         self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool | None = None, padding: bool = False
     ) -> tuple[Any, Host, Host | None]:
         """Return x (on host or device), and y and weights (on the host), in the form that the loss takes."""
-        network = self.network
+        network, given_x, given_y = self.network, x, y
         finite = network.check_finite if finite is None else finite
         x = as_real_array(x, network.backend, "x")
         in_shape = tuple(x.shape[1:]) if self.in_shape is None else self.in_shape
@@ -124,8 +124,8 @@ class DataAdapter:
         y = self._on_host(y, "y")
         check_lengths(x, y, "y")
         if finite:
-            check_finite(x, network.backend, "x")
-            check_finite(y, network.backend, "y")
+            check_finite(x, network.backend, "x", given=given_x)
+            check_finite(y, network.backend, "y", given=given_y)
         targets = network.loss.targets(y, network.out_shape_for(in_shape))
         weights = None
         if sample_weight is not None:

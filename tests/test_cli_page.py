@@ -40,7 +40,7 @@ def test_the_page_s_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "the target is text" in first.stderr
     assert "column 'number' is left out: it holds 400 different texts" in first.stderr
     assert "model written to fruit.safetensors" in first.stdout
-    assert "going on with fruit-run, after 5 epochs" in gone_on.stderr
+    assert "going on with the run in fruit-run, after 5 epochs" in gone_on.stderr
     assert json.loads(Path("price.json").read_text())["test"]["r2"] > 0.9
     with open("answers.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 400

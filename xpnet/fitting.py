@@ -113,6 +113,8 @@ class TrainingLoop:
         try:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.total_epochs = first + epochs
+            if self.progress and run and run.resumed:
+                self.progress.resume(run.folder, first, epochs)
             self.logs = _last_results(ended.history)
             epoch = network.epochs
             while epoch < self.total_epochs and not network.stop_training:

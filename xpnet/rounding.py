@@ -67,24 +67,30 @@ def _describe(argument: str, array: Array, given: Any) -> str:
 def _rounded_columns(array: Host) -> tuple[Host, Host, Host]:
     """Return the features that lose their digits, by their place in a flattened row, and their extremes."""
     sample = _columns(array[:: -(-len(array) // SAMPLE)])
-    columns = np.flatnonzero(_is_narrow(sample.min(axis=0), sample.max(axis=0)))
-    low, high, error = (np.full(len(columns), start) for start in (np.inf, -np.inf, 0.0))
+    low, high = sample.min(axis=0), sample.max(axis=0)
+    columns = np.flatnonzero(_is_narrow(low, high))
+    low, high = low[columns], high[columns]
     rows = max(BLOCK // max(len(columns), 1), 1)
     for start in range(0, len(array), rows):
         if not len(columns):
             break
         part = _columns(array[start : start + rows], columns)
         low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
-        error = np.maximum(error, np.abs(part - part.astype(np.float32)).max(axis=0))
         narrow = _is_narrow(low, high)
-        columns, low, high, error = columns[narrow], low[narrow], high[narrow], error[narrow]
-    lost = (low < high) & (error > LOST * (high - low))
+        columns, low, high = columns[narrow], low[narrow], high[narrow]
+    varied = low < high
+    columns, low, high = columns[varied], low[varied], high[varied]
+    error = np.zeros(len(columns))
+    for start in range(0, len(array) if len(columns) else 0, rows):
+        part = _columns(array[start : start + rows], columns)
+        error = np.maximum(error, np.abs(part - part.astype(np.float32)).max(axis=0))
+    lost = error > LOST * (high - low)
     return columns[lost], low[lost], high[lost]
 
 
 def _columns(rows: Host, chosen: Any = slice(None)) -> Host:
     """Return the *chosen* columns of flattened rows, in float64."""
-    return rows.reshape(len(rows), -1)[:, chosen].astype(np.float64)
+    return rows.reshape(len(rows), -1)[:, chosen].astype(np.float64, copy=False)
 
 
 def _is_narrow(low: Host, high: Host) -> Host:

@@ -58,7 +58,7 @@ def test_frames_and_series(backend: xpnet.Backend) -> None:
     np.testing.assert_array_equal(as_real_array(frame, backend, "x"), [[1, 0.5, 1], [2, 1.5, 0]])
     np.testing.assert_array_equal(as_real_array(frame["a"], backend, "x"), [1, 2])
     gap = frame.convert_dtypes().assign(b=pandas.array([0.5, pandas.NA], "Float64"))
-    with pytest.raises(DtypeError, match=r"<NA> at x\[1, 1\] .*fill"):
+    with pytest.raises(DtypeError, match=r"objects of other kinds, with <NA> at x\[1, 1\] \(column 'b'\) .*fill"):
         as_real_array(gap, backend, "x")
 
 

@@ -44,7 +44,7 @@ def test_a_training_goes_on_to_the_same_bits(shell: Shell, uninterrupted: Mappin
     assert not np.array_equal(weights()["0.weight"], uninterrupted["0.weight"])
     done = train(shell, "--epochs", "9")
     assert done.status == 0, done.err
-    assert "\ngoing on with run, after 4 epochs\n" in done.err
+    assert "\ngoing on with the run in run, after 4 epochs\n" in done.err
     same(weights(), uninterrupted)
     same(weights(), uninterrupted)
 
@@ -52,13 +52,17 @@ def test_a_training_goes_on_to_the_same_bits(shell: Shell, uninterrupted: Mappin
 def test_nothing_is_trained_where_the_training_had_ended(shell: Shell, uninterrupted: Mapping[str, Any]) -> None:
     assert train(shell, "--epochs", "9").status == 0
     again = train(shell, "--epochs", "9")
-    assert "nothing was trained: the training had ended after 9 epochs\n" in again.err
+    said = "nothing is trained: the run in run ended after 9 epochs; a larger number of epochs goes on\n"
+    assert said in again.err
+    assert "nothing is trained: the run had ended after 9 epochs\n" in train(shell, "--epochs", "9", "--quiet").err
     same(weights(), uninterrupted)
     stopping = ("--patience", "1", "--learning-rate", "0.5", "--checkpoint", "other", "--json")
     first = shell(*COMMAND, *stopping, "--epochs", "200").json()
     assert first["kept_epoch"] < first["epochs"] < 200
     again = shell(*COMMAND, *stopping, "--epochs", "300")
-    assert f"nothing was trained: the training had ended after {first['epochs']} epochs, by --patience\n" in again.err
+    assert f"nothing is trained: the run in other was stopped after {first['epochs']} epochs\n" in again.err
+    again = shell(*COMMAND, *stopping, "--epochs", "300", "--quiet")
+    assert f"nothing is trained: the run had ended after {first['epochs']} epochs, by --patience\n" in again.err
     assert {**again.json(), "model": ""} == {**first, "model": ""}
 
 
@@ -78,7 +82,7 @@ def test_after_ctrl_c_the_same_command_goes_on(
     assert ended.err.endswith(f"; no model was written; the same command goes on from {last}\n")
     done = train(shell, "--epochs", "9")
     assert done.status == 0, done.err
-    assert "going on with run, after 3 epochs\n" in done.err
+    assert "going on with the run in run, after 3 epochs\n" in done.err
     same(weights(), uninterrupted)
 
 
@@ -148,7 +152,7 @@ def test_a_damaged_state_is_passed_over_in_plain_words(shell: Shell) -> None:
     done = train(shell, "--epochs", "3")
     assert done.status == 0, done.err
     assert "is passed over" in done.err
-    assert "going on with run, after 2 epochs" in done.err
+    assert "going on with the run in run, after 2 epochs" in done.err
     assert "RuntimeWarning" not in done.err
 
 

@@ -20,6 +20,32 @@ def test_files_that_are_no_model_of_the_shell(shell: Shell) -> None:
     fails(shell("predict", "plain.safetensors", "shop.csv"), "no model file of xpnet train")
 
 
+def test_info_shows_what_a_model_file_holds(shell: Shell) -> None:
+    out = shell("train", "shop.csv", "--target", "grade", "--drop", "key,price", "--epochs", "2", "--hidden", "8")
+    assert out.status == 0, out.err
+    lines = shell("info", "shop.safetensors").out.splitlines()
+    assert lines[0] == "Network on numpy (cpu), float32"
+    assert lines[-3].startswith("epoch 2, the last: loss ")
+    assert lines[-2:] == ["predicts 'grade': high, 'low, or so'", "from numbers: size; categories: color (3)"]
+    found = shell("info", "shop.safetensors", "--json").json()
+    assert (found["target"], found["classes"], found["epochs"]) == ("grade", ["high", "low, or so"], 2)
+    assert found["columns"] == {"color": "category", "size": "number"}
+    assert found["layers"] == ["Dense(8)", "ReLU()", "Dense(2)"]
+    assert set(found["last_epoch"]) > {"loss", "val_loss"}
+    shell("train", "shop.csv", "--target", "price", "--drop", "key,grade", "--epochs", "1", "--force")
+    assert "predicts 'price', a quantity" in shell("info", "shop.safetensors").out
+
+
+def test_info_shows_a_network_that_python_saved(shell: Shell) -> None:
+    xpnet.Network([xpnet.Dense(2)], inputs=3).save("plain.safetensors")
+    assert shell("info", "plain.safetensors").out.splitlines()[-1] == "8 parameters, 0 steps trained"
+    xpnet.Network([xpnet.Dense(2)]).save("plain.safetensors")
+    found = shell("info", "plain.safetensors", "--json").json()
+    assert (found["inputs"], found["parameters"], found["epochs"]) == (None, None, 0)
+    fails(shell("info", "shop.csv"), "shop.csv is not an xpnet file")
+    fails(shell("info", "nothing"), "cannot read nothing")
+
+
 def small(classes: Any = ("a", "b"), **target: Any) -> dict[str, Any]:
     return {
         "version": 1,

@@ -36,11 +36,11 @@ def test_the_page_s_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             done = subprocess.run(["sh", "-e", "-c", code], capture_output=True, text=True, timeout=300, check=False)
             assert done.returncode == 0, f"{code}\n{done.stderr}"
             shown.append(done)
-    first, _, gone_on, piped, evaluated, comma, bench = shown
+    first, _, gone_on, piped, evaluated, info, comma, bench = shown
     assert "the target is text" in first.stderr
     assert "column 'number' is left out: it holds 400 different texts" in first.stderr
     assert "model written to fruit.safetensors" in first.stdout
-    assert "going on with fruit-run, after 5 epochs" in gone_on.stderr
+    assert "going on with the run in fruit-run, after 5 epochs" in gone_on.stderr
     assert json.loads(Path("price.json").read_text())["test"]["r2"] > 0.9
     with open("answers.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 400
@@ -48,6 +48,7 @@ def test_the_page_s_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sum(int(n) for kind, n in counted.items() if kind != "kind") == 400
     assert json.loads(Path("figures.json").read_text())["accuracy"] > 0.95
     assert "accuracy" in evaluated.stdout
+    assert "predicts 'kind': apple, cherry, melon\nfrom numbers: weight; categories: color (3)\n" in info.stdout
     assert "numbers: weight; categories: color (3); dropped: price" in comma.stderr
     refused = subprocess.run(
         ["xpnet", "train", "obst.csv", "--target", "kind", "--drop", "price", "--out", "other"],

@@ -18,8 +18,8 @@ WRONG = {
     "infos": "infos",
     "tarin": "; did you mean 'train'?",
     "info --yaml": "there is no option --yaml",
-    "info extra": "there is no place for extra",
-    "train data.csv": "the following arguments are required: --target",
+    "info model extra": "unexpected argument: extra",
+    "train": "the following arguments are required: DATA",
     "train data.csv --taget y": "there is no option --taget; did you mean --target?",
     "train data.csv --target y --epoch=3": "there is no option --epoch; did you mean --epochs?",
     "train data.csv --target y -o model": "there is no option -o; did you mean --out?",
@@ -27,7 +27,7 @@ WRONG = {
     "train data.csv --target y --lr 0.1": "there is no option --lr; did you mean --learning-rate?",
     "train data.csv --target y --gpu": "there is no option --gpu; did you mean --device?",
     "train data.csv --target y --zzz": "there is no option --zzz",
-    "train data.csv extra.csv --target y": "there is no place for extra.csv",
+    "train data.csv extra.csv --target y": "unexpected argument: extra.csv",
     "train data.csv --target y --drop x,y": "--drop has the target 'y'",
     "train data.csv --target y --decimal , --thousands ,": "both before fractions and between thousands",
     "train data.csv --target y --keep red": "must be of #n/a, <na>, ?, n.a., n/a, na, nan, none, null, as all",
@@ -44,9 +44,9 @@ WRONG = {
     "train data.csv --target y --test -1": "--test",
     "train data.csv --target y --optimizer Adam": "; did you mean 'adam'?",
     "train data.csv --target y --precision bf16": "; did you mean 'bfloat16'?",
-    "train data.csv --target y --drop id sold": "there is no place for sold; write --drop id,sold",
-    "train data.csv --target y --drop id sold size": "no place for sold size; write --drop id,sold,size",
-    "train data.csv --target y z --quiet": "there is no place for z",
+    "train data.csv --target y --drop id sold": "unexpected argument: sold; write --drop id,sold",
+    "train data.csv --target y --drop id sold size": "unexpected arguments: sold size; write --drop id,sold,size",
+    "train data.csv --target y z --quiet": "unexpected argument: z",
     "train data.csv --target y --activation softmax": "softmax",
     "train data.csv --target y --delimiter ab": "one character",
     "predict model": "DATA",
@@ -63,7 +63,7 @@ def test_wrong_arguments_are_two_lines(line: str, capsys: pytest.CaptureFixture[
     assert caught.value.code == 2
     shown = capsys.readouterr()
     reason, hint = shown.err.splitlines()
-    command = line.split()[0] if len(line.split()) > 1 else ""
+    command = line.split()[0] if len(line.split()) > 1 or line == "train" else ""
     assert reason.startswith(f"xpnet {command}".strip() + ": ")
     assert WRONG[line] in reason
     assert hint == f"xpnet {command}".strip() + " --help shows what there is"

@@ -26,6 +26,8 @@ def test_numbers_are_classes_if_whole_and_few(shell: Shell, different: int, more
     done = shell("train", "n.csv", "--target", "b", "--json", "--epochs", "1", "--quiet", *more)
     assert done.json()["task"] == task
     assert f"{different} different whole numbers" in done.err or "as asked" in done.err
+    doubtful = task == "classification" and different > 2 and not more
+    assert ("; --task regression takes it for a quantity)" in done.err) == doubtful
     if task == "classification":
         assert done.json()["classes"] == [str(i) for i in range(different)], "in the order of numbers"
 

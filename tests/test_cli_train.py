@@ -134,3 +134,16 @@ def test_an_absent_backend(shell: Shell) -> None:
 def test_data_that_is_a_folder(shell: Shell) -> None:
     refused = "Permission denied" if os.name == "nt" else "Is a directory"
     fails(shell("train", ".", "--target", "grade"), f"cannot read .: {refused}")
+
+
+def test_a_target_that_is_missing_may_be_one_of_the_columns(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("x.npy", np.ones((4, 2)))
+    for data, said in {
+        "shop.csv": "name the column to predict; shop.csv has key, color, size, price, grade",
+        "x.npy": "give the file of the labels for the rows of x.npy",
+    }.items():
+        with pytest.raises(SystemExit, match="2"):
+            shell("train", data)
+        shown = capsys.readouterr().err.splitlines()
+        assert shown == [f"xpnet train: --target is missing: {said}", "xpnet train --help shows what there is"]
+    fails(shell("train", "nothing.csv"), "cannot read nothing.csv")

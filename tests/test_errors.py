@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import json
 import pickle
 import re
 import subprocess
 import sys
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 import xpnet
-from xpnet import errors, foreign_names
+from xpnet import checkpoint, errors, foreign_names
 from xpnet.errors import unknown_name
 
 BUILT_IN = {
@@ -86,13 +89,54 @@ ABSENT = sorted(foreign_names.ATTRIBUTE_ADVICE)
 def test_no_attribute_that_another_library_has_is_here_too() -> None:
     """An advice for a name that has come into being would never be read."""
     net = xpnet.Network([xpnet.Dense(3)], inputs=2)
-    holders = {"Network": net, "History": xpnet.History(), "Sequential": net.model, "xpnet": xpnet}
+    made = (net, net.model, xpnet.History(), xpnet.Callback(), xpnet.StandardScaler(), xpnet.MinMaxScaler())
+    holders = {"xpnet": xpnet, **{type(each).__name__: each for each in made}}
     for name in ABSENT:
         owner, _, attribute = name.partition(".")
         with pytest.raises(AttributeError) as caught:
             getattr(holders[owner], attribute)
         assert str(caught.value).endswith(f"has no attribute {attribute!r}: {foreign_names.ATTRIBUTE_ADVICE[name]}")
         assert not hasattr(holders[owner], attribute)
+
+
+def test_a_class_is_advised_as_its_objects_are() -> None:
+    with pytest.raises(AttributeError, match=r"^'Network' object has no attribute 'load': xpnet\.load\(path\) reads"):
+        xpnet.Network.load  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(type("Own", (xpnet.Network,), {}), "load")
+
+
+def test_a_callback_of_ones_own_is_named() -> None:
+    with pytest.raises(AttributeError, match=r"^'Own' object has no attribute 'model': .* self\.network$"):
+        type("Own", (xpnet.Callback,), {})().model  # noqa: B018
+    early = xpnet.EarlyStopping(patience=3)
+    assert pickle.loads(pickle.dumps(early)).patience == copy.deepcopy(early).patience == 3
+
+
+def test_a_network_that_is_called_says_what_to_call() -> None:
+    net = xpnet.Network([xpnet.Dense(3)], inputs=2)
+    with pytest.raises(xpnet.ArgumentError, match=r"net\.predict\(x\) gives predictions"):
+        net([[1.0, 2.0]])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1", "GPU", "cpu", "mps", "tpu"])
+def test_a_device_for_a_backend_says_which_backend_has_it(name: str) -> None:
+    with pytest.raises(xpnet.BackendError, match=f"^unknown backend '{name}'; that is a device: give '.*'. Known: ar"):
+        xpnet.open_backend(name)
+
+
+@pytest.mark.parametrize("scaler", [xpnet.StandardScaler(), xpnet.MinMaxScaler()])
+def test_what_keeps_a_scaler_with_its_network_is_said_and_works(scaler: Any, tmp_path: Path) -> None:
+    net, path = xpnet.Network([xpnet.Dense(3)], inputs=2), tmp_path / "net.safetensors"
+    with pytest.raises(xpnet.ArgumentError) as caught:
+        net.save(path, scaler=scaler)  # type: ignore[call-arg]
+    said = re.search(r"scaler'[^:]*: (xpnet\.checkpoint\.save\(.*\)) keeps a scaler", str(caught.value))
+    assert said
+    assert said[1] in foreign_names.ATTRIBUTE_ADVICE[f"{type(scaler).__name__}.save"]
+    fitted = scaler.fit([[0.1, 1e-7], [1.7e9, 5.0]])
+    exec(
+        said[1], {"xpnet": xpnet, "net": net, "path": path, "scaler": fitted, "json": json, "dataclasses": dataclasses}
+    )
+    assert type(scaler)(**json.loads(checkpoint.read_notes(path)["scaler"])) == fitted
 
 
 def test_what_an_advice_names_is_there() -> None:

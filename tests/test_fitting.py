@@ -75,7 +75,7 @@ def test_a_bad_batch_of_an_iterable_is_named(backend: xpnet.Backend) -> None:
     for act in (lambda: net.fit(bad, verbose=0), lambda: net.evaluate(bad)):
         with pytest.raises(xpnet.ShapeError, match=r"x must have shape \(N, 3\)") as caught:
             act()
-        assert "It is batch 2, counted from 0" in caught.value.__notes__[0]
+        assert "It is batch 3, counted from 1" in caught.value.__notes__[0]
     assert (net.steps, net.epochs) == (2, 0)
 
 

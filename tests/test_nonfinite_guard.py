@@ -74,7 +74,9 @@ def test_training_stops_at_the_step_with_the_state_before_it(
     watching: list[Any] = {"hooks": [Hook()], "callback": [Watch()]}.get(kind, [])
     net = make(backend, optimizer=xpnet.SGD(NaNFrom(at)), inputs=3)
     saved = {"checkpoint": tmp_path, "every": "3 steps"} if kind == "checkpoint" else {}
-    with pytest.raises(NonFiniteError, match=rf"stopped at step {at} \(epoch {at // 10}, batch {at % 10}, .* 0\).*SGD"):
+    with pytest.raises(
+        NonFiniteError, match=rf"stopped at step {at + 1} \(epoch {at // 10 + 1}, batch {at % 10 + 1}, .* 1\).*SGD"
+    ):
         net.fit(*data, epochs=3, callbacks=watching, **arguments, **saved)
     by_hand = make(backend, optimizer=xpnet.SGD(0.1), inputs=3)
     for step in range(at):
@@ -92,7 +94,7 @@ def test_training_stops_at_the_step_with_the_state_before_it(
 def test_a_rate_that_is_too_high_is_named(backend32: xpnet.Backend) -> None:
     net = Network([Dense(8), "relu", Dense(1)], loss="mse", optimizer=xpnet.SGD(1e4), backend=backend32, seed=0)
     with pytest.raises(
-        NonFiniteError, match=r"step \d+ \(epoch \d+, batch \d+, .* 0\): .*overflow.*learning rate 10000"
+        NonFiniteError, match=r"step \d+ \(epoch \d+, batch \d+, .* 1\): .*overflow.*learning rate 10000 is too"
     ):
         net.fit(X, X[:, :1], epochs=50, batch_size=10, verbose=0)
 
@@ -108,7 +110,7 @@ def test_a_layer_that_overflows_is_named(backend: xpnet.Backend) -> None:
 def test_a_bad_batch_of_a_stream_is_named(backend: xpnet.Backend) -> None:
     batches = [(X[i : i + 6].copy(), Y[i : i + 6]) for i in range(0, 60, 6)]
     batches[7][0][2, 1] = np.nan
-    with pytest.raises(NonFiniteError, match=r"batch 7, counted from 0\): x holds NaN \(1 of 18 values\).*bad input"):
+    with pytest.raises(NonFiniteError, match=r"batch 8, counted from 1\): x holds NaN \(1 of 18 values\).*bad input"):
         make(backend, inputs=3).fit(batches, verbose=0)
 
 
@@ -125,7 +127,7 @@ def test_a_stream_may_write_each_batch_to_the_same_memory(weighted: bool, backen
             yield (x, y, weights) if weighted else (x, y)
 
     net, other = (make(backend, inputs=3, optimizer=xpnet.SGD(0.1)) for _ in range(2))
-    with pytest.raises(NonFiniteError, match="batch 5, counted from 0"):
+    with pytest.raises(NonFiniteError, match="batch 6, counted from 1"):
         net.fit(batches, verbose=0)
     for batch in islice(batches(), 5):
         other.train_step(*batch)
@@ -144,7 +146,9 @@ def test_no_batch_is_kept_where_nobody_looks(backend: xpnet.Backend, monkeypatch
 
 def test_a_bad_step_is_skipped_and_the_rate_halved(backend: xpnet.Backend) -> None:
     net = make(backend, optimizer=xpnet.SGD(NaNFrom(WRONG)))
-    with pytest.warns(RuntimeWarning, match=rf"skipped step {WRONG} \(epoch 1, batch 3, counted from 0\)") as caught:
+    with pytest.warns(
+        RuntimeWarning, match=rf"skipped step {WRONG + 1} \(epoch 2, batch 4, counted from 1\)"
+    ) as caught:
         history = net.fit(X, Y, epochs=3, batch_size=6, on_nonfinite="skip", verbose=0)
     assert [warning.filename for warning in caught] == [__file__]
     assert (net.steps, net.scale) == (30, 0.5)
@@ -167,7 +171,7 @@ def test_an_epoch_that_went_wrong_is_found_after_a_look_within_the_next(
     monkeypatch.setattr(nonfinite_guard, "MAX_OVERHEAD", 1e9)  # whatever a look costs
     x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
     net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)
-    with pytest.raises(NonFiniteError, match=r"step 0 \(epoch 0, batch 0, .* 0\): MeanSquaredError\(\) gives infinity"):
+    with pytest.raises(NonFiniteError, match=r"step 1 \(epoch 1, batch 1, .* 1\): MeanSquaredError\(\) gives infinity"):
         net.fit(x, y, epochs=3, batch_size=size, shuffle=order, verbose=0)
     assert (net.steps, net.epochs, net.history.epochs) == (0, 0, 0)
 
@@ -193,7 +197,7 @@ def test_looks_within_an_epoch_leave_little_to_train_again(
     monkeypatch.setattr(DeviceSource, "replay", counted)
     x = np.zeros((1000, 3))
     net = make(backend32, optimizer=xpnet.SGD(NaNFrom(2 * 1000 + 950)), inputs=3)
-    with pytest.raises(NonFiniteError, match=r"epoch 2, batch 950, "):
+    with pytest.raises(NonFiniteError, match=r"epoch 3, batch 951, "):
         net.fit(x, np.zeros(1000, dtype=int), epochs=4, batch_size=1, verbose=0)
     assert starts == [900]
 
@@ -206,7 +210,7 @@ def test_an_epoch_that_went_wrong_is_found_though_a_hook_makes_a_new_state(backe
 
     x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
     net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)
-    with pytest.raises(NonFiniteError, match=r"step 0 \(epoch 0, batch 0, counted from 0\)"):
+    with pytest.raises(NonFiniteError, match=r"step 1 \(epoch 1, batch 1, counted from 1\)"):
         net.fit(x, y, epochs=3, batch_size=5, callbacks=[Hook()], verbose=0)
 
 
@@ -230,6 +234,17 @@ def test_a_run_that_went_wrong_before_it_is_resumed_is_refused(
     again = make(backend, optimizer=xpnet.SGD(NaNFrom(4)), inputs=3)
     with pytest.raises(NonFiniteError, match=r"before its first step: .* holds NaN .* an older file, or start anew"):
         again.fit(batches, **arguments)
+
+
+def test_weights_that_were_ruined_before_are_not_put_down_to_the_halved_rate(backend32: xpnet.Backend) -> None:
+    net = Network([Dense(8), "relu", Dense(1)], loss="mse", optimizer=xpnet.SGD(1e4), backend=backend32, seed=0)
+    with pytest.warns(RuntimeWarning) as caught, pytest.raises(NonFiniteError, match="start anew from a smaller learn"):
+        net.fit(X, X[:, :1], epochs=50, batch_size=10, on_nonfinite="skip", verbose=0)
+    first, *later = [said for said in (str(each.message) for each in caught) if said.startswith("skipped step ")]
+    assert "the learning rate 10000 is too high" in first
+    for said in later:
+        assert "earlier steps left weights of up to" in said
+        assert "is too high" not in said
 
 
 def test_skipping_ends_where_it_does_not_help(backend: xpnet.Backend) -> None:

@@ -47,6 +47,17 @@ def test_a_second_call_counts_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("epoch 3/3  loss")
 
 
+def test_an_error_counts_as_the_lines_do(capsys: pytest.CaptureFixture[str]) -> None:
+    class Spoil(xpnet.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            self.network.learning_rate = 1e37
+
+    net = Network([Dense(2)], optimizer=xpnet.SGD(0.1), seed=0)
+    with pytest.raises(xpnet.NonFiniteError, match=r"stopped at step \d+ \(epoch 2, batch [12], counted from 1\): "):
+        net.fit(1e3 * X, Y, epochs=3, batch_size=10, callbacks=[Spoil()], verbose=1)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("epoch 1/3  ")
+
+
 def test_validation_and_your_own_results_are_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     class Adds(xpnet.Callback):
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:

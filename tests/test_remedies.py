@@ -198,3 +198,26 @@ def test_text_for_a_network_is_told_apart() -> None:
         net.fit(X.astype(str), LABELS, verbose=0)
     with pytest.raises(xpnet.DtypeError, match=r"^y must .* number text labels first: names, y = np\.unique"):
         net.fit(X, WORDS[LABELS], verbose=0)
+
+
+def test_a_data_frames_column_is_named_wherever_x_goes(backend: xpnet.Backend) -> None:
+    pandas = pytest.importorskip("pandas")
+    net = network(backend, inputs=4)
+    gap = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
+    gap.loc[7, "c"] = np.nan
+    text = gap.assign(c="red")
+    for use in (
+        net.predict,
+        lambda frame: net.fit(frame, LABELS, verbose=0),
+        lambda frame: net.evaluate(frame, LABELS),
+    ):
+        with pytest.raises(DataError, match=r"the first is x\[7, 2\] \(column 'c'\) = nan"):
+            use(gap)
+        with pytest.raises(xpnet.DtypeError, match=r"with 'red' at x\[0, 2\] \(column 'c'\): make columns of 0 and 1"):
+            use(text)
+
+
+@pytest.mark.parametrize("x", [X, X[:, :1]])
+def test_targets_in_one_row_are_to_be_reshaped(x: Any, backend: xpnet.Backend) -> None:
+    with pytest.raises(ShapeError, match=r"expected 12, got 1; it is a single row of 12: give its \.reshape\(-1\)$"):
+        network(backend).fit(x, LABELS[None], verbose=0)

@@ -69,6 +69,33 @@ def die_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "save", dying)
 
 
+@pytest.mark.parametrize("rich", [False, True])
+def test_a_resumed_run_says_where_it_goes_on_and_counts_from_there(
+    rich: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if rich:
+        pytest.importorskip("rich")
+    verbose, folder = 1 + rich, Path("run")
+    monkeypatch.chdir(tmp_path)
+    net = make()
+    fit(net, folder, epochs=2, verbose=verbose)
+    assert "run" not in capsys.readouterr().out
+    fit(net, folder, epochs=3, verbose=verbose)  # the same network, as in a notebook
+    said = capsys.readouterr().out.splitlines()
+    assert [line[:9] for line in said if "/3" in line] == ["epoch 3/3"]
+    assert "going on with the run in run, after 2 epochs" in said
+    fit(make(), folder, epochs=3, verbose=verbose)
+    ended = "nothing is trained: the run in run ended after 3 epochs; a larger number of epochs goes on"
+    assert ended in capsys.readouterr().out.splitlines()
+    stopping = {"callbacks": [xpnet.EarlyStopping("loss", patience=0, min_delta=9.0)], "verbose": verbose}
+    fit(make(), tmp_path / "other", epochs=9, **stopping)
+    capsys.readouterr()
+    fit(make(), Path("other"), epochs=9, **stopping)
+    assert "nothing is trained: the run in other was stopped after 2 epochs" in capsys.readouterr().out.splitlines()
+    fit(make(), folder, epochs=4, verbose=0)
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("every", ["1 epoch", "5 steps", "0.00001 minutes"])
 def test_an_ended_run_goes_on_bit_for_bit(
     every: str, backend: xpnet.Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

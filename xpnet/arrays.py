@@ -135,7 +135,7 @@ def to_host(values: Any, argument: str = "array", *, real: bool = False) -> Host
         ) from error
     # Kind V with a bfloat16 name is ml_dtypes' type, with which plain NumPy cannot calculate.
     host = host.astype(np.float32) if host.dtype.name == "bfloat16" else host
-    return _numbers(host, argument) if real else host
+    return _numbers(host, argument, values) if real else host
 
 
 def _off_device(values: Any) -> Any:
@@ -161,8 +161,8 @@ def _through_dlpack(values: Any) -> Any:
         return values
 
 
-def _numbers(host: Host, argument: str) -> Host:
-    """Return *host* with a dtype of real numbers."""
+def _numbers(host: Host, argument: str, given: Any) -> Host:
+    """Return *host*, which was *given* in some other form, with a dtype of real numbers."""
     if host.dtype.kind == "O" and not host.ndim and not isinstance(host.item(), Number):
         raise DtypeError(
             f"{argument} must be an array of real numbers; got {_kind(host.item())}. Give an array, a list or a frame; "
@@ -174,14 +174,14 @@ def _numbers(host: Host, argument: str) -> Host:
             host = host.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise DtypeError(
-                f"{argument} must hold real numbers; got objects that are none{_first_object(host, argument)} "
+                f"{argument} must hold real numbers; got objects of other kinds{_first_object(host, argument, given)} "
                 f"({error}); fill or convert them first"
             ) from error
         except OverflowError as error:
             raise DataError(
                 f"{argument} holds a number that is beyond float64 ({error}); scale the data, or drop those rows"
             ) from error
-    require_real(host, np, argument)
+    require_real(host, np, argument, given)
     return host
 
 
@@ -225,8 +225,8 @@ def default_dtype(xp: Any, device: Any, kind: str) -> Any:
     return xp.__array_namespace_info__().default_dtypes(device=device)[kind]
 
 
-def require_real(array: Array, xp: Any, argument: str) -> None:
-    """Raise DtypeError unless *array* has a dtype of real numbers (or booleans)."""
+def require_real(array: Array, xp: Any, argument: str, given: Any = None) -> None:
+    """Raise DtypeError unless *array* has a dtype of real numbers (or booleans); names a column of a *given* frame."""
     # `isdtype` of some libraries raises for the dtypes of text and objects, which only NumPy arrays have.
     real = (
         array.dtype.kind in REAL_KINDS
@@ -237,18 +237,22 @@ def require_real(array: Array, xp: Any, argument: str) -> None:
         from xpnet.remedies import real_remedy
 
         raise DtypeError(
-            f"{argument} must hold real numbers; got dtype {array.dtype}{_first_object(array, argument)}: "
+            f"{argument} must hold real numbers; got dtype {array.dtype}{_first_object(array, argument, given)}: "
             f"{real_remedy(array, argument)}"
         )
 
 
-def _first_object(array: Array, argument: str) -> str:
+def _first_object(array: Array, argument: str, given: Any) -> str:
     """Return, for the message, the first object in an array of objects that is not a number, and where it is."""
     if array.dtype != object:
         return ""
     odd = ((place, item) for place, item in np.ndenumerate(array) if not isinstance(item, Number))
     place, item = next(odd, ((), None))
-    return f", with {item!r:.60} at {argument}[{', '.join(map(str, place))}]" if place else ""
+    if not place:
+        return ""
+    from xpnet.remedies import column_label
+
+    return f", with {item!r:.60} at {argument}[{', '.join(map(str, place))}]{column_label(given, place)}"
 
 
 def require_samples(array: Array, argument: str, *, what: str = "one row per sample") -> int:
@@ -293,10 +297,13 @@ def check_lengths(x: Array, other: Array, argument: str) -> None:
         )
 
 
-def check_finite(values: Array, backend: Backend, argument: str, remedy: str | None = None) -> None:
+def check_finite(
+    values: Array, backend: Backend, argument: str, remedy: str | None = None, *, given: Any = None
+) -> None:
     """Raise DataError if *values* hold NaN, infinity, or a number that is infinite in the backend's dtype.
 
-    Waits for the device. The error ends with the *remedy*; without one, with advice for training examples.
+    Waits for the device. The error names the column, where the values were *given* as a data frame, and ends with the
+    *remedy*; without one, with advice for training examples.
     """
     limit = LARGEST[backend.dtype]
     if isinstance(values, np.ndarray):
@@ -310,7 +317,7 @@ def check_finite(values: Array, backend: Backend, argument: str, remedy: str | N
     if first is not None:
         from xpnet.remedies import not_finite_message
 
-        raise DataError(not_finite_message(to_host(values), argument, first, backend.dtype, remedy))
+        raise DataError(not_finite_message(to_host(values), argument, first, backend.dtype, remedy, given))
 
 
 @record

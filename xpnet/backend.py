@@ -341,7 +341,12 @@ def _find(name: str) -> tuple[str, Callable[[], Any]]:
             "no backend is registered, so xpnet itself is not installed; run: pip install -e . in its folder"
         )
     if not isinstance(name, str) or name not in registered:
-        raise BackendError(str(unknown_name("backend", name, [*registered, "auto"])))
+        from xpnet.foreign_names import BACKEND_ADVICE
+
+        known = [*registered, "auto"]
+        if advice := BACKEND_ADVICE.get(str(name).partition(":")[0].lower()):
+            raise BackendError(f"unknown backend {name!r}; {advice}. Known: {', '.join(sorted(known))}")
+        raise BackendError(str(unknown_name("backend", name, known)))
     if len(registered[name]) > 1:
         raise BackendError(
             f"two installed distributions register a backend {name!r}: {' and '.join(sorted(registered[name]))}; "

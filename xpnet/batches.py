@@ -271,7 +271,7 @@ class StreamSource:
         try:
             return self.to_device(*item)
         except XpnetError as error:
-            error.add_note(f"It is batch {number}, counted from 0, of the iterable's pass {self.passes}.")
+            error.add_note(f"It is batch {number + 1}, counted from 1, of the iterable's pass {self.passes}.")
             raise
 
 

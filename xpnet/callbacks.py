@@ -13,12 +13,12 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import xpnet
 from xpnet.arguments import explains_arguments
 from xpnet.checks import StrPath, check_flag, check_integer, check_path, check_real, check_takes
-from xpnet.errors import ConfigurationError, did_you_mean, nearest, unknown_name
+from xpnet.errors import ConfigurationError, did_you_mean, nearest, unknown_attribute, unknown_name
 from xpnet.registry import resolve
 from xpnet.weights import read_averages, write_averages
 
@@ -61,6 +61,11 @@ class Callback:
             if hasattr(self, name) and repr(getattr(self, name)) != repr(argument.default)
         ]
         return f"{type(self).__name__}({', '.join(given)})"
+
+    if not TYPE_CHECKING:  # type checkers must see only attributes that exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_attribute("Callback", name, self)
 
     def set_network(self, network: xpnet.Network) -> None:
         """Remember the network."""

@@ -17,6 +17,7 @@ from xpnet.checks import check_takes
 from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
 from xpnet.losses import BinaryCrossEntropy
 from xpnet.random import host_stream
+from xpnet.rounding import warn_of_rounding
 from xpnet.training import Batch
 
 if TYPE_CHECKING:
@@ -34,10 +35,12 @@ class DataAdapter:
     ----------
     in_shape : tuple of int or None
         Shape of one input. If the network is not built yet, the first data that passes the checks sets it.
+    for_fit : bool
+        Whether to warn of features that lose their digits in the network's dtype.
     """
 
-    def __init__(self, network: Network, class_weight: Any = None) -> None:
-        self.network, self.class_weight = network, class_weight
+    def __init__(self, network: Network, class_weight: Any = None, *, for_fit: bool = False) -> None:
+        self.network, self.class_weight, self.for_fit = network, class_weight, for_fit
         self.in_shape: Any = network.in_shape
 
     def open(self, x: Any, y: Any, sample_weight: Any = None) -> Source:
@@ -49,24 +52,26 @@ class DataAdapter:
                     "sample_weight comes with the batches, as (x, y, weights), when y is not given"
                 )
             return self._open_stream(x)
-        x, targets, weights = self._check(x, y, sample_weight)
-        return self._as_source(x, targets, self._weigh(targets, weights))
+        rows, targets, weights = self._check(x, y, sample_weight)
+        self._warn_of_rounding(rows, x, targets, y)
+        return self._as_source(rows, targets, self._weigh(targets, weights))
 
     def open_split(self, x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Source, Source]:
         """Return a source for training and one for the *share* of the examples that is held out, drawn by the seed."""
         if y is None:
             _refuse_arrays(x)
             raise ConfigurationError("validation_split needs arrays; with an iterable of batches use validation_data")
-        x, targets, weights = self._check(x, y, sample_weight)
-        rows = len(targets)
-        held = round(rows * share)
-        if not 0 < held < rows:
-            raise ConfigurationError(f"validation_split={share} of {rows} examples leaves one part empty")
-        order = host_stream(self.network.seed, "validation").permutation(rows)
+        rows, targets, weights = self._check(x, y, sample_weight)
+        count = len(targets)
+        held = round(count * share)
+        if not 0 < held < count:
+            raise ConfigurationError(f"validation_split={share} of {count} examples leaves one part empty")
+        self._warn_of_rounding(rows, x, targets, y)
+        order = host_stream(self.network.seed, "validation").permutation(count)
         kept, held_out = np.sort(order[held:]), np.sort(order[:held])
         own, others = (None if weights is None else weights[part] for part in (kept, held_out))
-        training = self._as_source(x, targets[kept], self._weigh(targets[kept], own), kept)
-        return training, self._as_source(x, targets[held_out], others, held_out)
+        training = self._as_source(rows, targets[kept], self._weigh(targets[kept], own), kept)
+        return training, self._as_source(rows, targets[held_out], others, held_out)
 
     def open_validation(self, data: Any) -> Source:
         """Return the source for (x, y), (x, y, weights) or an iterable of batches; class weights do not apply.
@@ -104,7 +109,7 @@ class DataAdapter:
         self, x: Any, y: Any, sample_weight: Any = None, *, finite: bool | None = None, padding: bool = False
     ) -> tuple[Any, Host, Host | None]:
         """Return x (on host or device), and y and weights (on the host), in the form that the loss takes."""
-        network = self.network
+        network, given_x, given_y = self.network, x, y
         finite = network.check_finite if finite is None else finite
         x = as_real_array(x, network.backend, "x")
         in_shape = tuple(x.shape[1:]) if self.in_shape is None else self.in_shape
@@ -119,8 +124,8 @@ class DataAdapter:
         y = self._on_host(y, "y")
         check_lengths(x, y, "y")
         if finite:
-            check_finite(x, network.backend, "x")
-            check_finite(y, network.backend, "y")
+            check_finite(x, network.backend, "x", given=given_x)
+            check_finite(y, network.backend, "y", given=given_y)
         targets = network.loss.targets(y, network.out_shape_for(in_shape))
         weights = None
         if sample_weight is not None:
@@ -141,6 +146,12 @@ class DataAdapter:
         if len(weights) and not weights.any() and not padding:
             raise DataError("class_weight (times sample_weight) is 0 for every example; at least one must be above 0")
         return weights
+
+    def _warn_of_rounding(self, rows: Any, x: Any, targets: Host, y: Any) -> None:
+        """Warn of features that lose their digits in the network's dtype, at the line that called ``fit``."""
+        if self.for_fit:
+            arrays = {"x": (rows, x)} if targets.dtype.kind in "iu" else {"x": (rows, x), "y": (targets, y)}
+            warn_of_rounding(self.network.backend.dtype, arrays, 7)
 
     def _as_source(self, x: Any, y: Host, weights: Host | None, chosen: Host | None = None) -> Source:
         """Return the source for the *chosen* rows of x; y and weights are those of these rows alone."""

@@ -139,5 +139,5 @@ def unknown_attribute(owner: str, name: str, holder: object = None, known: Itera
 
     advice = ATTRIBUTE_ADVICE.get(f"{owner}.{name}")
     hint = f": {advice}" if advice else did_you_mean(name, known)
-    what = "module 'xpnet'" if owner == "xpnet" else f"{owner!r} object"
+    what = "module 'xpnet'" if owner == "xpnet" else f"{(owner if holder is None else type(holder).__name__)!r} object"
     return AttributeError(f"{what} has no attribute {name!r}{hint}", name=name, obj=holder)

@@ -56,7 +56,7 @@ def fit(
     _check_shuffle(shuffle)
     progress = choose_progress(epochs, verbose)
     given = resolve_callbacks(callbacks)
-    adapter = DataAdapter(network, class_weight)
+    adapter = DataAdapter(network, class_weight, for_fit=True)
     source, validation = _open_sources(adapter, x, y, sample_weight, validation_split, validation_data)
     size = _check_batch_size(batch_size, source)
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
@@ -113,6 +113,8 @@ class TrainingLoop:
         try:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.total_epochs = first + epochs
+            if self.progress and run and run.resumed:
+                self.progress.resume(run.folder, first, epochs)
             self.logs = _last_results(ended.history)
             epoch = network.epochs
             while epoch < self.total_epochs and not network.stop_training:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ARGUMENTS", "ARGUMENT_ADVICE", "ATTRIBUTE_ADVICE", "FIELD_ADVICE", "OBJECT_NAMES", "OPTIONS"]
+__all__ = [
+    "ARGUMENTS",
+    "ARGUMENT_ADVICE",
+    "ATTRIBUTE_ADVICE",
+    "BACKEND_ADVICE",
+    "FIELD_ADVICE",
+    "OBJECT_NAMES",
+    "OPTIONS",
+]
 
 OBJECT_NAMES: Mapping[str, str] = {
     "bce": "binary_cross_entropy",
@@ -102,6 +110,11 @@ _INPUTS = "the number of inputs is taken from the data, or given once as Network
 _PENALTY = "penalties stand in the optimizer: Network(..., optimizer=chain(L2(1e-4), Adam()))"
 _RATE = "the learning rate is the optimizer's: Network(..., optimizer=Adam(learning_rate=0.001))"
 
+_SCALER_NOTE = (
+    "xpnet.checkpoint.save(net, path, notes={'scaler': json.dumps(dataclasses.asdict(scaler))}) keeps a scaler in the "
+    "network's file"
+)
+
 _SCALER = (
     "xpnet.{0} is a record, whose fit and transform take x alone, and no step of a scikit-learn pipeline; "
     "there take sklearn.preprocessing.{0}"
@@ -170,7 +183,9 @@ ARGUMENT_ADVICE: Mapping[str, str] = {
     "MinMaxScaler.fit()": _SCALER.format("MinMaxScaler"),
     "MinMaxScaler.fit_transform()": _SCALER.format("MinMaxScaler"),
     "Network.evaluate(verbose)": "nothing is printed",
+    "Network.save(notes)": "xpnet.checkpoint.save(net, path, notes=...) takes them",
     "Network.save(overwrite)": "what is there is replaced, as a whole or not at all",
+    "Network.save(scaler)": _SCALER_NOTE,
     "params": "the network gives its parameters to the optimizer; leave them out",
     "seed": "there is one seed, the network's: Network(..., seed=0)",
     "StandardScaler.fit()": _SCALER.format("StandardScaler"),
@@ -200,9 +215,12 @@ _SEED = "the seed is the network's, Network(..., seed=0); nothing is drawn from 
 _WEIGHTS = "net.get_weights() gives them by name, and net.set_weights(...) takes them"
 
 ATTRIBUTE_ADVICE: Mapping[str, str] = {
+    "Callback.model": "the network in training is self.network",
     "History.epoch": "history.epochs is their number",
     "History.history": _MAPPING,
     "History.params": _MAPPING,
+    "History.plot": "xpnet.plotting.plot_history(history) draws it",
+    "MinMaxScaler.save": _SCALER_NOTE,
     "Network.add": _GIVEN_AT_ONCE,
     "Network.append": _GIVEN_AT_ONCE,
     "Network.backward": "net.gradients(x, y) gives every parameter's gradient by name",
@@ -249,6 +267,7 @@ ATTRIBUTE_ADVICE: Mapping[str, str] = {
     "Sequential.predict": _IS_LAYER,
     "Sequential.save": _IS_LAYER,
     "Sequential.summary": _IS_LAYER,
+    "StandardScaler.save": _SCALER_NOTE,
     "xpnet.Activation": "write the activation's name, 'relu', or ReLU()",
     "xpnet.BCELoss": "write BinaryCrossEntropy(), which takes raw scores",
     "xpnet.BCEWithLogitsLoss": "write BinaryCrossEntropy()",
@@ -269,6 +288,8 @@ ATTRIBUTE_ADVICE: Mapping[str, str] = {
     "xpnet.Loss": "a loss of your own needs no base class; see xpnet.losses.Loss for what it must have",
     "xpnet.MLPClassifier": _ESTIMATORS,
     "xpnet.MLPRegressor": _ESTIMATORS,
+    "xpnet.MAE": "write MeanAbsoluteError()",
+    "xpnet.MSE": "write MeanSquaredError()",
     "xpnet.MSELoss": "write MeanSquaredError()",
     "xpnet.Metric": "a metric of your own needs no base class; see xpnet.metrics.Metric for what it must have",
     "xpnet.Model": "write Network([...])",
@@ -288,6 +309,17 @@ ATTRIBUTE_ADVICE: Mapping[str, str] = {
     "xpnet.train_test_split": "write split(x, y, test=0.2)",
 }
 """What to do instead of reading or setting an attribute that the class, or the package, does not have."""
+
+_GPU = "that is a device: give 'cupy', or 'torch' with device='cuda', or 'jax' with device='gpu'"
+
+BACKEND_ADVICE: Mapping[str, str] = {
+    "cpu": "that is a device: give 'numpy', or 'torch' or 'jax' with device='cpu'",
+    "cuda": _GPU,
+    "gpu": _GPU,
+    "mps": "that is a device: give 'torch' with device='mps'",
+    "tpu": "that is a device: give 'jax' with device='tpu'",
+}
+"""What to write instead of a device that is given as a backend, by its name without its number."""
 
 _SET_RATE = ": a network's rate is set by net.learning_rate = ..., and net.with_optimizer(...) takes another optimizer"
 

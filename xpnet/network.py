@@ -14,14 +14,22 @@ from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host, as_real_array, check_features, check_finite, needs_no_checks, portable
-from xpnet.attributes import SetOnce, check_attribute_name
+from xpnet.attributes import Absent, SetOnce, check_attribute_name
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_seed
 from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.data_adapter import DataAdapter
-from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
+from xpnet.errors import (
+    ArgumentError,
+    BackendError,
+    CheckpointError,
+    ConfigurationError,
+    NotBuiltError,
+    ShapeError,
+    unknown_attribute,
+)
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.history import History
 from xpnet.layers import Layer, Sequential
@@ -155,6 +163,7 @@ class Network:
         metrics = SetOnce("make a new Network(..., metrics=[...])")
         seed = SetOnce("make a new Network(..., seed=...)")
         backend = SetOnce("net.to('torch') gives the network on another backend")
+        load = Absent()
 
     # Building
 
@@ -321,6 +330,11 @@ class Network:
             network is as it was before that step.
         CheckpointError
             The run's folder cannot be used, another process trains in it, or it holds no file that can be read.
+
+        Warns
+        -----
+        UserWarning
+            A feature of x, or y, comes in another type, and float32 keeps less than three digits of its spread.
 
         Notes
         -----
@@ -658,6 +672,13 @@ class Network:
 
     if not TYPE_CHECKING:  # type checkers must see only attributes that exist
 
+        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            """Refuse, as what is meant has a name."""
+            raise ArgumentError(
+                "a network is not called: net.predict(x) gives predictions, net.forward(x) raw scores, and "
+                "net.fit(x, y) trains"
+            )
+
         def __getattr__(self, name: str) -> NoReturn:
             raise unknown_attribute("Network", name, self)
 
@@ -731,10 +752,10 @@ class Network:
         compute = compiled.function(function)
         if needs_no_checks(x, backend, self.in_shape) and x.shape[0] <= batch_size:
             return compute(model, backend.asarray(x, dtype=backend.float))
-        x = as_real_array(x, backend, "x")
+        given, x = x, as_real_array(x, backend, "x")
         check_features(x, self.in_shape or ())
         if self.check_finite:
-            check_finite(x, backend, "x")
+            check_finite(x, backend, "x", given=given)
         parts = []
         for start in range(0, x.shape[0], batch_size):
             part = x[start : min(start + batch_size, x.shape[0]), ...] if x.shape[0] > batch_size else x

@@ -25,8 +25,11 @@ LARGE_WEIGHT = 100.0
 """If a weight is larger than this, the learning rate is suspected; initial weights are at most little above 1."""
 
 
-def explain_nonfinite(network: Network, batch: Batch) -> str:
-    """Say what goes wrong first when the network is trained on *batch* from its present state, and the likely cause."""
+def explain_nonfinite(network: Network, batch: Batch, *, after_skipping: bool = False) -> str:
+    """Say what goes wrong first when the network is trained on *batch* from its present state, and the likely cause.
+
+    *after_skipping* steps at a higher rate, large weights are put down to what came before these.
+    """
     for name, array in (("x", batch.x), ("y", batch.y), ("sample_weight", batch.weights)):
         bad = None if array is None else _describe_nonfinite(network.backend.to_numpy(array))
         if bad:
@@ -38,7 +41,7 @@ def explain_nonfinite(network: Network, batch: Batch) -> str:
     found, gradients = network.compiled.trace(network.state, batch)
     what = _forward(network, found) or _backward(network, found, gradients)
     what = what or f"the update by {short(network.optimizer)} overflows, though every gradient is finite"
-    return f"{what}. {_cause(network, batch)}"
+    return f"{what}. {_cause(network, batch, after_skipping)}"
 
 
 def _forward(network: Network, found: Mapping[str, Host]) -> str | None:
@@ -65,9 +68,14 @@ def _backward(network: Network, found: Mapping[str, Host], gradients: Mapping[st
     return None
 
 
-def _cause(network: Network, batch: Batch) -> str:
+def _cause(network: Network, batch: Batch, after_skipping: bool) -> str:
     rate, weight = network.learning_rate, _largest(network.backend.to_numpy(network.state.params))
     width = _largest(network.backend.to_numpy(batch.x))
+    if weight > LARGE_WEIGHT and after_skipping:
+        return (
+            f"Likely cause: earlier steps left weights of up to {weight:.3g}, which no lower rate mends; start anew "
+            "from a smaller learning rate, or clip the gradient with chain(ClipByNorm(1.0), ...)"
+        )
     if weight > LARGE_WEIGHT:
         return (
             f"Likely cause: the learning rate {rate:g} is too high (the largest weight is {weight:.3g}); lower it, or "

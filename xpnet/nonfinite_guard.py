@@ -87,7 +87,8 @@ class Guard:
         self._pending: dict[int, Any] = {}  # by epoch: results of checks that nobody has waited for yet
         self._last_carry: Carry = None
         self._replacement: Carry | None = None  # what goes on in place of a skipped step
-        self._skipped = 0
+        self._skipped = 0  # one after the other
+        self._has_skipped = False
 
     def train(
         self, source: Source, carry: Carry, epoch: Epoch, before_batch: BeforeBatch | None
@@ -245,10 +246,11 @@ class Guard:
             network.state = state
             network.recount()
             step = network.steps
-            found = explain_nonfinite(network, batch)
-        where = f"step {step} (epoch {epoch}, batch {number}, counted from 0): {found}"
+            found = explain_nonfinite(network, batch, after_skipping=self._has_skipped)
+        where = f"step {step + 1} (epoch {epoch + 1}, batch {number + 1}, counted from 1): {found}"
         if self.policy == "skip" and self._skipped < MAX_SKIPPED:
             self._skipped += 1
+            self._has_skipped = True
             network.scale /= 2
             warnings.warn(f"skipped {where}. The learning rate is {network.learning_rate:g} now", RuntimeWarning, 8)
             counted = network.backend.asarray(np.asarray(step + 1, dtype=np.int32), dtype=network.backend.xp.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,31 @@ class Progress(Callback):
         """Count from the network's epochs so far."""
         self.last += self.network.epochs
 
+    def resume(self, folder: Path, begun: int, epochs: int) -> None:
+        """Say where a run goes on, of which the network has seen *begun* epochs before, or that it has ended."""
+        done = self.network.epochs - begun
+        self.last = begun + epochs
+        after = f"after {done} epoch{'' if done == 1 else 's'}"
+        if self.network.stop_training:
+            self._print(f"nothing is trained: the run in {folder} was stopped {after}")
+        elif done >= epochs:
+            self._print(f"nothing is trained: the run in {folder} ended {after}; a larger number of epochs goes on")
+        else:
+            self._print(f"going on with the run in {folder}, {after}")
+
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Start the clock."""
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Print the line."""
-        print(self._line(epoch, logs), flush=True)
+        self._print(self._line(epoch, logs))
 
     def advance(self, done: int, total: int | None) -> None:
         """Show that *done* of *total* steps are done."""
+
+    def _print(self, line: str) -> None:
+        print(line, flush=True)
 
     def _line(self, epoch: int, logs: Logs) -> str:
         width = len(str(self.last))
@@ -64,10 +80,6 @@ class RichProgress(Progress):
         """Move the bar."""
         self._bars.update(self._task, completed=done, total=total)
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Print the line above the bar."""
-        self._bars.console.print(self._line(epoch, logs), highlight=False, markup=False, soft_wrap=True)
-
     def on_train_end(self, logs: Logs) -> None:
         """Remove the bar."""
         self._bars.stop()
@@ -75,6 +87,10 @@ class RichProgress(Progress):
     def on_train_interrupted(self, logs: Logs) -> None:
         """Remove the bar."""
         self._bars.stop()
+
+    def _print(self, line: str) -> None:
+        """Print above the bar."""
+        self._bars.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def choose_progress(epochs: int, verbose: int | str) -> Progress | None:

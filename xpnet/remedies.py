@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clearer_shape_error",
+    "column_label",
     "length_remedy",
     "not_finite_message",
     "ragged_remedy",
@@ -34,10 +35,13 @@ MOST_EXAMINED = 1000
 """Elements of an array of text that are examined; it may be memory-mapped."""
 
 
-def not_finite_message(values: Host, argument: str, first: tuple[int, ...], dtype: str, remedy: str | None) -> str:
+def not_finite_message(
+    values: Host, argument: str, first: tuple[int, ...], dtype: str, remedy: str | None, given: Any = None
+) -> str:
     """Return the message for numbers that are not finite in *dtype*: which, how many, the *first*, and what to do.
 
-    A memory-mapped array is not read as a whole. Without a *remedy*, the advice is for training examples.
+    A memory-mapped array is not read as a whole. Where the values were *given* as a data frame, the column is named.
+    Without a *remedy*, the advice is for training examples.
 
     >>> not_finite_message(np.array([1.0, np.nan]), "0.bias", (1,), "float32", "fix it")
     '0.bias holds NaN: the first is 0.bias[1] = nan (1 of 2 values); fix it'
@@ -57,7 +61,7 @@ def not_finite_message(values: Host, argument: str, first: tuple[int, ...], dtyp
     if values.ndim > 1 and not mapped:
         rows = np.any(np.stack(list(bad.values())), axis=(0, *range(2, values.ndim + 1)))
         amount += f", in {np.count_nonzero(rows)} of {len(values)} rows"
-    place = f"{argument}[{', '.join(map(str, first))}]" if first else argument
+    place = f"{argument}[{', '.join(map(str, first))}]{column_label(given, first)}" if first else argument
     value = f"{values[first]:.4g}{'' if mapped else f' ({amount})'}"
     return (
         f"{argument} holds {' and '.join(found)}: the first is {place} = {value}; "
@@ -148,7 +152,11 @@ def length_remedy(shape: Shape, other: Shape) -> str:
 
     >>> length_remedy((8, 4), (2, 4))
     '; it is as wide as x: where it comes from split, write x, y, x_test, y_test = split(x, y)'
+    >>> length_remedy((8, 1), (1, 8))
+    '; it is a single row of 8: give its .reshape(-1)'
     """
+    if other == (1, *shape[:1]):
+        return f"; it is a single row of {shape[0]}: give its .reshape(-1)"
     if len(shape) == 2 and shape[1] == other[0]:
         return "; x has as many columns, so it looks transposed: x.T"
     if shape[1:] == other[1:] and prod(shape[1:]) > 1:
@@ -206,6 +214,18 @@ def _shape_of(values: Any) -> Shape:
 def _integral(values: Any) -> bool:
     host = to_host(values)
     return host.dtype.kind in "biu" or bool(np.all(host == np.round(host)))
+
+
+def column_label(values: Any, place: tuple[int, ...]) -> str:
+    """Return, for the message, the name of the column of a place in a data frame; empty for all else.
+
+    >>> column_label([[1.0, 2.0]], (0, 1))
+    ''
+    """
+    columns = getattr(values, "columns", None)
+    if columns is None or len(place) != 2 or place[1] >= len(columns):
+        return ""
+    return f" (column {columns[place[1]]!r})"
 
 
 def weight_remedy(expected: Shape, given: Shape) -> str:

@@ -108,6 +108,13 @@ class Run:
         See :meth:`Every.parse`.
     keep : int
         Newest checkpoints that are kept.
+
+    Attributes
+    ----------
+    latest : Path or None
+        The newest checkpoint.
+    resumed : bool
+        Whether training has begun with what was in the folder.
     """
 
     def __init__(self, folder: Any, *, resume: Any, every: Any, keep: Any) -> None:
@@ -115,6 +122,7 @@ class Run:
         self.resume, self.every = check_flag("resume", resume), Every.parse(every)
         self.keep = check_integer("keep", keep)
         self.latest: Path | None = None
+        self.resumed = False
         self._position = Position(0, 0, 0, None, None)
         self._settings: dict[str, Any] = {}
         self._callbacks: Sequence[Callback] = ()
@@ -201,6 +209,7 @@ class Run:
         else:
             description, note, arrays, extra = self._found
             restore_state(network, description, arrays)
+            self.resumed = True
             network.stop_training = note["stopped"]
             for callback, state in zip(self._callbacks, note["callbacks"], strict=True):
                 callback.restore(state)

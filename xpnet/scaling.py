@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from xpnet.arguments import explain_records, explains_arguments
 from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.backend import Array
 from xpnet.checks import check_real_fields
-from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError
+from xpnet.errors import ConfigurationError, DataError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.records import record
 
 __all__ = ["MinMaxScaler", "StandardScaler"]
@@ -65,6 +65,11 @@ class StandardScaler:
 
     def __post_init__(self) -> None:
         _freeze_statistics(self, "mean", "deviation")
+
+    if not TYPE_CHECKING:  # type checkers must see only attributes that exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_attribute("StandardScaler", name, self)
 
     @explains_arguments
     def fit(self, x: Any) -> StandardScaler:
@@ -162,6 +167,11 @@ class MinMaxScaler:
         if self.low >= self.high:
             raise ConfigurationError(f"low must be below high; got low={self.low}, high={self.high}.")
         _freeze_statistics(self, "minimum", "maximum")
+
+    if not TYPE_CHECKING:  # type checkers must see only attributes that exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_attribute("MinMaxScaler", name, self)
 
     @explains_arguments
     def fit(self, x: Any) -> MinMaxScaler:

@@ -55,6 +55,7 @@ class Checkpoints:
 
     def __init__(self, options: argparse.Namespace, *data: Any) -> None:
         self.folder: Path | None = options.checkpoint
+        self.quiet = options.quiet
         if self.folder is None:
             return
         told = {name: getattr(options, name) for name in COMPARED}
@@ -68,7 +69,7 @@ class Checkpoints:
 
     def callbacks(self) -> list[Callback]:
         """Return the callbacks for ``fit``."""
-        return [] if self.folder is None else [_Recorder(self.folder, self._record)]
+        return [] if self.folder is None else [_Recorder(self.folder, self._record, self.quiet)]
 
     def newest(self) -> Path | None:
         """Return the newest checkpoint."""
@@ -100,10 +101,10 @@ class Checkpoints:
 
 
 class _Recorder(Callback):
-    """Writes the record once the folder is locked, and notes what is continued, and if nothing was left to train."""
+    """Writes the record once the folder is locked; notes what is continued, which progress would tell otherwise."""
 
-    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
-        self.folder, self.record, self.epochs = folder, record, 0
+    def __init__(self, folder: Path, record: dict[str, Any], quiet: bool) -> None:
+        self.folder, self.record, self.quiet, self.epochs = folder, record, quiet, 0
 
     def on_train_begin(self, logs: Any) -> None:
         if not any(self.folder.glob(FILES)):
@@ -111,15 +112,16 @@ class _Recorder(Callback):
             replace_file(self.folder / RECORD, [text.encode()], CheckpointError)
 
     def restore(self, state: Any) -> None:
-        note(f"going on with {self.folder}, after {plural(self.network.epochs, 'epoch')}")
+        if self.quiet:
+            note(f"going on with the run in {self.folder}, after {plural(self.network.epochs, 'epoch')}")
 
     def on_epoch_end(self, epoch: int, logs: Any) -> None:
         self.epochs += 1
 
     def on_train_end(self, logs: Any) -> None:
-        if not self.epochs:
+        if self.quiet and not self.epochs:
             cause = ", by --patience" if self.network.stop_training else ""
-            note(f"nothing was trained: the training had ended after {plural(self.network.epochs, 'epoch')}{cause}")
+            note(f"nothing is trained: the run had ended after {plural(self.network.epochs, 'epoch')}{cause}")
 
 
 def _digest(data: tuple[Any, ...]) -> str:

@@ -11,7 +11,7 @@ from xpnet.cli.option_types import as_option, keep_option
 from xpnet.cli.tables import SHOWN, Table, listed, shown
 from xpnet.cli.text_columns import FEWEST_IDENTIFIERS
 
-__all__ = ["by_kind", "describe_columns"]
+__all__ = ["by_kind", "describe_columns", "describe_inputs"]
 
 TITLES = {Number.kind: "numbers", Category.kind: "categories", Block.kind: "arrays"}
 
@@ -36,13 +36,7 @@ def describe_columns(
         yield f"column {name!r} is left out: {why}"
     if len(left_out) > SHOWN:
         yield f"left out are {len(left_out) - SHOWN} more columns: {listed(list(left_out)[SHOWN:])}"
-    kinds = {
-        "numbers": [shown(part.name) for part in inputs if isinstance(part, Number)],
-        "categories": [f"{shown(part.name)} ({part.width})" for part in inputs if isinstance(part, Category)],
-        "arrays": [f"{shown(part.name)} {part.shape}" for part in inputs if isinstance(part, Block)],
-        "dropped": list(map(shown, dropped)),
-    }
-    yield "; ".join(f"{title}: {_first_names(names)}" for title, names in kinds.items() if names)
+    yield describe_inputs(inputs, dropped)
     taken = {part.name: list(table.taken_as_missing(part.name)) for part in inputs if isinstance(part, Category)}
     if any(taken.values()):
         said = [f"{shown(name)} ({listed(texts)})" for name, texts in taken.items() if texts]
@@ -58,6 +52,21 @@ def describe_columns(
             same = _differ_in_case_only(part.values)
             if same:
                 yield f"column {part.name!r} has categories that differ in upper and lower case alone: {listed(same)}"
+
+
+def describe_inputs(inputs: Sequence[Input], dropped: Sequence[str] = ()) -> str:
+    """Return a line with the columns of each kind; of many the first.
+
+    >>> describe_inputs([Category("color", ("blue", "red"))])
+    'categories: color (2)'
+    """
+    kinds = {
+        "numbers": [shown(part.name) for part in inputs if isinstance(part, Number)],
+        "categories": [f"{shown(part.name)} ({part.width})" for part in inputs if isinstance(part, Category)],
+        "arrays": [f"{shown(part.name)} {part.shape}" for part in inputs if isinstance(part, Block)],
+        "dropped": list(map(shown, dropped)),
+    }
+    return "; ".join(f"{title}: {_first_names(names)}" for title, names in kinds.items() if names)
 
 
 def _first_names(names: Sequence[str]) -> str:

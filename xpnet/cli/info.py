@@ -1,4 +1,4 @@
-"""``xpnet info``: show which backends and devices are available here, and how to get others."""
+"""``xpnet info``: show which backends and devices are available here, and how to get others; or what a file holds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
+from typing import Any
 
 from xpnet.backend import BackendInfo, available_backends
+from xpnet.checkpoint import load
+from xpnet.cli.column_report import describe_inputs
+from xpnet.cli.models import read_preparation
 from xpnet.cli.output import print_json
 from xpnet.cli.parser import Commands, add_command
+from xpnet.cli.tables import listed
 from xpnet.cli.timing import find_candidates
 from xpnet.extras import install_command
+from xpnet.progress import describe
+from xpnet.summary import short
 
 __all__ = ["add", "advise"]
 
@@ -31,13 +38,15 @@ EXTRAS = {
 
 EXAMPLES = """\
   python -m xpnet info
-  python -m xpnet info --json"""
+  python -m xpnet info --json
+  python -m xpnet info iris.safetensors"""
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    summary = "list the backends, their versions and devices, why an absent one is absent, and what to do"
+    summary = "list the backends, their versions and devices, why one is absent, and what to do; or what a file holds"
     parser = add_command(commands, "info", run, summary, EXAMPLES)
+    parser.add_argument("model", nargs="?", metavar="FILE", help="file that xpnet train or Network.save wrote")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -45,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     """Report."""
     import xpnet
 
+    if options.model is not None:
+        return _describe_model(options.model, as_json=options.json)
     backends = available_backends()
     advice = advise(backends)
     if options.json:
@@ -56,6 +67,35 @@ def run(options: argparse.Namespace) -> int:
     for info in backends.values():
         print("\n".join(_lines(info)))
     print("\n" + "\n".join(f"- {line}" for line in advice))
+    return 0
+
+
+def _describe_model(path: str, *, as_json: bool) -> int:
+    """Report what a file holds: the network, how its training ended, and what it predicts from which columns."""
+    network = load(path)
+    preparation = read_preparation(path)
+    results = {name: values[-1] for name, values in network.history.items()}
+    if as_json:
+        about: dict[str, Any] = {
+            "layers": [short(layer) for layer in network.model.layers],
+            "inputs": network.in_shape,
+            "parameters": network.layout.size if network.built else None,
+            "epochs": network.epochs,
+            "steps": network.steps,
+            "last_epoch": results,
+        }
+        if preparation:
+            columns = {part.name: part.kind for part in preparation.inputs}
+            about |= {"target": preparation.target.name, "classes": preparation.target.classes, "columns": columns}
+        print_json(about)
+        return 0
+    print(network.summary())
+    if results:
+        print(f"epoch {network.epochs}, the last: {describe(results)}")
+    if preparation:
+        classes = preparation.target.classes
+        print(f"predicts {preparation.target.name!r}{f': {listed(classes)}' if classes else ', a quantity'}")
+        print(f"from {describe_inputs(preparation.inputs)}")
     return 0
 
 

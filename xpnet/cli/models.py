@@ -16,7 +16,7 @@ from xpnet.records import record
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["Model", "apply_unknown_option", "check_size", "load_model", "save_model"]
+__all__ = ["Model", "apply_unknown_option", "check_size", "load_model", "read_preparation", "save_model"]
 
 NOTE = "table"
 """The note's name."""
@@ -62,13 +62,12 @@ def load_model(path: str, *, backend: str = "numpy", device: object = None) -> M
         if Path(path).suffix == ".safetensors" or not Path(path).is_file():
             raise
         raise CheckpointError(f"{error}; the model file, which xpnet train wrote, comes first") from error
-    described = read_notes(path).get(NOTE)
-    if described is None:
+    preparation = read_preparation(path)
+    if preparation is None:
         raise CheckpointError(
             f"{path} does not say how its data is prepared: it is no model file of xpnet train, as its checkpoints are "
             "none; use xpnet.load in Python"
         )
-    preparation = Preparation.from_json(described)
     classes = preparation.target.classes
     outputs = 1 if classes is None else len(classes)
     if (network.in_shape, network.out_shape) != ((preparation.width,), (outputs,)):
@@ -79,6 +78,18 @@ def load_model(path: str, *, backend: str = "numpy", device: object = None) -> M
     if (classes is not None) != hasattr(network.loss, "classify"):
         raise CheckpointError(f"{path}: the loss {network.loss} does not fit the target {preparation.target.name!r}")
     return Model(network, preparation)
+
+
+def read_preparation(path: str) -> Preparation | None:
+    """Return how a file's data is prepared; None for a network that ``xpnet train`` did not write.
+
+    Raises
+    ------
+    CheckpointError
+        The file, or the preparation in it, cannot be read.
+    """
+    described = read_notes(path).get(NOTE)
+    return None if described is None else Preparation.from_json(described)
 
 
 def apply_unknown_option(table: Table, model: Model, unknown: str) -> Table:

@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
         option = self._option_string_actions.get(before[0]) if len(before) == 2 else None
         listed = option and "," in str(option.metavar)
         hint = f"; write {before[0]} {','.join([before[1], *rest])}" if listed else ""
-        self.error(f"there is no place for {' '.join(rest)}{hint}")
+        self.error(f"unexpected argument{'s' * (len(rest) > 1)}: {' '.join(rest)}{hint}")
 
     def error(self, message: str) -> NoReturn:
         """Print why the arguments make no sense, and exit with status 2."""

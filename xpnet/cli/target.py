@@ -144,13 +144,16 @@ def learn_target(table: Table, name: str, task: str = "auto") -> tuple[Target, s
     numeric = floats or not whole or exact
     labels = [*map(str, texts(different)), *sorted(words)] if numeric else sorted(set(held))
     few = whole and len(labels) <= MOST_CLASSES
+    is_doubtful = few and not words and len(labels) > 2
     kind = f"{len(labels) - len(words)} different whole numbers" if whole else "fractions"
     if task == "classification" or few:
         if not whole:
             raise DataError(f"{what} holds fractions, so it is no class; leave out --task classification")
         _require_several(labels, len(held), what, missing)
         also = f" and {listed(sorted(words))}" if words else ""
-        return Target(name, tuple(labels), numeric), "as asked" if task != "auto" else f"the target has {kind}{also}"
+        other = "; --task regression takes it for a quantity" if is_doubtful else ""
+        why = "as asked" if task != "auto" else f"the target has {kind}{also}{other}"
+        return Target(name, tuple(labels), numeric), why
     _require_several(different, len(known), what)
     return Target(name, None), f"the target has {kind}"
 

@@ -23,7 +23,7 @@ from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_outpu
 from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.preparation import Preparation, learn_inputs
 from xpnet.cli.splitting import RowSplit, split_rows
-from xpnet.cli.tables import Table, listed, plural
+from xpnet.cli.tables import Table, listed, plural, shown
 from xpnet.cli.target import Target, describe_keep_option, describe_missing, learn_target
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
     )
     # fmt: off
     parser.add_argument("data", metavar="DATA", help="CSV (- is standard input), Parquet, NPZ, NPY or IDX")
-    parser.add_argument("--target", required=True, metavar="COL",
+    parser.add_argument("--target", metavar="COL",
                         help="column to predict; an array of NPZ; the labels' file for NPY or IDX")
     parser.add_argument("--out", type=Path, metavar="FILE",
                         help=f"model file (default: the data's name with {SUFFIX}, in this folder)")
@@ -101,6 +101,8 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, report, save."""
+    if options.target is None:
+        raise UsageError(_choice_of_targets(options))
     if options.target in options.drop:
         raise UsageError(f"--drop has the target {options.target!r}, which is no feature anyway; leave it out there")
     out = options.out or _default_out(options.data)
@@ -155,6 +157,14 @@ def run(options: argparse.Namespace) -> int:
             show_measures(measured, target)
             print(f"\nmodel written to {path}")
     return 0
+
+
+def _choice_of_targets(options: argparse.Namespace) -> str:
+    """Say that the target is missing, and what it may be."""
+    table, _ = open_table(options.data, options, None)
+    if table.bare:
+        return f"--target is missing: give the file of the labels for the rows of {options.data}"
+    return f"--target is missing: name the column to predict; {options.data} has {', '.join(map(shown, table.columns))}"
 
 
 def _rows_with_target(table: Table, target: Target) -> Host:

@@ -15,7 +15,18 @@ from sklearn.datasets import load_wine, make_regression
 from sklearn.preprocessing import scale
 
 import xpnet
-from xpnet import Adam, BinaryCrossEntropy, Dense, Dropout, GlorotUniform, Param, Poisson, Quantile, Residual
+from xpnet import (
+    Adam,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dense,
+    Dropout,
+    GlorotUniform,
+    Param,
+    Poisson,
+    Quantile,
+    Residual,
+)
 from xpnet.layers.base import Built
 from xpnet.optimizers.as_scikit_learn import BatchPenalty, EpsilonHatAdam, VelocitySGD
 from xpnet.sklearn import MLPClassifier, MLPRegressor, XPClassifier, XPRegressor
@@ -732,3 +743,51 @@ def test_a_wrapper_that_terminates_on_nan_ends_without_an_error(callback):
     model = XPRegressor([Dense(2)], optimizer=xpnet.SGD(1e100), epochs=9, callbacks=[callback], random_state=0)
     assert model.fit(XR, YR).n_iter_ < 9
     assert not np.isfinite(model.history_["loss"][-1])
+
+
+ONE_HOT = np.eye(3, dtype=int)[Y]
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+@pytest.mark.parametrize("loss", ["cross_entropy", CrossEntropy(label_smoothing=0.1), "hinge"])
+def test_a_loss_of_one_class_refuses_an_indicator_matrix(kind, loss):
+    """Which is one of several labels, to scikit-learn, also where each row has one: its predictions have its shape."""
+    for rows in (len(X), len(X) - 1):
+        with pytest.raises(xpnet.ConfigurationError, match=r"is for one class of several: give .*y\.argmax\(axis=1\)"):
+            kind(loss=loss).fit(X[:rows], ONE_HOT[:rows])
+    model = kind(loss=loss)
+    with pytest.raises(xpnet.ConfigurationError, match="y is an indicator matrix"):
+        model.partial_fit(X, ONE_HOT, classes=[0, 1, 2])
+    assert not hasattr(model, "classes_")
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+def test_one_hot_rows_are_an_indicator_matrix(kind):
+    model = kind(random_state=0, **({"epochs": 2} if kind is XPClassifier else {"max_iter": 2})).fit(X, ONE_HOT)
+    assert type(model.network_.loss) is BinaryCrossEntropy
+    for rows in (len(X), len(X) - 1, 1):
+        assert model.predict(X[:rows]).shape == (rows, 3)
+    assert 0.0 <= model.score(X, ONE_HOT) <= 1.0
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+def test_labels_and_indicator_matrices_do_not_follow_each_other(kind):
+    """A matrix of 0 and 1 is no column of the labels 0 and 1, nor a matrix of others an indicator matrix."""
+    model = kind(random_state=0, warm_start=True).partial_fit(X, Y, classes=[0, 1, 2])
+    before = weights(model)
+    for train in (model.partial_fit, model.fit):
+        with pytest.raises(xpnet.DataError, match=r"shape \(N,\), as in the first call; got shape \(178, 3\)"):
+            train(X, ONE_HOT)
+    assert_equal(weights(model), before)
+    model = kind(random_state=0).partial_fit(X, ONE_HOT, classes=[0, 1, 2])
+    for wrong in (Y, ONE_HOT[:, :2], ONE_HOT * 0.5):
+        with pytest.raises(xpnet.DataError, match="an indicator matrix of 3 columns that holds 0 and 1"):
+            model.partial_fit(X, wrong)
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+@pytest.mark.parametrize("form", ["csr_matrix", "coo_array"])
+def test_a_sparse_indicator_matrix_is_taken_from_the_first_partial_fit_on(kind, form):
+    sparse = getattr(pytest.importorskip("scipy.sparse"), form)(ONE_HOT)
+    found, expected = (kind(random_state=0).partial_fit(X, y, classes=[0, 1, 2]) for y in (sparse, ONE_HOT))
+    assert_equal(weights(found.partial_fit(X, sparse)), weights(expected.partial_fit(X, ONE_HOT)))

@@ -384,8 +384,23 @@ def test_weights_can_be_put_in_place():
     twin = MLPClassifier((8,), max_iter=2, random_state=1).fit(X, Y)
     twin.coefs_, twin.intercepts_ = model.coefs_, model.intercepts_
     assert np.array_equal(twin.predict_proba(X), model.predict_proba(X))
+    twin.coefs_ = [0 * weight for weight in twin.coefs_]
+    assert np.ptp(twin.predict(X)) == 0
     assert not hasattr(MLPClassifier(), "coefs_")
     assert not hasattr(MLPClassifier(), "classes_")
+
+
+@pytest.mark.parametrize("backend", [None, "numpy"])
+@pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
+def test_weights_that_are_shown_cannot_be_written_into(name, backend):
+    """They are copies, so that nothing would come of it."""
+    model = MLPClassifier((8,), max_iter=2, backend=backend, random_state=0).fit(X, Y)
+    shown = getattr(model, name)
+    with pytest.raises(ValueError, match="read-only"):
+        shown[0][:] = 0
+    with pytest.raises(TypeError):
+        shown[0] = shown[0] * 0
+    assert model.partial_fit(X, Y).t_ == 3 * len(X)  # the network's own weights are written
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")

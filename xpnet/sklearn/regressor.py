@@ -93,8 +93,9 @@ class MLPRegressor(RegressorParts, Perceptron):
         The lowest loss; None with early stopping.
     validation_scores_, best_validation_score_ : list of float or None, float or None
         Scores on the held-out samples, with early stopping.
-    coefs_, intercepts_ : list of array
-        Weights (inputs, units) and biases (units,) of the dense layers.
+    coefs_, intercepts_ : tuple of array
+        Weights (inputs, units) and biases (units,) of the dense layers: copies, which are set as a whole,
+        ``model.coefs_ = [...]``.
     n_iter_, t_ : int
         Epochs of the last call of ``fit``, and samples seen in all.
     n_layers_, n_outputs_, out_activation_ : int, int, str

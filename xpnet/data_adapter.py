@@ -40,15 +40,19 @@ class DataAdapter:
         self.network, self.class_weight = network, class_weight
         self.in_shape: Any = network.in_shape
 
-    def open(self, x: Any, y: Any, sample_weight: Any = None) -> Source:
-        """Return the source of batches for arrays x and y, or for an iterable of batches if y is None."""
+    def open(self, x: Any, y: Any, sample_weight: Any = None, *, training: bool = False) -> Source:
+        """Return the source of batches for arrays x and y, or for an iterable of batches if y is None.
+
+        NaN and infinity are looked for in every batch of an iterable; in *training* in the first alone, as training
+        itself stops at others.
+        """
         if y is None:
             _refuse_arrays(x)
             if sample_weight is not None:
                 raise ConfigurationError(
                     "sample_weight comes with the batches, as (x, y, weights), when y is not given"
                 )
-            return self._open_stream(x)
+            return self._open_stream(x, training)
         x, targets, weights = self._check(x, y, sample_weight)
         return self._as_source(x, targets, self._weigh(targets, weights))
 
@@ -71,22 +75,24 @@ class DataAdapter:
     def open_validation(self, data: Any) -> Source:
         """Return the source for (x, y), (x, y, weights) or an iterable of batches; class weights do not apply.
 
-        A list may hold arrays, or batches, which are tuples; the first batch of a list is checked.
+        A list may hold arrays, or batches, as tuples or lists; the first batch of a list is checked.
         """
         if (isinstance(data, tuple) and len(data) not in (2, 3)) or (isinstance(data, list) and not data):
             raise DataError(
                 "validation_data must be (x, y) or (x, y, sample_weight), or an iterable of such batches; got a "
                 f"{type(data).__name__} of {len(data)}"
             )
-        batches = isinstance(data, list) and (len(data) not in (2, 3) or isinstance(data[0], tuple))
+        batches = isinstance(data, list) and (len(data) not in (2, 3) or _is_batch(data[0], self.in_shape))
         unweighted = DataAdapter(self.network)
         unweighted.in_shape = self.in_shape
+        arrays = isinstance(data, tuple | list) and not batches
         try:
+            source = unweighted.open(*(data if arrays else (data, None)))
             if batches:
-                source = unweighted.open(data, None)
                 unweighted._check(*data[0], padding=True)
-                return source
-            return unweighted.open(*(data if isinstance(data, tuple | list) else (data, None)))
+            if isinstance(source, StreamSource):
+                source.name = "validation_data"
+            return source
         except XpnetError as error:
             raise type(error)(f"validation_data: {error}") from None
 
@@ -151,7 +157,7 @@ class DataAdapter:
         x = x if chosen is None else take_rows(x, chosen, backend)
         return DeviceSource(self._to_device(x, y, weights), backend)
 
-    def _open_stream(self, batches: Any) -> Source:
+    def _open_stream(self, batches: Any, training: bool) -> Source:
         arrays = isinstance(batches, np.ndarray) or hasattr(batches, "__dlpack__") or hasattr(batches, "to_numpy")
         if arrays or (not callable(batches) and not hasattr(batches, "__iter__")):
             given = "None" if batches is None else type(batches).__name__
@@ -176,7 +182,7 @@ class DataAdapter:
 
         def adapt(x: Any, y: Any, weights: Any = None) -> Batch:
             nonlocal looked_at
-            finite = self.network.check_finite and not looked_at
+            finite = self.network.check_finite and not (training and looked_at)
             looked_at = True
             return self.batch(x, y, weights, finite=finite, padding=True)
 
@@ -207,6 +213,19 @@ def _refuse_arrays(batches: Any) -> None:
             f"y is missing, and x is a {type(batches).__name__} of {len(batches)} arrays, which are no batches (x, y); "
             f"give them one by one: fit({apart}), evaluate({apart})"
         )
+
+
+def _is_batch(item: Any, in_shape: Shape) -> bool:
+    """Say whether the first of two or three items is a batch, a tuple or a list, and not x itself.
+
+    A list is a batch where its first item is as deep as x is, and x itself where that is as deep as one example.
+    """
+    if not isinstance(item, list) or len(item) not in (2, 3):
+        return isinstance(item, tuple)
+    depth, first = 0, item[0]
+    while isinstance(first, list | tuple) and first:
+        depth, first = depth + 1, first[0]
+    return depth + len(getattr(first, "shape", ())) > len(in_shape)
 
 
 def _check_representable(weights: Host | None, dtype: str) -> None:

@@ -290,7 +290,7 @@ def _open_sources(
         raise ConfigurationError("give validation_split or validation_data, not both")
     if split:
         return adapter.open_split(x, y, sample_weight, split)
-    source = adapter.open(x, y, sample_weight)
+    source = adapter.open(x, y, sample_weight, training=True)
     return source, None if validation_data is None else adapter.open_validation(validation_data)
 
 

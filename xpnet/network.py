@@ -68,7 +68,8 @@ class Network:
     inputs : int or tuple of int, optional
         Shape of one input; builds at once. Default: taken from the first data.
     check_finite : bool
-        Whether ``fit``, ``predict`` and ``evaluate`` refuse NaN and infinity (one look at the data a call).
+        Whether ``fit``, ``predict`` and ``evaluate`` refuse NaN and infinity (one look at the data a call; of an
+        iterable, at each batch that is measured, and at the first one that is trained on).
 
     Raises
     ------
@@ -278,7 +279,7 @@ class Network:
         validation_split : float
             Share of the examples, drawn by the seed, that is held out and measured after every epoch.
         validation_data : (x, y), (x, y, weights), or iterable of batches
-            Held-out examples of your own; a tuple is always arrays, a list of tuples batches.
+            Held-out examples of your own; a tuple is always arrays, a list of tuples, or of lists of arrays, batches.
         sample_weight : array (N,)
             Weight of each example in the loss; 2 counts as the example twice.
         class_weight : mapping, sequence or "balanced"

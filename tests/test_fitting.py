@@ -694,6 +694,37 @@ def test_a_result_of_that_function_that_is_no_order_is_refused(order: object) ->
         make(xpnet.open_backend("numpy")).fit(X, Y, shuffle=lambda epoch, rows: order, verbose=0)
 
 
+class Misled(xpnet.Callback):
+    """Sets a learning rate, and then one that is none."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+        self.network.learning_rate = 1.0
+        self.network.learning_rate = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"shuffle": lambda epoch, rows: np.arange(5)},
+        {"callbacks": [xpnet.LearningRateScheduler(lambda epoch, rate: None)]},  # type: ignore[arg-type, return-value]
+        {"callbacks": [Misled()]},
+    ],
+    ids=["shuffle", "schedule", "callback"],
+)
+def test_a_refusal_before_the_first_step_leaves_the_network_unbuilt(arguments: Any, backend: xpnet.Backend) -> None:
+    net, expected = make(backend), make(backend)
+    with pytest.raises(xpnet.XpnetError):
+        net.fit(X, Y, verbose=0, **arguments)
+    assert not net.built
+    for each in (net, expected):
+        each.fit(X[:, :2], Y, verbose=0)
+    assert_same(net, expected)
+    assert net.learning_rate == expected.learning_rate
+    with pytest.raises(xpnet.XpnetError):
+        net.fit(X[:, :2], Y, verbose=0, **arguments)
+    assert net.built
+
+
 # One at a time
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,15 @@ def test_a_second_call_counts_on(capsys: pytest.CaptureFixture[str]) -> None:
     net.fit(X, Y, epochs=2, verbose=0)
     net.fit(X, Y, epochs=1, verbose=1)
     assert capsys.readouterr().out.startswith("epoch 3/3  loss")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_resumed_run_counts_from_its_start(same: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the network has counted its epochs already, as that gives way to the run's."""
+    net = make()
+    net.fit(X, Y, epochs=2, checkpoint=tmp_path, verbose=0)
+    (net if same else make()).fit(X, Y, epochs=3, checkpoint=tmp_path, resume=True, verbose=1)
+    assert re.findall(r"epoch \d/\d", capsys.readouterr().out) == ["epoch 3/3"]
 
 
 def test_validation_and_your_own_results_are_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:

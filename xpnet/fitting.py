@@ -14,7 +14,7 @@ from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_call
 from xpnet.checks import check_integer, check_real
 from xpnet.data_adapter import DataAdapter
 from xpnet.ended_epochs import EndedEpochs
-from xpnet.errors import BackendError, ConfigurationError
+from xpnet.errors import BackendError, ConfigurationError, DataError, DtypeError, ShapeError
 from xpnet.nonfinite_guard import Guard
 from xpnet.progress import choose_progress
 from xpnet.shuffling import RowOrders
@@ -73,8 +73,9 @@ def fit(
             batch_size=size,
             shuffle=shuffle,
         )
-    _begin(network, adapter.in_shape, hooks)
-    return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
+    with _unbuilt_on_refusal(network):
+        _begin(network, adapter.in_shape, hooks)
+        return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
 
 
 class TrainingLoop:
@@ -113,6 +114,8 @@ class TrainingLoop:
         try:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.total_epochs = first + epochs
+            if self.progress:
+                self.progress.last = self.total_epochs
             self.logs = _last_results(ended.history)
             epoch = network.epochs
             while epoch < self.total_epochs and not network.stop_training:
@@ -300,6 +303,18 @@ def _nonfinite_policy(on_nonfinite: Any, network: Network, callbacks: Sequence[C
         return on_nonfinite
     terminates = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
     return "ignore" if terminates or not network.check_finite else "raise"
+
+
+@contextmanager
+def _unbuilt_on_refusal(network: Network) -> Iterator[None]:
+    """Leave a network that was not built as it was where an argument is refused before the first step."""
+    was_built = network.built
+    try:
+        yield
+    except (ConfigurationError, DataError, DtypeError, ShapeError):
+        if not was_built and not network.steps:  # the next data may have another shape
+            network.in_shape = None
+        raise
 
 
 def _begin(network: Network, in_shape: Shape, hooks: CallbackList) -> None:

@@ -717,6 +717,7 @@ class Network:
         drawn = key_words(self.seed) if self.model.random else [0, 0, 0, 0]  # NumPy's generators take 5 ms to import
         words = self.backend.xp.nn.words(drawn)
         self.state = self.compiled.function("initial_state")(params, layers, words)
+        self._scale = 1.0  # as in the state
 
     def _compute(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         self._require_built(method)

@@ -15,14 +15,16 @@ __all__ = ["Progress", "choose_progress", "describe"]
 
 
 class Progress(Callback):
-    """Print one plain line per epoch on standard output."""
+    """Print one plain line per epoch on standard output.
+
+    Attributes
+    ----------
+    last : int
+        The network's epochs when training is over, which the training loop sets where it knows how many there were.
+    """
 
     def __init__(self, epochs: int) -> None:
         self.last = epochs
-
-    def on_train_begin(self, logs: Logs) -> None:
-        """Count from the network's epochs so far."""
-        self.last += self.network.epochs
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Start the clock."""
@@ -46,7 +48,6 @@ class RichProgress(Progress):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Open the bar."""
-        super().on_train_begin(logs)
         from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
         self._bars: Any = Bars(

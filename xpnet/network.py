@@ -512,6 +512,9 @@ class Network:
     ) -> Network:
         """Return a copy on another backend, device, dtype or precision, with its training state; this one stays.
 
+        As of :meth:`copy` and :meth:`with_optimizer`, it is of the network's own class, without a call of its
+        ``__init__``, with deep copies of attributes of your own. Files do not hold these.
+
         Raises
         ------
         BackendError, ConfigurationError
@@ -519,15 +522,16 @@ class Network:
         DataError
             A weight, or what the optimizer keeps, is finite in float64 and beyond float32.
         """
-        from xpnet.assembly import put_together, take_apart
+        from xpnet.assembly import copy_attributes, put_together, take_apart
 
         own = self.backend
         if not isinstance(backend, Backend):
             dtype = own.dtype if dtype is None else dtype_name(dtype)
             precision = own.precision if precision is None and dtype == own.dtype else precision
         opened = open_backend(backend, device=device, dtype=dtype, precision=precision)
-        twin = put_together(*take_apart(self), opened)
+        twin = put_together(*take_apart(self), opened, kind=type(self))
         twin._device = self._device if backend is own else device
+        copy_attributes(self, twin)
         return twin
 
     @explains_arguments
@@ -567,9 +571,10 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and deep-copy through the host, as files do; pickles are for one's own processes only."""
-        from xpnet.assembly import take_apart, unpickle
+        from xpnet.assembly import own_attributes, take_apart, unpickle
 
-        return unpickle, (*take_apart(self), self.backend.name, self._device)
+        arguments = *take_apart(self), self.backend.name, self._device, type(self)
+        return unpickle, arguments, own_attributes(self) or None
 
     @explains_arguments
     def averaged(self) -> Network:

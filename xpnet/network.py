@@ -323,6 +323,8 @@ class Network:
 
         Notes
         -----
+        x, y and weights must not be written into before ``fit`` returns, as they are not always copied.
+
         After Ctrl-C, or an exception in a callback, the network can be used, saved and trained on. Steps that were
         finished count, as far as they have reached it; the one that was interrupted may be half done.
         """

@@ -50,7 +50,8 @@ class MLPClassifier(ClassifierParts, Perceptron):
         Whether every epoch's loss is printed.
     warm_start : bool
         Whether ``fit`` goes on where it ended: with the weights, the optimizer's state and the order of random
-        numbers, so that two fits of 10 epochs equal one of 20.
+        numbers, so that for "sgd" and "adam" two fits of 10 epochs equal one of 20. With ``early_stopping`` they
+        do not, as a fit ends with its best epoch's weights, nor with callbacks that begin anew in each.
     momentum, nesterovs_momentum : float, bool
         For "sgd".
     early_stopping, validation_fraction : bool, float

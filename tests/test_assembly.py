@@ -47,6 +47,53 @@ def test_a_pickle_opens_on_its_own_backend_and_dtype():
     )
 
 
+class Thresholded(Network):
+    """A network with an argument of its own, and something that refers to it."""
+
+    def __init__(self, threshold, **options):
+        super().__init__([Dense(5), "tanh", Dense(1)], loss="binary_cross_entropy", **options)
+        self.threshold = [threshold]
+        self.answers = self.above
+
+    def above(self, x):
+        return self.backend.to_numpy(self.predict(x)) > self.threshold[0]
+
+
+TWINS = {
+    "copy": Network.copy,
+    "to": lambda net: net.to("numpy"),
+    "with_optimizer": lambda net: net.with_optimizer("sgd"),
+    "averaged": Network.averaged,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda net: pickle.loads(pickle.dumps(net)),
+}
+
+
+@pytest.mark.parametrize("way", TWINS)
+def test_a_twin_has_the_class_and_the_attributes(way):
+    """Deep copies of these, which refer to the twin where the network's refer to the network."""
+    net = Thresholded(0.7, optimizer=xpnet.chain(xpnet.Adam(), xpnet.ExponentialMovingAverage(0.9)), inputs=4, seed=0)
+    twin = TWINS[way](net)
+    assert type(twin) is Thresholded
+    assert twin.threshold == [0.7]
+    net.threshold[0] = 0.1
+    assert twin.threshold == [0.7]
+    assert twin.answers.__self__ is twin
+    assert twin.answers(X).shape == (30, 1)
+    twin.fit(X, Y % 2, verbose=0)
+
+
+@pytest.mark.parametrize("way", TWINS)
+def test_a_twin_of_a_plain_network_has_the_attributes_that_were_set_on_it(way):
+    net = trained("numpy")
+    net.note = {"data": "clouds"}
+    twin = TWINS[way](net)
+    assert type(twin) is Network
+    assert twin.note == net.note
+    assert twin.note is not net.note
+    assert set(vars(twin)) == set(vars(net))
+
+
 def test_an_unbuilt_network_is_pickled_unbuilt():
     assert not pickle.loads(pickle.dumps(Network(["relu", Dense(3)]))).built
 

@@ -623,6 +623,45 @@ def test_a_streams_first_batch_is_checked_for_nan(backend: xpnet.Backend) -> Non
     assert arrays(net) == before
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("wrap", [list, lambda batches: lambda: iter(batches)], ids=["list", "function"])
+def test_each_batch_that_is_measured_is_checked_for_nan(value: float, wrap: Any, backend: xpnet.Backend) -> None:
+    bad = X.copy()
+    bad[20, 1] = value
+    batches = wrap([(X[:11], Y[:11]), (bad[11:], Y[11:])])
+    net = make(backend, inputs=3)
+    found = r"x holds (NaN|\+inf): the first is x\[9, 1\]"
+    with pytest.raises(DataError, match=found) as caught:
+        net.evaluate(batches)
+    assert caught.value.__notes__ == ["It is batch 1, counted from 0, of the iterable's pass 1."]
+    with pytest.raises(DataError, match=found) as caught:
+        net.fit(X, Y, validation_data=batches, verbose=0)
+    assert caught.value.__notes__ == ["It is batch 1, counted from 0, of validation_data's pass 1."]
+    assert net.history.epochs == 0
+    net.check_finite = False
+    net.evaluate(batches)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("rows", [np.asarray, np.ndarray.tolist], ids=["arrays", "lists"])
+def test_batches_of_validation_may_be_lists(count: int, rows: Any, backend: xpnet.Backend) -> None:
+    parts = np.array_split(np.arange(22), count)
+    batches: Any = [[rows(X[part]), rows(Y[part])] for part in parts]
+    net, other = make(backend), make(backend)
+    found = net.fit(X, Y, validation_data=batches, verbose=0)
+    expected = other.fit(X, Y, validation_data=(X, Y), verbose=0)
+    assert found["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_list_of_few_rows_and_targets_is_no_list_of_batches(count: int, backend: xpnet.Backend) -> None:
+    net, other = make(backend), make(backend)
+    for rows in ([*X[:count]], X[:count].tolist()):
+        found = net.fit(X, Y, validation_data=[rows, Y[:count].tolist()], verbose=0)
+        expected = other.fit(X, Y, validation_data=(X[:count], Y[:count]), verbose=0)
+        assert found["val_loss"] == expected["val_loss"]
+
+
 def test_an_array_on_the_device_stays_there(backend: xpnet.Backend) -> None:
     """Data that already is the backend's is used as it is, and is not written to."""
     x = backend.asarray(X, dtype=backend.float)
@@ -653,6 +692,37 @@ def test_a_function_may_give_the_order(backend: xpnet.Backend) -> None:
 def test_a_result_of_that_function_that_is_no_order_is_refused(order: object) -> None:
     with pytest.raises(xpnet.ConfigurationError, match=r"shuffle's function must return each of 0\.\.21 once"):
         make(xpnet.open_backend("numpy")).fit(X, Y, shuffle=lambda epoch, rows: order, verbose=0)
+
+
+class Misled(xpnet.Callback):
+    """Sets a learning rate, and then one that is none."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+        self.network.learning_rate = 1.0
+        self.network.learning_rate = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"shuffle": lambda epoch, rows: np.arange(5)},
+        {"callbacks": [xpnet.LearningRateScheduler(lambda epoch, rate: None)]},  # type: ignore[arg-type, return-value]
+        {"callbacks": [Misled()]},
+    ],
+    ids=["shuffle", "schedule", "callback"],
+)
+def test_a_refusal_before_the_first_step_leaves_the_network_unbuilt(arguments: Any, backend: xpnet.Backend) -> None:
+    net, expected = make(backend), make(backend)
+    with pytest.raises(xpnet.XpnetError):
+        net.fit(X, Y, verbose=0, **arguments)
+    assert not net.built
+    for each in (net, expected):
+        each.fit(X[:, :2], Y, verbose=0)
+    assert_same(net, expected)
+    assert net.learning_rate == expected.learning_rate
+    with pytest.raises(xpnet.XpnetError):
+        net.fit(X[:, :2], Y, verbose=0, **arguments)
+    assert net.built
 
 
 # One at a time

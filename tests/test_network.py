@@ -296,9 +296,9 @@ def test_copies_are_pickled_with_the_device_that_the_user_named(backend: xpnet.B
     named = Network([Dense(3)], backend=name, device=device, inputs=4)
     moved = Network([Dense(3)], inputs=4).to(name, device=device)
     for net in (named, named.copy(), named.copy().copy(), named.with_optimizer("sgd"), moved):
-        assert net.__reduce__()[1][-1] == device
+        assert net.__reduce__()[1][3] == device
         assert str(pickle.loads(pickle.dumps(net)).backend.device) == str(net.backend.device)
-    assert named.to("numpy").__reduce__()[1][-1] is None
+    assert named.to("numpy").__reduce__()[1][3] is None
 
 
 def test_a_diverged_network_can_be_copied(backend: xpnet.Backend) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,15 @@ def test_an_error_counts_as_the_lines_do(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(xpnet.NonFiniteError, match=r"stopped at step \d+ \(epoch 2, batch [12], counted from 1\): "):
         net.fit(1e3 * X, Y, epochs=3, batch_size=10, callbacks=[Spoil()], verbose=1)
     assert capsys.readouterr().out.splitlines()[-1].startswith("epoch 1/3  ")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_resumed_run_counts_from_its_start(same: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the network has counted its epochs already, as that gives way to the run's."""
+    net = make()
+    net.fit(X, Y, epochs=2, checkpoint=tmp_path, verbose=0)
+    (net if same else make()).fit(X, Y, epochs=3, checkpoint=tmp_path, resume=True, verbose=1)
+    assert re.findall(r"epoch \d/\d", capsys.readouterr().out) == ["epoch 3/3"]
 
 
 def test_validation_and_your_own_results_are_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,18 @@ from sklearn.datasets import load_wine, make_regression
 from sklearn.preprocessing import scale
 
 import xpnet
-from xpnet import Adam, BinaryCrossEntropy, Dense, Dropout, GlorotUniform, Param, Poisson, Quantile, Residual
+from xpnet import (
+    Adam,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dense,
+    Dropout,
+    GlorotUniform,
+    Param,
+    Poisson,
+    Quantile,
+    Residual,
+)
 from xpnet.foreign_names import ARGUMENT_ADVICE
 from xpnet.layers.base import Built
 from xpnet.optimizers.as_scikit_learn import BatchPenalty, EpsilonHatAdam, VelocitySGD
@@ -376,8 +387,23 @@ def test_weights_can_be_put_in_place():
     twin = MLPClassifier((8,), max_iter=2, random_state=1).fit(X, Y)
     twin.coefs_, twin.intercepts_ = model.coefs_, model.intercepts_
     assert np.array_equal(twin.predict_proba(X), model.predict_proba(X))
+    twin.coefs_ = [0 * weight for weight in twin.coefs_]
+    assert np.ptp(twin.predict(X)) == 0
     assert not hasattr(MLPClassifier(), "coefs_")
     assert not hasattr(MLPClassifier(), "classes_")
+
+
+@pytest.mark.parametrize("backend", [None, "numpy"])
+@pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
+def test_weights_that_are_shown_cannot_be_written_into(name, backend):
+    """They are copies, so that nothing would come of it."""
+    model = MLPClassifier((8,), max_iter=2, backend=backend, random_state=0).fit(X, Y)
+    shown = getattr(model, name)
+    with pytest.raises(ValueError, match="read-only"):
+        shown[0][:] = 0
+    with pytest.raises(TypeError):
+        shown[0] = shown[0] * 0
+    assert model.partial_fit(X, Y).t_ == 3 * len(X)  # the network's own weights are written
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
@@ -809,3 +835,51 @@ def test_the_page_compares_arguments_that_there_are():
         told = re.findall(r"`(?:fit\(X, y, )?(\w+)(?:=[^`]*)?`", " ".join(row[place] for row in rows))
         assert len(told) > 7
         assert set(told) <= known
+
+
+ONE_HOT = np.eye(3, dtype=int)[Y]
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+@pytest.mark.parametrize("loss", ["cross_entropy", CrossEntropy(label_smoothing=0.1), "hinge"])
+def test_a_loss_of_one_class_refuses_an_indicator_matrix(kind, loss):
+    """Which is one of several labels, to scikit-learn, also where each row has one: its predictions have its shape."""
+    for rows in (len(X), len(X) - 1):
+        with pytest.raises(xpnet.ConfigurationError, match=r"is for one class of several: give .*y\.argmax\(axis=1\)"):
+            kind(loss=loss).fit(X[:rows], ONE_HOT[:rows])
+    model = kind(loss=loss)
+    with pytest.raises(xpnet.ConfigurationError, match="y is an indicator matrix"):
+        model.partial_fit(X, ONE_HOT, classes=[0, 1, 2])
+    assert not hasattr(model, "classes_")
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+def test_one_hot_rows_are_an_indicator_matrix(kind):
+    model = kind(random_state=0, **({"epochs": 2} if kind is XPClassifier else {"max_iter": 2})).fit(X, ONE_HOT)
+    assert type(model.network_.loss) is BinaryCrossEntropy
+    for rows in (len(X), len(X) - 1, 1):
+        assert model.predict(X[:rows]).shape == (rows, 3)
+    assert 0.0 <= model.score(X, ONE_HOT) <= 1.0
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+def test_labels_and_indicator_matrices_do_not_follow_each_other(kind):
+    """A matrix of 0 and 1 is no column of the labels 0 and 1, nor a matrix of others an indicator matrix."""
+    model = kind(random_state=0, warm_start=True).partial_fit(X, Y, classes=[0, 1, 2])
+    before = weights(model)
+    for train in (model.partial_fit, model.fit):
+        with pytest.raises(xpnet.DataError, match=r"shape \(N,\), as in the first call; got shape \(178, 3\)"):
+            train(X, ONE_HOT)
+    assert_equal(weights(model), before)
+    model = kind(random_state=0).partial_fit(X, ONE_HOT, classes=[0, 1, 2])
+    for wrong in (Y, ONE_HOT[:, :2], ONE_HOT * 0.5):
+        with pytest.raises(xpnet.DataError, match="an indicator matrix of 3 columns that holds 0 and 1"):
+            model.partial_fit(X, wrong)
+
+
+@pytest.mark.parametrize("kind", [XPClassifier, MLPClassifier])
+@pytest.mark.parametrize("form", ["csr_matrix", "coo_array"])
+def test_a_sparse_indicator_matrix_is_taken_from_the_first_partial_fit_on(kind, form):
+    sparse = getattr(pytest.importorskip("scipy.sparse"), form)(ONE_HOT)
+    found, expected = (kind(random_state=0).partial_fit(X, y, classes=[0, 1, 2]) for y in (sparse, ONE_HOT))
+    assert_equal(weights(found.partial_fit(X, sparse)), weights(expected.partial_fit(X, ONE_HOT)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Link, Optimizer
     from xpnet.parameters import Shape
 
-__all__ = ["SCHEMA", "put_together", "records", "restore_state", "take_apart", "unpickle", "with_optimizer"]
+__all__ = [
+    "SCHEMA",
+    "copy_attributes",
+    "own_attributes",
+    "put_together",
+    "records",
+    "restore_state",
+    "take_apart",
+    "unpickle",
+    "with_optimizer",
+]
 
 SCHEMA = 1
 """Version of the format of the description."""
@@ -34,13 +45,9 @@ SCHEMA = 1
 
 def with_optimizer(network: Network, optimizer: Optimizer | str) -> Network:
     """Return a copy of a built network with another optimizer, which starts from its initial state."""
-    from xpnet.network import Network
-
-    copy = Network(
-        network.model,
-        loss=network.loss,
-        optimizer=optimizer,
-        metrics=network.metrics,
+    copy = _make(
+        type(network),
+        **records(network) | {"optimizer": optimizer},
         backend=network.backend,
         seed=network.seed,
         check_finite=network.check_finite,
@@ -49,16 +56,32 @@ def with_optimizer(network: Network, optimizer: Optimizer | str) -> Network:
     copy.build_from(network.in_shape or (), read_weights(network))
     copy.epochs = network.epochs
     copy.history.update({name: list(values) for name, values in network.history.items()})
+    copy_attributes(network, copy)
     return copy
 
 
-def unpickle(description: dict[str, Any], arrays: Arrays, backend: str, device: object) -> Network:
+def unpickle(
+    description: dict[str, Any], arrays: Arrays, backend: str, device: object, kind: type[Network] | None = None
+) -> Network:
     """Return a pickled network on its own backend, or on NumPy with a warning if that is not available."""
     try:
-        return put_together(description, arrays, backend, device)
+        return put_together(description, arrays, backend, device, kind=kind)
     except BackendError as error:
         warnings.warn(f"the network was pickled on backend {backend!r}, and goes on with NumPy: {error}", stacklevel=2)
-        return put_together(description, arrays, "numpy")
+        return put_together(description, arrays, "numpy", kind=kind)
+
+
+def own_attributes(network: Network) -> dict[str, Any]:
+    """Return what a user, or a subclass, has set on the network beside the attributes that all networks have."""
+    from xpnet.network import Network
+
+    of_all = {*Network.__annotations__, *vars(Network), "_device", "_scale", "_trained_by"}
+    return {name: value for name, value in vars(network).copy().items() if name not in of_all}
+
+
+def copy_attributes(network: Network, twin: Network) -> None:
+    """Give the twin copies of the :func:`own_attributes`, in which the twin takes the network's place."""
+    vars(twin).update(deepcopy(own_attributes(network), {id(network): twin}))
 
 
 def records(network: Network) -> dict[str, Any]:
@@ -95,15 +118,19 @@ def put_together(
     arrays: Arrays,
     backend: str | Backend,
     device: object = None,
+    *,
+    kind: type[Network] | None = None,
 ) -> Network:
-    """Make a network from what :func:`take_apart` returned, in the dtype of an open backend or else in its own."""
-    from xpnet.network import Network
+    """Make a network from what :func:`take_apart` returned, in the dtype of an open backend or else in its own.
 
+    It is of the class *kind*, whose own ``__init__``, with arguments that are not known, is not called.
+    """
     if description["dtype"] not in DTYPES:
         raise CheckpointError(f"dtype must be one of {', '.join(DTYPES)}; got {description['dtype']!r}")
     parts, is_open = description["network"], isinstance(backend, Backend)
-    network = Network(
-        parts["layers"],
+    network = _make(
+        kind,
+        layers=parts["layers"],
         loss=parts["loss"],
         optimizer=parts["optimizer"],
         metrics=parts["metrics"],
@@ -115,6 +142,15 @@ def put_together(
         check_finite=description["check_finite"],
     )
     restore_state(network, description, arrays)
+    return network
+
+
+def _make(kind: type[Network] | None, **arguments: Any) -> Network:
+    """Make a network by the arguments of :class:`xpnet.Network`, which its subclass need not take."""
+    from xpnet.network import Network
+
+    network: Network = object.__new__(kind or Network)
+    Network.__init__(network, **arguments)
     return network
 
 

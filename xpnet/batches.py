@@ -203,13 +203,15 @@ class StreamSource:
     ----------
     keeps_recent : bool
         Whether the last batches are kept for :meth:`replay`, which costs a copy of each.
+    name : str
+        What errors call it.
     """
 
     rows: int | None = None
 
     def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], to_device: Callable[..., Batch]) -> None:
         self.given, self.to_device = batches, to_device
-        self.passes, self.keeps_recent = 0, True
+        self.passes, self.keeps_recent, self.name = 0, True, "the iterable"
         self._recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT_BATCHES)
         if isinstance(batches, tuple | list):
             for item in batches:
@@ -271,7 +273,7 @@ class StreamSource:
         try:
             return self.to_device(*item)
         except XpnetError as error:
-            error.add_note(f"It is batch {number + 1}, counted from 1, of the iterable's pass {self.passes}.")
+            error.add_note(f"It is batch {number + 1}, counted from 1, of {self.name}'s pass {self.passes}.")
             raise
 
 

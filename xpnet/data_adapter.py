@@ -35,12 +35,13 @@ class DataAdapter:
     ----------
     in_shape : tuple of int or None
         Shape of one input. If the network is not built yet, the first data that passes the checks sets it.
-    for_fit : bool
-        Whether to warn of features that lose their digits in the network's dtype.
+    training : bool
+        Whether the data are trained on. Then features that lose their digits in the network's dtype are warned of, and
+        NaN and infinity are looked for in the first batch of an iterable alone, as training itself stops at others.
     """
 
-    def __init__(self, network: Network, class_weight: Any = None, *, for_fit: bool = False) -> None:
-        self.network, self.class_weight, self.for_fit = network, class_weight, for_fit
+    def __init__(self, network: Network, class_weight: Any = None, *, training: bool = False) -> None:
+        self.network, self.class_weight, self.training = network, class_weight, training
         self.in_shape: Any = network.in_shape
 
     def open(self, x: Any, y: Any, sample_weight: Any = None) -> Source:
@@ -76,22 +77,24 @@ class DataAdapter:
     def open_validation(self, data: Any) -> Source:
         """Return the source for (x, y), (x, y, weights) or an iterable of batches; class weights do not apply.
 
-        A list may hold arrays, or batches, which are tuples; the first batch of a list is checked.
+        A list may hold arrays, or batches, as tuples or lists; the first batch of a list is checked.
         """
         if (isinstance(data, tuple) and len(data) not in (2, 3)) or (isinstance(data, list) and not data):
             raise DataError(
                 "validation_data must be (x, y) or (x, y, sample_weight), or an iterable of such batches; got a "
                 f"{type(data).__name__} of {len(data)}"
             )
-        batches = isinstance(data, list) and (len(data) not in (2, 3) or isinstance(data[0], tuple))
+        batches = isinstance(data, list) and (len(data) not in (2, 3) or _is_batch(data[0], self.in_shape))
         unweighted = DataAdapter(self.network)
         unweighted.in_shape = self.in_shape
+        arrays = isinstance(data, tuple | list) and not batches
         try:
+            source = unweighted.open(*(data if arrays else (data, None)))
             if batches:
-                source = unweighted.open(data, None)
                 unweighted._check(*data[0], padding=True)
-                return source
-            return unweighted.open(*(data if isinstance(data, tuple | list) else (data, None)))
+            if isinstance(source, StreamSource):
+                source.name = "validation_data"
+            return source
         except XpnetError as error:
             raise type(error)(f"validation_data: {error}") from None
 
@@ -149,7 +152,7 @@ class DataAdapter:
 
     def _warn_of_rounding(self, rows: Any, x: Any, targets: Host, y: Any) -> None:
         """Warn of features that lose their digits in the network's dtype, at the line that called ``fit``."""
-        if self.for_fit:
+        if self.training:
             arrays = {"x": (rows, x)} if targets.dtype.kind in "iu" else {"x": (rows, x), "y": (targets, y)}
             warn_of_rounding(self.network.backend.dtype, arrays, 7)
 
@@ -187,7 +190,7 @@ class DataAdapter:
 
         def adapt(x: Any, y: Any, weights: Any = None) -> Batch:
             nonlocal looked_at
-            finite = self.network.check_finite and not looked_at
+            finite = self.network.check_finite and not (self.training and looked_at)
             looked_at = True
             return self.batch(x, y, weights, finite=finite, padding=True)
 
@@ -218,6 +221,19 @@ def _refuse_arrays(batches: Any) -> None:
             f"y is missing, and x is a {type(batches).__name__} of {len(batches)} arrays, which are no batches (x, y); "
             f"give them one by one: fit({apart}), evaluate({apart})"
         )
+
+
+def _is_batch(item: Any, in_shape: Shape) -> bool:
+    """Say whether the first of two or three items is a batch, a tuple or a list, and not x itself.
+
+    A list is a batch where its first item is as deep as x is, and x itself where that is as deep as one example.
+    """
+    if not isinstance(item, list) or len(item) not in (2, 3):
+        return isinstance(item, tuple)
+    depth, first = 0, item[0]
+    while isinstance(first, list | tuple) and first:
+        depth, first = depth + 1, first[0]
+    return depth + len(getattr(first, "shape", ())) > len(in_shape)
 
 
 def _check_representable(weights: Host | None, dtype: str) -> None:

@@ -14,7 +14,7 @@ from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_call
 from xpnet.checks import check_integer, check_real
 from xpnet.data_adapter import DataAdapter
 from xpnet.ended_epochs import EndedEpochs
-from xpnet.errors import BackendError, ConfigurationError
+from xpnet.errors import BackendError, ConfigurationError, DataError, DtypeError, ShapeError
 from xpnet.nonfinite_guard import Guard
 from xpnet.progress import choose_progress
 from xpnet.shuffling import RowOrders
@@ -56,7 +56,7 @@ def fit(
     _check_shuffle(shuffle)
     progress = choose_progress(epochs, verbose)
     given = resolve_callbacks(callbacks)
-    adapter = DataAdapter(network, class_weight, for_fit=True)
+    adapter = DataAdapter(network, class_weight, training=True)
     source, validation = _open_sources(adapter, x, y, sample_weight, validation_split, validation_data)
     size = _check_batch_size(batch_size, source)
     hooks = CallbackList([*given, *([progress] if progress else [])], network)
@@ -73,8 +73,9 @@ def fit(
             batch_size=size,
             shuffle=shuffle,
         )
-    _begin(network, adapter.in_shape, hooks)
-    return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
+    with _unbuilt_on_refusal(network):
+        _begin(network, adapter.in_shape, hooks)
+        return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
 
 
 class TrainingLoop:
@@ -113,8 +114,10 @@ class TrainingLoop:
         try:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.total_epochs = first + epochs
-            if self.progress and run and run.resumed:
-                self.progress.resume(run.folder, first, epochs)
+            if self.progress:
+                self.progress.last = self.total_epochs
+                if run and run.resumed:
+                    self.progress.resume(run.folder, first)
             self.logs = _last_results(ended.history)
             epoch = network.epochs
             while epoch < self.total_epochs and not network.stop_training:
@@ -302,6 +305,18 @@ def _nonfinite_policy(on_nonfinite: Any, network: Network, callbacks: Sequence[C
         return on_nonfinite
     terminates = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
     return "ignore" if terminates or not network.check_finite else "raise"
+
+
+@contextmanager
+def _unbuilt_on_refusal(network: Network) -> Iterator[None]:
+    """Leave a network that was not built as it was where an argument is refused before the first step."""
+    was_built = network.built
+    try:
+        yield
+    except (ConfigurationError, DataError, DtypeError, ShapeError):
+        if not was_built and not network.steps:  # the next data may have another shape
+            network.in_shape = None
+        raise
 
 
 def _begin(network: Network, in_shape: Shape, hooks: CallbackList) -> None:

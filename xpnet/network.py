@@ -77,7 +77,8 @@ class Network:
     inputs : int or tuple of int, optional
         Shape of one input; builds at once. Default: taken from the first data.
     check_finite : bool
-        Whether ``fit``, ``predict`` and ``evaluate`` refuse NaN and infinity (one look at the data a call).
+        Whether ``fit``, ``predict`` and ``evaluate`` refuse NaN and infinity (one look at the data a call; of an
+        iterable, at each batch that is measured, and at the first one that is trained on).
 
     Raises
     ------
@@ -289,7 +290,7 @@ class Network:
         validation_split : float
             Share of the examples, drawn by the seed, that is held out and measured after every epoch.
         validation_data : (x, y), (x, y, weights), or iterable of batches
-            Held-out examples of your own; a tuple is always arrays, a list of tuples batches.
+            Held-out examples of your own; a tuple is always arrays, a list of tuples, or of lists of arrays, batches.
         sample_weight : array (N,)
             Weight of each example in the loss; 2 counts as the example twice.
         class_weight : mapping, sequence or "balanced"
@@ -338,6 +339,8 @@ class Network:
 
         Notes
         -----
+        x, y and weights must not be written into before ``fit`` returns, as they are not always copied.
+
         After Ctrl-C, or an exception in a callback, the network can be used, saved and trained on. Steps that were
         finished count, as far as they have reached it; the one that was interrupted may be half done.
         """
@@ -529,6 +532,9 @@ class Network:
     ) -> Network:
         """Return a copy on another backend, device, dtype or precision, with its training state; this one stays.
 
+        As of :meth:`copy` and :meth:`with_optimizer`, it is of the network's own class, without a call of its
+        ``__init__``, with deep copies of attributes of your own. Files do not hold these.
+
         Raises
         ------
         BackendError, ConfigurationError
@@ -536,15 +542,16 @@ class Network:
         DataError
             A weight, or what the optimizer keeps, is finite in float64 and beyond float32.
         """
-        from xpnet.assembly import put_together, take_apart
+        from xpnet.assembly import copy_attributes, put_together, take_apart
 
         own = self.backend
         if not isinstance(backend, Backend):
             dtype = own.dtype if dtype is None else dtype_name(dtype)
             precision = own.precision if precision is None and dtype == own.dtype else precision
         opened = open_backend(backend, device=device, dtype=dtype, precision=precision)
-        twin = put_together(*take_apart(self), opened)
+        twin = put_together(*take_apart(self), opened, kind=type(self))
         twin._device = self._device if backend is own else device
+        copy_attributes(self, twin)
         return twin
 
     @explains_arguments
@@ -584,9 +591,10 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and deep-copy through the host, as files do; pickles are for one's own processes only."""
-        from xpnet.assembly import take_apart, unpickle
+        from xpnet.assembly import own_attributes, take_apart, unpickle
 
-        return unpickle, (*take_apart(self), self.backend.name, self._device)
+        arguments = *take_apart(self), self.backend.name, self._device, type(self)
+        return unpickle, arguments, own_attributes(self) or None
 
     @explains_arguments
     def averaged(self) -> Network:
@@ -741,6 +749,7 @@ class Network:
         drawn = key_words(self.seed) if self.model.random else [0, 0, 0, 0]  # NumPy's generators take 5 ms to import
         words = self.backend.xp.nn.words(drawn)
         self.state = self.compiled.function("initial_state")(params, layers, words)
+        self._scale = 1.0  # as in the state
 
     def _compute(self, method: str, function: str, x: Any, batch_size: int) -> Array:
         self._require_built(method)

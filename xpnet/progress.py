@@ -16,23 +16,24 @@ __all__ = ["Progress", "choose_progress", "describe"]
 
 
 class Progress(Callback):
-    """Print one plain line per epoch on standard output."""
+    """Print one plain line per epoch on standard output.
+
+    Attributes
+    ----------
+    last : int
+        The network's epochs when training is over, which the training loop sets where it knows how many there were.
+    """
 
     def __init__(self, epochs: int) -> None:
         self.last = epochs
 
-    def on_train_begin(self, logs: Logs) -> None:
-        """Count from the network's epochs so far."""
-        self.last += self.network.epochs
-
-    def resume(self, folder: Path, begun: int, epochs: int) -> None:
+    def resume(self, folder: Path, begun: int) -> None:
         """Say where a run goes on, of which the network has seen *begun* epochs before, or that it has ended."""
         done = self.network.epochs - begun
-        self.last = begun + epochs
         after = f"after {done} epoch{'' if done == 1 else 's'}"
         if self.network.stop_training:
             self._print(f"nothing is trained: the run in {folder} was stopped {after}")
-        elif done >= epochs:
+        elif self.network.epochs >= self.last:
             self._print(f"nothing is trained: the run in {folder} ended {after}; a larger number of epochs goes on")
         else:
             self._print(f"going on with the run in {folder}, {after}")
@@ -62,7 +63,6 @@ class RichProgress(Progress):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Open the bar."""
-        super().on_train_begin(logs)
         from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
         self._bars: Any = Bars(

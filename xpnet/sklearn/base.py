@@ -27,6 +27,7 @@ from xpnet.optimizers import Optimizer
 from xpnet.records import differ, record
 from xpnet.sklearn.inputs import (
     check_same_library,
+    dense_targets,
     host_values,
     is_foreign,
     open_for,
@@ -269,7 +270,7 @@ class ClassifierParts(ClassifierMixin):
         y = take_targets(self, y, rows, numeric=False)
         if fresh:
             self._labels = Labels.of(y)
-        elif same and not self._labels.multilabel and not self._labels.same(y):
+        elif same and y.ndim == 1 and not self._labels.multilabel and not self._labels.same(y):
             raise DataError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {np.unique(y)}"
@@ -281,7 +282,7 @@ class ClassifierParts(ClassifierMixin):
         if not hasattr(self, "_labels"):
             if classes is None:
                 raise ConfigurationError("classes must be passed on the first call to partial_fit.")
-            declared = Labels.of(np.asarray(host_values(y, "y")))
+            declared = Labels.of(np.asarray(dense_targets(y)))
             classes = np.asarray(host_values(classes, "classes"))
             self._labels = declared if declared.multilabel else Labels.of(classes)
         elif classes is not None and not self._labels.same(host_values(classes, "classes")):

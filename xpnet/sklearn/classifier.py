@@ -51,7 +51,8 @@ class MLPClassifier(ClassifierParts, Perceptron):
         Whether every epoch's loss is printed.
     warm_start : bool
         Whether ``fit`` goes on where it ended: with the weights, the optimizer's state and the order of random
-        numbers, so that two fits of 10 epochs equal one of 20.
+        numbers, so that for "sgd" and "adam" two fits of 10 epochs equal one of 20. With ``early_stopping`` they
+        do not, as a fit ends with its best epoch's weights, nor with callbacks that begin anew in each.
     momentum, nesterovs_momentum : float, bool
         For "sgd".
     early_stopping, validation_fraction : bool, float
@@ -98,8 +99,9 @@ class MLPClassifier(ClassifierParts, Perceptron):
         The lowest loss; None with early stopping.
     validation_scores_, best_validation_score_ : list of float or None, float or None
         Scores on the held-out samples, with early stopping.
-    coefs_, intercepts_ : list of array
-        Weights (inputs, units) and biases (units,) of the dense layers.
+    coefs_, intercepts_ : tuple of array
+        Weights (inputs, units) and biases (units,) of the dense layers: copies, which are set as a whole,
+        ``model.coefs_ = [...]``.
     n_iter_, t_ : int
         Epochs of the last call of ``fit``, and samples seen in all.
     n_layers_, n_outputs_, out_activation_ : int, int, str

@@ -16,7 +16,16 @@ from xpnet.backend import BFLOAT16, Array, Backend, open_backend
 from xpnet.errors import DataError, DtypeError, ShapeError
 from xpnet.remedies import MOST_EXAMINED, ragged_remedy
 
-__all__ = ["host_values", "is_foreign", "open_for", "take_features", "take_targets", "take_weights", "to_library_of"]
+__all__ = [
+    "dense_targets",
+    "host_values",
+    "is_foreign",
+    "open_for",
+    "take_features",
+    "take_targets",
+    "take_weights",
+    "to_library_of",
+]
 
 
 def is_foreign(values: Any) -> bool:
@@ -27,6 +36,12 @@ def is_foreign(values: Any) -> bool:
 def host_values(values: Any, argument: str) -> Any:
     """Return arrays of other libraries as NumPy's, and anything else as it is, for scikit-learn to check."""
     return to_host(values, argument) if is_foreign(values) else values
+
+
+def dense_targets(y: Any) -> Any:
+    """Return y on the host, a sparse one made dense, and anything else as it is, for scikit-learn to check."""
+    y = host_values(y, "y")
+    return y.toarray() if hasattr(y, "toarray") else y
 
 
 def take_features(estimator: Any, X: Any, *, reset: bool) -> Array:
@@ -68,9 +83,7 @@ def take_targets(estimator: Any, y: Any, rows: int, *, numeric: bool) -> Host:
     """
     if y is None:
         raise DataError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
-    y = host_values(y, "y")
-    y = y.toarray() if hasattr(y, "toarray") else y
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    y = check_array(dense_targets(y), ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     check_consistent_length(np.empty(rows), y)

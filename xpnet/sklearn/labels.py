@@ -59,12 +59,21 @@ class Labels:
         Raises
         ------
         DataError
-            A label is not among the classes.
+            A label is not among the classes, or y is an indicator matrix where the classes were learned from labels,
+            or the other way round.
         """
         if self.multilabel:
-            if y.ndim != 2 or y.shape[1] != len(self.classes):
-                raise DataError(f"y must be an indicator matrix of {len(self.classes)} columns; got shape {y.shape}")
+            if y.ndim != 2 or y.shape[1] != len(self.classes) or not np.isin(y, (0, 1)).all():
+                raise DataError(
+                    f"y must be an indicator matrix of {len(self.classes)} columns that holds 0 and 1, as in the first "
+                    f"call; got shape {y.shape} with {np.unique(y)[:5]}"
+                )
             return y.astype(np.float64)
+        if y.ndim != 1:
+            raise DataError(
+                f"y must hold a class label for each sample, shape (N,), as in the first call; got shape {y.shape}: "
+                "give labels, of one-hot rows classes_[y.argmax(axis=1)]"
+            )
         strange = np.setdiff1d(y, self.classes)
         if len(strange):
             raise DataError(f"`y` has classes not in `self.classes_`: {strange[:5]}; known are {self.classes}")

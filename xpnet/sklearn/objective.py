@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xpnet import losses
+from xpnet.backend import open_backend
 from xpnet.errors import ConfigurationError
 from xpnet.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, Poisson
 from xpnet.records import record
@@ -88,7 +89,19 @@ def real_loss(loss: Loss | str) -> Loss:
 
 
 def outputs_for(loss: Loss, labels: Labels) -> int:
-    """Return the network's number of outputs: one for two classes, if the loss supports that."""
+    """Return the network's number of outputs: one for two classes, if the loss supports that.
+
+    Raises
+    ------
+    ConfigurationError
+        Samples may have several labels, and the loss is for one class of several.
+    """
+    if labels.multilabel and not _answers_each_output(loss, len(labels.classes)):
+        raise ConfigurationError(
+            f"y is an indicator matrix, a column of 0 and 1 for each label, of which a sample may have several; {loss} "
+            "is for one class of several: give class labels, y.argmax(axis=1) for one-hot rows, or for several labels "
+            "use loss='binary_cross_entropy'"
+        )
     if not labels.binary:
         return len(labels.classes)
     try:
@@ -96,6 +109,12 @@ def outputs_for(loss: Loss, labels: Labels) -> int:
     except ConfigurationError:
         return 2
     return 1
+
+
+def _answers_each_output(loss: Any, outputs: int) -> bool:
+    """Say whether the loss's classes are an answer for each of so many outputs, (N, K), and not one class, (N,)."""
+    xp = open_backend("numpy").xp
+    return len(loss.classify(xp.zeros((1, outputs), dtype=xp.float32), xp).shape) == 2
 
 
 def out_activation(loss: Any) -> str:

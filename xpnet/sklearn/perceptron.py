@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 from numbers import Real
@@ -306,21 +306,21 @@ class Perceptron(NetworkEstimator):
     # What scikit-learn shows of a fitted perceptron
 
     @property
-    def coefs_(self) -> list[Array]:
-        """The weights of each dense layer, (inputs, units), in the library of the data."""
+    def coefs_(self) -> tuple[Array, ...]:
+        """The weights of each dense layer, (inputs, units), in the library of the data: copies, set as a whole."""
         return self._parameters("weight", 2)
 
     @coefs_.setter
-    def coefs_(self, values: list[Any]) -> None:
+    def coefs_(self, values: Sequence[Any]) -> None:
         self._put("weight", 2, values)
 
     @property
-    def intercepts_(self) -> list[Array]:
-        """The biases of each dense layer, (units,), in the library of the data."""
+    def intercepts_(self) -> tuple[Array, ...]:
+        """The biases of each dense layer, (units,), in the library of the data: copies, set as a whole."""
         return self._parameters("bias", 1)
 
     @intercepts_.setter
-    def intercepts_(self, values: list[Any]) -> None:
+    def intercepts_(self, values: Sequence[Any]) -> None:
         self._put("bias", 1, values)
 
     def _names(self, kind: str, rank: int) -> list[str]:
@@ -329,11 +329,15 @@ class Perceptron(NetworkEstimator):
         slots = self.network_.layout.slots
         return [slot.name for slot in slots if slot.name.endswith(f".{kind}") and len(slot.shape) == rank]
 
-    def _parameters(self, kind: str, rank: int) -> list[Array]:
+    def _parameters(self, kind: str, rank: int) -> tuple[Array, ...]:
         names, weights = self._names(kind, rank), self.network_.get_weights()
         found = [weights[name] for name in names]
-        return [self.network_.from_host(value) for value in found] if self.backend is None else found
+        arrays = [self.network_.from_host(value) for value in found] if self.backend is None else found
+        for array in arrays:
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)  # as writing into a copy would do nothing
+        return tuple(arrays)
 
-    def _put(self, kind: str, rank: int, values: list[Any]) -> None:
+    def _put(self, kind: str, rank: int, values: Sequence[Any]) -> None:
         names = self._names(kind, rank)
         self.network_.set_weights({name: host_values(value, name) for name, value in zip(names, values, strict=True)})

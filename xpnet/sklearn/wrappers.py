@@ -116,7 +116,8 @@ class XPClassifier(ClassifierParts, _Wrapper):
     class_weight : dict, "balanced" or None
         Weight of each label.
     warm_start : bool
-        Whether ``fit`` goes on where it ended; two fits of 10 epochs equal one of 20.
+        Whether ``fit`` goes on where it ended: two fits of 10 epochs equal one of 20, but for callbacks, which begin
+        anew in each; :class:`~xpnet.EarlyStopping` ends a fit with its best epoch's weights.
     random_state : int, RandomState or None
     verbose : int or str
     backend, device, dtype, precision

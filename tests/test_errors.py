@@ -99,23 +99,11 @@ def test_no_attribute_that_another_library_has_is_here_too() -> None:
         assert not hasattr(holders[owner], attribute)
 
 
-def test_a_class_is_advised_as_its_objects_are() -> None:
-    with pytest.raises(AttributeError, match=r"^'Network' object has no attribute 'load': xpnet\.load\(path\) reads"):
-        xpnet.Network.load  # type: ignore[attr-defined]  # noqa: B018
-    assert not hasattr(type("Own", (xpnet.Network,), {}), "load")
-
-
 def test_a_callback_of_ones_own_is_named() -> None:
     with pytest.raises(AttributeError, match=r"^'Own' object has no attribute 'model': .* self\.network$"):
         type("Own", (xpnet.Callback,), {})().model  # noqa: B018
     early = xpnet.EarlyStopping(patience=3)
     assert pickle.loads(pickle.dumps(early)).patience == copy.deepcopy(early).patience == 3
-
-
-def test_a_network_that_is_called_says_what_to_call() -> None:
-    net = xpnet.Network([xpnet.Dense(3)], inputs=2)
-    with pytest.raises(xpnet.ArgumentError, match=r"net\.predict\(x\) gives predictions"):
-        net([[1.0, 2.0]])  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "GPU", "cpu", "mps", "tpu"])

@@ -1,35 +1,14 @@
-"""Attributes: some can be set only once, some are another library's, and likely mistakes in a name are refused."""
+"""Assignments to attributes: some can be set only once, and likely mistakes in a name are refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
-__all__ = ["Absent", "SetOnce", "check_attribute_name"]
+__all__ = ["SetOnce", "check_attribute_name"]
 
 NEAR = 0.85
 """Similarity, by ``difflib``'s measure, from which a name is taken for a typing mistake: "learn_rate" is at 0.87."""
-
-
-class Absent:
-    """An attribute that another library's class has, and neither this class nor its objects, so that advice is given.
-
-    >>> class Network:
-    ...     load = Absent()
-    >>> Network.load
-    Traceback (most recent call last):
-    AttributeError: 'Network' object has no attribute 'load': xpnet.load(path) reads a network, layers and all
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        """Learn the attribute's name, and its class's."""
-        self.owner, self.name = owner.__name__, name
-
-    def __get__(self, thing: Any, owner: type) -> NoReturn:
-        """Refuse."""
-        from xpnet.errors import unknown_attribute
-
-        raise unknown_attribute(self.owner, self.name, thing)
 
 
 class SetOnce:

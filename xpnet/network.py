@@ -14,7 +14,7 @@ from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
 from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host, as_real_array, check_features, check_finite, needs_no_checks, portable
-from xpnet.attributes import Absent, SetOnce, check_attribute_name
+from xpnet.attributes import SetOnce, check_attribute_name
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_seed
@@ -22,7 +22,6 @@ from xpnet.compiled import Compiled
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.data_adapter import DataAdapter
 from xpnet.errors import (
-    ArgumentError,
     BackendError,
     CheckpointError,
     ConfigurationError,
@@ -164,7 +163,6 @@ class Network:
         metrics = SetOnce("make a new Network(..., metrics=[...])")
         seed = SetOnce("make a new Network(..., seed=...)")
         backend = SetOnce("net.to('torch') gives the network on another backend")
-        load = Absent()
 
     # Building
 
@@ -679,13 +677,6 @@ class Network:
         return summarize(self)
 
     if not TYPE_CHECKING:  # type checkers must see only attributes that exist
-
-        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-            """Refuse, as what is meant has a name."""
-            raise ArgumentError(
-                "a network is not called: net.predict(x) gives predictions, net.forward(x) raw scores, and "
-                "net.fit(x, y) trains"
-            )
 
         def __getattr__(self, name: str) -> NoReturn:
             raise unknown_attribute("Network", name, self)

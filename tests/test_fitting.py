@@ -633,10 +633,10 @@ def test_each_batch_that_is_measured_is_checked_for_nan(value: float, wrap: Any,
     found = r"x holds (NaN|\+inf): the first is x\[9, 1\]"
     with pytest.raises(DataError, match=found) as caught:
         net.evaluate(batches)
-    assert caught.value.__notes__ == ["It is batch 1, counted from 0, of the iterable's pass 1."]
+    assert caught.value.__notes__ == ["It is batch 2, counted from 1, of the iterable's pass 1."]
     with pytest.raises(DataError, match=found) as caught:
         net.fit(X, Y, validation_data=batches, verbose=0)
-    assert caught.value.__notes__ == ["It is batch 1, counted from 0, of validation_data's pass 1."]
+    assert caught.value.__notes__ == ["It is batch 2, counted from 1, of validation_data's pass 1."]
     assert net.history.epochs == 0
     net.check_finite = False
     net.evaluate(batches)

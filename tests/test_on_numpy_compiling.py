@@ -84,11 +84,11 @@ def test_threads_compile_one_after_the_other_and_nothing_twice(patience, monkeyp
     patience(-1.0)
     original, routine, busy, made = Plan.__init__, native.Routine.__init__, [], []
 
-    def watch(self, *arguments, compile_now=False):
+    def watch(self, *arguments, compile_now=False, **options):
         busy.append(compile_now)
         try:
             assert busy.count(True) <= 1
-            original(self, *arguments, compile_now=compile_now)
+            original(self, *arguments, compile_now=compile_now, **options)
         finally:
             busy.remove(compile_now)
 

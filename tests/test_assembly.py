@@ -1,7 +1,9 @@
 """Copies and pickles: the same network, independent of the first, on another backend or where one is missing."""
 
 import copy
+import functools
 import pickle
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +94,32 @@ def test_a_twin_of_a_plain_network_has_the_attributes_that_were_set_on_it(way):
     assert twin.note == net.note
     assert twin.note is not net.note
     assert set(vars(twin)) == set(vars(net))
+
+
+@pytest.mark.parametrize("way", [*TWINS][:4])
+def test_what_cannot_be_copied_is_shared(way):
+    net = trained("numpy")
+    net.lock, net.rows, net.lines = threading.Lock(), (row for row in X), [1]
+    twin = TWINS[way](net)
+    assert (twin.lock, twin.rows, twin.lines) == (net.lock, net.rows, [1])
+    assert twin.lines is not net.lines
+
+
+class Normed(Network):
+    """A network with a number that is computed once."""
+
+    @functools.cached_property
+    def norm(self):
+        return sum(float(np.sum(weight**2)) for weight in self.get_weights().values())
+
+
+@pytest.mark.parametrize("way", TWINS)
+def test_a_property_that_was_computed_is_computed_anew(way):
+    net = Normed([Dense(3)], optimizer=xpnet.chain(xpnet.Adam(), xpnet.ExponentialMovingAverage(0.9)), inputs=4)
+    assert net.norm > 0
+    twin = TWINS[way](net)
+    twin.set_weights({name: 0 * weight for name, weight in twin.get_weights().items()})
+    assert twin.norm == 0
 
 
 def test_an_unbuilt_network_is_pickled_unbuilt():

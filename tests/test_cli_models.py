@@ -25,7 +25,8 @@ def test_info_shows_what_a_model_file_holds(shell: Shell) -> None:
     assert out.status == 0, out.err
     lines = shell("info", "shop.safetensors").out.splitlines()
     assert lines[0] == "Network on numpy (cpu), float32"
-    assert lines[-3].startswith("epoch 2, the last: loss ")
+    assert lines[-4].startswith("trained for 2 epochs, the last of which gave loss ")
+    assert lines[-3] == "its weights are those of the epoch with the lowest val_loss"
     assert lines[-2:] == ["predicts 'grade': high, 'low, or so'", "from numbers: size; categories: color (3)"]
     found = shell("info", "shop.safetensors", "--json").json()
     assert (found["target"], found["classes"], found["epochs"]) == ("grade", ["high", "low, or so"], 2)

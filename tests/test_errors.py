@@ -106,6 +106,14 @@ def test_a_callback_of_ones_own_is_named() -> None:
     assert pickle.loads(pickle.dumps(early)).patience == copy.deepcopy(early).patience == 3
 
 
+def test_a_callback_has_the_attributes_of_its_other_class() -> None:
+    class Answers:
+        def __getattr__(self, name: str) -> int:
+            return 42
+
+    assert type("Own", (xpnet.Callback, Answers), {})().anything == 42
+
+
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "GPU", "cpu", "mps", "tpu"])
 def test_a_device_for_a_backend_says_which_backend_has_it(name: str) -> None:
     with pytest.raises(xpnet.BackendError, match=f"^unknown backend '{name}'; that is a device: give '.*'. Known: ar"):

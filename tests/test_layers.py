@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, is_dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -366,3 +366,21 @@ def test_weights_suit_the_activation_that_follows():
         params = Sequential([Dense(4), *between, ReLU()]).build((3,)).params
         assert type(params["0"]["weight"].initializer) is kind
     assert all(type(chosen[name]) is Zeros for name in chosen if name.endswith("bias"))
+
+
+def test_a_layer_of_ones_own_may_call_a_part_its_model():
+    @dataclass(frozen=True)
+    class Wrapped:
+        model: Sequential
+
+        def build(self, in_shape):
+            return self.model.build(in_shape)
+
+        def forward(self, params, x, context):
+            return self.model.forward(params, x, context)
+
+        def backward(self, params, residuals, dy, context):
+            return self.model.backward(params, residuals, dy, context)
+
+    net = xpnet.Network([Wrapped(Sequential([Dense(5), "relu"])), Dense(3)], inputs=4, seed=0)
+    assert net.predict(np.ones((2, 4))).shape == (2, 3)

@@ -424,3 +424,34 @@ def test_rows_like_the_last_ones_are_predicted_without_checks_in_python(monkeypa
         network.predict(x)
     network.check_finite = False
     assert network.predict(x).shape == first.shape
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+def test_batches_have_the_size_that_is_asked_for_whatever_was_asked_for_before(monkeypatch):
+    monkeypatch.setattr("xpnet.network.EVALUATION_ROWS", 4)
+    network = Network([Dense(2)], loss="mse", inputs=3, seed=0)
+    x = np.ones((9, 3), "float32")
+    for _ in range(5):
+        network.predict(x, batch_size=9)
+        network.compiled.checked("predictions")((network.state.params, network.state.layers), x)
+    assert network.compiled.checked("predictions")((network.state.params, network.state.layers), x) is not None
+    function, rows = network.compiled.function("predictions"), []
+    monkeypatch.setitem(
+        network.compiled._functions, "predictions", lambda model, x: (rows.append(len(x)), function(model, x))[1]
+    )
+    np.testing.assert_array_equal(network._compute("predict", "predictions", x, 4), network.predict(x, batch_size=9))
+    assert rows == [4, 4, 1, 9]
+
+
+@pytest.mark.usefixtures("needs_compiled_code")
+def test_forms_that_alternate_have_their_checked_calls_written_once(monkeypatch):
+    from xpnet_backends.on_numpy import plan
+
+    original, written = plan.caller_for, []
+    monkeypatch.setattr(plan, "caller_for", lambda *arguments: (written.append(1), original(*arguments))[1])
+    compiled = checked(double, TABLE)
+    for _ in range(8):
+        for x in (TABLE[:2], TABLE):
+            assert_same(compiled(x), x * 2.0)
+            assert_same(compiled.checked_call(x) if len(x) == 3 else x * 2.0, x * 2.0)
+    assert len(written) == 2

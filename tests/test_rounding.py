@@ -34,7 +34,7 @@ def test_times_in_float32_are_warned_of_once_with_the_remedy(times: Any, argumen
     (said,) = fit(times, **arguments)
     assert said == (
         "x[:, 0] spreads over 39 alone, at numbers of up to 1.7e+09, which the network's float32 rounds to multiples "
-        "of 128: scale x before fit, by xpnet.StandardScaler, or make the network with dtype='float64'"
+        "of 128: scale x before fit, by xpnet.StandardScaler, or compute with dtype='float64'"
     )
 
 
@@ -47,10 +47,38 @@ def test_features_are_named_by_place_and_column() -> None:
     images = np.zeros((ROWS, 2, 3))
     images[:, 0, 1] = images[:, 1, 2] = -TIMES
     with pytest.warns(UserWarning, match=r"^x\[:, 0, 1\] spreads .* \(and 1 more like it\): scale x"):
-        warn_of_rounding("float32", {"x": (images, images)}, 1)
+        warn_of_rounding("float32", {"x": (images, images)})
     pandas = pytest.importorskip("pandas")
     (said,) = fit(pandas.DataFrame({"size": SMALL, "time": TIMES}))
     assert said.startswith("x[:, 1] (column 'time') spreads over 39")
+
+
+def test_columns_of_other_tables_are_named_where_they_have_names() -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    (said,) = fit(pyarrow.table({"size": SMALL, "time": TIMES}))
+    assert said.startswith("x[:, 1] (column 'time') spreads over 39")
+
+
+def test_a_table_with_columns_of_another_kind_is_taken_as_it_is() -> None:
+    class Table:
+        def columns(self) -> None: ...
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return TIMES[:, None]
+
+    (said,) = fit(Table())
+    assert said.startswith("x[:, 0] spreads over 39")
+
+
+@pytest.mark.parametrize("name", ["XPRegressor", "MLPRegressor"])
+def test_the_warning_of_an_estimator_points_at_the_call_of_fit(name: str) -> None:
+    sklearn = pytest.importorskip("xpnet.sklearn", exc_type=ImportError)
+    options = {"epochs": 1, "layers": [Dense(1)]} if name == "XPRegressor" else {"max_iter": 1}
+    model = getattr(sklearn, name)(dtype="float32", **options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(TIMES[:, None], SMALL)
+    assert {each.filename for each in caught if "spreads over 39" in str(each.message)} == {__file__}
 
 
 def test_targets_of_a_regression_are_looked_at_with_x_in_one_warning() -> None:
@@ -73,6 +101,8 @@ def test_classes_are_not_looked_at() -> None:
     "column",
     [
         np.full(ROWS, 1e9 + 0.1),  # constant
+        np.where(np.arange(ROWS) % 2, 0.3, 0.1 + 0.2),  # constant, but for rounding
+        1e9 + 0.1 + 1e-6 * np.arange(ROWS) / ROWS,
         1e7 + np.arange(ROWS) % 3,  # each a number of float32
         np.where(np.arange(ROWS) == 7, 0.0, TIMES),
         1.7e9 + 86400.0 * 365 * np.arange(ROWS) / ROWS,  # the times of a year
@@ -98,7 +128,7 @@ def test_all_rows_count_where_a_few_leave_it_open() -> None:
     x[7] = 1e9 + 1
     x[11, 1] = 2e9
     with pytest.warns(UserWarning, match=r"^x\[:, 0\] spreads over 1 alone.*'float64'$"):
-        warn_of_rounding("float32", {"x": (x, x)}, 1)
+        warn_of_rounding("float32", {"x": (x, x)})
 
 
 def test_a_memory_mapped_array_is_looked_at(tmp_path: Path) -> None:
@@ -118,4 +148,4 @@ def test_numbers_that_are_not_finite_are_passed_over() -> None:
     x = np.stack([np.full(ROWS, np.nan), np.full(ROWS, np.inf)], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_rounding("float32", {"x": (x, x)}, 1)
+        warn_of_rounding("float32", {"x": (x, x)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +77,21 @@ def own_attributes(network: Network) -> dict[str, Any]:
     from xpnet.network import Network
 
     of_all = {*Network.__annotations__, *vars(Network), "_device", "_scale", "_trained_by"}
-    return {name: value for name, value in vars(network).copy().items() if name not in of_all}
+    kept = {name: value for name, value in vars(network).copy().items() if name not in of_all}
+    return {name: kept[name] for name in kept if not isinstance(getattr(type(network), name, None), cached_property)}
 
 
 def copy_attributes(network: Network, twin: Network) -> None:
-    """Give the twin copies of the :func:`own_attributes`, in which the twin takes the network's place."""
-    vars(twin).update(deepcopy(own_attributes(network), {id(network): twin}))
+    """Give the twin copies of the :func:`own_attributes`, in which the twin takes the network's place.
+
+    What cannot be copied, such as a lock or an open file, is shared.
+    """
+    known: dict[int, Any] = {id(network): twin}
+    for name, value in own_attributes(network).items():
+        try:
+            vars(twin)[name] = deepcopy(value, known)
+        except Exception:
+            vars(twin)[name] = value
 
 
 def records(network: Network) -> dict[str, Any]:

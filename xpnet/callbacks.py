@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import xpnet
 from xpnet.arguments import explains_arguments
@@ -64,7 +64,10 @@ class Callback:
 
     if not TYPE_CHECKING:  # type checkers must see only attributes that exist
 
-        def __getattr__(self, name: str) -> NoReturn:
+        def __getattr__(self, name: str) -> Any:
+            beyond = getattr(super(), "__getattr__", None)  # of another class that one's own derives from
+            if beyond is not None:
+                return beyond(name)
             raise unknown_attribute("Callback", name, self)
 
     def set_network(self, network: xpnet.Network) -> None:

@@ -154,7 +154,7 @@ class DataAdapter:
         """Warn of features that lose their digits in the network's dtype, at the line that called ``fit``."""
         if self.training:
             arrays = {"x": (rows, x)} if targets.dtype.kind in "iu" else {"x": (rows, x), "y": (targets, y)}
-            warn_of_rounding(self.network.backend.dtype, arrays, 7)
+            warn_of_rounding(self.network.backend.dtype, arrays)
 
     def _as_source(self, x: Any, y: Host, weights: Host | None, chosen: Host | None = None) -> Source:
         """Return the source for the *chosen* rows of x; y and weights are those of these rows alone."""

@@ -747,8 +747,10 @@ class Network:
         backend, compiled, model = self.backend, self.compiled, (self.state.params, self.state.layers)
         if batch_size is not EVALUATION_ROWS:  # by identity, as an equal number may be 4096.0, which is refused
             batch_size = check_integer("batch_size", batch_size)
-        elif (call := compiled.checked(function)) and (found := call(model, x)) is not None:
-            return found
+        elif call := compiled.checked(function):
+            found = call(model, x)
+            if found is not None and found.shape[0] <= batch_size:  # more only after a call with a larger batch_size
+                return found
         compute = compiled.function(function)
         if needs_no_checks(x, backend, self.in_shape) and x.shape[0] <= batch_size:
             return compute(model, backend.asarray(x, dtype=backend.float))

@@ -5,6 +5,7 @@ These functions are called when an error is certain, so they may read the data a
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from contextlib import suppress
 from itertools import islice
 from math import prod
@@ -222,10 +223,11 @@ def column_label(values: Any, place: tuple[int, ...]) -> str:
     >>> column_label([[1.0, 2.0]], (0, 1))
     ''
     """
-    columns = getattr(values, "columns", None)
-    if columns is None or len(place) != 2 or place[1] >= len(columns):
+    names = getattr(values, "column_names", getattr(values, "columns", None))  # those of pyarrow, pandas and polars
+    if len(place) != 2 or not isinstance(names, Sized) or place[1] >= len(names):
         return ""
-    return f" (column {columns[place[1]]!r})"
+    name = list(names)[place[1]]  # type: ignore[call-overload]
+    return f" (column {name!r})" if isinstance(name, str | int | tuple) else ""
 
 
 def weight_remedy(expected: Shape, given: Shape) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ LOST = 5e-4
 NARROW = 2.0**-24 / LOST
 """A spread of this share of the largest magnitude loses no more: float32 rounds by at most 2^-24 of a number."""
 
+NOISE = 2.0**-40
+"""A spread of this share of the largest magnitude is rounding in float64: such a feature counts as constant."""
+
 SAMPLE = 128
 """Rows that are looked at first; hardly a feature needs more."""
 
@@ -29,15 +33,25 @@ BLOCK = 1 << 18
 """Numbers that are looked at in one go."""
 
 
-def warn_of_rounding(dtype: str, arrays: Mapping[str, tuple[Array, Any]], stacklevel: int) -> None:
+def warn_of_rounding(dtype: str, arrays: Mapping[str, tuple[Array, Any]]) -> None:
     """Warn, once for all *arrays*, of the features of which *dtype* keeps less than three digits of the spread.
+
+    The warning points at the user's line.
 
     *arrays* are, by the argument's name, rows as they go to the device, and what the user gave. Arrays on a device are
     not looked at, nor are those of a type that float32 holds.
     """
     found = [_describe(name, array, given) for name, (array, given) in arrays.items() if dtype == "float32"]
     if any(found):
-        warnings.warn("; ".join(filter(None, found)), stacklevel=stacklevel + 1)
+        warnings.warn("; ".join(filter(None, found)), stacklevel=_levels_to_user())
+
+
+def _levels_to_user() -> int:
+    """Return how many frames the user's is above the caller's, which has xpnet's and scikit-learn's in between."""
+    frame, levels = inspect.currentframe(), 0
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("xpnet", "sklearn"):
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 def _describe(argument: str, array: Array, given: Any) -> str:
@@ -60,7 +74,7 @@ def _describe(argument: str, array: Array, given: Any) -> str:
     return (
         f"{argument}{index}{column_label(given, (0, *place))} spreads over {high[0] - low[0]:.3g} alone, at numbers of "
         f"up to {largest:.6g}, which the network's float32 rounds to multiples of {step:.3g}{more}: scale {argument} "
-        f"before fit, by xpnet.StandardScaler{back}, or make the network with dtype='float64'"
+        f"before fit, by xpnet.StandardScaler{back}, or compute with dtype='float64'"
     )
 
 
@@ -78,7 +92,7 @@ def _rounded_columns(array: Host) -> tuple[Host, Host, Host]:
         low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
         narrow = _is_narrow(low, high)
         columns, low, high = columns[narrow], low[narrow], high[narrow]
-    varied = low < high
+    varied = high - low > NOISE * np.maximum(-low, high)
     columns, low, high = columns[varied], low[varied], high[varied]
     error = np.zeros(len(columns))
     for start in range(0, len(array) if len(columns) else 0, rows):

@@ -17,7 +17,7 @@ from xpnet.cli.column_report import describe_inputs
 from xpnet.cli.models import read_preparation
 from xpnet.cli.output import print_json
 from xpnet.cli.parser import Commands, add_command
-from xpnet.cli.tables import listed
+from xpnet.cli.tables import listed, plural
 from xpnet.cli.timing import find_candidates
 from xpnet.extras import install_command
 from xpnet.progress import describe
@@ -91,7 +91,9 @@ def _describe_model(path: str, *, as_json: bool) -> int:
         return 0
     print(network.summary())
     if results:
-        print(f"epoch {network.epochs}, the last: {describe(results)}")
+        print(f"trained for {plural(network.epochs, 'epoch')}, the last of which gave {describe(results)}")
+        if preparation and "val_loss" in results:
+            print("its weights are those of the epoch with the lowest val_loss")
     if preparation:
         classes = preparation.target.classes
         print(f"predicts {preparation.target.name!r}{f': {listed(classes)}' if classes else ', a quantity'}")

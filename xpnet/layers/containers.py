@@ -215,7 +215,7 @@ def _resolve_all(layers: Iterable[Layer | str]) -> tuple[Layer, ...]:
 
 
 def _is_network(value: Any) -> bool:
-    return isinstance(getattr(value, "model", None), Sequential)
+    return isinstance(getattr(value, "model", None), Sequential) and not hasattr(value, "backward")
 
 
 def _child_forward(name: str, layer: Layer, params: Tree, x: Array, context: Context) -> tuple[Array, Any]:

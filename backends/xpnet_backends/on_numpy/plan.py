@@ -102,6 +102,7 @@ class Plan:
         self.threads: int | None = None
         self._flattener: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
         self._flattener_with_donated: Callable[[tuple[Any, ...]], list[Host] | None] | None = None
+        self._checked_call: Callable[[tuple[Any, ...]], Any] | None = None
         try:
             writer = Writer(*given, fuse="now" if compile_now else "compiled")
             self.source = writer.write(inputs[len(donated_inputs) :], checked and not donated)
@@ -161,7 +162,9 @@ class Plan:
 
         It returns the outputs, or None for other arguments.
         """
-        return None if self.run_checked is None else caller_for(arguments, self.run_checked)
+        if self._checked_call is None and self.run_checked is not None:
+            self._checked_call = caller_for(arguments, self.run_checked)
+        return self._checked_call
 
     def flattener_with_donated(
         self, arguments: tuple[Any, ...]

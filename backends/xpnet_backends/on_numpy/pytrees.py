@@ -97,7 +97,8 @@ def unflattener(rest: Any, kept: Any) -> Callable[[tuple[Any, ...]], Any]:
 def caller_for(arguments: tuple[Any, ...], function: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return a function that calls *function* with the arrays of its argument, or returns None.
 
-    It returns None of arguments in other containers than these, or of other types than NumPy's arrays.
+    It returns None of arguments in other containers than these, of other types than NumPy's arrays, or where the last
+    array has another dtype, which is the usual difference. Other forms are left to *function*.
     """
     scope = _Expression()
     names: list[str] = []
@@ -107,6 +108,7 @@ def caller_for(arguments: tuple[Any, ...], function: Callable[..., Any]) -> Call
         yield f"type({names[-1]} := {name}) is {scope.constant(np.ndarray)}"
 
     tests = [*scope.tests("arguments", arguments, is_array)]
+    tests += [f"{names[-1]}.dtype == {scope.constant(leaves(arguments)[-1].dtype)}"] if names else []
     call = f"{scope.constant(function)}({', '.join(names)})"
     return scope.function("arguments", f"{call} if {' and '.join(tests)} else None")
 

@@ -325,6 +325,7 @@ def test_a_checked_call_is_for_arguments_like_the_last_ones(other, monkeypatch):
         assert_same(compiled.checked_call(*usual), doubled(*usual))
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape")  # which NumPy 2.5 deprecates
 @pytest.mark.usefixtures("needs_compiled_code")
 def test_a_checked_call_is_not_for_other_places_in_memory():
     compiled = checked(double, TABLE)

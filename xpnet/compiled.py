@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xpnet.backend import Array, Backend
     from xpnet.training import Batch, Program, State, Sums
 
-__all__ = ["Compiled", "pass_order"]
+__all__ = ["Compiled", "pass_order", "step_order"]
 
 STEP_SECONDS, OPERATIONS_PER_SECOND = 1e-4, 5e10
 """The time of a step of a small network at most, and the speed of large products. They give the order of magnitude of
@@ -97,13 +97,13 @@ class Compiled:
     def trace(self, state: State, batch: Batch) -> tuple[dict[str, Host], dict[str, Host]]:
         """Return everything that a training step computes, and the parameters' gradients, by name, on the host.
 
-        The first go forward and back through the layers, the second are in the order of the layout: a compiler need not
-        keep the order in which a mapping was made.
+        A compiler need not keep the order in which a mapping was made: the first are as they come, for
+        :func:`step_order`, the second in the order of the layout.
         """
         found, gradients = self.function("trace")(state, batch)
         host = self.backend.to_numpy
         return (
-            {name: np.array(host(found[name])) for name in _order_of_a_step(found)},
+            {name: np.array(host(value)) for name, value in found.items()},
             {slot.name: np.array(host(gradients[slot.name])) for slot in self.program.layout.slots},
         )
 
@@ -113,7 +113,7 @@ class Compiled:
         return [self.program.results(each) for each in total.reshape(-1, total.shape[-1])[:epochs]]
 
 
-def _order_of_a_step(names: Iterable[str]) -> list[str]:
+def step_order(names: Iterable[str]) -> list[str]:
     """Return the names of a trace in the order in which a step computes them, the loss last."""
     last = ["input.gradient", "losses", "loss"]
     noted = [name for name in names if name not in last]

@@ -18,17 +18,10 @@ from xpnet.attributes import SetOnce, check_attribute_name
 from xpnet.backend import Array, Backend, dtype_name, open_backend
 from xpnet.callbacks import Callback
 from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_seed
-from xpnet.compiled import Compiled
+from xpnet.compiled import Compiled, step_order
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.data_adapter import DataAdapter
-from xpnet.errors import (
-    BackendError,
-    CheckpointError,
-    ConfigurationError,
-    NotBuiltError,
-    ShapeError,
-    unknown_attribute,
-)
+from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.history import History
 from xpnet.layers import Layer, Sequential
@@ -399,7 +392,8 @@ class Network:
         Raises what :meth:`train_step` raises.
         """
         found, gradients = self._trace(x, y, sample_weight)
-        return {**found, **{f"{name}.gradient": value for name, value in gradients.items()}}
+        ordered = {name: found[name] for name in step_order(found)}
+        return ordered | {f"{name}.gradient": value for name, value in gradients.items()}
 
     # Using
 

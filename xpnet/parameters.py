@@ -23,11 +23,20 @@ from xpnet.registry import resolve
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Layout", "Param", "Shape", "Slot", "Tree", "flatten", "unflatten"]
+__all__ = ["Layout", "Param", "Shape", "Slot", "Tree", "flatten", "is_shape", "unflatten"]
 
 Shape = tuple[int, ...]
 Tree = Mapping[str, Any]
 """Arrays (or anything else) by name, nested as the layers are: ``{"0": {"weight": ..., "bias": ...}}``."""
+
+
+def is_shape(value: Any) -> bool:
+    """Say whether a value is a tuple of integers above 0.
+
+    >>> is_shape((2, 3)), is_shape(()), is_shape([2, 3]), is_shape((0,))
+    (True, True, False, False)
+    """
+    return isinstance(value, tuple) and all(isinstance(length, Integral) and int(length) > 0 for length in value)
 
 
 @record
@@ -58,10 +67,9 @@ class Param:
         def __init__(self, shape: Shape, initializer: Initializer | str | None, decay: bool = True) -> None: ...
 
     def __post_init__(self) -> None:
-        shape: Any = self.shape
-        if not isinstance(shape, tuple) or not all(isinstance(n, Integral) and int(n) > 0 for n in shape):
+        if not is_shape(self.shape):
             raise ConfigurationError(
-                f"Param.shape must be a tuple of integers above 0, (4,) for 4 numbers; got {shape!r}"
+                f"Param.shape must be a tuple of integers above 0, (4,) for 4 numbers; got {self.shape!r}"
             )
         if self.initializer is not None:
             recipe = resolve("initializer", self.initializer, initializers.NAMES)

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from numbers import Integral
 from typing import Any, NamedTuple, Protocol
 
 from xpnet.backend import Array
 from xpnet.errors import ShapeError
-from xpnet.parameters import Param, Shape, Tree, flatten
+from xpnet.parameters import Param, Shape, Tree, flatten, is_shape
 from xpnet.random import Key, fold_in
 from xpnet.records import record
 
@@ -114,11 +113,10 @@ class Elementwise:
 
 def build_problem(built: Built) -> str:
     """Say what is wrong with what a layer's ``build`` has given, or nothing."""
-    shape: Any = built.out_shape
-    if not (isinstance(shape, tuple) and all(isinstance(length, Integral) and int(length) > 0 for length in shape)):
+    if not is_shape(built.out_shape):
         return (
             "out_shape must be a tuple of integers above 0, without the axis of the batch, (4,) for 4 outputs; got "
-            f"{shape!r}"
+            f"{built.out_shape!r}"
         )
     for what, declared in (("params", built.params), ("state", built.state)):
         if not isinstance(declared, Mapping):

@@ -200,8 +200,9 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 def _replant(old: Any, new: Any, codes: dict[str, CodeType]) -> None:
     if isinstance(old, FunctionType):
-        if old.__qualname__ in codes:
-            old.__code__ = codes[old.__qualname__]
+        code = codes.get(old.__qualname__)
+        if code and code.co_filename == old.__code__.co_filename:  # not what a decorator put in its place
+            old.__code__ = code
         old.__defaults__ = new.__defaults__
     elif isinstance(old, type):
         for name, member in vars(old).copy().items():

@@ -29,7 +29,7 @@ LAYERS = ("test_layers.py", "test_extremes.py", "test_hyper_parameters.py")
 LOSSES = ("test_losses.py", "test_hyper_parameters.py", "test_extremes.py")
 OPTIMIZERS = ("test_optimizers.py", "test_hyper_parameters.py")
 TARGETS = {
-    "xpnet/nn.py": ("test_nn.py", "test_losses.py", "test_layers.py", "test_optimizers.py"),
+    "xpnet/nn.py": ("test_nn.py", "test_losses.py", "test_layers.py", "test_optimizers.py", "test_precision.py"),
     **{f"xpnet/losses/{name}.py": LOSSES for name in ("classes", "real", "base")},
     "xpnet/schedules.py": ("test_schedules.py", "test_hyper_parameters.py"),
     **{f"xpnet/layers/{name}.py": LAYERS for name in ("activations", "dense", "dropout", "normalization", "reshaping")},

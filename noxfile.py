@@ -109,6 +109,19 @@ def cupy_without_gpu(session: nox.Session) -> None:
 
 
 @nox.session
+def emulated(session: nox.Session) -> None:
+    """The tests and the examples on CuPy itself, with an emulated GPU beneath it: what it computes, not how fast."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        session.skip("the GPU is emulated on Linux for x86-64")
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        session.skip("there is no g++ to compile kernels with (CXX names another compiler)")
+    groups = ("comparisons", "emulated")
+    install(session, "-e.[strict,sklearn,plot]", *nox.project.dependency_groups(PROJECT, *groups))
+    startup = str(Path("tests/emulated/startup").resolve())
+    pytest(session, "--backend", "cupy", "--ignore=tests/test_readme.py", PYTHONPATH=startup)
+
+
+@nox.session
 def nvrtc(session: nox.Session) -> None:
     """The CuPy backend's kernels, compiled for three generations of GPUs by NVIDIA's compiler; no GPU is needed."""
     if sys.platform == "darwin" or platform.machine() not in ("x86_64", "AMD64", "aarch64"):

@@ -118,6 +118,13 @@ def all_backends(pytestconfig: pytest.Config) -> dict[str, xpnet.Backend]:
 
 
 @pytest.fixture(scope="session")
+def emulated() -> Any:
+    """The GPU of ``tests/emulated`` beneath CuPy; tests that take it are skipped without one: ``nox -s emulated``."""
+    pytest.importorskip("cupy", reason="CuPy is not installed")
+    return pytest.importorskip("emulated_gpu", reason="runs on an emulated GPU: nox -s emulated")
+
+
+@pytest.fixture(scope="session")
 def trained(backend: xpnet.Backend) -> dict[str, xpnet.Network]:
     """A small network of each kind on each backend, after an epoch of training; see ``bad_input.py``."""
     from bad_input import trained_networks

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emulated import stand_in
 
 pytest.importorskip("resource", reason="peak memory is read where POSIX offers it")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -101,8 +100,7 @@ def test_every_peer_predicts_what_its_weights_say(name: str, precision: str) -> 
     assert (runner.deviation > 1e-6) == (precision == "bf16")
 
 
-def test_the_peer_on_the_kernels_does_the_same_mathematics(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in.install(monkeypatch)
+def test_the_peer_on_the_kernels_does_the_same_mathematics(emulated: Any) -> None:
     pool, reference = make_pool(TINY), plain(TINY)
     options = {"device": "cuda", "precision": "fp32"}
     peers = [make_trainer(name, TINY, first_weights(TINY), pool, options) for name in ("cupy-kernels", "cupy-bare")]
@@ -231,9 +229,8 @@ def test_ceilings_are_measured() -> None:
     assert all(product["operations_a_second"] > 0 for product in found["products"].values())
 
 
-def test_kernels_are_measured_beside_plain_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in.install(monkeypatch)
-    found = kernels.measure(xpnet.open_backend("numpy"), kernels.QUICK, 1e-6)
+def test_kernels_are_measured_beside_plain_operations(emulated: Any) -> None:
+    found = kernels.measure(xpnet.open_backend("cupy"), kernels.QUICK, 1e-6)
     rate = found.pop("copy_bytes_a_second")
     assert rate > 0
     assert len(found) == 6

@@ -292,7 +292,7 @@ def test_an_unbuilt_network_can_be_copied(backend: xpnet.Backend) -> None:
 
 def test_copies_are_pickled_with_the_device_that_the_user_named(backend: xpnet.Backend) -> None:
     name = backend.name
-    device = {"jax": "cpu", "array-api-strict": "CPU_DEVICE"}.get(name, str(backend.device))
+    device = {"jax": "cpu", "array-api-strict": "CPU_DEVICE", "cupy": 0}.get(name, str(backend.device))
     named = Network([Dense(3)], backend=name, device=device, inputs=4)
     moved = Network([Dense(3)], inputs=4).to(name, device=device)
     for net in (named, named.copy(), named.copy().copy(), named.with_optimizer("sgd"), moved):

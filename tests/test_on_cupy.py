@@ -1,92 +1,189 @@
-"""The CuPy backend's own code on a stand-in for CuPy: devices, contexts, and what is said where a GPU fails.
+"""The CuPy backend's own code: devices, what crosses the bus, and what is said where a GPU fails.
 
-What CuPy itself does is for a machine with a GPU to show: ``pytest --backend cupy``.
+Most of it runs on CuPy itself with an emulated GPU (``nox -s emulated``); what a real one does, ``pytest --backend
+cupy`` shows on a machine that has one.
 """
 
 from __future__ import annotations
 
-import itertools
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from emulated import stand_in
-from emulated.stand_in import CUDARuntimeError, OutOfMemoryError, Place
 from xpnet_backends.on_cupy import failures
 
 import xpnet
 from xpnet import BackendError, Dense, Network
 
-
-@pytest.fixture
-def cupy(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return stand_in.install(monkeypatch)
+LAUNCHES = 71
+"""Of a small network's training step with Adam and cross-entropy, products not counted."""
 
 
-class LibraryError(RuntimeError):
-    """Stands for what the finder of CUDA's libraries raises."""
+def network(**options: Any) -> Network:
+    layers = [Dense(8), "relu", Dense(3)]
+    return Network(layers, optimizer=xpnet.Adam(0.05), backend="cupy", inputs=2, seed=0, **options)
 
 
-LibraryError.__name__ = "DynamicLibNotFoundError"
+# Devices
 
 
-def test_devices_go_by_number(cupy: Any) -> None:
-    for device, number in ((None, 0), (1, 1), ("cuda:1", 1), (Place(1), 1)):
+def test_devices_go_by_number(emulated: Any) -> None:
+    import cupy
+
+    for device, number in ((None, 0), (1, 1), ("cuda:1", 1), (cupy.cuda.Device(1), 1)):
         assert xpnet.open_backend("cupy", device=device).device.id == number
     for device, said in ((2, "shows 2 GPU"), ("gpu", "takes a GPU's number"), (-1, "takes a GPU's number")):
         with pytest.raises(BackendError, match=said):
             xpnet.open_backend("cupy", device=device)
     found = xpnet.available_backends()["cupy"]
-    assert found.version == "0 (CUDA 13000)"
-    assert found.devices == ("0: stand-in, 1.0 GiB", "1: stand-in, 1.0 GiB")
+    assert found.version == f"{cupy.__version__} (CUDA 13000)"
+    assert found.devices == ("0: emulated, 2.0 GiB", "1: emulated, 2.0 GiB")
 
 
-def test_the_plain_backend_replaces_nothing(cupy: Any) -> None:
+def test_the_plain_backend_replaces_nothing(emulated: Any) -> None:
     assert xpnet.open_backend("cupy").nn == {}
 
 
-def test_everything_happens_in_the_devices_context(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = xpnet.open_backend("cupy", device=1)
-    before = Place.entered
-    backend.asarray(np.ones(3))
-    backend.synchronize()
-    backend.compile(lambda: None)()
-    assert Place.entered == before + 3
+def test_a_network_is_on_the_gpu_that_was_chosen_and_on_no_other(emulated: Any) -> None:
+    import cupy
+
+    x, y = xpnet.clouds(40, seed=0)
+    pool = cupy.get_default_memory_pool()
+    before = pool.used_bytes(), emulated.bytes_used(0)
+    net = network(device=1)
+    net.fit(x, y, epochs=2, verbose=0, validation_split=0.2)
+    with cupy.cuda.Device(1):
+        assert pool.used_bytes() > 0
+    assert net.predict(x).device.id == 1
+    assert cupy.cuda.Device().id == 0
+    assert (pool.used_bytes(), emulated.bytes_used(0)) == before
+    moved = net.to("cupy", device=0)
+    np.testing.assert_array_equal(moved.predict(x).get(), net.predict(x).get())
+    elsewhere = cupy.asarray(x)  # on GPU 0
+    np.testing.assert_array_equal(net.predict(elsewhere).get(), net.predict(x).get())
 
 
-def test_no_gpu_and_an_old_driver_are_said(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> int:
-        raise CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
+def test_streams_and_other_work_are_left_as_they_were(emulated: Any) -> None:
+    import cupy
 
-    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 0)
-    with pytest.raises(BackendError, match="shows no GPU; use backend='numpy'"):
-        xpnet.open_backend("cupy")
-    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", refuse)
-    with pytest.raises(BackendError, match=r"no GPU answers \(cudaErrorInsufficientDriver.*install a driver"):
-        xpnet.open_backend("cupy")
+    x, y = xpnet.clouds(40, seed=0)
+    mine = cupy.arange(1000.0)
+    for device in (0, 1):
+        with cupy.cuda.Device(device), cupy.cuda.Stream(non_blocking=True) as stream:
+            network().fit(x, y, epochs=2, verbose=0)
+            assert cupy.cuda.get_current_stream() == stream
+            assert cupy.cuda.Device().id == device
+    assert cupy.cuda.get_current_stream() == cupy.cuda.Stream.null
+    np.testing.assert_array_equal(mine.get(), np.arange(1000.0))
+
+
+def test_memory_is_given_back(emulated: Any) -> None:
+    import cupy
+
+    x, y = xpnet.clouds(40, seed=0)
+    pool = cupy.get_default_memory_pool()
+    used = []
+    for _ in range(3):
+        net = network()
+        net.fit(x, y, epochs=3, verbose=0)
+        net.predict(x)
+        del net
+        used.append(pool.used_bytes())
+    assert used[1] == used[2]
+
+
+def test_arrays_of_other_libraries_on_the_host_are_read(emulated: Any) -> None:
+    class Elsewhere:
+        """An array of a library that only speaks DLPack."""
+
+        def __init__(self, values: np.ndarray) -> None:
+            self.values = values
+
+        def __dlpack__(self, **options: Any) -> Any:
+            return self.values.__dlpack__(**options)
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return self.values.__dlpack_device__()
+
+    values = np.linspace(0, 1, 6).reshape(3, 2)
+    found = xpnet.open_backend("cupy", dtype="float64").asarray(Elsewhere(values))
+    np.testing.assert_array_equal(found.get(), values)
+
+
+# What crosses the bus
+
+
+def test_an_epoch_is_sent_once_and_nothing_comes_back_before_its_end(emulated: Any) -> None:
+    x, y = xpnet.clouds(400, seed=0)
+    net = network(check_finite=False)  # else looked at by the clock
+    net.fit(x, y, batch_size=8, verbose=0)  # compiles kernels
+    found = {}
+    for size in (8, 120):
+        before = emulated.counts()
+        net.fit(x, y, epochs=3, batch_size=size, verbose=0)
+        found[size] = emulated.counts() - before
+    few, many = found[120], found[8]
+    assert many.launches > 10 * few.launches
+    assert many.waits == few.waits
+    assert many.fetched == few.fetched
+    assert many.copied == few.copied
+
+
+def test_a_step_of_a_small_network_is_at_most_so_many_launches(emulated: Any) -> None:
+    x, y = xpnet.clouds(400, seed=0)
+    net = network(check_finite=False)
+    net.fit(x, y, batch_size=10, verbose=0)
+    found = []
+    for size in (10, 20):
+        before = emulated.counts()
+        net.fit(x, y, batch_size=size, verbose=0)
+        found.append(emulated.counts() - before)
+    more, steps = found[0] - found[1], len(x) // 10 - len(x) // 20
+    assert more.launches <= LAUNCHES * steps
+    assert more.products == 5 * steps
+
+
+# Failures
+
+
+def test_without_a_gpu_it_says_so(emulated: Any) -> None:
+    code = "import xpnet; xpnet.open_backend('cupy')"
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"EMULATED_GPUS": "0"}, capture_output=True, text=True
+    )
+    assert "backend 'cupy' is installed but no GPU answers (cudaErrorNoDevice" in run.stderr
+    assert "install a driver at least as new as CUDA" in run.stderr
+
+
+def named(name: str, message: str, kind: type[Exception] = RuntimeError) -> Exception:
+    """Return an exception whose class has the name of one of CuPy's, which no library can be made to raise here."""
+    return type(name, (kind,), {})(message)
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OutOfMemoryError("Out of memory allocating 10 bytes"), "no memory left .*smaller batch_size"),
-        (CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"), "no memory left .*smaller batch_size"),
-        (CUDARuntimeError("cudaErrorLaunchFailure: unspecified launch failure"), "the GPU failed .*checkpoint='run/'"),
-        (CUDARuntimeError("cudaErrorECCUncorrectable: uncorrectable ECC error"), "the GPU failed .*nvidia-smi -q"),
-        (CUDARuntimeError("cudaErrorNoKernelImageForDevice: no kernel image"), "not made for this GPU .*-ctk"),
-        (LibraryError("Failure finding libcublas.so.13\nmore"), r"load one of CUDA's libraries .*so\.13\).*-ctk"),
+        (named("OutOfMemoryError", "Out of memory allocating 10 bytes"), "no memory left .*smaller batch_size"),
+        (named("CUDARuntimeError", "cudaErrorMemoryAllocation: out of memory"), "no memory left .*smaller batch_size"),
+        (named("CUDARuntimeError", "cudaErrorLaunchFailure: unspecified"), "the GPU failed .*checkpoint='run/'"),
+        (named("CUDADriverError", "CUDA_ERROR_ECC_UNCORRECTABLE: ECC error"), "the GPU failed .*nvidia-smi -q"),
+        (named("CUBLASError", "CUBLAS_STATUS_EXECUTION_FAILED"), "the GPU failed .*nvidia-smi -q"),
+        (named("CUDARuntimeError", "cudaErrorNoKernelImageForDevice: none"), "not made for this GPU .*-ctk"),
+        (named("DynamicLibNotFoundError", "Failure finding libcublas.so.13\nmore"), r"load one of .*so\.13\).*-ctk"),
         (ImportError("libcublas.so.12: cannot open shared object file"), "load one of CUDA's libraries"),
     ],
 )
-def test_failures_say_what_to_do(cupy: Any, error: Exception, said: str) -> None:
+def test_failures_say_what_to_do(error: Exception, said: str) -> None:
     def fail() -> None:
         raise error
 
-    backend = xpnet.open_backend("cupy")
     with pytest.raises(BackendError, match=said) as raised:
-        backend.compile(fail)()
+        failures.explained(fail)()
     assert raised.value.__cause__ is error
     assert "\n" not in str(raised.value)
 
@@ -95,7 +192,7 @@ def test_failures_say_what_to_do(cupy: Any, error: Exception, said: str) -> None
     "error",
     [
         *(ValueError("shapes"), ImportError("No module named 'mine'"), KeyError("x")),
-        CUDARuntimeError("cudaErrorInvalidConfiguration: invalid configuration argument"),
+        named("CUDARuntimeError", "cudaErrorInvalidConfiguration: invalid configuration argument"),
     ],
 )
 def test_other_errors_go_through(error: Exception) -> None:
@@ -107,37 +204,29 @@ def test_other_errors_go_through(error: Exception) -> None:
     assert raised.value is error
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, calls: int, lost: bool = False) -> None:
-    """Let the GPU fail at the last of so many calls; a lost one at all that follow, too."""
-    numbers = itertools.count(1)
+def test_a_network_trains_on_after_memory_was_short(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cupy
 
-    def enter(place: Place) -> None:
-        number = next(numbers)
-        if number == calls or (lost and number > calls):
-            raise error
-
-    monkeypatch.setattr(Place, "__enter__", enter)
-
-
-def network() -> Network:
-    return Network([Dense(8), "relu", Dense(3)], optimizer=xpnet.Adam(0.05), backend="cupy", inputs=2, seed=0)
-
-
-def test_a_network_trains_on_after_memory_was_short(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = xpnet.clouds(40, seed=0)
     net = network()
+    net.fit(x, y, epochs=10, batch_size=20, verbose=0)
+    large = np.repeat(x, 2_000, axis=0)
+    cupy.get_default_memory_pool().free_all_blocks()
+    steps, weights = net.steps, net.get_weights()
     with monkeypatch.context() as patch:
-        failing(patch, OutOfMemoryError("Out of memory allocating 10 bytes"), 12)
-        with pytest.raises(BackendError, match="smaller batch_size") as raised:
-            net.fit(x, y, epochs=30, batch_size=120, verbose=0)
-    (note,) = raised.value.__notes__
-    assert re.fullmatch(rf"training stopped in epoch \d+ of \d+ after .* {net.steps} steps in all\.", note)
-    assert net.steps > 0
+        patch.setenv("EMULATED_GPU_BYTES", str(emulated.bytes_used(0) + large.nbytes))
+        with pytest.raises(BackendError, match=r"no memory left \(Out of memory allocating .*smaller batch_size"):
+            net.predict(large)
+        with pytest.raises(BackendError, match="smaller batch_size"):
+            net.fit(large, np.repeat(y, 2_000), epochs=30, batch_size=len(large), verbose=0)
+    assert net.steps == steps
+    for name, value in net.get_weights().items():
+        np.testing.assert_array_equal(value, weights[name])
     net.fit(x, y, epochs=20, batch_size=20, verbose=0)
     assert net.evaluate(x, y)["accuracy"] > 0.8
 
 
-def test_a_lost_gpu_leaves_the_last_checkpoint(cupy: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_lost_gpu_leaves_the_last_checkpoint(emulated: Any, tmp_path: Path) -> None:
     x, y = xpnet.clouds(40, seed=0)
     weights = {}
 
@@ -145,27 +234,47 @@ def test_a_lost_gpu_leaves_the_last_checkpoint(cupy: Any, monkeypatch: pytest.Mo
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
             weights[epoch + 1] = net.get_weights()
             if epoch == 2:
-                failing(monkeypatch, CUDARuntimeError("cudaErrorECCUncorrectable"), 9, lost=True)
+                lost.__enter__()
 
         def on_train_interrupted(self, logs: dict[str, float]) -> None:
             weights["interrupted"] = logs
 
     net = network()
-    with pytest.raises(BackendError, match=r"the GPU failed \(cudaErrorECCUncorrectable") as raised:
-        net.fit(x, y, epochs=50, verbose=0, checkpoint=tmp_path, callbacks=[Recorder()])
-    steps = net.steps
-    for use in (lambda: net.predict(x), lambda: net.train_step(x, y), net.copy):
-        with pytest.raises(BackendError, match="the GPU failed"):
-            use()
-    assert net.steps == steps
-    newest = max(tmp_path.glob("*.safetensors"))
-    (note,) = raised.value.__notes__
-    assert f"The last checkpoint is {newest}; resume=True goes on from it" in note
-    assert "loss" in weights["interrupted"]
-    served = xpnet.load(newest, backend="numpy")
+    lost = emulated.failing(emulated.ECC_UNCORRECTABLE, calls=200, for_good=True)
+    try:
+        with pytest.raises(BackendError, match=r"the GPU failed \(.*ECC.*") as raised:
+            net.fit(x, y, epochs=50, verbose=0, checkpoint=tmp_path, callbacks=[Recorder()])
+        steps = net.steps
+        for use in (lambda: net.predict(x), lambda: net.train_step(x, y), net.copy):
+            with pytest.raises(BackendError, match="the GPU failed"):
+                use()
+        assert net.steps == steps
+        newest = max(tmp_path.glob("*.safetensors"))
+        (note,) = raised.value.__notes__
+        assert re.fullmatch(r"training stopped in epoch \d+ of 50 after .* steps in all\. .*", note)
+        assert f"The last checkpoint is {newest}; resume=True goes on from it" in note
+        assert "loss" in weights["interrupted"]
+        served = xpnet.load(newest, backend="numpy")
+    finally:
+        lost.__exit__(None, None, None)
     assert served.epochs >= 3
     for name, value in served.get_weights().items():
         np.testing.assert_array_equal(value, weights[served.epochs][name])
+
+
+def test_a_trained_network_is_read_where_cupy_never_was(emulated: Any, tmp_path: Path) -> None:
+    x, y = xpnet.clouds(40, seed=0)
+    net = network()
+    net.fit(x, y, epochs=2, verbose=0)
+    net.save(tmp_path / "net.safetensors")
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import sys; sys.modules['cupy'] = None\n"
+        "import numpy as np, xpnet\n"
+        "np.save('y.npy', xpnet.load('net.safetensors', backend='numpy').predict(np.load('x.npy')))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), net.predict(x).get(), rtol=1e-5, atol=1e-6)
 
 
 def test_cupy_itself_says_what_is_missing() -> None:

@@ -1,20 +1,20 @@
 """The kernels of the CuPy backend: they compile for GPUs, and their arithmetic is the reference's.
 
-Without a GPU the sources are compiled for this processor, and the threads of a block take turns: that shows what they
-compute, and neither speed nor, but for missing barriers, races. Where CuPy finds a GPU, the same tests run there, too.
+They run where CuPy finds a GPU. On an emulated one (``nox -s emulated``) the threads of a block take turns, in both
+orders: that shows what the kernels compute, and neither speed nor, but for missing barriers, races.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from emulated import stand_in
 from xpnet_backends import on_cupy
 from xpnet_backends.on_cupy import fused
 from xpnet_backends.on_cupy.sources import FUNCTIONS, OPTIONS, REAL, source
@@ -32,6 +32,9 @@ PLAIN = xpnet.open_backend("numpy").xp
 ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}
 """Half the distance from 1 to the next number."""
 
+TINY = np.finfo("float32").tiny
+"""Below this CuPy takes numbers of float32 for 0: it asks NVIDIA's compiler for that (-ftz=true)."""
+
 EXTREMES = [0.0, -0.0, 1e-45, 1e-30, -1e-8, 1.0, 1e19, -1e30, math.inf, -math.inf, math.nan]
 
 
@@ -42,18 +45,16 @@ class Device(NamedTuple):
     get: Callable[[Any], Any]
 
 
-@pytest.fixture(params=["in order", "backward", "cupy"])
-def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
-    if request.param == "cupy":
-        pytest.importorskip("cupy")
-        try:
-            opened = xpnet.open_backend("cupy")
-        except xpnet.BackendError as error:
-            pytest.skip(str(error))
-        return Device(opened.asarray, opened.to_numpy)
-    stand_in.install(monkeypatch)
-    monkeypatch.setattr(stand_in, "backward", request.param == "backward")
-    return Device(np.array, np.asarray)
+@pytest.fixture(params=["in order", "backward"])
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    pytest.importorskip("cupy", reason="CuPy is not installed")
+    try:
+        opened = xpnet.open_backend("cupy")
+    except xpnet.BackendError as error:
+        pytest.skip(str(error))
+    backward = request.param == "backward"
+    with request.getfixturevalue("emulated").backward() if backward else nullcontext():
+        yield Device(opened.asarray, opened.to_numpy)
 
 
 def open_with_kernels(dtype: str) -> Backend:
@@ -103,7 +104,7 @@ def test_adam_meets_extremes_as_the_reference_does(device: Device, step: int) ->
     with np.errstate(all="ignore"):
         expected = nn.adam(PLAIN, gradient, params.copy(), m.copy(), v, rate, count, 0.9, 0.999, 1e-8)
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-45)
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=TINY)
 
 
 def test_adamw_shrinks_weights_alone_before_the_step(device: Device) -> None:
@@ -202,7 +203,7 @@ def test_activations_meet_extremes_as_the_layers_do(device: Device) -> None:
             y, _ = layer.forward({}, x, Context(PLAIN))
         zeros = device.put(np.zeros(len(EXTREMES), np.float32))
         found = fused.bias_activation(device.put(x), zeros, type(layer).__name__.lower())
-        np.testing.assert_allclose(device.get(found), y, rtol=1e-6)
+        np.testing.assert_allclose(device.get(found), y, rtol=1e-6, atol=TINY)
 
 
 # Dropout
@@ -235,7 +236,7 @@ def test_a_network_trains_on_the_kernels_as_on_numpy(device: Device, dtype: str,
         )
         for backend in (open_with_kernels(dtype), xpnet.open_backend("numpy", dtype=dtype))
     )
-    bound = {"float32": 1e-4, "float64": 1e-11}[dtype]
+    bound = {"float32": 2e-3, "float64": 1e-11}[dtype]  # where a gradient is near 0, Adam makes much of a rounding
     losses = [net.fit(x, y, epochs=3, batch_size=16, verbose=0)["loss"] for net in (kernels, plain)]
     np.testing.assert_allclose(*losses, rtol=bound)
     weights = [net.get_weights() for net in (kernels, plain)]
@@ -248,19 +249,20 @@ def test_every_replacement_has_the_references_signature() -> None:
         assert list(inspect.signature(function).parameters) == list(inspect.signature(getattr(nn, name)).parameters)
 
 
-def test_turns_in_both_orders_show_a_missing_barrier(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = stand_in.install(monkeypatch)
+def test_turns_in_both_orders_show_a_missing_barrier(emulated: Any) -> None:
+    import cupy
+
     whole = source("bias_activation", "float32")
     assert whole.count("__syncthreads();") == 1
-    table, nowhere = numbers(0, 16, 32), np.int64(0)
-    expected = table.sum(axis=0)
+    table = cupy.asarray(numbers(0, 16, 32))
+    expected = table.get().sum(axis=0)
 
     def right(code: str, backward: bool) -> bool:
-        monkeypatch.setattr(stand_in, "backward", backward)
-        found = np.zeros((1, 32), np.float32)
-        kernel = library.RawModule(code, OPTIONS).get_function("bias_activation_backward")
-        kernel((1, 1), (32, 8), (table, table, nowhere, found, np.int64(16), np.int32(32), np.int32(0)))
-        return bool(np.allclose(found[0], expected, rtol=1e-5))
+        found = cupy.zeros((1, 32), np.float32)
+        kernel = cupy.RawModule(code=code, options=OPTIONS).get_function("bias_activation_backward")
+        with emulated.backward() if backward else nullcontext():
+            kernel((1, 1), (32, 8), (table, table, np.int64(0), found, np.int64(16), np.int32(32), np.int32(0)))
+        return bool(np.allclose(found.get()[0], expected, rtol=1e-5))
 
     assert right(whole, False)
     assert right(whole, True)
@@ -298,10 +300,3 @@ def test_float32_kernels_do_nothing_in_float64() -> None:
     for file in FUNCTIONS:
         assert ".f64" not in assembly(file, "float32", "sm_90")
         assert ".f64" in assembly(file, "float64", "sm_90")
-
-
-def test_a_machine_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = stand_in.install(monkeypatch)
-    monkeypatch.setattr(stand_in, "COMPILER", [])
-    with pytest.raises(pytest.skip.Exception, match="where there is Linux"):
-        library.RawModule(source("adam", "float32"), OPTIONS)

@@ -18,6 +18,9 @@ from xpnet_backends.on_cupy.failures import explained
 
 INSTALL = "pip install 'xpnet[cuda13x]' (CUDA 12: 'xpnet[cuda12x]'; without a system CUDA: 'xpnet[cuda13x-ctk]')"
 
+HOST = 1
+"""DLPack's number for main memory, which CuPy itself does not read."""
+
 
 def open(device: object, dtype: str) -> Backend:
     """Open CuPy on GPU ``0`` (default) or the GPU with the given number (also ``"cuda:1"``)."""
@@ -46,7 +49,8 @@ def open(device: object, dtype: str) -> Backend:
     def asarray(values: Any, dtype: Any = None) -> Any:
         with place:
             if not isinstance(values, cupy.ndarray | np.ndarray) and hasattr(values, "__dlpack__"):
-                values = cupy.from_dlpack(values)
+                on_host = values.__dlpack_device__()[0] == HOST
+                values = (np if on_host else cupy).from_dlpack(values)
             return cupy.asarray(values, dtype=dtype, order="C")
 
     @explained
@@ -77,16 +81,13 @@ def _number(device: object) -> int:
 def _count(cupy: Any) -> int:
     """Count the GPUs, and turn the driver's refusals into one error that says what to do."""
     try:
-        count = int(cupy.cuda.runtime.getDeviceCount())
+        return int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise BackendError(
             f"backend 'cupy' is installed but no GPU answers ({error}). Check with: nvidia-smi. Without a GPU use "
             "backend='numpy'; with one, install a driver at least as new as CUDA, or the wheel for your CUDA: "
             + install_command(INSTALL)
         ) from error
-    if count == 0:
-        raise BackendError("backend 'cupy' is installed but this machine shows no GPU; use backend='numpy'")
-    return count
 
 
 def version() -> str:

@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
     network = _network(options, target, x.shape[1])
     task = "classification" if target.classes else "regression"
     _describe_task(f"{task} of {target.name!r} ({reason})", target, parts, preparation)
-    for line in describe_columns(table, inputs, left_out, options.drop, target.name):
+    for line in describe_columns(table, inputs, left_out, options.drop, target):
         note(line)
     kept = _fit(network, x, y, parts, options)
     model = Model(network, preparation)

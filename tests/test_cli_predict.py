@@ -206,6 +206,7 @@ def test_predict_writes_files_and_json(shell: Shell) -> None:
     answers = shell("predict", "shop.safetensors", "shop.csv", "--json").json()
     assert answers["grade"] == [row["grade"] for row in csv.DictReader(io.StringIO(expected))]
     fails(shell("predict", "shop.safetensors", "shop.csv", "--out", "missing/answers.csv"), "no folder missing")
+    fails(shell("predict", "shop.safetensors", "answers.csv", "--out", "answers.csv"), "lacks 2 columns")
     assert sorted(path.name for path in Path().iterdir()) == ["answers.csv", "shop.csv", "shop.safetensors"]
 
 

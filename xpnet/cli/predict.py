@@ -43,14 +43,14 @@ def run(options: argparse.Namespace) -> int:
     """Predict and write."""
     if options.out == Path("-"):
         options.out = None
-    if options.out is not None:
-        refuse_overwriting(options.out, options.force, options.model, options.data)
     model = load_model(options.model, backend=options.backend, device=options.device)
     target, network = model.preparation.target, model.network
     if options.probabilities and target.classes is None:
         raise UsageError(f"{target.name!r} is a quantity, which has no probabilities; leave out --probabilities")
     table, _ = open_table(options.data, options, None, model.preparation.notation)
     x = model.preparation.features(apply_unknown_option(table, model, options.unknown), network.backend.dtype)
+    if options.out is not None:
+        refuse_overwriting(options.out, options.force, options.model, options.data)
     outputs = network.backend.to_numpy(network.predict(x))
     columns: dict[str, list[Any]] = {}
     if target.classes is None:

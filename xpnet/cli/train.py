@@ -36,6 +36,7 @@ __all__ = ["add"]
 
 ACTIVATIONS = sorted(set(LAYERS) - {"dropout", "batch_norm", "layer_norm", "flatten", "softmax", "step"})
 SUFFIX = ".safetensors"
+PATIENCE = 10
 
 EXAMPLES = """\
   xpnet train iris.csv --target species
@@ -82,9 +83,9 @@ def add(commands: Commands) -> None:
                          help="bfloat16: round what is multiplied as matrices (default: the dtype)")
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
-    training.add_argument("--patience", type=whole, default=10, metavar="N",
+    training.add_argument("--patience", type=whole, metavar="N",
                           help="stop after so many epochs without a better validation loss, and keep the best "
-                          "(default: %(default)s)")
+                          f"(default: {PATIENCE})")
     training.add_argument("--batch-size", type=count, default=32, metavar="N",
                           help="rows in a step (default: %(default)s)")
     training.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam", metavar="NAME",
@@ -105,11 +106,17 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(_choice_of_targets(options))
     if options.target in options.drop:
         raise UsageError(f"--drop has the target {options.target!r}, which is no feature anyway; leave it out there")
-    out = options.out or _default_out(options.data)
-    refuse_overwriting(out, options.force, options.data)
+    doubled = [column for column in options.drop if column in options.categorical]
+    if doubled:
+        raise UsageError(f"--drop and --categorical both have {doubled[0]!r}; leave it out of one of them")
+    if options.patience is None:
+        options.patience = PATIENCE
+    elif not options.validation:
+        raise UsageError(
+            "--patience counts epochs without a better loss on the validation rows, of which --validation 0 leaves "
+            "none; leave out one of the two"
+        )
     table, name = open_table(options.data, options, options.target)
-    if table.bare:  # the target is a file, too
-        refuse_overwriting(out, options.force, options.target)
     target, reason = learn_target(table, str(name), options.task)
     if options.balanced and target.classes is None:
         raise UsageError(f"--balanced is for classes, and {target.name!r} is a quantity; leave it out")
@@ -123,6 +130,8 @@ def run(options: argparse.Namespace) -> int:
     check_size(preparation)
     x, y = preparation.features(table, options.dtype), target.encode(table, target.name, options.dtype)
     network = _network(options, target, x.shape[1])
+    out = options.out or _default_out(options.data)
+    refuse_overwriting(out, options.force, options.data, *([options.target] if table.bare else []))
     task = "classification" if target.classes else "regression"
     _describe_task(f"{task} of {target.name!r} ({reason})", target, parts, preparation)
     for line in describe_columns(table, inputs, left_out, options.drop, target):

@@ -182,3 +182,15 @@ def test_a_wrong_name_is_told_before_a_model_that_is_there(arguments: tuple[str,
     Path("shop.safetensors").write_text("an earlier model")
     fails(shell("train", "shop.csv", *arguments), said)
     fails(shell("train", "shop.csv", "--target", "grade"), "shop.safetensors exists; give --force to replace it")
+
+
+def test_a_rare_class_that_is_never_predicted_is_told(shell: Shell) -> None:
+    noise = np.random.default_rng(3).normal(size=(400, 2))
+    kinds = ["fraud" if i % 16 == 0 else "fine" for i in range(400)]
+    rows = [{"a": f"{a:.3f}", "b": f"{b:.3f}", "y": kind} for (a, b), kind in zip(noise, kinds, strict=True)]
+    write(Path("f.csv"), rows)
+    arguments = ("train", "f.csv", "--target", "y", "--force", *QUICK)
+    told = "never predicted, though among the test rows: fraud (5 rows); --balanced lets rare classes count"
+    assert told in shell(*arguments).err
+    assert "never predicted" not in shell(*arguments, "--balanced").err
+    assert "never predicted" not in trained(shell, "grade").err

@@ -91,6 +91,18 @@ class Target:
         """Return quantities (rows,) in their own unit from the network's outputs (rows, 1)."""
         return np.asarray(scaler(self.mean, self.deviation).inverse_transform(outputs.astype(np.float64)[:, 0]))
 
+    def choose(self, probabilities: Host, threshold: tuple[str, float] | None = None) -> Host:
+        """Return class indices (rows,) from probabilities (rows, classes).
+
+        They are the likeliest class's; with a *threshold*, the class that it names where that one's probability
+        reaches its number, else the other of two.
+        """
+        if threshold is None or self.classes is None:
+            return np.asarray(probabilities.argmax(axis=1))
+        name, least = threshold
+        index = self.classes.index(name)
+        return np.where(probabilities[:, index] >= least, index, 1 - index)
+
     def _numbers(self, table: Table, column: str) -> Host:
         values = table.numbers(column)
         if values is None:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_outpu
 from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.preparation import Preparation, learn_inputs
 from xpnet.cli.splitting import RowSplit, split_rows
-from xpnet.cli.tables import Table, listed, plural, shown
+from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
 from xpnet.cli.target import Target, describe_keep_option, describe_missing, learn_target
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
@@ -140,6 +141,8 @@ def run(options: argparse.Namespace) -> int:
     model = Model(network, preparation)
     where, chosen = ("test", parts.test) if len(parts.test) else ("training", parts.training)
     measured = measure(model, x[chosen], y[chosen])
+    if target.classes is not None and not options.balanced:
+        _note_classes_never_predicted(target.classes, np.asarray(measured["confusion"]), where)
     with reserve_output(out, options.force) as path:
         save_model(model, path)
         if options.json:
@@ -194,6 +197,19 @@ def _describe_task(about: str, target: Target, parts: RowSplit, preparation: Pre
     held = ", ".join(f"{size} for {name}" for name, size in sizes.items() if size)
     counted = f"{plural(len(preparation.inputs), 'column')}, {plural(preparation.width, 'feature')}"
     note(f"{about}\n{plural(sum(sizes.values()), 'row')} ({held}), {counted}")
+
+
+def _note_classes_never_predicted(classes: Sequence[str], confusion: Host, where: str) -> None:
+    """Note which classes, rarer than others, occur among the rows *where* and are never predicted for any of them."""
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    missed = (predicted == 0) & (true > 0) & (true * len(classes) < true.sum())
+    if missed.any():
+        names = [f"{shown(classes[i])} ({plural(int(true[i]), 'row')})" for i in np.flatnonzero(missed).tolist()]
+        more = f", ... ({len(names)} in all)" * (len(names) > SHOWN)
+        note(
+            f"never predicted, though among the {where} rows: {', '.join(names[:SHOWN])}{more}; "
+            "--balanced lets rare classes count as much as others in training"
+        )
 
 
 def _default_out(data: str) -> Path:

@@ -169,6 +169,7 @@ def test_numbers_that_look_like_codes_and_dates_are_told(shell: Shell) -> None:
     stream = np.random.default_rng(0)
     rows = [
         {
+            "id": f"{i:03}",
             "zip": f"{1000 + 7 * i % 97:05}",
             "day": f"{2019 + i % 3}{i % 12 + 1:02}{i % 28 + 1:02}",
             "part": str(stream.integers(10_000_000, 99_999_999)),
@@ -179,7 +180,8 @@ def test_numbers_that_look_like_codes_and_dates_are_told(shell: Shell) -> None:
     ]
     write(Path("c.csv"), rows)
     done = shell("train", "c.csv", "--target", "y", "--json", "--force", *QUICK)
-    assert done.json()["columns"]["numbers"] == ["zip", "day", "part", "size"]
+    assert done.json()["columns"]["numbers"] == ["id", "zip", "day", "part", "size"]
+    assert "column 'id' counts the rows; if that says nothing of 'y', leave it out: --drop id\n" in done.err
     codes = (
         "taken as numbers, though with leading zeros, as codes have: zip; --categorical zip makes categories of them"
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from xpnet.arrays import Host
+from xpnet.cli.cells import Column
 from xpnet.cli.features import Block, Category, Input, Number
 from xpnet.cli.option_types import as_option, keep_option
 from xpnet.cli.tables import SHOWN, Table, listed, shown
@@ -61,17 +62,34 @@ def describe_columns(
         said = [f"{shown(name)} ({listed(texts)})" for name, texts in taken.items() if texts]
         option = keep_option(text for texts in taken.values() for text in texts)
         yield f"taken for missing values: {_first_names(said)}; {option} makes categories of them"
+    codes, dates = [], []
     for part in inputs:
-        if isinstance(part, Number) and _counts_rows(table, part.name):
-            yield (
-                f"column {part.name!r} counts the rows; if that says nothing of {target.name!r}, leave it out: "
-                f"{as_option('--drop', [part.name])}"
-            )
+        if isinstance(part, Number):
+            values = table.numbers(part.name)
+            if values is not None and _counts_rows(values):
+                yield (
+                    f"column {part.name!r} counts the rows; if that says nothing of {target.name!r}, leave it out: "
+                    f"{as_option('--drop', [part.name])}"
+                )
+            elif _has_leading_zeros(table.column(part.name)):
+                codes.append(part.name)
+            elif values is not None and _are_dates(values):
+                dates.append(part.name)
         if isinstance(part, Category):
             same = _spelled_in_several_ways(part.values)
             if same:
                 yield f"column {part.name!r} has categories that may be one, spelled in several ways: {listed(same)}"
-    yield from _describe_odd_numbers(table, [part.name for part in inputs if isinstance(part, Number)])
+    if codes:
+        yield (
+            f"taken as numbers, though with leading zeros, as codes have: {_first_names(list(map(shown, codes)))}; "
+            f"{as_option('--categorical', codes)} makes categories of them"
+        )
+    if dates:
+        yield (
+            "taken as numbers, though they read as dates, whose numbers leap from month to month: "
+            f"{_first_names(list(map(shown, dates)))}; make numbers of days or years of them, or leave them out: "
+            f"{as_option('--drop', dates)}"
+        )
 
 
 def describe_inputs(inputs: Sequence[Input], dropped: Sequence[str] = ()) -> str:
@@ -94,32 +112,13 @@ def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _counts_rows(table: Table, name: str) -> bool:
+def _counts_rows(values: Host) -> bool:
     """Say whether the numbers count up by 1 from row to row."""
-    values = table.numbers(name)
-    return values is not None and len(values) >= FEWEST_IDENTIFIERS and bool((np.diff(values) == 1).all())
+    return len(values) >= FEWEST_IDENTIFIERS and bool((np.diff(values) == 1).all())
 
 
-def _describe_odd_numbers(table: Table, names: Iterable[str]) -> Iterator[str]:
-    """Yield a line on columns of numbers that look like codes, and one on those that look like dates."""
-    codes, dates = [], []
-    for name in names:
-        column, values = table.column(name), table.numbers(name)
-        if not isinstance(column, np.ndarray) and any(cell and LEADING_ZERO.fullmatch(cell) for cell in column):
-            codes.append(name)
-        elif values is not None and _are_dates(values):
-            dates.append(name)
-    if codes:
-        yield (
-            f"taken as numbers, though with leading zeros, as codes have: {_first_names(list(map(shown, codes)))}; "
-            f"{as_option('--categorical', codes)} makes categories of them"
-        )
-    if dates:
-        yield (
-            f"taken as numbers, though they read as dates, whose numbers leap from month to month: "
-            f"{_first_names(list(map(shown, dates)))}; make numbers of days or years of them, or leave them out: "
-            f"{as_option('--drop', dates)}"
-        )
+def _has_leading_zeros(column: Column) -> bool:
+    return not isinstance(column, np.ndarray) and any(cell and LEADING_ZERO.fullmatch(cell) for cell in column)
 
 
 def _are_dates(values: Host) -> bool:

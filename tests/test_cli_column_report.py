@@ -20,6 +20,7 @@ def odd_columns() -> list[dict[str, str]]:
             "code": f"k-{i}",
             "day": days[i],
             "when": f"2024-01-02T03:{i:02}:59Z",
+            "clock": f"{i % 24}:{i:02}",
             "empty": "NA",
             "same": "7.5",
             "word": "x",
@@ -37,6 +38,8 @@ LEFT_OUT = {
     "code": "it holds 60 different texts in 60 rows ('k-0', 'k-1', ...), as names and keys do",
     "day": f"it holds dates ('01.01.2024', '01.02.2024', ...), {DATES}",
     "when": f"it holds dates ('2024-01-02T03:00:59Z', '2024-01-02T03:01:59Z', ...), {DATES}",
+    "clock": "it holds times of day ('0:00', '0:24', ...), which are not understood; make numbers of them, "
+    "such as hours or minutes",
     "empty": "it holds no values",
     "same": "it holds one value, 7.5",
     "word": "it holds one value, 'x'",
@@ -56,7 +59,7 @@ def test_columns_that_say_nothing_are_left_out_and_told(shell: Shell) -> None:
     ]
     assert "numbers: id, size; categories: gap (1), color (3)" in lines
     assert "column 'id' counts the rows; if that says nothing of 'y', leave it out: --drop id" in lines
-    assert "column 'color' has categories that differ in upper and lower case alone: Red, red" in lines
+    assert "column 'color' has categories that may be one, spelled in several ways: Red, red" in lines
     assert not any("'size'" in line for line in lines), "nothing is odd about it"
 
 
@@ -160,3 +163,54 @@ def test_categories_that_are_taken_for_missing_values_are_told_and_can_be_kept(s
     assert shell("predict", "h.safetensors", "h.csv").status == 0
     write(Path("new.csv"), [{"garage": "null", "alley": "none", "size": "NA"}])
     fails(shell("predict", "h.safetensors", "new.csv"), "column 'alley' has 'none' in line 2")
+
+
+def test_numbers_that_look_like_codes_and_dates_are_told(shell: Shell) -> None:
+    stream = np.random.default_rng(0)
+    rows = [
+        {
+            "id": f"{i:03}",
+            "zip": f"{1000 + 7 * i % 97:05}",
+            "day": f"{2019 + i % 3}{i % 12 + 1:02}{i % 28 + 1:02}",
+            "part": str(stream.integers(10_000_000, 99_999_999)),
+            "size": f"{stream.normal():.4f}",
+            "y": "ab"[i % 2],
+        }
+        for i in range(ROWS)
+    ]
+    write(Path("c.csv"), rows)
+    done = shell("train", "c.csv", "--target", "y", "--json", "--force", *QUICK)
+    assert done.json()["columns"]["numbers"] == ["id", "zip", "day", "part", "size"]
+    assert "column 'id' counts the rows; if that says nothing of 'y', leave it out: --drop id\n" in done.err
+    codes = (
+        "taken as numbers, though with leading zeros, as codes have: zip; --categorical zip makes categories of them"
+    )
+    assert codes in done.err.splitlines()
+    (line,) = [line for line in done.err.splitlines() if "read as dates" in line]
+    assert ": day; make numbers of days or years of them, or leave them out: --drop day" in line
+    done = shell("train", "c.csv", "--target", "y", "--categorical", "zip", "--drop", "day", "--force", *QUICK)
+    assert "taken as numbers" not in done.err
+    np.savez("c.npz", day=[int(row["day"]) for row in rows], size=np.arange(ROWS) % 7, y=[row["y"] for row in rows])
+    done = shell("train", "c.npz", "--target", "y", "--force", *QUICK)
+    assert "read as dates" in done.err
+    assert "leading zeros" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("Yes", "no", "YES", "No", "yes"), "No, no, YES, Yes, yes"),
+        (("True", "0", "1", "False"), "0, False, 1, True"),
+        (("yes", "no", "1"), None),
+    ],
+)
+def test_classes_that_may_be_one_are_told(shell: Shell, texts: tuple[str, ...], said: str | None) -> None:
+    write(Path("s.csv"), [{"a": str(i * i % 23), "y": texts[i % len(texts)]} for i in range(ROWS)])
+    done = shell("train", "s.csv", "--target", "y", "--json", *QUICK)
+    assert done.status == 0, done.err
+    told = [line for line in done.err.splitlines() if line.startswith("the target 'y' has classes that may be one")]
+    assert told == (
+        [f"the target 'y' has classes that may be one, spelled in several ways: {said}; write them alike if they are"]
+        if said
+        else []
+    )

@@ -91,3 +91,12 @@ def test_export_names_the_extra_that_it_needs(shell: Shell, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "ndonnx", None)
     fails(shell("export", "net.safetensors", "net.onnx"), "pip install 'xpnet[onnx]'")
     assert not Path("net.onnx").exists()
+
+
+def test_export_refuses_the_names_of_other_formats(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    xpnet.Network([xpnet.Dense(2)], inputs=3).save("net.safetensors")
+    for name in ("net.h5", "net"):
+        with pytest.raises(SystemExit, match="2"):
+            shell("export", "net.safetensors", name)
+        assert f"FILE is written as ONNX, so its name must end in .onnx; got '{name}'" in capsys.readouterr().err
+        assert not Path(name).exists()

@@ -16,6 +16,7 @@ from shop import COLORS, QUICK, ROWS, SHOP, Shell, fails, trained, write
 
 import xpnet
 from xpnet.checkpoint import read_notes
+from xpnet.cli.evaluate import _average_precision
 
 
 def test_quantities_come_back_in_their_own_unit(shell: Shell) -> None:
@@ -206,6 +207,7 @@ def test_predict_writes_files_and_json(shell: Shell) -> None:
     answers = shell("predict", "shop.safetensors", "shop.csv", "--json").json()
     assert answers["grade"] == [row["grade"] for row in csv.DictReader(io.StringIO(expected))]
     fails(shell("predict", "shop.safetensors", "shop.csv", "--out", "missing/answers.csv"), "no folder missing")
+    fails(shell("predict", "shop.safetensors", "answers.csv", "--out", "answers.csv"), "lacks 2 columns")
     assert sorted(path.name for path in Path().iterdir()) == ["answers.csv", "shop.csv", "shop.safetensors"]
 
 
@@ -260,6 +262,74 @@ def test_rows_without_an_answer_are_left_out(shell: Shell) -> None:
     done = shell("evaluate", "shop.safetensors", "shop.csv", "--json")
     assert done.json()["rows"] == ROWS - 5
     assert len(shell("predict", "shop.safetensors", "shop.csv").table()) == ROWS
+
+
+def test_two_classes_have_areas_that_depend_on_no_threshold(shell: Shell) -> None:
+    """By their definitions: the share of pairs in order, and the precision at each positive, ties counted together."""
+    trained(shell)
+    low, high = (
+        np.asarray([float(row[f"probability of {name}"]) for row in table])
+        for table in [shell("predict", "shop.safetensors", "shop.csv", "--probabilities").table()]
+        for name in ("low, or so", "high")
+    )
+    truth = np.asarray([row["grade"] == "high" for row in SHOP])
+    found = shell("evaluate", "shop.safetensors", "shop.csv", "--json").json()
+    pairs = np.sign(high[truth][:, None] - high[~truth])
+    assert found["roc_auc"] == pytest.approx((pairs.mean() + 1) / 2, abs=1e-4)
+    for area, score, positive in zip(found["average_precision"], (high, low), (truth, ~truth), strict=True):
+        precisions = [positive[score >= least].mean() for least in score[positive]]
+        assert area == pytest.approx(np.mean(precisions), abs=1e-4)
+    report = shell("evaluate", "shop.safetensors", "shop.csv").out
+    assert f"\narea under the ROC curve {found['roc_auc']:.4f}\n" in report
+    first, second = found["average_precision"]
+    assert f"\naverage precision of high {first:.4f}, of 'low, or so' {second:.4f}\n" in report
+    write(Path("one.csv"), [row for row in SHOP if row["grade"] == "high"])
+    one = shell("evaluate", "shop.safetensors", "one.csv", "--json").json()
+    assert (one["roc_auc"], one["average_precision"]) == (None, None)
+    assert "ROC" not in shell("evaluate", "shop.safetensors", "one.csv").out
+
+
+def test_rows_of_one_score_are_counted_together() -> None:
+    positive, score = np.asarray([True, False, True, False, True]), np.asarray([0.9, 0.9, 0.4, 0.4, 0.1])
+    assert _average_precision(positive, score) == pytest.approx((1 / 2 + 2 / 4 + 3 / 5) / 3)
+
+
+def test_a_threshold_moves_the_line_between_two_classes(shell: Shell) -> None:
+    trained(shell)
+    arguments = ("shop.safetensors", "shop.csv", "--threshold", "high=0.2")
+    answers = shell("predict", *arguments, "--probabilities").table()
+    assert [row["grade"] for row in answers] == [
+        "high" if float(row["probability of high"]) >= 0.2 else "low, or so" for row in answers
+    ]
+    assert answers != shell("predict", *arguments[:2], "--probabilities").table()
+    found, plain = (shell("evaluate", *given, "--json").json() for given in (arguments, arguments[:2]))
+    right = np.mean([answer["grade"] == row["grade"] for answer, row in zip(answers, SHOP, strict=True)])
+    assert found["accuracy"] == pytest.approx(right)
+    assert np.trace(found["confusion"]) == round(right * ROWS)
+    assert found["confusion"] != plain["confusion"]
+    same = ("loss", "roc_auc", "average_precision")
+    assert [found[name] for name in same] == [plain[name] for name in same]
+    assert f"{right:.4f}" in shell("evaluate", *arguments).out
+
+
+@pytest.mark.parametrize(
+    ("target", "threshold", "said"),
+    [
+        ("grade", "0.3", "argument --threshold: must be CLASS=P, as in yes=0.3; got '0.3'"),
+        ("grade", "high=1.5", "must be CLASS=P with P between 0 and 1, as in yes=0.3; got '1.5'"),
+        ("grade", "top=0.3", "--threshold must name a class of 'grade': high or 'low, or so'; got 'top'"),
+        ("price", "high=0.3", "--threshold chooses between two classes, and 'price' is a quantity; leave it out"),
+        ("color", "red=0.3", "--threshold chooses between two classes, and 'color' has 3; leave it out"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_thresholds_that_cannot_be(
+    command: str, target: str, threshold: str, said: str, shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(shell, target, "--epochs", "1")
+    with pytest.raises(SystemExit, match="2"):
+        shell(command, "shop.safetensors", "shop.csv", "--threshold", threshold)
+    assert said in capsys.readouterr().err
 
 
 def test_evaluate_agrees_with_the_answers(shell: Shell) -> None:

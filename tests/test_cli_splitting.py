@@ -20,6 +20,17 @@ def test_a_rare_class_is_trained_on_alone(shell: Shell) -> None:
     assert done.json()["classes"] == ["rare", "x", "y"]
 
 
+@pytest.mark.parametrize(("count", "chance"), [(2, False), (3, True), (5, True), (12, False)])
+def test_rows_are_split_by_chance_for_a_class_that_a_part_would_lack(count: int, chance: bool, shell: Shell) -> None:
+    """As docs/shell.md says."""
+    rows = [{"a": str(i * i % 91), "b": "rare" if i < count else ["x", "y"][i % 2]} for i in range(300)]
+    write(Path("some.csv"), rows)
+    done = shell("train", "some.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
+    assert ("rows are split by chance alone: some class has too few rows to be in every part" in done.err) is chance
+    assert ("trained on, but with too few rows to test on some: rare (2 rows" in done.err) is (count == 2)
+    assert chance or bool(done.json()["test"]["confusion"][0] != [0, 0, 0]) is (count == 12)
+
+
 def test_rows_are_split_by_chance_where_parts_are_too_small_for_the_classes(shell: Shell) -> None:
     rows = [{"a": str(i * i), "b": f"class {i % 6}"} for i in range(30)]
     write(Path("many.csv"), rows)

@@ -53,6 +53,7 @@ def test_numbers_are_classes_if_whole_and_few(shell: Shell, different: int, more
         ),
         ("regression", "comma", "or take each text as a class with --task classification"),
         ("auto", "date", "holds dates ('2024-01-01', '2024-01-02', ...), which are not understood"),
+        ("auto", "clock", "holds times of day ('0:00', '10:00', ...), which are not understood; make numbers of them"),
         ("auto", "key", "holds 240 different texts in 240 rows ('row 0', 'row 1', ...), too many to be classes"),
     ],
 )
@@ -64,6 +65,7 @@ def test_targets_that_cannot_be(shell: Shell, task: str, column: str, words: str
             **more,
             "once": "x" * (i == 3),
             "comma": f"{i},5",
+            "clock": f"{i % 24}:00",
             "date": f"2024-{i // 28 % 12 + 1:02}-{i % 28 + 1:02}",
         }
         for i, row in enumerate(SHOP)

@@ -147,3 +147,50 @@ def test_a_target_that_is_missing_may_be_one_of_the_columns(shell: Shell, capsys
         shown = capsys.readouterr().err.splitlines()
         assert shown == [f"xpnet train: --target is missing: {said}", "xpnet train --help shows what there is"]
     fails(shell("train", "nothing.csv"), "cannot read nothing.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--drop", "price,size", "--categorical", "color,size"),
+            "--drop and --categorical both have 'size'; leave it",
+        ),
+        (("--patience", "3", "--validation", "0"), "--patience counts epochs without a better loss on the validation"),
+        (("--balanced", "--target", "price"), "--balanced is for classes, and 'price' is a quantity; leave it out"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    arguments: tuple[str, ...], said: str, shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("shop.safetensors").write_text("an earlier model")
+    with pytest.raises(SystemExit, match="2"):
+        shell("train", "shop.csv", "--target", "grade", *arguments)
+    assert capsys.readouterr().err.startswith(f"xpnet train: {said}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--target", "Grade"), "no column 'Grade'; did you mean 'grade'?"),
+        (("--target", "grade,price"), "no column 'grade,price'"),
+        (("--target", "grade", "--drop", "price,nothing"), "no column 'nothing'"),
+        (("--target", "grade", "--backend", "numpyy"), "did you mean 'numpy'"),
+    ],
+)
+def test_a_wrong_name_is_told_before_a_model_that_is_there(arguments: tuple[str, ...], said: str, shell: Shell) -> None:
+    Path("shop.safetensors").write_text("an earlier model")
+    fails(shell("train", "shop.csv", *arguments), said)
+    fails(shell("train", "shop.csv", "--target", "grade"), "shop.safetensors exists; give --force to replace it")
+
+
+def test_a_rare_class_that_is_never_predicted_is_told(shell: Shell) -> None:
+    noise = np.random.default_rng(3).normal(size=(400, 2))
+    kinds = ["fraud" if i % 16 == 0 else "fine" for i in range(400)]
+    rows = [{"a": f"{a:.3f}", "b": f"{b:.3f}", "y": kind} for (a, b), kind in zip(noise, kinds, strict=True)]
+    write(Path("f.csv"), rows)
+    arguments = ("train", "f.csv", "--target", "y", "--force", *QUICK)
+    told = "never predicted, though among the test rows: fraud (5 rows); --balanced lets rare classes count"
+    assert told in shell(*arguments).err
+    assert "never predicted" not in shell(*arguments, "--balanced").err
+    assert "never predicted" not in trained(shell, "grade").err

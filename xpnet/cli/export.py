@@ -8,11 +8,13 @@ from pathlib import Path
 from xpnet.checkpoint import load, read_notes
 from xpnet.cli.models import NOTE
 from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_output
-from xpnet.cli.parser import Commands, add_command
+from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.preparation import Preparation
 from xpnet.cli.tables import listed
 
 __all__ = ["add"]
+
+SUFFIX = ".onnx"
 
 EXAMPLES = """\
   xpnet export iris.safetensors iris.onnx
@@ -23,7 +25,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "export MODEL FILE", run, "write a model's network as an ONNX file", EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="file of xpnet train or Network.save")
-    parser.add_argument("out", metavar="FILE", type=Path, help="ONNX file to write")
+    parser.add_argument("out", metavar="FILE", type=Path, help=f"ONNX file to write, NAME{SUFFIX}")
     parser.add_argument("--link", action="store_true", help="end in probabilities (softmax or sigmoid), not raw scores")
     parser.add_argument("--force", action="store_true", help="replace the file if there is one")
     parser.add_argument("--json", action="store_true", help="print what the graph takes and gives, as JSON")
@@ -32,6 +34,8 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export."""
     refuse_overwriting(options.out, options.force, options.model)
+    if options.out.suffix.lower() != SUFFIX:
+        raise UsageError(f"FILE is written as ONNX, so its name must end in {SUFFIX}; got {str(options.out)!r}")
     network = load(options.model)
     text = read_notes(options.model).get(NOTE)
     preparation = None if text is None else Preparation.from_json(text)

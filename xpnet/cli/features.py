@@ -16,7 +16,7 @@ import numpy as np
 from xpnet.arrays import Host
 from xpnet.cli.cells import numbers
 from xpnet.cli.tables import Table, listed, plural
-from xpnet.cli.text_columns import are_dates, are_identifiers, examples
+from xpnet.cli.text_columns import are_identifiers, describe_dates, examples
 from xpnet.cli.unparsed_numbers import find_unparsed_numbers
 from xpnet.errors import DataError, nearest
 from xpnet.records import record
@@ -215,10 +215,9 @@ def _learn_category(table: Table, name: str, asked: bool) -> Category | str:
         return Category(name, tuple(known))
     if len(known) == 1 and len(held) == len(found):
         return f"it holds one value, {known[0]!r:.60}"
-    if are_dates([text for text in known if not table.notation.is_kept(text)]):
-        return (
-            f"it holds dates ({examples(known)}), which are not understood; make numbers of them, such as days or years"
-        )
+    dates = describe_dates([text for text in known if not table.notation.is_kept(text)])
+    if dates:
+        return f"it holds {dates}"
     if are_identifiers(len(known), len(held)):
         return f"it holds {len(known)} different texts in {len(held)} rows ({examples(known)}), as names and keys do"
     if len(known) > MOST_CATEGORIES:

@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING
 
 from xpnet.checkpoint import load, read_notes, save
 from xpnet.cli.output import note
+from xpnet.cli.parser import UsageError
 from xpnet.cli.preparation import Preparation
-from xpnet.cli.tables import Table, listed, plural
+from xpnet.cli.tables import Table, listed, plural, shown
+from xpnet.cli.target import Target
 from xpnet.errors import CheckpointError, DataError
 from xpnet.records import record
 
 if TYPE_CHECKING:
     from xpnet.network import Network
 
-__all__ = ["Model", "apply_unknown_option", "check_size", "load_model", "read_preparation", "save_model"]
+__all__ = [
+    "Model",
+    "apply_unknown_option",
+    "check_size",
+    "check_threshold",
+    "load_model",
+    "read_preparation",
+    "save_model",
+]
 
 NOTE = "table"
 """The note's name."""
@@ -40,6 +50,20 @@ def check_size(preparation: Preparation) -> None:
         raise DataError(
             f"the data's columns, categories and scales take {size:,} bytes, more than the {LARGEST_NOTE:,} that a "
             "model file holds; --drop columns, or train in Python (xpnet.Network)"
+        )
+
+
+def check_threshold(target: Target, threshold: tuple[str, float] | None) -> None:
+    """Raise UsageError if a threshold is given, and *target* has not two classes, or none of that name."""
+    if threshold is None:
+        return
+    if target.classes is None or len(target.classes) != 2:
+        held = "is a quantity" if target.classes is None else f"has {len(target.classes)}"
+        raise UsageError(f"--threshold chooses between two classes, and {target.name!r} {held}; leave it out")
+    if threshold[0] not in target.classes:
+        raise UsageError(
+            f"--threshold must name a class of {target.name!r}: {' or '.join(map(shown, target.classes))}; "
+            f"got {threshold[0]!r}"
         )
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "sizes",
     "spell_separator",
     "thousands",
+    "threshold",
     "whole",
 ]
 
@@ -111,6 +112,18 @@ def share(text: str) -> float:
 def part(text: str) -> float | int:
     """Read a part of the rows: a count, or a share if there is a decimal point."""
     return share(text) if "." in text else whole(text)
+
+
+def threshold(text: str) -> tuple[str, float]:
+    """Read a class, an equals sign, and the probability from which on the class is predicted.
+
+    >>> threshold("yes=0.3")
+    ('yes', 0.3)
+    """
+    name, separator, least = text.rpartition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"must be CLASS=P, as in yes=0.3; got {text!r}")
+    return name.strip(), _real(least, lambda value: 0 < value < 1, "CLASS=P with P between 0 and 1, as in yes=0.3")
 
 
 def sizes(text: str) -> tuple[int, ...]:

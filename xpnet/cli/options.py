@@ -8,12 +8,21 @@ from dataclasses import replace
 from xpnet.cli.cells import DECIMALS, PLAIN, THOUSANDS, Notation, numbers
 from xpnet.cli.csv_files import Dialect
 from xpnet.cli.files import read_labels, read_table
-from xpnet.cli.option_types import character, device, encoding, missing_words, names, spell_separator, thousands
+from xpnet.cli.option_types import (
+    character,
+    device,
+    encoding,
+    missing_words,
+    names,
+    spell_separator,
+    thousands,
+    threshold,
+)
 from xpnet.cli.output import note
 from xpnet.cli.parser import UsageError
 from xpnet.cli.tables import Table, listed
 
-__all__ = ["SAVING", "add_backend", "add_reading", "add_unknown", "open_table"]
+__all__ = ["SAVING", "add_backend", "add_reading", "add_threshold", "add_unknown", "open_table"]
 
 LABELS = "label"
 """The column that the labels beside an array without names become."""
@@ -63,6 +72,14 @@ def add_unknown(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unknown", choices=["error", "missing"], default="error", metavar="WHAT",
         help="what a category is that training never saw: error, or a missing value (default: %(default)s)",
+    )  # fmt: skip
+
+
+def add_threshold(parser: argparse.ArgumentParser) -> None:
+    """Add the probability from which on one of two classes is predicted."""
+    parser.add_argument(
+        "--threshold", type=threshold, metavar="CLASS=P",
+        help="of two classes: predict this one where its probability is at least P (default: the likelier one)",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from xpnet.cli.cells import EXACT, texts
 from xpnet.cli.features import require_no_infinity, scaler
 from xpnet.cli.option_types import keep_option
 from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
-from xpnet.cli.text_columns import are_dates, examples
+from xpnet.cli.text_columns import describe_dates, examples
 from xpnet.cli.unparsed_numbers import find_unparsed_numbers
 from xpnet.errors import DataError
 from xpnet.records import record
@@ -90,6 +90,18 @@ class Target:
     def decode(self, outputs: Host) -> Host:
         """Return quantities (rows,) in their own unit from the network's outputs (rows, 1)."""
         return np.asarray(scaler(self.mean, self.deviation).inverse_transform(outputs.astype(np.float64)[:, 0]))
+
+    def choose(self, probabilities: Host, threshold: tuple[str, float] | None = None) -> Host:
+        """Return class indices (rows,) from probabilities (rows, classes).
+
+        They are the likeliest class's; with a *threshold*, the class that it names where that one's probability
+        reaches its number, else the other of two.
+        """
+        if threshold is None or self.classes is None:
+            return np.asarray(probabilities.argmax(axis=1))
+        name, least = threshold
+        index = self.classes.index(name)
+        return np.where(probabilities[:, index] >= least, index, 1 - index)
 
     def _numbers(self, table: Table, column: str) -> Host:
         values = table.numbers(column)
@@ -194,10 +206,9 @@ def _learn_text_classes(
     if task == "regression":
         raise DataError(f"{what} holds text ({examples(labels)}), so it is no quantity; leave out --task regression")
     _require_several(labels, len(held), what, missing)
-    if are_dates([text for text in labels if not table.notation.is_kept(text)]):
-        raise DataError(
-            f"{what} holds dates ({examples(labels)}), which are not understood; make numbers of them first"
-        )
+    dates = describe_dates([text for text in labels if not table.notation.is_kept(text)])
+    if dates:
+        raise DataError(f"{what} holds {dates}")
     if len(labels) > max(MOST_CLASSES, len(held) / 2):
         raise DataError(
             f"{what} holds {len(labels)} different texts in {plural(len(held), 'row')} ({examples(labels)}), too many "

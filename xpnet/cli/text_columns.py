@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["FEWEST_IDENTIFIERS", "NEARLY_ALL", "are_dates", "are_identifiers", "examples"]
+__all__ = ["FEWEST_IDENTIFIERS", "NEARLY_ALL", "are_identifiers", "describe_dates", "examples"]
 
 NEARLY_ALL = 0.9
 """Share of the different texts in a column that decides what kind of column it is."""
@@ -16,12 +16,21 @@ FEWEST_IDENTIFIERS = 10
 YEAR = r"(\d{4}|\d{2})"
 DAY = rf"(\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}|\d{{1,2}}([-/.]\d{{1,2}}[-/.]|[ -][A-Za-z]{{3,9}}\.?[ -]){YEAR})"
 TIME = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?(Z| ?[+-]\d{2}:?\d{2})?"
+TIME_OF_DAY = re.compile(TIME)
 DATE = re.compile(rf"{DAY}([T ]{TIME})?|{TIME}")
 
 
-def are_dates(texts: Sequence[str]) -> bool:
-    """Say whether nearly all of these different texts are dates or times of day."""
-    return bool(texts) and sum(DATE.fullmatch(text) is not None for text in texts) >= NEARLY_ALL * len(texts)
+def describe_dates(texts: Sequence[str]) -> str | None:
+    """Say what texts hold of which nearly all are dates or times of day, and the remedy; None for other texts.
+
+    >>> print(describe_dates(["9:15", "10:45"]))
+    times of day ('9:15', '10:45'), which are not understood; make numbers of them, such as hours or minutes
+    """
+    if not texts or sum(DATE.fullmatch(text) is not None for text in texts) < NEARLY_ALL * len(texts):
+        return None
+    times = sum(TIME_OF_DAY.fullmatch(text) is not None for text in texts) >= NEARLY_ALL * len(texts)
+    what, numbers = ("times of day", "hours or minutes") if times else ("dates", "days or years")
+    return f"{what} ({examples(texts)}), which are not understood; make numbers of them, such as {numbers}"
 
 
 def are_identifiers(different: int, rows: int) -> bool:

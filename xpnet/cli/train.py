@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_outpu
 from xpnet.cli.parser import Commands, UsageError, add_command
 from xpnet.cli.preparation import Preparation, learn_inputs
 from xpnet.cli.splitting import RowSplit, split_rows
-from xpnet.cli.tables import Table, listed, plural, shown
+from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
 from xpnet.cli.target import Target, describe_keep_option, describe_missing, learn_target
 from xpnet.errors import DataError
 from xpnet.layers.names import NAMES as LAYERS
@@ -36,6 +37,7 @@ __all__ = ["add"]
 
 ACTIVATIONS = sorted(set(LAYERS) - {"dropout", "batch_norm", "layer_norm", "flatten", "softmax", "step"})
 SUFFIX = ".safetensors"
+PATIENCE = 10
 
 EXAMPLES = """\
   xpnet train iris.csv --target species
@@ -82,9 +84,9 @@ def add(commands: Commands) -> None:
                          help="bfloat16: round what is multiplied as matrices (default: the dtype)")
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
-    training.add_argument("--patience", type=whole, default=10, metavar="N",
+    training.add_argument("--patience", type=whole, metavar="N",
                           help="stop after so many epochs without a better validation loss, and keep the best "
-                          "(default: %(default)s)")
+                          f"(default: {PATIENCE})")
     training.add_argument("--batch-size", type=count, default=32, metavar="N",
                           help="rows in a step (default: %(default)s)")
     training.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam", metavar="NAME",
@@ -105,11 +107,17 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(_choice_of_targets(options))
     if options.target in options.drop:
         raise UsageError(f"--drop has the target {options.target!r}, which is no feature anyway; leave it out there")
-    out = options.out or _default_out(options.data)
-    refuse_overwriting(out, options.force, options.data)
+    doubled = [column for column in options.drop if column in options.categorical]
+    if doubled:
+        raise UsageError(f"--drop and --categorical both have {doubled[0]!r}; leave it out of one of them")
+    if options.patience is None:
+        options.patience = PATIENCE
+    elif not options.validation:
+        raise UsageError(
+            "--patience counts epochs without a better loss on the validation rows, of which --validation 0 leaves "
+            "none; leave out one of the two"
+        )
     table, name = open_table(options.data, options, options.target)
-    if table.bare:  # the target is a file, too
-        refuse_overwriting(out, options.force, options.target)
     target, reason = learn_target(table, str(name), options.task)
     if options.balanced and target.classes is None:
         raise UsageError(f"--balanced is for classes, and {target.name!r} is a quantity; leave it out")
@@ -123,14 +131,18 @@ def run(options: argparse.Namespace) -> int:
     check_size(preparation)
     x, y = preparation.features(table, options.dtype), target.encode(table, target.name, options.dtype)
     network = _network(options, target, x.shape[1])
+    out = options.out or _default_out(options.data)
+    refuse_overwriting(out, options.force, options.data, *([options.target] if table.bare else []))
     task = "classification" if target.classes else "regression"
     _describe_task(f"{task} of {target.name!r} ({reason})", target, parts, preparation)
-    for line in describe_columns(table, inputs, left_out, options.drop, target.name):
+    for line in describe_columns(table, inputs, left_out, options.drop, target):
         note(line)
     kept = _fit(network, x, y, parts, options)
     model = Model(network, preparation)
     where, chosen = ("test", parts.test) if len(parts.test) else ("training", parts.training)
     measured = measure(model, x[chosen], y[chosen])
+    if target.classes is not None and not options.balanced:
+        _note_classes_never_predicted(target.classes, np.asarray(measured["confusion"]), where)
     with reserve_output(out, options.force) as path:
         save_model(model, path)
         if options.json:
@@ -185,6 +197,19 @@ def _describe_task(about: str, target: Target, parts: RowSplit, preparation: Pre
     held = ", ".join(f"{size} for {name}" for name, size in sizes.items() if size)
     counted = f"{plural(len(preparation.inputs), 'column')}, {plural(preparation.width, 'feature')}"
     note(f"{about}\n{plural(sum(sizes.values()), 'row')} ({held}), {counted}")
+
+
+def _note_classes_never_predicted(classes: Sequence[str], confusion: Host, where: str) -> None:
+    """Note which classes, rarer than others, occur among the rows *where* and are never predicted for any of them."""
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    missed = (predicted == 0) & (true > 0) & (true * len(classes) < true.sum())
+    if missed.any():
+        names = [f"{shown(classes[i])} ({plural(int(true[i]), 'row')})" for i in np.flatnonzero(missed).tolist()]
+        more = f", ... ({len(names)} in all)" * (len(names) > SHOWN)
+        note(
+            f"never predicted, though among the {where} rows: {', '.join(names[:SHOWN])}{more}; "
+            "--balanced lets rare classes count as much as others in training"
+        )
 
 
 def _default_out(data: str) -> Path:

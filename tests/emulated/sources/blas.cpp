@@ -105,3 +105,21 @@ API int cublasGemmStridedBatchedEx(Handle*, int transpose_a, int transpose_b, in
     }
     return DONE;
 }
+
+template <class Value>
+static int batched(const Product& product, int kind, const Value** a, const Value** b, Value** c, int count) {
+    for (int i = 0; i < count; i++)
+        if (int error = product.of(kind, a[i], b[i], c[i])) return error;
+    return DONE;
+}
+
+API int cublasSgemmBatched(Handle*, int transpose_a, int transpose_b, int m, int n, int k, const float* alpha,
+                           const float** a, int lda, const float** b, int ldb, const float* beta, float** c, int ldc,
+                           int count) {
+    return batched({transpose_a, transpose_b, m, n, k, lda, ldb, ldc, alpha, beta}, FLOAT32, a, b, c, count);
+}
+API int cublasDgemmBatched(Handle*, int transpose_a, int transpose_b, int m, int n, int k, const double* alpha,
+                           const double** a, int lda, const double** b, int ldb, const double* beta, double** c,
+                           int ldc, int count) {
+    return batched({transpose_a, transpose_b, m, n, k, lda, ldb, ldc, alpha, beta}, FLOAT64, a, b, c, count);
+}

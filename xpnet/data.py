@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
-from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
+from xpnet.arrays import Host, default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.backend import Array
 from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError, unknown_name
 from xpnet.targets import MOST_INFERRED
 
-__all__ = ["from_one_hot", "one_hot", "split"]
+__all__ = ["draw_held_out", "from_one_hot", "one_hot", "split"]
 
 _DTYPES = (
     "bool",
@@ -290,6 +290,22 @@ def _deal(
     if len(names) > 1:
         _require_every_class(np.stack([counts - limits[1], *held_out]), sizes, names, counts)
     return [order[part[order] == index] for index in range(3) if sizes[index]]
+
+
+def draw_held_out(codes: Host, count: int, generator: np.random.Generator) -> Host:
+    """Return the numbers of *count* rows, drawn at random, with each class's share of them.
+
+    *codes* are classes from 0, (N,). A class of one row is not held out, unless there are too few other rows.
+    """
+    order = generator.permutation(len(codes))
+    sizes = np.bincount(codes)
+    several = np.where(sizes > 1, sizes, 0)
+    if several.sum() <= count:
+        return order[:count]
+    grouped = order[np.argsort(codes[order], kind="stable")]
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    held_out: Host = grouped[rank < _apportion(several, count)[codes[grouped]]]
+    return held_out
 
 
 def _shares(counts: npt.NDArray[np.int64], sizes: tuple[int, int, int]) -> npt.NDArray[np.int64]:

@@ -279,15 +279,17 @@ class Network:
             Whether batches are drawn in a new order every epoch; ``shuffle(epoch, rows)`` returns an order of your
             own, each row's number once.
         validation_split : float
-            Share of the examples, drawn by the seed, that is held out and measured after every epoch.
+            Share of the examples, drawn by the seed, that is held out and measured after every epoch; of each class in
+            proportion, where y names one for each example.
         validation_data : (x, y), (x, y, weights), or iterable of batches
             Held-out examples of your own; a tuple is always arrays, a list of tuples, or of lists of arrays, batches.
         sample_weight : array (N,)
             Weight of each example in the loss; 2 counts as the example twice.
         class_weight : mapping, sequence or "balanced"
-            Weight of each class; "balanced" makes every class count alike. Weights of examples and classes weigh
-            the metrics of training, too, as they weigh its loss; those of validation are weighed by
-            ``validation_data=(x, y, sample_weight)`` alone.
+            Weight of each class; "balanced" makes every class that is trained on count alike, by their numbers of
+            examples there. Held-out examples are weighed in the same way, so that what callbacks watch is what
+            training lowers; only weights that are given with ``validation_data=(x, y, sample_weight)`` count alone.
+            All weights weigh metrics as they weigh the loss.
         callbacks : sequence of Callback or str
             See :mod:`xpnet.callbacks`.
         verbose : int or str

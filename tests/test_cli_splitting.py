@@ -20,12 +20,26 @@ def test_a_rare_class_is_trained_on_alone(shell: Shell) -> None:
     assert done.json()["classes"] == ["rare", "x", "y"]
 
 
-def test_rows_are_split_by_chance_where_parts_are_too_small_for_the_classes(shell: Shell) -> None:
+@pytest.mark.parametrize("rare", [3, 4, 5])
+def test_a_class_whose_share_is_rounded_to_none_leaves_the_others_in_proportion(shell: Shell, rare: int) -> None:
+    rows = [{"a": str(i), "b": "rare" if i < rare else ["x", "y"][i % 2]} for i in range(300)]
+    write(Path("rare.csv"), rows)
+    done = shell("train", "rare.csv", "--target", "b", "--json", "--epochs", "1", "--quiet", "--test", "0.05")
+    assert "by chance" not in done.err
+    held = [sum(row) for row in done.json()["test"]["confusion"]]
+    assert sum(held) == 15
+    assert abs(held[1] - held[2]) <= 1
+    said = f"trained on, but with too few rows to test on some: rare ({rare} rows, first in line 2 of rare.csv)"
+    assert (said in done.err.splitlines()) == (held[0] == 0)
+
+
+def test_parts_smaller_than_the_number_of_classes_have_the_rows_of_some(shell: Shell) -> None:
     rows = [{"a": str(i * i), "b": f"class {i % 6}"} for i in range(30)]
     write(Path("many.csv"), rows)
     done = shell("train", "many.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
-    assert "split by chance alone" in done.err
+    assert "trained on, but with too few rows to validate on some: class 3 (5 rows, first in line 5" in done.err
     assert done.json()["rows"] == {"training": 21, "validation": 3, "test": 6}
+    assert [sum(row) for row in done.json()["test"]["confusion"]] == [1] * 6
 
 
 def test_classes_that_training_never_sees_are_told(shell: Shell) -> None:
@@ -33,6 +47,7 @@ def test_classes_that_training_never_sees_are_told(shell: Shell) -> None:
     parts = ("--test", "3", "--validation", "0")
     done = shell("train", "few.csv", "--target", "b", *parts, "--epochs", "1", "--quiet", "--balanced")
     assert done.status == 0, done.err
+    assert "rows are split by chance alone" in done.err
     (line,) = [line for line in done.err.splitlines() if line.startswith("no row of these classes")]
     unseen = line.partition(": ")[2].split(", ")
     assert len(set(unseen) & {f"c{i}" for i in range(8)}) == 3, "those of the rows to test on"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +358,36 @@ def test_validation_leaves_training_as_it_is(backend: xpnet.Backend) -> None:
     watched.fit(X, Y, epochs=3, batch_size=8, validation_data=(X, Y), verbose=0)
     alone.fit(X, Y, epochs=3, batch_size=8, verbose=0)
     assert arrays(watched) == arrays(alone)
+
+
+def test_a_schedule_that_gives_0_throughout_is_warned_of() -> None:
+    """Once, at the line that calls fit, and not of a schedule that begins or ends with 0."""
+    steps = 3  # an epoch has so many
+    net = Network([Dense(CLASSES)], optimizer=xpnet.SGD(xpnet.CosineDecay(0.1, 2 * steps)), seed=0)
+    net.fit(X, Y, epochs=3, batch_size=8, verbose=0)
+    said = r"nothing is trained: the schedule CosineDecay\(.*\) gives the learning rate 0 at every step from step 10 on"
+    for x, y in ((X, Y), ([(X, Y)], None)):
+        with pytest.warns(UserWarning, match=said) as caught:
+            net.copy().fit(x, y, epochs=3, batch_size=8, verbose=0)
+        assert [Path(one.filename).name for one in caught] == [Path(__file__).name]
+    net.fit(X, Y, epochs=0, verbose=0)
+    bump = Network([Dense(CLASSES)], optimizer=xpnet.SGD(_Bump()), seed=0)
+    bump.fit(X, Y, batch_size=1, verbose=0)
+    with pytest.warns(UserWarning, match="gives the learning rate 0 at every step from step 23 on"):
+        bump.fit(X, Y, batch_size=1, epochs=2000, verbose=0, callbacks=[_Stop()])
+
+
+@dataclass(frozen=True)
+class _Bump:
+    """A rate above 0 at one step alone."""
+
+    def __call__(self, step: Any, xp: Any) -> Any:
+        return xp.where(step == 9.0, 0.1 + 0.0 * step, 0.0 * step)
+
+
+class _Stop(xpnet.Callback):
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.network.stop_training = True
 
 
 # Weights

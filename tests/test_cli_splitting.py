@@ -42,6 +42,14 @@ def test_parts_smaller_than_the_number_of_classes_have_the_rows_of_some(shell: S
     assert [sum(row) for row in done.json()["test"]["confusion"]] == [1] * 6
 
 
+def test_rows_are_split_by_chance_where_most_classes_are_rare(shell: Shell) -> None:
+    rows = [{"a": str(i), "b": "common" if i < 4 else f"c{i}"} for i in range(60)]
+    write(Path("many.csv"), rows)
+    done = shell("train", "many.csv", "--target", "b", "--json", "--epochs", "1", "--quiet", "--task", "classification")
+    assert done.json()["rows"] == {"training": 42, "validation": 6, "test": 12}
+    assert "rows are split by chance alone" in done.err
+
+
 def test_classes_that_training_never_sees_are_told(shell: Shell) -> None:
     write(Path("few.csv"), [{"a": str(i), "b": f"c{i}"} for i in range(8)])
     parts = ("--test", "3", "--validation", "0")

@@ -32,9 +32,9 @@ def split_rows(
 ) -> RowSplit:
     """Split the *rows*, with the same proportions of classes in each part.
 
-    A class with fewer rows than there are parts is only trained on, unless all classes are so rare: then rows are split
-    by chance. Of one with more, a part may have none, where its share is rounded to that. A note on standard error says
-    which these are.
+    A class with fewer rows than there are parts is only trained on, unless the others are too few to be split: then all
+    rows are split by chance. Of one with more, a part may have none, where its share is rounded to that. A note on
+    standard error says so in each case.
 
     Raises
     ------
@@ -62,12 +62,13 @@ def _split_by_class(table: Table, target: Target, rows: Host, sizes: dict[str, A
     counts = np.bincount(codes, minlength=len(names))
     rare = (counts > 0) & (counts < 1 + (sizes["test"] > 0) + (sizes["validation"] > 0))
     in_rare_class = rare[codes]
-    if in_rare_class.all():
-        training, *held = split(rows, **sizes)
-        note("rows are split by chance alone: every class has too few rows to be in every part")
-    else:
-        rest, of_rest = rows[~in_rare_class], codes[~in_rare_class]
+    rest, of_rest = rows[~in_rare_class], codes[~in_rare_class]
+    try:
         counted = part_sizes(len(rest), test=sizes["test"], validation=sizes["validation"])
+    except (ConfigurationError, DataError):
+        training, *held = split(rows, **sizes)
+        note("rows are split by chance alone: too many classes have too few rows to be in every part")
+    else:
         parts = deal(of_rest, counted, seeded_generator(sizes["seed"]))
         training, *held = [rest[part] for part in parts]
         training = np.concatenate([training, rows[in_rare_class]])

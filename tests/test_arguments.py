@@ -101,6 +101,10 @@ CASES: dict[str, tuple[Callable[[], object], str, str]] = {
     # By position
     "fit(x, y, 10)": (lambda: network().fit(X, Y, 10), "only x and y go without a name", "write epochs=..."),
     "Network(a, b)": (lambda: Network(Dense(4), Dense(3)), "too many positional", "one list, Network([...])"),
+    "LayerNorm(64)": (lambda: xpnet.LayerNorm(64), "features are counted in the data", "write LayerNorm()"),
+    "BatchNorm(64)": (lambda: xpnet.BatchNorm(64), "features are counted in the data", "It has momentum, epsilon"),
+    "Adam(rate, decay)": (lambda: xpnet.Adam(1e-3, 1e-4), "only learning_rate goes without a name", "write beta1=..."),
+    "AdamW(rate, decay)": (lambda: xpnet.AdamW(1e-3, 0.004), "only learning_rate goes", "It has learning_rate, beta1,"),
     "ReLU(0.1)": (lambda: xpnet.ReLU(0.1), "ReLU: too many", "no arguments"),
     "Dense()": (lambda: Dense(), "missing a required argument: 'units'", "It has units"),
     "Dense(3, units=3)": (lambda: Dense(3, units=3), "multiple values for argument 'units'", "It has units"),

@@ -65,7 +65,7 @@ TWINS = {
     "copy": Network.copy,
     "to": lambda net: net.to("numpy"),
     "with_optimizer": lambda net: net.with_optimizer("sgd"),
-    "averaged": Network.averaged,
+    "averaged": lambda net: net.averaged(X),
     "deepcopy": copy.deepcopy,
     "pickle": lambda net: pickle.loads(pickle.dumps(net)),
 }

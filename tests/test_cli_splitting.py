@@ -20,23 +20,34 @@ def test_a_rare_class_is_trained_on_alone(shell: Shell) -> None:
     assert done.json()["classes"] == ["rare", "x", "y"]
 
 
-@pytest.mark.parametrize(("count", "chance"), [(2, False), (3, True), (5, True), (12, False)])
-def test_rows_are_split_by_chance_for_a_class_that_a_part_would_lack(count: int, chance: bool, shell: Shell) -> None:
-    """As docs/shell.md says."""
-    rows = [{"a": str(i * i % 91), "b": "rare" if i < count else ["x", "y"][i % 2]} for i in range(300)]
-    write(Path("some.csv"), rows)
-    done = shell("train", "some.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
-    assert ("rows are split by chance alone: some class has too few rows to be in every part" in done.err) is chance
-    assert ("trained on, but with too few rows to test on some: rare (2 rows" in done.err) is (count == 2)
-    assert chance or bool(done.json()["test"]["confusion"][0] != [0, 0, 0]) is (count == 12)
+@pytest.mark.parametrize("rare", [3, 4, 5])
+def test_a_class_whose_share_is_rounded_to_none_leaves_the_others_in_proportion(shell: Shell, rare: int) -> None:
+    rows = [{"a": str(i), "b": "rare" if i < rare else ["x", "y"][i % 2]} for i in range(300)]
+    write(Path("rare.csv"), rows)
+    done = shell("train", "rare.csv", "--target", "b", "--json", "--epochs", "1", "--quiet", "--test", "0.05")
+    assert "by chance" not in done.err
+    held = [sum(row) for row in done.json()["test"]["confusion"]]
+    assert sum(held) == 15
+    assert abs(held[1] - held[2]) <= 1
+    said = f"trained on, but with too few rows to test on some: rare ({rare} rows, first in line 2 of rare.csv)"
+    assert (said in done.err.splitlines()) == (held[0] == 0)
 
 
-def test_rows_are_split_by_chance_where_parts_are_too_small_for_the_classes(shell: Shell) -> None:
+def test_parts_smaller_than_the_number_of_classes_have_the_rows_of_some(shell: Shell) -> None:
     rows = [{"a": str(i * i), "b": f"class {i % 6}"} for i in range(30)]
     write(Path("many.csv"), rows)
     done = shell("train", "many.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
-    assert "split by chance alone" in done.err
+    assert "trained on, but with too few rows to validate on some: class 3 (5 rows, first in line 5" in done.err
     assert done.json()["rows"] == {"training": 21, "validation": 3, "test": 6}
+    assert [sum(row) for row in done.json()["test"]["confusion"]] == [1] * 6
+
+
+def test_rows_are_split_by_chance_where_most_classes_are_rare(shell: Shell) -> None:
+    rows = [{"a": str(i), "b": "common" if i < 4 else f"c{i}"} for i in range(60)]
+    write(Path("many.csv"), rows)
+    done = shell("train", "many.csv", "--target", "b", "--json", "--epochs", "1", "--quiet", "--task", "classification")
+    assert done.json()["rows"] == {"training": 42, "validation": 6, "test": 12}
+    assert "rows are split by chance alone" in done.err
 
 
 def test_classes_that_training_never_sees_are_told(shell: Shell) -> None:
@@ -44,6 +55,7 @@ def test_classes_that_training_never_sees_are_told(shell: Shell) -> None:
     parts = ("--test", "3", "--validation", "0")
     done = shell("train", "few.csv", "--target", "b", *parts, "--epochs", "1", "--quiet", "--balanced")
     assert done.status == 0, done.err
+    assert "rows are split by chance alone" in done.err
     (line,) = [line for line in done.err.splitlines() if line.startswith("no row of these classes")]
     unseen = line.partition(": ")[2].split(", ")
     assert len(set(unseen) & {f"c{i}" for i in range(8)}) == 3, "those of the rows to test on"

@@ -96,7 +96,7 @@ def test_training_is_the_same_as_epoch_by_epoch(
     size: int, shuffle: bool, backend: xpnet.Backend, calls: list[int]
 ) -> None:
     """With and without a smaller last batch, also after one whole batch, and for any number of epochs."""
-    rate = xpnet.CosineDecay(0.05, 60)
+    rate = xpnet.CosineDecay(0.05, 60, final=0.001)
     net, watched = (make(backend, optimizer=xpnet.Adam(rate), metrics=["accuracy"]) for _ in range(2))
     weights = np.linspace(0.5, 2.0, ROWS)
     for count in (2 * MAX_EPOCHS + 3, MAX_EPOCHS, 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import xpnet
 from xpnet import BatchNorm, DataError, Dense, Dropout, Network
+from xpnet.data import draw_held_out
 from xpnet.weights import read_arrays
 
 RNG = np.random.default_rng(3)
@@ -45,18 +47,22 @@ def assert_close(net: Network, other: Network, tolerance: float = 1e-12) -> None
 # History
 
 
-def test_weights_weigh_the_metrics_of_training_and_not_of_validation(backend: xpnet.Backend) -> None:
+def test_weights_weigh_metrics_as_they_weigh_the_loss(backend: xpnet.Backend) -> None:
     still = make(backend, optimizer=xpnet.SGD(1e-300), inputs=3)
     right = backend.to_numpy(still.classify(X)) == Y
-    weights = np.array([1.0, 5.0, 2.0])[Y]
-    for found in (
-        still.fit(X, Y, class_weight=[1.0, 5.0, 2.0], validation_data=(X, Y), verbose=0),
-        still.fit(X, Y, sample_weight=weights, validation_data=(X, Y), verbose=0),
-    ):
+    by_class, ones = [1.0, 5.0, 2.0], np.ones(len(Y))
+    weights = np.array(by_class)[Y]
+    for validation_data in ((X, Y), [(X[:9], Y[:9]), (X[9:], Y[9:])]):
+        found = still.fit(X, Y, class_weight=by_class, validation_data=validation_data, verbose=0)
         assert found["accuracy"][0] == pytest.approx(np.average(right, weights=weights))
-        assert found["val_accuracy"][0] == pytest.approx(right.mean())
-    found = still.fit(X, Y, validation_data=(X, Y, weights), verbose=0)
-    assert found["val_accuracy"][0] == pytest.approx(np.average(right, weights=weights))
+        assert found["val_accuracy"][0] == pytest.approx(found["accuracy"][0])
+        assert found["val_loss"][0] == pytest.approx(found["loss"][0])
+    found = still.fit(X, Y, sample_weight=weights, validation_data=(X, Y), verbose=0)
+    assert found["accuracy"][0] == pytest.approx(np.average(right, weights=weights))
+    assert found["val_accuracy"][0] == pytest.approx(right.mean())
+    for given, class_weight in ((weights, None), (weights, "balanced"), (ones, "balanced")):  # given, they count alone
+        found = still.fit(X, Y, validation_data=(X, Y, given), class_weight=class_weight, verbose=0)
+        assert found["val_accuracy"][0] == pytest.approx(np.average(right, weights=given))
 
 
 def test_batches_may_come_from_a_sequence_without_an_iterator(backend: xpnet.Backend) -> None:
@@ -287,12 +293,63 @@ def test_validation_data_may_be_weighted_or_batches(backend: xpnet.Backend) -> N
     assert results["weighted"] == pytest.approx(results["function"])
 
 
-def test_class_weights_act_on_training_alone(backend: xpnet.Backend) -> None:
-    order = xpnet.random.host_stream(5, "validation").permutation(22)
-    held = np.sort(order[:6])
-    net = make(backend)
-    net.fit(X, Y, validation_split=0.27, class_weight={0: 10.0, 1: 0.5}, verbose=0)
-    assert net.history["val_loss"][0] == pytest.approx(net.evaluate(X[held], Y[held])["loss"], rel=1e-12)
+def test_classes_weigh_what_is_held_out_as_what_is_trained_on(backend: xpnet.Backend) -> None:
+    """With "balanced", by the examples that are trained on; a class without any there weighs 1."""
+    seen, unseen = Y < 2, Y == 2
+    still = make(backend, optimizer=xpnet.SGD(1e-300), inputs=3)
+    found = still.fit(X[seen], Y[seen], class_weight="balanced", validation_data=(X, Y), verbose=0)
+    table = np.append(np.sum(seen) / (2 * np.bincount(Y[seen])), 1.0)
+    by_hand = still.evaluate(X, Y, sample_weight=table[Y])
+    assert unseen.any()
+    assert [found["val_loss"][0], found["val_accuracy"][0]] == pytest.approx([by_hand["loss"], by_hand["accuracy"]])
+    for split in (0.0, 0.27):
+        given = {} if split else {"validation_data": (X, Y)}
+        found = still.fit(
+            X, Y, class_weight=[3.0, 1.0, 0.0], sample_weight=Y + 1.0, validation_split=split, **given, verbose=0
+        )
+        order = held_out(Y, 6) if split else np.arange(len(Y))
+        weights = np.array([3.0, 1.0, 0.0])[Y[order]] * (Y[order] + 1.0 if split else 1.0)
+        by_hand = still.evaluate(X[order], Y[order], sample_weight=weights)
+        assert found["val_loss"][0] == pytest.approx(by_hand["loss"])
+    with pytest.raises(DataError, match=r"class_weight .* is 0 for every example that is held out"):
+        still.fit(X, np.arange(22) // 21 * 2, class_weight=[0.0, 1.0, 1.0], validation_split=0.27, verbose=0)
+
+
+def held_out(labels: Any, count: int, seed: int = 5) -> Any:
+    """Return the rows that a network of this seed holds out."""
+    return np.sort(draw_held_out(labels, count, xpnet.random.host_stream(seed, "validation")))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("form", ["labels", "one-hot", "one output", "signs"])
+def test_a_validation_split_holds_out_each_classs_share(form: str, seed: int) -> None:
+    labels = np.zeros(200, dtype=int)
+    labels[:6] = 1
+    rows = np.random.default_rng(0).normal(size=(200, 3))
+    y, outputs, loss = {
+        "labels": (labels, 2, "cross_entropy"),
+        "one-hot": (np.eye(2)[labels], 2, "cross_entropy"),
+        "one output": (labels, 1, "binary_cross_entropy"),
+        "signs": (2 * labels - 1, 1, "hinge"),
+    }[form]
+    net = Network([Dense(outputs)], loss=loss, seed=seed, inputs=3, optimizer=xpnet.SGD(1e-300))
+    found = net.fit(rows, y, validation_split=0.1, verbose=0)
+    chosen = held_out(labels, 20, seed)
+    assert labels[chosen].sum() == 1
+    assert found["val_loss"][0] == pytest.approx(net.evaluate(rows[chosen], y[chosen])["loss"], rel=1e-5)
+
+
+def test_a_class_of_one_row_is_trained_on() -> None:
+    labels = np.append(np.arange(10) // 5, 2)
+    for seed in range(9):
+        stream = np.random.default_rng(seed)
+        chosen = draw_held_out(labels, 5, stream)
+        assert len({*chosen.tolist()}) == 5
+        assert sorted(np.bincount(labels[chosen], minlength=3)) == [0, 2, 3]
+        assert 10 not in chosen
+        assert len(draw_held_out(np.arange(8), 3, stream)) == 3  # each row is a class of its own
+    plain = np.random.default_rng(0).permutation(8)[:3]
+    np.testing.assert_array_equal(draw_held_out(np.zeros(8, dtype=int), 3, np.random.default_rng(0)), plain)
 
 
 def test_validation_leaves_training_as_it_is(backend: xpnet.Backend) -> None:
@@ -301,6 +358,36 @@ def test_validation_leaves_training_as_it_is(backend: xpnet.Backend) -> None:
     watched.fit(X, Y, epochs=3, batch_size=8, validation_data=(X, Y), verbose=0)
     alone.fit(X, Y, epochs=3, batch_size=8, verbose=0)
     assert arrays(watched) == arrays(alone)
+
+
+def test_a_schedule_that_gives_0_throughout_is_warned_of() -> None:
+    """Once, at the line that calls fit, and not of a schedule that begins or ends with 0."""
+    steps = 3  # an epoch has so many
+    net = Network([Dense(CLASSES)], optimizer=xpnet.SGD(xpnet.CosineDecay(0.1, 2 * steps)), seed=0)
+    net.fit(X, Y, epochs=3, batch_size=8, verbose=0)
+    said = r"nothing is trained: the schedule CosineDecay\(.*\) gives the learning rate 0 at every step from step 10 on"
+    for x, y in ((X, Y), ([(X, Y)], None)):
+        with pytest.warns(UserWarning, match=said) as caught:
+            net.copy().fit(x, y, epochs=3, batch_size=8, verbose=0)
+        assert [Path(one.filename).name for one in caught] == [Path(__file__).name]
+    net.fit(X, Y, epochs=0, verbose=0)
+    bump = Network([Dense(CLASSES)], optimizer=xpnet.SGD(_Bump()), seed=0)
+    bump.fit(X, Y, batch_size=1, verbose=0)
+    with pytest.warns(UserWarning, match="gives the learning rate 0 at every step from step 23 on"):
+        bump.fit(X, Y, batch_size=1, epochs=2000, verbose=0, callbacks=[_Stop()])
+
+
+@dataclass(frozen=True)
+class _Bump:
+    """A rate above 0 at one step alone."""
+
+    def __call__(self, step: Any, xp: Any) -> Any:
+        return xp.where(step == 9.0, 0.1 + 0.0 * step, 0.0 * step)
+
+
+class _Stop(xpnet.Callback):
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.network.stop_training = True
 
 
 # Weights
@@ -589,8 +676,9 @@ def test_a_batch_of_padding_alone_adds_nothing(position: int, class_weight: Any,
     weighed: list[Any] = [(x, y, ones) for x, y in batches]
     weighed.insert(position, (X[:4] * 100, Y[:4], np.zeros(4)))
     padded, plain = (make(backend, inputs=3, optimizer=xpnet.SGD(0.1)) for _ in range(2))
+    plain_data = [(x, y, ones) for x, y in batches]  # weights, as class weights would weigh what comes without
     padded.fit(weighed, validation_data=weighed, class_weight=class_weight, verbose=0)
-    plain.fit(batches, validation_data=batches, class_weight=class_weight, verbose=0)
+    plain.fit(batches, validation_data=plain_data, class_weight=class_weight, verbose=0)
     assert_close(padded, plain)
     for name, values in plain.history.items():
         assert padded.history[name] == pytest.approx(values, rel=1e-12)

@@ -189,7 +189,11 @@ def test_running_statistics_follow_their_formula_with_bessels_correction(backend
     rng = np.random.default_rng(0)
     momentum, epsilon = 0.75, 1e-3
     net = xpnet.Network(
-        [BatchNorm(momentum, epsilon)], loss="mse", optimizer=xpnet.SGD(1e-30), backend=backend, inputs=2
+        [BatchNorm(momentum=momentum, epsilon=epsilon)],
+        loss="mse",
+        optimizer=xpnet.SGD(1e-30),
+        backend=backend,
+        inputs=2,
     )
     mean, variance = np.zeros(2), np.ones(2)
     for _ in range(3):
@@ -262,10 +266,30 @@ def test_what_a_norm_learns_does_not_decay(layer):
     assert [param.decay for param in layer.build((3,)).params.values()] == [False, False]
 
 
-def test_running_statistics_survive_a_batch_of_one(backend):
-    net = xpnet.Network([BatchNorm(), Dense(1)], loss="mse", backend=backend, inputs=2)
-    net.train_step([[1.0, 2.0]], [0.0])
-    assert all(np.isfinite(value).all() for value in net.get_weights().values())
+def test_a_batch_of_one_row_leaves_running_statistics_alone(backend):
+    """It has no variance; a last batch of one row would end every epoch by taking in a variance of 0."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(2.0, 3.0, (9, 2))
+    whole, rest = (
+        xpnet.Network([BatchNorm(), Dense(1)], loss="mse", optimizer=xpnet.SGD(1e-30), backend=backend, inputs=2)
+        for _ in range(2)
+    )
+    whole.fit(x[:8], x[:8, 0], epochs=1, batch_size=8, shuffle=False, verbose=0)
+    rest.fit(x, x[:, 0], epochs=1, batch_size=8, shuffle=False, verbose=0)  # a batch of eight and one of one
+    for _ in range(3):  # a plan that was recorded, too
+        rest.train_step(x[8:], x[8:, 0])
+    found, wanted = rest.get_weights(), whole.get_weights()
+    for name in ("0.running_mean", "0.running_variance"):
+        np.testing.assert_array_equal(found[name], wanted[name])
+    assert all(np.isfinite(value).all() for value in found.values())
+    assert rest.steps == 5
+
+
+def test_one_row_with_several_places_moves_running_statistics(backend):
+    net = xpnet.Network([BatchNorm(momentum=0.0)], loss="mse", backend=backend, inputs=(3, 2))
+    x = np.random.default_rng(0).normal(size=(1, 3, 2))
+    net.train_step(x, x)
+    np.testing.assert_allclose(net.get_weights()["0.running_mean"], x[0].mean(0), rtol=1e-13)
 
 
 def test_evaluation_leaves_running_statistics_alone(backend):

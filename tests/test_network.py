@@ -207,6 +207,20 @@ def test_a_trace_names_every_array_and_changes_nothing(backend: xpnet.Backend) -
     assert net.steps == 0
 
 
+def test_a_trace_without_targets_has_the_same_activations(backend: xpnet.Backend) -> None:
+    layers = [Dense(4), BatchNorm(), "relu", Dropout(0.3), Residual([Dense(4), "tanh"]), Dense(3)]
+    net, unbuilt = (Network(layers, backend=backend, seed=0, **given) for given in ({"inputs": 4}, {}))
+    whole, alone = net.trace(X, Y), net.trace(X)
+    assert list(alone) == [name for name in whole if name.endswith(".output")]
+    for name, array in alone.items():
+        np.testing.assert_allclose(array, whole[name], rtol=1e-12, atol=1e-13)
+    assert list(unbuilt.trace(X)) == list(alone)
+    with pytest.raises(xpnet.ShapeError, match=r"x must have shape \(N, 4\)"):
+        net.trace(X[:, :3])
+    with pytest.raises(xpnet.ConfigurationError, match="sample_weight weighs losses, which need targets: give y"):
+        net.trace(X, sample_weight=np.ones(len(X)))
+
+
 def test_gradients_come_in_the_order_of_the_weights(backend: xpnet.Backend) -> None:
     layers = [Dense(4), BatchNorm(), "relu", Residual([Dense(4)], shortcut=Dense(4)), *["tanh"] * 7, BatchNorm()]
     net = Network([*layers, Dense(3)], backend=backend, inputs=4, seed=0)

@@ -316,6 +316,71 @@ def test_the_average_is_that_of_the_weights(backend):
     assert not np.allclose(found["0.weight"], net.get_weights()["0.weight"])
 
 
+NORMED = [
+    xpnet.Dense(6),
+    xpnet.BatchNorm(),
+    xpnet.Residual([xpnet.Dense(6)], shortcut=xpnet.Sequential([xpnet.BatchNorm()])),
+]
+
+
+def normed(backend, rows=40, **options):
+    optimizer = chain(Adam(0.01), ExponentialMovingAverage(0.9))
+    layers = [*NORMED, *options.pop("more", ()), xpnet.Dense(1)]
+    net = xpnet.Network(layers, loss="mse", optimizer=optimizer, backend=backend, seed=0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(2.0, 3.0, (rows, 3))
+    y = x[:, 0] * x[:, 1]
+    net.fit(x, y, epochs=4, batch_size=8, verbose=0)
+    return net, x, y
+
+
+def test_an_average_measures_running_statistics_anew(backend):
+    """As for the weights of the average, over all rows: those of the training were measured with other weights."""
+    net, x, _ = normed(backend)
+    found = net.averaged(x)
+    weights, before = found.get_weights(), net.get_weights()
+    hidden = x @ weights["0.weight"] + weights["0.bias"]
+    np.testing.assert_allclose(weights["1.running_mean"], hidden.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(weights["1.running_variance"], hidden.var(0, ddof=1), rtol=1e-12)
+    normal = (hidden - hidden.mean(0)) / np.sqrt(hidden.var(0) + 1e-5) * weights["1.gamma"] + weights["1.beta"]
+    np.testing.assert_allclose(weights["2.shortcut.0.running_mean"], normal.mean(0), rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(weights["2.shortcut.0.running_variance"], normal.var(0, ddof=1), rtol=1e-9)
+    assert found.model == net.model
+    for name, value in net.get_weights().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert [found.steps, found.epochs] == [net.steps, net.epochs]
+
+
+def test_statistics_of_many_rows_are_means_over_batches(backend, monkeypatch):
+    from xpnet import averaging
+
+    net, x, _ = normed(backend, rows=41)
+    whole = net.averaged(x).get_weights()
+    monkeypatch.setattr(averaging, "EVALUATION_ROWS", 8)
+    parts = net.averaged(x).get_weights()
+    np.testing.assert_allclose(parts["1.running_mean"], whole["1.running_mean"], rtol=1e-12)
+    np.testing.assert_allclose(parts["1.running_variance"], whole["1.running_variance"], rtol=0.5)
+    assert not np.allclose(parts["1.running_variance"], whole["1.running_variance"], rtol=1e-6)
+
+
+def test_an_average_with_running_statistics_wants_data(backend):
+    net, x, _ = normed(backend, more=[xpnet.Dropout(0.2)])
+    with pytest.warns(
+        UserWarning, match=r"BatchNorm are still .* give the training data, net\.averaged\(x\)"
+    ) as caught:
+        bare = net.averaged()
+    assert [one.filename for one in caught] == [__file__]
+    for name in ("1.running_mean", "2.shortcut.0.running_variance"):
+        np.testing.assert_array_equal(bare.get_weights()[name], net.get_weights()[name])
+    with pytest.raises(xpnet.ShapeError, match="x must have shape"):
+        net.averaged(x[:, :2])
+    with pytest.raises(xpnet.DataError, match=r"x holds NaN: the first is x\[0, 0\]"):
+        net.averaged(np.full((4, 3), np.nan))
+    one = one_weight(chain(SGD(1e-3), ExponentialMovingAverage(0.5)), backend)
+    one.train_step(X, Y)
+    assert one.averaged(X).get_weights().keys() == one.averaged().get_weights().keys()
+
+
 def test_the_average_starts_from_weights_that_were_set_before_the_first_step(backend):
     net = one_weight(chain(SGD(1e-3), ExponentialMovingAverage(0.5)), backend)
     net.learning_rate = 2e-3

@@ -52,6 +52,13 @@ def test_activations_are_those_of_the_trace(net: Network) -> None:
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("activation", "number of values")
 
 
+def test_activations_need_no_targets(net: Network) -> None:
+    for with_targets, without in zip(
+        plot_activations(net, X, Y, axes=axes(4)), plot_activations(net, X, axes=axes(4)), strict=True
+    ):
+        np.testing.assert_array_equal(counts(with_targets), counts(without))
+
+
 def test_the_share_of_zeros_is_told(net: Network) -> None:
     dense, relu, *_ = plot_activations(net, X, Y, axes=axes(4))
     zeros = np.mean(net.trace(X, Y)["1.output"] == 0)

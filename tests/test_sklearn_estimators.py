@@ -15,6 +15,7 @@ pytest.importorskip("sklearn")
 
 from sklearn.datasets import load_wine, make_regression
 from sklearn.preprocessing import scale
+from sklearn.utils.class_weight import compute_sample_weight
 
 import xpnet
 from xpnet import (
@@ -700,7 +701,7 @@ def test_a_wrong_weight_of_a_class_is_named(kind, weight):
         kind(class_weight={"a": 0, "b": 0, "c": 0}).fit(X, NAMES)
 
 
-def test_classes_weigh_training_alone_and_not_what_is_held_out():
+def test_classes_weigh_what_is_held_out_as_what_is_trained_on():
     labels, weight = (Y == 0).astype(int), {0: 1.0, 1: 50.0}
     options = {"epochs": 3, "validation_fraction": 0.3, "random_state": 1, "optimizer": "sgd"}
     layers = [Dense(4), "tanh", Dense(2)]
@@ -711,10 +712,47 @@ def test_classes_weigh_training_alone_and_not_what_is_held_out():
         assert model.history_[name] == pytest.approx(values, rel=1e-5), name
 
     options = {"hidden_layer_sizes": (3,), "max_iter": 4, "random_state": 2, "early_stopping": True}
-    weighed = MLPClassifier(class_weight=weight, validation_fraction=0.3, **options).fit(X, labels)
-    held_out = weighed._split.held_out
-    accuracy = np.mean(weighed.predict(X[held_out]) == labels[held_out])
-    assert max(weighed.validation_scores_) == pytest.approx(accuracy)
+    for class_weight in (weight, "balanced"):
+        weighed = MLPClassifier(class_weight=class_weight, validation_fraction=0.3, **options).fit(X, labels)
+        rows, train = weighed._split.held_out, weighed._split.train
+        counts = np.bincount(labels[train])
+        table = np.array([1.0, 50.0]) if class_weight is weight else len(train) / (2 * counts)
+        accuracy = weighed.score(X[rows], labels[rows], sample_weight=table[labels[rows]])
+        assert max(weighed.validation_scores_) == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_own_held_out_samples_are_weighed_by_their_classes_unless_weights_are_given(several):
+    labels = np.stack([Y == 0, Y == 1], axis=1).astype(int) if several else NAMES
+    train, rest = np.flatnonzero(np.arange(len(Y)) % 4), np.arange(0, len(Y), 4)
+
+    def fitted(given=None):
+        model = MLPClassifier((3,), max_iter=3, random_state=0, early_stopping=True, class_weight="balanced")
+        return model.fit(X[train], labels[train], X_val=X[rest], y_val=labels[rest], sample_weight_val=given)
+
+    both, ones = compute_sample_weight("balanced", labels, indices=train), np.ones(len(rest))
+    assert fitted().history_["val_loss"] == pytest.approx(fitted(both[rest]).history_["val_loss"])
+    assert fitted().validation_scores_ == pytest.approx(fitted(both[rest]).validation_scores_)
+    assert fitted().history_["val_loss"] != pytest.approx(fitted(ones).history_["val_loss"])
+
+
+def test_a_class_that_is_not_trained_on_weighs_1_where_it_is_held_out():
+    model = MLPClassifier((3,), max_iter=2, class_weight="balanced").fit(X, NAMES)
+    found = model._weigh_held_out(None, np.array(["a", "b", "c"]), np.array(["a", "a", "a", "b"]))
+    np.testing.assert_allclose(found, [4 / 6, 2.0, 1.0])
+
+
+def test_early_stopping_of_a_rare_class_trains():
+    """Unweighted, predicting the common class alone scores 0.93 in the first epoch, which the weighed loss unlearns."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(6000, 12))
+    chance = 1 / (1 + np.exp(3.2 - 0.9 * x[:, 0] - 0.8 * x[:, 1] * x[:, 2] + 0.6 * x[:, 3]))
+    rare = (rng.uniform(size=6000) < chance).astype(int)
+    model = MLPClassifier((64,), early_stopping=True, class_weight="balanced", random_state=2).fit(
+        x[:4000], rare[:4000]
+    )
+    found = model.predict(x[4000:])[rare[4000:] == 1]
+    assert found.mean() > 0.5
 
 
 def test_a_single_class_is_certain():

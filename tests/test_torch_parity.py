@@ -280,14 +280,15 @@ OPTIMIZERS = {
     ),
     "adam": (Adam(), lambda p: torch.optim.Adam(p)),
     "adam with its own betas": (
-        Adam(0.05, 0.8, 0.99, 1e-6), lambda p: torch.optim.Adam(p, 0.05, betas=(0.8, 0.99), eps=1e-6)
+        Adam(0.05, beta1=0.8, beta2=0.99, epsilon=1e-6),
+        lambda p: torch.optim.Adam(p, 0.05, betas=(0.8, 0.99), eps=1e-6)
     ),
     "rmsprop": (RMSProp(0.01), lambda p: torch.optim.RMSprop(p, 0.01, alpha=0.9)),
     "adagrad": (Adagrad(), lambda p: torch.optim.Adagrad(p)),
     "adadelta": (Adadelta(), lambda p: torch.optim.Adadelta(p, rho=0.95)),
     "nadam": (Nadam(), lambda p: torch.optim.NAdam(p)),
     "nadam with other numbers": (
-        Nadam(0.05, 0.8, 0.99, 1e-7, 0.01),
+        Nadam(0.05, beta1=0.8, beta2=0.99, epsilon=1e-7, momentum_decay=0.01),
         lambda p: torch.optim.NAdam(p, 0.05, betas=(0.8, 0.99), eps=1e-7, momentum_decay=0.01),
     ),
     # Weights decay, biases and norms do not: param groups in PyTorch, the default here.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from xpnet.errors import ArgumentError
 
-__all__ = ["explain_records", "explains_arguments"]
+__all__ = ["explain_records", "explains_arguments", "levels_to_user"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -50,6 +50,16 @@ def explain_records(namespace: Mapping[str, Any], names: Iterable[str]) -> None:
     for name in names:
         if is_dataclass(record := namespace[name]):
             record.__init__ = explains_arguments(record.__init__)  # type: ignore[misc, method-assign]
+
+
+def levels_to_user() -> int:
+    """Return how many frames the user's is above the caller's, which has xpnet's and scikit-learn's in between."""
+    from inspect import currentframe
+
+    frame, levels = currentframe(), 0
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("xpnet", "sklearn"):
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ArgumentError | None:
@@ -122,4 +132,5 @@ def _by_position(owner: str, problem: str, placed: list[str], known: list[str]) 
         return ""
     if placed == ["layers"]:
         return ": give the layers as one list, Network([...])"
-    return f": only {' and '.join(placed)} go without a name; write {known[len(placed)]}=... and so on"
+    goes = "goes" if len(placed) == 1 else "go"
+    return f": only {' and '.join(placed)} {goes} without a name; write {known[len(placed)]}=... and so on"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -107,15 +107,20 @@ class Compiled:
             {slot.name: np.array(host(gradients[slot.name])) for slot in self.program.layout.slots},
         )
 
+    def activations(self, state: State, x: Array) -> dict[str, Host]:
+        """Return every output of a training step's forward pass by name, on the host."""
+        found = self.function("activations")(state, x)
+        return {name: np.array(self.backend.to_numpy(value)) for name, value in found.items()}
+
     def results(self, sums: Sums, epochs: int = 1) -> list[dict[str, float]]:
         """Wait for the device and return loss and metrics of each epoch; the sums of several *epochs* are stacked."""
         total = self.backend.to_numpy(sums.total)
         return [self.program.results(each) for each in total.reshape(-1, total.shape[-1])[:epochs]]
 
 
-def step_order(names: Iterable[str]) -> list[str]:
-    """Return the names of a trace in the order in which a step computes them, the loss last."""
-    last = ["input.gradient", "losses", "loss"]
+def step_order(names: Collection[str]) -> list[str]:
+    """Return the names of a trace, of outputs alone or of all, in the order in which a step computes them."""
+    last = [name for name in ("input.gradient", "losses", "loss") if name in names]
     noted = [name for name in names if name not in last]
     forward = [name for name in noted if not name.endswith(".gradient")]
     back = [name for name in noted if name.endswith(".gradient")]

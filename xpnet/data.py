@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.arguments import explains_arguments
-from xpnet.arrays import default_dtype, open_array, require_real, require_samples, to_host
+from xpnet.arrays import Host, default_dtype, open_array, require_real, require_samples, to_host
 from xpnet.backend import Array
 from xpnet.checks import check_integer, seeded_generator
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError, unknown_name
 from xpnet.targets import MOST_INFERRED
 
-__all__ = ["from_one_hot", "one_hot", "split"]
+__all__ = ["deal", "draw_held_out", "from_one_hot", "one_hot", "part_sizes", "split"]
 
 _DTYPES = (
     "bool",
@@ -205,9 +205,11 @@ def split(
         raise ConfigurationError("split needs at least one array, as in split(x, y, test=0.2).")
     opened = [open_array(array, f"array {index}") for index, array in enumerate(arrays)]
     samples = _common_length([array for array, _, _ in opened])
-    sizes = _part_sizes(samples, test=test, validation=validation)
+    sizes = part_sizes(samples, test=test, validation=validation)
     names, codes = _classes(stratify, samples)
-    parts = _deal(codes, sizes, seeded_generator(seed), names=names)
+    parts = deal(codes, sizes, seeded_generator(seed))
+    if len(names) > 1:
+        _require_every_class(np.stack([np.bincount(codes[part], minlength=len(names)) for part in parts]), sizes, names)
     return tuple(_take(*entry, indices) for indices in parts for entry in opened)
 
 
@@ -218,7 +220,7 @@ def _common_length(arrays: list[Array]) -> int:
     return lengths[0]
 
 
-def _part_sizes(samples: int, *, test: float, validation: float) -> tuple[int, int, int]:
+def part_sizes(samples: int, *, test: float, validation: float) -> tuple[int, int, int]:
     """Return how many samples go to training, validation and test."""
     held_out = _part_size("validation", validation, samples), _part_size("test", test, samples)
     training = samples - sum(held_out)
@@ -269,14 +271,15 @@ def _classes(stratify: Any, samples: int) -> tuple[list[Any], npt.NDArray[np.int
     return names.tolist(), codes.astype(np.int64)
 
 
-def _deal(
+def deal(
     codes: npt.NDArray[np.int64],
     sizes: tuple[int, int, int],
     generator: np.random.Generator,
-    *,
-    names: list[Any],
 ) -> list[npt.NDArray[np.int64]]:
-    """Return the shuffled indices of each part that is not empty, every class dealt in proportion."""
+    """Return the shuffled indices of each part that is not empty, every class dealt in proportion.
+
+    The share of a rare class may be rounded to none.
+    """
     order = generator.permutation(len(codes))
     counts = np.bincount(codes)
     held_out = _shares(counts, sizes)
@@ -287,9 +290,23 @@ def _deal(
     limits = np.cumsum(held_out[::-1], axis=0)  # (2, classes): up to where test, then validation, reaches
     of_class = codes[grouped]
     part[grouped] = np.where(rank < limits[0, of_class], 2, np.where(rank < limits[1, of_class], 1, 0))
-    if len(names) > 1:
-        _require_every_class(np.stack([counts - limits[1], *held_out]), sizes, names, counts)
     return [order[part[order] == index] for index in range(3) if sizes[index]]
+
+
+def draw_held_out(codes: Host, count: int, generator: np.random.Generator) -> Host:
+    """Return the numbers of *count* rows, drawn at random, with each class's share of them.
+
+    *codes* are classes from 0, (N,). A class of one row is not held out, unless there are too few other rows.
+    """
+    order = generator.permutation(len(codes))
+    sizes = np.bincount(codes)
+    several = np.where(sizes > 1, sizes, 0)
+    if several.sum() <= count:
+        return order[:count]
+    grouped = order[np.argsort(codes[order], kind="stable")]
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    held_out: Host = grouped[rank < _apportion(several, count)[codes[grouped]]]
+    return held_out
 
 
 def _shares(counts: npt.NDArray[np.int64], sizes: tuple[int, int, int]) -> npt.NDArray[np.int64]:
@@ -305,11 +322,12 @@ def _apportion(counts: npt.NDArray[np.int64], seats: int) -> npt.NDArray[np.int6
     return shares
 
 
-def _require_every_class(
-    dealt: npt.NDArray[np.int64], sizes: tuple[int, int, int], names: list[Any], counts: npt.NDArray[np.int64]
-) -> None:
-    for part, size, row in zip(("training", "validation", "test"), sizes, dealt, strict=True):
-        if size and not row.all():
+def _require_every_class(dealt: npt.NDArray[np.int64], sizes: tuple[int, int, int], names: list[Any]) -> None:
+    """Raise DataError unless each part has every class: *dealt* are a part's numbers of each, (parts, classes)."""
+    counts = dealt.sum(axis=0)
+    told = [(part, size) for part, size in zip(("training", "validation", "test"), sizes, strict=True) if size]
+    for (part, size), row in zip(told, dealt, strict=True):
+        if not row.all():
             missing = int(np.argmin(row))
             raise DataError(
                 f"stratify leaves the {part} part ({size} samples) without class {names[missing]!r}, which "

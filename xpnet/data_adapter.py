@@ -14,6 +14,7 @@ import numpy as np
 from xpnet.arrays import Host, as_real_array, check_features, check_finite, check_lengths, portable, take_rows, to_host
 from xpnet.batches import DeviceSource, HostSource, Source, StreamSource
 from xpnet.checks import check_takes
+from xpnet.data import draw_held_out
 from xpnet.errors import ConfigurationError, DataError, DtypeError, NotBuiltError, ShapeError, XpnetError
 from xpnet.losses import BinaryCrossEntropy
 from xpnet.random import host_stream
@@ -38,6 +39,8 @@ class DataAdapter:
     training : bool
         Whether the data are trained on. Then features that lose their digits in the network's dtype are warned of, and
         NaN and infinity are looked for in the first batch of an iterable alone, as training itself stops at others.
+    class_weight : mapping, sequence, "balanced" or None
+        "balanced" gives way to the weights of the classes once the first data are weighed, those that are trained on.
     """
 
     def __init__(self, network: Network, class_weight: Any = None, *, training: bool = False) -> None:
@@ -58,7 +61,10 @@ class DataAdapter:
         return self._as_source(rows, targets, self._weigh(targets, weights))
 
     def open_split(self, x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Source, Source]:
-        """Return a source for training and one for the *share* of the examples that is held out, drawn by the seed."""
+        """Return a source for training and one for the *share* of the examples that is held out, drawn by the seed.
+
+        The share of each class is held out, and weights of classes weigh both parts.
+        """
         if y is None:
             _refuse_arrays(x)
             raise ConfigurationError("validation_split needs arrays; with an iterable of batches use validation_data")
@@ -68,16 +74,19 @@ class DataAdapter:
         if not 0 < held < count:
             raise ConfigurationError(f"validation_split={share} of {count} examples leaves one part empty")
         self._warn_of_rounding(rows, x, targets, y)
-        order = host_stream(self.network.seed, "validation").permutation(count)
-        kept, held_out = np.sort(order[held:]), np.sort(order[:held])
+        stream = host_stream(self.network.seed, "validation")
+        held_out = np.sort(draw_held_out(_strata(targets, self.network.loss), held, stream))
+        kept = np.delete(np.arange(count), held_out)
         own, others = (None if weights is None else weights[part] for part in (kept, held_out))
         training = self._as_source(rows, targets[kept], self._weigh(targets[kept], own), kept)
+        others = self._weigh(targets[held_out], others, what="example that is held out")
         return training, self._as_source(rows, targets[held_out], others, held_out)
 
     def open_validation(self, data: Any) -> Source:
-        """Return the source for (x, y), (x, y, weights) or an iterable of batches; class weights do not apply.
+        """Return the source for (x, y), (x, y, weights) or an iterable of batches.
 
-        A list may hold arrays, or batches, as tuples or lists; the first batch of a list is checked.
+        Class weights weigh examples that come without weights. A list may hold arrays, or batches, as tuples or lists;
+        the first batch of a list is checked.
         """
         if (isinstance(data, tuple) and len(data) not in (2, 3)) or (isinstance(data, list) and not data):
             raise DataError(
@@ -85,13 +94,13 @@ class DataAdapter:
                 f"{type(data).__name__} of {len(data)}"
             )
         batches = isinstance(data, list) and (len(data) not in (2, 3) or _is_batch(data[0], self.in_shape))
-        unweighted = DataAdapter(self.network)
-        unweighted.in_shape = self.in_shape
+        adapter = DataAdapter(self.network, self.class_weight)
+        adapter.in_shape = self.in_shape
         arrays = isinstance(data, tuple | list) and not batches
         try:
-            source = unweighted.open(*(data if arrays else (data, None)))
+            source = adapter.open(*(data if arrays else (data, None)))
             if batches:
-                unweighted._check(*data[0], padding=True)
+                adapter._check(*data[0], padding=True)
             if isinstance(source, StreamSource):
                 source.name = "validation_data"
             return source
@@ -138,16 +147,23 @@ class DataAdapter:
         self.in_shape = in_shape
         return x, targets, weights
 
-    def _weigh(self, targets: Host, weights: Host | None, *, padding: bool = False) -> Host | None:
-        """Return the weights of the examples, multiplied by those of their classes."""
-        if self.class_weight is None:
+    def _weigh(
+        self, targets: Host, weights: Host | None, *, padding: bool = False, what: str = "example"
+    ) -> Host | None:
+        """Return the weights of the examples, in training multiplied by those of their classes.
+
+        Outside training, weights that are given count alone.
+        """
+        if self.class_weight is None or not (self.training or weights is None):
             return weights
-        by_class = _class_weights(
-            self.class_weight, targets, self.network.loss, self.network.out_shape_for(self.in_shape)
-        )
+        shares = _class_shares(targets)
+        table = _class_table(self.class_weight, shares, self.network.loss, self.network.out_shape_for(self.in_shape))
+        if isinstance(self.class_weight, str):
+            self.class_weight = table
+        by_class: Host = table[shares] if shares.ndim == 1 else shares @ table
         weights = by_class if weights is None else by_class * weights
         if len(weights) and not weights.any() and not padding:
-            raise DataError("class_weight (times sample_weight) is 0 for every example; at least one must be above 0")
+            raise DataError(f"class_weight (times sample_weight) is 0 for every {what}; at least one must be above 0")
         return weights
 
     def _warn_of_rounding(self, rows: Any, x: Any, targets: Host, y: Any) -> None:
@@ -264,20 +280,37 @@ def _check_weights(weights: Host, padding: bool) -> None:
         raise DataError("sample_weight is 0 for every example; at least one must be above 0")
 
 
-def _class_weights(class_weight: Any, targets: Host, loss: Loss, out_shape: Shape) -> Host:
-    """Return each example's class weight: for a soft target, the mean weighted by its probabilities."""
+def _strata(targets: Host, loss: Loss) -> Host:
+    """Return the class of each example, (N,), or 0 for all where targets name no single class."""
+    if hasattr(loss, "classify") and targets.ndim == 1:
+        return targets
+    alike = np.zeros(len(targets), dtype=np.int32)
+    if not hasattr(loss, "classify") or targets.ndim != 2:
+        return alike
+    if targets.shape[1] == 1:
+        low, high = targets.min(), targets.max()
+        return (targets[:, 0] == high).astype(np.int32) if ((targets == low) | (targets == high)).all() else alike
+    one_hot = not isinstance(loss, BinaryCrossEntropy) and ((targets == 0) | (targets == 1)).all()
+    return targets.argmax(axis=1) if one_hot else alike
+
+
+def _class_shares(targets: Host) -> Host:
+    """Return class indices (N,) as they are, soft targets (N, classes), and of one output both classes' shares."""
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        share = np.maximum(targets, 0.0)  # of class 1; the hinge's other class is -1
+        return np.concatenate([1.0 - share, share], axis=1)
+    return targets
+
+
+def _class_table(class_weight: Any, shares: Host, loss: Loss, out_shape: Shape) -> Host:
+    """Return the weight of each class, (classes,): a soft target's is the mean weighted by its probabilities."""
     several_answers = isinstance(loss, BinaryCrossEntropy) and out_shape[0] > 1
     if several_answers or not hasattr(loss, "classify"):
         raise ConfigurationError(
             f"class_weight needs one class for each example; got {loss} on outputs of shape {out_shape}: "
             "use sample_weight"
         )
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        share = np.maximum(targets, 0.0)  # of class 1; the hinge's other class is -1
-        targets = np.concatenate([1.0 - share, share], axis=1)
-    table = _weight_per_class(class_weight, targets, max(out_shape[0], 2))
-    weights: Host = table[targets] if targets.ndim == 1 else targets @ table
-    return weights
+    return _weight_per_class(class_weight, shares, max(out_shape[0], 2))
 
 
 def _weight_per_class(class_weight: Any, targets: Host, classes: int) -> Host:
@@ -287,7 +320,9 @@ def _weight_per_class(class_weight: Any, targets: Host, classes: int) -> Host:
             raise ConfigurationError(f"class_weight must be a mapping, a list or 'balanced'; got {class_weight!r}")
         soft = targets.ndim == 2
         counts = targets.sum(axis=0, dtype=np.float64) if soft else np.bincount(targets, minlength=classes)
-        return np.sum(counts) / (np.count_nonzero(counts) * np.where(counts > 0, counts, 1))
+        table = np.ones(classes)  # of a class without examples, which only validation may have
+        table[counts > 0] = np.sum(counts) / (np.count_nonzero(counts) * counts[counts > 0])
+        return table
     if isinstance(class_weight, Mapping):
         table = np.ones(classes)
         for label, weight in class_weight.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from weakref import ref
 
 import numpy as np
 
+from xpnet.arguments import levels_to_user
+from xpnet.arrays import as_real_array, check_features, portable
 from xpnet.batches import BeforeBatch, DeviceSource, Epoch, Source
 from xpnet.callbacks import Callback, CallbackList, TerminateOnNaN, resolve_callbacks
 from xpnet.checks import check_integer, check_real
@@ -21,6 +24,7 @@ from xpnet.shuffling import RowOrders
 from xpnet.training import Batch
 
 if TYPE_CHECKING:
+    from xpnet.backend import Array
     from xpnet.history import History
     from xpnet.network import Network
     from xpnet.parameters import Shape
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from xpnet.resuming import Run
     from xpnet.training import State, Sums
 
-__all__ = ["DEFAULT_EVERY", "DEFAULT_KEEP", "exclusive", "fit", "open_run", "prepare_batch"]
+__all__ = ["DEFAULT_EVERY", "DEFAULT_KEEP", "exclusive", "fit", "open_run", "prepare_batch", "prepare_rows"]
 
 DEFAULT_EVERY, DEFAULT_KEEP = "1 epoch", 2
 """How often ``fit`` saves a run, and how many of its files are kept, if the caller does not say."""
@@ -78,6 +82,10 @@ def fit(
         return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
 
 
+MOST_RATES = 1000
+"""So many steps of a schedule are looked at before training at most."""
+
+
 class TrainingLoop:
     """One call of ``fit``, after its arguments are checked and the network is built."""
 
@@ -114,6 +122,7 @@ class TrainingLoop:
         try:
             first, _, start, sums, rate = run.begin(ended.history) if run else (network.epochs, 0, 0, None, None)
             self.total_epochs = first + epochs
+            self._warn_of_no_rate()
             if self.progress:
                 self.progress.last = self.total_epochs
                 if run and run.resumed:
@@ -170,6 +179,24 @@ class TrainingLoop:
             if run and self.guard.save and done != self.steps:
                 run.save(self.ended.history, done, carry[1], rate)
         self.ended.add(epoch, carry[1], [rate])
+
+    def _warn_of_no_rate(self) -> None:
+        """Warn, at the line that called ``fit``, of a schedule that gives 0 at every step that is left of this call.
+
+        Of many steps, or of those of an iterable, whose number is not known, a thousand are looked at.
+        """
+        network, epochs = self.network, self.total_epochs - self.network.epochs
+        if epochs <= 0 or not callable(schedule := network.optimizer.learning_rate):
+            return
+        begin, steps = network.steps, MOST_RATES if self.steps is None else epochs * self.steps
+        looked_at = (*range(begin, begin + steps, -(-steps // MOST_RATES)), begin + steps - 1)
+        if not any(network.scheduled_rate(step) for step in looked_at):
+            warnings.warn(
+                f"nothing is trained: the schedule {schedule} gives the learning rate 0 at every step from step "
+                f"{begin + 1:,} on, with which this call begins; make it longer, or go on with another, "
+                "net.with_optimizer(...)",
+                stacklevel=levels_to_user(),
+            )
 
     def _max_epochs_per_call(self) -> int:
         """Return how many epochs may be one call: 1 if anything must be done or seen between two epochs."""
@@ -270,6 +297,15 @@ def prepare_batch(network: Network, x: Any, y: Any, sample_weight: Any = None) -
     if not network.built:
         network.build(adapter.in_shape)
     return batch
+
+
+def prepare_rows(network: Network, x: Any) -> Array:
+    """Check examples without targets, except for NaN, move them to the device, and build the network if it is not."""
+    x = as_real_array(x, network.backend, "x")
+    check_features(x, tuple(x.shape[1:]) if network.in_shape is None else network.in_shape)
+    if not network.built:
+        network.build(tuple(x.shape[1:]))
+    return network.backend.asarray(portable(x), dtype=network.backend.float)
 
 
 def _check_shuffle(shuffle: Any) -> None:

@@ -107,6 +107,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 """Arguments, in lower case, and ours: the first one that the called function has is suggested."""
 
 _INPUTS = "the number of inputs is taken from the data, or given once as Network(..., inputs=...)"
+_COUNTED = "features are counted in the data; write {0}() or {0}(epsilon=...)"
 _PENALTY = "penalties stand in the optimizer: Network(..., optimizer=chain(L2(1e-4), Adam()))"
 _RATE = "the learning rate is the optimizer's: Network(..., optimizer=Adam(learning_rate=0.001))"
 
@@ -180,6 +181,8 @@ ARGUMENT_ADVICE: Mapping[str, str] = {
     "normalized_shape": _INPUTS,
     "num_features": _INPUTS,
     "n_features": _INPUTS,
+    "BatchNorm()": _COUNTED.format("BatchNorm"),
+    "LayerNorm()": _COUNTED.format("LayerNorm"),
     "MinMaxScaler.fit()": _SCALER.format("MinMaxScaler"),
     "MinMaxScaler.fit_transform()": _SCALER.format("MinMaxScaler"),
     "Network.evaluate(verbose)": "nothing is printed",

@@ -188,7 +188,7 @@ class Network:
 
         Names and shapes are not checked.
         """
-        if (rate := self._scheduled_rate(0)) < 0:
+        if (rate := self.scheduled_rate(0)) < 0:
             raise ConfigurationError(
                 f"learning_rate must not be negative; the schedule {self.optimizer.learning_rate} begins with {rate:g}"
             )
@@ -279,15 +279,17 @@ class Network:
             Whether batches are drawn in a new order every epoch; ``shuffle(epoch, rows)`` returns an order of your
             own, each row's number once.
         validation_split : float
-            Share of the examples, drawn by the seed, that is held out and measured after every epoch.
+            Share of the examples, drawn by the seed, that is held out and measured after every epoch; of each class in
+            proportion, where y names one for each example.
         validation_data : (x, y), (x, y, weights), or iterable of batches
             Held-out examples of your own; a tuple is always arrays, a list of tuples, or of lists of arrays, batches.
         sample_weight : array (N,)
             Weight of each example in the loss; 2 counts as the example twice.
         class_weight : mapping, sequence or "balanced"
-            Weight of each class; "balanced" makes every class count alike. Weights of examples and classes weigh
-            the metrics of training, too, as they weigh its loss; those of validation are weighed by
-            ``validation_data=(x, y, sample_weight)`` alone.
+            Weight of each class; "balanced" makes every class that is trained on count alike, by their numbers of
+            examples there. Held-out examples are weighed in the same way, so that what callbacks watch is what
+            training lowers; only weights that are given with ``validation_data=(x, y, sample_weight)`` count alone.
+            All weights weigh metrics as they weigh the loss.
         callbacks : sequence of Callback or str
             See :mod:`xpnet.callbacks`.
         verbose : int or str
@@ -382,8 +384,10 @@ class Network:
         return self._trace(x, y, sample_weight)[1]
 
     @explains_arguments
-    def trace(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Host]:
+    def trace(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Host]:
         """Return every activation and gradient of one training pass by name, without changing the network.
+
+        Without y, of rows that have no targets, activations alone.
 
         ``"0.output"`` is what layer 0 gives, ``"0.output.gradient"`` the loss's gradient there,
         ``"0.weight.gradient"`` a parameter's, ``"input.gradient"`` the input's; ``"losses"`` (N,) and ``"loss"``.
@@ -391,6 +395,12 @@ class Network:
         that of :meth:`get_weights`.
         Raises what :meth:`train_step` raises.
         """
+        if y is None:
+            if sample_weight is not None:
+                raise ConfigurationError("sample_weight weighs losses, which need targets: give y, or leave it out")
+            rows = fitting.prepare_rows(self, x)
+            outputs = self.compiled.activations(self.state, rows)
+            return {name: outputs[name] for name in step_order(outputs)}
         found, gradients = self._trace(x, y, sample_weight)
         ordered = {name: found[name] for name in step_order(found)}
         return ordered | {f"{name}.gradient": value for name, value in gradients.items()}
@@ -486,7 +496,7 @@ class Network:
     def learning_rate(self, rate: float) -> None:
         rate = check_real("learning_rate", rate, least=0)
         self._require_built("learning_rate")
-        scheduled = self._scheduled_rate(self.steps)
+        scheduled = self.scheduled_rate(self.steps)
         if rate and not scheduled:
             raise ConfigurationError(
                 f"learning_rate={rate!r} cannot be reached: the schedule {self.optimizer.learning_rate} gives 0 at "
@@ -589,14 +599,37 @@ class Network:
         return unpickle, arguments, own_attributes(self) or None
 
     @explains_arguments
-    def averaged(self) -> Network:
+    def averaged(self, x: Any = None) -> Network:
         """Return a copy whose weights are the moving average that ``ExponentialMovingAverage`` keeps.
+
+        Running statistics of ``BatchNorm`` belong to the weights that they were measured with, so they are measured
+        anew: as the mean over batches of x, each gone through as in training.
+
+        Parameters
+        ----------
+        x : array (N, *inputs), optional
+            What the network was trained on, or a sample of it; needed by ``BatchNorm`` alone.
 
         Raises
         ------
         NotBuiltError, ConfigurationError
             The network is not built, or keeps no average.
+        ShapeError, DataError, DtypeError
+            x is unusable.
+
+        Warns
+        -----
+        UserWarning
+            A ``BatchNorm`` keeps its running statistics, as x is not given.
+
+        Notes
+        -----
+        Layers of your own, and what stands in containers of your own, keep what they have.
+
+        Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization", section 3.2.
         """
+        from xpnet.averaging import renew_statistics
+
         self._require_built("averaged")
         found = [*averages(self.optimizer, self.state.optimizer)]
         if not found:
@@ -606,6 +639,7 @@ class Network:
         twin = self.copy()
         flat = twin.from_host(np.array(self.backend.to_numpy(found[0])))
         twin.state = twin.state._replace(params=flat)
+        renew_statistics(twin, x)
         return twin
 
     @explains_arguments
@@ -696,9 +730,13 @@ class Network:
 
     # What the training loop uses
 
+    def scheduled_rate(self, step: int) -> float:
+        """Return the optimizer's learning rate of the step that follows so many steps, before callbacks change it."""
+        return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
+
     def rate_of(self, step: int) -> float:
         """Return the learning rate of the step that follows so many steps."""
-        return self._scheduled_rate(step) * self.scale
+        return self.scheduled_rate(step) * self.scale
 
     def take_state(self, state: State, steps: int) -> None:
         """Set the state after so many more steps."""
@@ -761,9 +799,6 @@ class Network:
     def _trace(self, x: Any, y: Any, sample_weight: Any) -> tuple[dict[str, Host], dict[str, Host]]:
         batch = fitting.prepare_batch(self, x, y, sample_weight)
         return self.compiled.trace(self.state, batch)
-
-    def _scheduled_rate(self, step: int) -> float:
-        return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
 
     def _require_built(self, what: str) -> None:
         if not self.built:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.arguments import levels_to_user
 from xpnet.arrays import Host
 
 if TYPE_CHECKING:
@@ -43,15 +43,7 @@ def warn_of_rounding(dtype: str, arrays: Mapping[str, tuple[Array, Any]]) -> Non
     """
     found = [_describe(name, array, given) for name, (array, given) in arrays.items() if dtype == "float32"]
     if any(found):
-        warnings.warn("; ".join(filter(None, found)), stacklevel=_levels_to_user())
-
-
-def _levels_to_user() -> int:
-    """Return how many frames the user's is above the caller's, which has xpnet's and scikit-learn's in between."""
-    frame, levels = inspect.currentframe(), 0
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("xpnet", "sklearn"):
-        frame, levels = frame.f_back, levels + 1
-    return levels
+        warnings.warn("; ".join(filter(None, found)), stacklevel=levels_to_user())
 
 
 def _describe(argument: str, array: Array, given: Any) -> str:

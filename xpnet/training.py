@@ -7,7 +7,7 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -106,6 +106,11 @@ class Program:
     def __hash__(self) -> int:
         """Hash everything that determines the functions; raise TypeError if a part is mutable."""
         return hash(self._identity)
+
+    def with_model(self, model: Sequential) -> Program:
+        """Return the program of layers with the same parameters and other hyper-parameters."""
+        own = self.loss, self.optimizer, self.metrics, self.layout, self.out_shape, self.dtype, self.xp
+        return Program(model, *own, self._backend_key)
 
     def initial_state(self, params: Array, layers: Tree, words: Array) -> State:
         """Return the state before the first step."""
@@ -212,6 +217,16 @@ class Program:
         """Return the predicted classes."""
         return self.loss.classify(self.scores(model, x), self.xp)  # type: ignore[attr-defined]
 
+    def activations(self, state: State, x: Array) -> dict[str, Array]:
+        """Return every output of a training step's forward pass, by name."""
+        named: dict[str, Array] = {}
+        self._forward_in_training(state, x, named.__setitem__)
+        return named
+
+    def statistics(self, state: State, x: Array) -> Tree:
+        """Return the layers' non-trainable arrays after a training step on these examples, without their loss."""
+        return self.model.advance(state.layers, self._forward_in_training(state, x)[1])
+
     def trace(self, state: State, batch: Batch) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return everything that a training step computes, by name, and the parameters' gradients."""
         named: dict[str, Array] = {}
@@ -258,6 +273,12 @@ class Program:
     def copy(self, tree: Any) -> Any:
         """Return a copy of a state, sums, both or a batch, as the original may be overwritten."""
         return _copy(tree)
+
+    def _forward_in_training(
+        self, state: State, x: Array, record: Callable[[str, Array], None] | None = None
+    ) -> tuple[Array, Any]:
+        context = Context(self.xp, True, self._key(state), state.layers, input_gradient=False, record=record)
+        return self.forward(self.layout.views(state.params, self.xp), x, context)
 
     def _key(self, state: State) -> Any:
         return make_key(state.words, state.step, self.xp) if self.model.random else None

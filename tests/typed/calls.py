@@ -79,6 +79,8 @@ last: float = history["loss"][-1]
 results: dict[str, float] = net.evaluate(x, y)
 weights: dict[str, np.ndarray[Any, Any]] = net.get_weights()
 rate: float = net.learning_rate
+outputs: dict[str, np.ndarray[Any, Any]] = net.trace(x)
+averaged: Network = net.averaged(x)
 text: str = xpnet.classification_report(y, net.classify(x), names=["low", "right", "left"])
 
 

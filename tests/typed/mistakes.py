@@ -29,6 +29,8 @@ Sequential(Dense(3))  # type: ignore[arg-type]
 Sequential([Dense])  # type: ignore[list-item]
 Reshape("28")  # type: ignore[arg-type]
 PiecewiseConstant(10, 0.1)  # type: ignore[arg-type]
+xpnet.LayerNorm(64)  # type: ignore[call-arg]
+xpnet.AdamW(1e-3, 0.004)  # type: ignore[call-arg]
 xpnet.clouds(points="3")  # type: ignore[arg-type]
 
 net = Network([Dense(1)], lr=0.1)  # type: ignore[call-arg]

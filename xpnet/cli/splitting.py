@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import Host
+from xpnet.checks import seeded_generator
 from xpnet.cli.output import note
 from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
 from xpnet.cli.target import Target
-from xpnet.data import split
+from xpnet.data import deal, part_sizes, split
 from xpnet.errors import ConfigurationError, DataError
 from xpnet.records import record
 
@@ -29,10 +30,11 @@ class RowSplit:
 def split_rows(
     table: Table, target: Target, rows: Host, *, test: float | int, validation: float | int, seed: int
 ) -> RowSplit:
-    """Split the *rows*, with the same proportions of classes in each part if every class has enough rows.
+    """Split the *rows*, with the same proportions of classes in each part.
 
-    A class with fewer rows than there are parts is only trained on. If a class with more rows is still missing from a
-    part, all rows are split at random. A note on standard error says so in either case.
+    A class with fewer rows than there are parts is only trained on, unless the others are too few to be split: then all
+    rows are split by chance. Of one with more, a part may have none, where its share is rounded to that. A note on
+    standard error says so in each case.
 
     Raises
     ------
@@ -60,22 +62,25 @@ def _split_by_class(table: Table, target: Target, rows: Host, sizes: dict[str, A
     counts = np.bincount(codes, minlength=len(names))
     rare = (counts > 0) & (counts < 1 + (sizes["test"] > 0) + (sizes["validation"] > 0))
     in_rare_class = rare[codes]
-    if not in_rare_class.all():
-        try:
-            training, *held = split(rows[~in_rare_class], stratify=codes[~in_rare_class], **sizes)
-        except DataError:
-            pass
-        else:
-            if rare.any():
-                said = [
-                    f"{shown(names[code])} ({_describe_rows(table, rows[codes == code])})"
-                    for code in np.flatnonzero(rare)
-                ]
-                more = "; ..." * (len(said) > SHOWN)
-                note(f"trained on, but with too few rows to test on some: {'; '.join(said[:SHOWN])}{more}")
-            return np.concatenate([training, rows[in_rare_class]]), *held
-    training, *held = split(rows, **sizes)
-    note("rows are split by chance alone: some class has too few rows to be in every part")
+    rest, of_rest = rows[~in_rare_class], codes[~in_rare_class]
+    try:
+        counted = part_sizes(len(rest), test=sizes["test"], validation=sizes["validation"])
+    except (ConfigurationError, DataError):
+        training, *held = split(rows, **sizes)
+        note("rows are split by chance alone: too many classes have too few rows to be in every part")
+    else:
+        parts = deal(of_rest, counted, seeded_generator(sizes["seed"]))
+        training, *held = [rest[part] for part in parts]
+        training = np.concatenate([training, rows[in_rare_class]])
+        known = set(np.flatnonzero(counts).tolist())
+        purposes = [verb for verb, size in zip(("validate", "test"), counted[1:], strict=True) if size]
+        for verb, part in reversed([*zip(purposes, parts[1:], strict=True)]):
+            lacking = sorted(known - set(of_rest[part].tolist()))
+            if lacking:
+                said = [f"{shown(names[i])} ({_describe_rows(table, rows[codes == i])})" for i in lacking[:SHOWN]]
+                more = "; ..." * (len(lacking) > SHOWN)
+                note(f"trained on, but with too few rows to {verb} on some: {'; '.join(said)}{more}")
+            known -= set(lacking)  # each class is told of once
     unseen = [names[code] for code in np.setdiff1d(codes, target.encode(table, target.name)[training])]
     if unseen:
         note(f"no row of these classes came to be trained on, so they are never predicted: {listed(unseen)}")

@@ -70,7 +70,8 @@ def add(commands: Commands) -> None:
                        help="share (0.2) or count (50) of rows to test on (default: %(default)s)")
     table.add_argument("--validation", type=part, default=0.1, metavar="PART",
                        help="share or count of rows to watch while training (default: %(default)s)")
-    table.add_argument("--balanced", action="store_true", help="let every class count alike, however rare")
+    table.add_argument("--balanced", action="store_true",
+                       help="let every class count alike, however rare, in training and validation")
     network = parser.add_argument_group("the network")
     network.add_argument("--hidden", type=sizes, default=(64, 64), metavar="N,N",
                          help="units of the hidden layers (default: 64,64)")

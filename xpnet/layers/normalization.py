@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from math import prod
 from typing import Any, NamedTuple
 
@@ -33,7 +34,8 @@ class BatchNorm:
     Shapes: x and y (N, ..., features); gamma, beta (features,). While training, mu and sigma² are the batch's
     mean and population variance; otherwise they are running averages,
     ``running = momentum * running + (1 - momentum) * batch``, where the batch's variance enters with
-    Bessel's correction n / (n - 1). Ioffe and Szegedy 2015, algorithms 1 and 2.
+    Bessel's correction n / (n - 1). A batch with one value of each feature has no variance, and leaves them as they
+    are. Ioffe and Szegedy 2015, algorithms 1 and 2.
 
     Parameters
     ----------
@@ -51,6 +53,7 @@ class BatchNorm:
         At build: the input is one number per example, without an axis.
     """
 
+    _: KW_ONLY
     momentum: float = 0.9
     epsilon: float = 1e-5
 
@@ -92,9 +95,11 @@ class BatchNorm:
         return context.xp.nn.normalize_backward(batch.normalized, batch.inverse, slopes, axes), gradients
 
     def advance(self, state: Tree, batch: _Batch) -> Tree:
-        """Return the running averages after a training step."""
+        """Return the running averages after a training step; one value of each feature says nothing of their spread."""
         rows = prod(batch.normalized.shape[:-1])
-        correction = rows / max(rows - 1, 1)
+        if rows == 1:
+            return state
+        correction = rows / (rows - 1)
         keep, take = self.momentum, 1.0 - self.momentum
         last = (*(0 for _ in batch.mean.shape[1:]), ...)
         return {
@@ -125,6 +130,7 @@ class LayerNorm:
         At build: the input is one number per example, without an axis.
     """
 
+    _: KW_ONLY
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:

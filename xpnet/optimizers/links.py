@@ -235,7 +235,8 @@ class MaxNorm:
 class ExponentialMovingAverage:
     r"""Keep :math:`a \leftarrow decay \cdot a + (1 - decay) p` beside the parameters.
 
-    Comes after the optimizer in a chain; ``net.averaged()`` is the network with these weights. The average starts
+    Comes after the optimizer in a chain; ``net.averaged(x)`` is the network with these weights, and with statistics of
+    ``BatchNorm`` that are measured with them on x. The average starts
     from the weights before the first step. ``EarlyStopping`` brings that of the best epoch back, with the weights.
     Polyak and Juditsky 1992, in the exponential form; 0.999 is customary.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from math import log
 from typing import Any
 
@@ -43,6 +44,7 @@ class SGD:
     """
 
     learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -94,6 +96,7 @@ class Adam:
     """
 
     learning_rate: float | Schedule = 1e-3
+    _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -136,6 +139,7 @@ class AdamW:
     """
 
     learning_rate: float | Schedule = 1e-3
+    _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -187,6 +191,7 @@ class Nadam:
     """
 
     learning_rate: float | Schedule = 2e-3
+    _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -243,6 +248,7 @@ class RMSProp:
     """
 
     learning_rate: float | Schedule = 1e-3
+    _: KW_ONLY
     rho: float = 0.9
     epsilon: float = 1e-8
 
@@ -285,6 +291,7 @@ class Adagrad:
     """
 
     learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
     epsilon: float = 1e-10
 
     def __post_init__(self) -> None:
@@ -328,6 +335,7 @@ class Adadelta:
     """
 
     learning_rate: float | Schedule = 1.0
+    _: KW_ONLY
     rho: float = 0.95
     epsilon: float = 1e-6
 
@@ -378,6 +386,7 @@ class Lion:
     """
 
     learning_rate: float | Schedule = 1e-4
+    _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.99
 

@@ -25,7 +25,7 @@ __all__ = ["plot_activations", "plot_gradients"]
 
 
 @explains_arguments
-def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: int = 40) -> Host:
+def plot_activations(net: Network, x: Any, y: Any = None, *, axes: Any = None, bins: int = 40) -> Host:
     """Draw a histogram of every layer's output for one batch, as in training.
 
     What to look for: outputs of one layer piled up at the ends of a sigmoid or tanh (saturated units), ReLU outputs
@@ -36,7 +36,7 @@ def plot_activations(net: Network, x: Any, y: Any, *, axes: Any = None, bins: in
     net : Network
         Built; it is not changed.
     x, y : arrays
-        A batch, as for :meth:`xpnet.Network.trace`, whose values are drawn.
+        A batch, as for :meth:`xpnet.Network.trace`, whose values are drawn; y makes no difference, and may be left out.
     axes : iterable of Axes, optional
         Where to draw, one for each layer. Default: a new figure.
     bins : int

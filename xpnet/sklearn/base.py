@@ -306,6 +306,16 @@ class ClassifierParts(ClassifierMixin):
             )
         return by_class if weights is None else weights * by_class
 
+    def _weigh_held_out(self, weights: Host | None, y: Host, trained: Host) -> Host | None:
+        """Return held-out samples' weights times those of their classes, which hang on the labels *trained* on."""
+        if not isinstance(self.class_weight, str):
+            return self._weigh(weights, y)
+        self._check_class_weight()
+        both, first = np.concatenate([trained, y]), np.arange(len(trained))
+        by_class: Host = compute_sample_weight("balanced", both, indices=first)[len(trained) :]
+        by_class[by_class == 0.0] = 1.0  # of a class that is not trained on
+        return by_class if weights is None else weights * by_class
+
     def _check_class_weight(self) -> None:
         """Raise ConfigurationError unless it is made of weights as :func:`xpnet.Network.fit` takes them."""
         given = self.class_weight
@@ -319,10 +329,7 @@ class ClassifierParts(ClassifierMixin):
                 check_real(f"class_weight[{label!r}]", weight, least=0)
 
     def _weights_for_fit(self, weights: Host | None, y: Host) -> dict[str, Any]:
-        """Return ``Network.fit``'s arguments for weights.
-
-        Classes weigh training examples alone; where samples have several labels, those held out, too.
-        """
+        """Return ``Network.fit``'s arguments for weights."""
         self._check_class_weight()
         by_class = self.class_weight
         if self._labels.multilabel:
@@ -406,6 +413,9 @@ class RegressorParts(RegressorMixin):
         return y, targets
 
     def _weigh(self, weights: Host | None, y: Host) -> Host | None:
+        return weights
+
+    def _weigh_held_out(self, weights: Host | None, y: Host, trained: Host) -> Host | None:
         return weights
 
     def _weights_for_fit(self, weights: Host | None, y: Host) -> dict[str, Any]:

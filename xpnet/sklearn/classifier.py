@@ -82,7 +82,7 @@ class MLPClassifier(ClassifierParts, Perceptron):
     loss : str or Loss
         "log_loss" is cross-entropy, with one output for two classes; else a loss of xpnet, or its name.
     class_weight : dict, "balanced" or None
-        Weight of each label.
+        Weight of each label, for samples that are trained on and those held out.
 
     Attributes
     ----------

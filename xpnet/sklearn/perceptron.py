@@ -79,7 +79,9 @@ class Perceptron(NetworkEstimator):
                 self._refuse_epoch_options(validation)
                 self._fit_lbfgs(X, targets, self._weigh(weights, labels))
             else:
-                self._fit_stochastic(X, targets, labels, weights, self._check_validation(validation), incremental)
+                self._fit_stochastic(
+                    X, targets, labels, weights, self._check_validation(validation, labels), incremental
+                )
             backend, state = self.network_.backend, self.network_.state
             arrays = [state.params, *(array for _, array in flatten(state.layers))]
             if not all(np.isfinite(backend.to_numpy(array)).all() for array in arrays):
@@ -220,10 +222,11 @@ class Perceptron(NetworkEstimator):
         network = self.network_
         if self.early_stopping and validation is None:
             split = self._hold_out(targets)
-            held_out = None if weights is None else weights[split.held_out]
+            trained, held_out = labels[split.train], None if weights is None else weights[split.held_out]
+            held_out = self._weigh_held_out(held_out, labels[split.held_out], trained)
             validation = take_rows(X, split.held_out, network.backend), targets[split.held_out], held_out
             X = take_rows(X, split.train, network.backend)
-            targets, labels = targets[split.train], labels[split.train]
+            targets, labels = targets[split.train], trained
             weights = None if weights is None else weights[split.train]
         weights = self._weigh(weights, labels)
         rows = int(X.shape[0])
@@ -290,8 +293,11 @@ class Perceptron(NetworkEstimator):
             split = self._split = Split(train, held_out)
         return split
 
-    def _check_validation(self, validation: Any) -> tuple[Any, ...] | None:
-        """Return (X, targets, weights) of the caller's own held-out examples, checked, or None."""
+    def _check_validation(self, validation: Any, trained: Host) -> tuple[Any, ...] | None:
+        """Return (X, targets, weights) of the caller's own held-out examples, checked, or None.
+
+        Weights that are not given are those of the classes, by the labels *trained* on.
+        """
         X, y, sample_weight = validation or (None, None, None)
         if X is None:
             if y is not None or sample_weight is not None:
@@ -301,7 +307,9 @@ class Perceptron(NetworkEstimator):
             raise ConfigurationError("y_val is missing beside X_val")
         X = take_features(self, X, reset=False)
         rows = int(X.shape[0])
-        return X, self._encode(y, rows, fresh=False)[1], take_weights(sample_weight, rows)
+        labels, targets = self._encode(y, rows, fresh=False)
+        weights = take_weights(sample_weight, rows)
+        return X, targets, self._weigh_held_out(None, labels, trained) if weights is None else weights
 
     # What scikit-learn shows of a fitted perceptron
 

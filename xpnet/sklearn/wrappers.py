@@ -111,10 +111,10 @@ class XPClassifier(ClassifierParts, _Wrapper):
     batch_size : int or None
     shuffle : bool or callable
     validation_fraction : float
-        Share that is held out and measured after every epoch, 0 for none.
+        Share that is held out, of each class in proportion, and measured after every epoch; 0 for none.
     callbacks : sequence of Callback or str, optional
     class_weight : dict, "balanced" or None
-        Weight of each label.
+        Weight of each label, for samples that are trained on and those held out.
     warm_start : bool
         Whether ``fit`` goes on where it ended: two fits of 10 epochs equal one of 20, but for callbacks, which begin
         anew in each; :class:`~xpnet.EarlyStopping` ends a fit with its best epoch's weights.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
@@ -188,9 +189,10 @@ class Network:
 
         Names and shapes are not checked.
         """
-        if (rate := self._scheduled_rate(0)) < 0:
+        if not 0 <= (rate := self._scheduled_rate(0)) < inf:
             raise ConfigurationError(
-                f"learning_rate must not be negative; the schedule {self.optimizer.learning_rate} begins with {rate:g}"
+                f"learning_rate must not be {'negative' if rate < 0 else 'infinite or NaN'}; the schedule "
+                f"{self.optimizer.learning_rate}, which is called with 0 at the first step, begins with {rate:g}"
             )
         built = self.model.build(shape)
         self.layout = Layout(built.params)
@@ -763,7 +765,8 @@ class Network:
         return self.compiled.trace(self.state, batch)
 
     def _scheduled_rate(self, step: int) -> float:
-        return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
+        with np.errstate(all="ignore"):  # whoever cannot use what is not finite says so
+            return float(rate_at(self.optimizer.learning_rate, np.asarray(float(step)), np))
 
     def _require_built(self, what: str) -> None:
         if not self.built:

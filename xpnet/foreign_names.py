@@ -182,7 +182,12 @@ ARGUMENT_ADVICE: Mapping[str, str] = {
     "n_features": _INPUTS,
     "MinMaxScaler.fit()": _SCALER.format("MinMaxScaler"),
     "MinMaxScaler.fit_transform()": _SCALER.format("MinMaxScaler"),
-    "Network.evaluate(verbose)": "nothing is printed",
+    "Network.classify(threshold)": "where there is one output, net.predict(x) > 0.3 answers for 0.3",
+    **dict.fromkeys(
+        (f"Network.{method}(verbose)" for method in ("classify", "evaluate", "forward", "predict")),
+        "nothing is printed",
+    ),
+    "Network.forward(training)": "there is no mode to set: net.trace(x, y) shows a pass as in training",
     "Network.save(notes)": "xpnet.checkpoint.save(net, path, notes=...) takes them",
     "Network.save(overwrite)": "what is there is replaced, as a whole or not at all",
     "Network.save(scaler)": _SCALER_NOTE,

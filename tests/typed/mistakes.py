@@ -28,6 +28,8 @@ Dense(units=3, activation="relu")  # type: ignore[call-arg]
 Sequential(Dense(3))  # type: ignore[arg-type]
 Sequential([Dense])  # type: ignore[list-item]
 Reshape("28")  # type: ignore[arg-type]
+Network([Dense(3)]).predict([[1.0]], verbose=0)  # type: ignore[arg-type]
+Network([Dense(3)]).classify([[1.0]], 32)  # type: ignore[arg-type]
 PiecewiseConstant(10, 0.1)  # type: ignore[arg-type]
 xpnet.clouds(points="3")  # type: ignore[arg-type]
 

@@ -60,6 +60,12 @@ CASES: dict[str, tuple[Callable[[], object], str, str]] = {
     "Dense(kernel_regularizer)": (lambda: Dense(8, kernel_regularizer="l2"), "optimizer", "chain(L2(1e-4), Adam())"),
     "Adam(beta_1)": (lambda: xpnet.Adam(beta_1=0.8), "'beta_1'", "write beta1=0.8"),
     "Adam(clipnorm)": (lambda: xpnet.Adam(clipnorm=1.0), "'clipnorm'", "ClipByNorm"),
+    "CrossEntropy(weight)": (
+        lambda: xpnet.CrossEntropy(weight=[1, 2]),
+        "'weight'",
+        "fit(x, y, class_weight=[1.0, 2.0])",
+    ),
+    "BinaryCrossEntropy(pos_weight)": (lambda: xpnet.BinaryCrossEntropy(pos_weight=2), "'pos_weight'", "class_weight="),
     "LeakyReLU(negative_slope)": (lambda: xpnet.LeakyReLU(negative_slope=0.1), "'negative_slope'", "write slope=0.1"),
     "CrossEntropy(from_logits)": (lambda: xpnet.CrossEntropy(from_logits=True), "'from_logits'", "raw scores"),
     "predict(verbose)": (

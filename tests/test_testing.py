@@ -369,6 +369,18 @@ def test_a_loss_that_is_not_defined_for_all_scores_is_not_called_impure():
         check_loss(Logarithm(), [[0.25, 0.75]], scores=[[-1.0, 1.0]], beside=())
 
 
+class Asymmetric(Squared):
+    def __call__(self, scores, targets, xp):
+        error = scores - targets
+        weight = xp.where(error > 0.0, 2.0, 1.0)
+        return xp.sum(weight * error * error, axis=1), 2.0 * weight * error
+
+
+def test_a_loss_of_pythons_numbers_is_told_why_it_is_float64():
+    with pytest.raises(CheckError, match=r"must stay float32; got float64; .* by xp\.ones_like\(e\)"):
+        check_loss(Asymmetric(), [[0.25, 0.75]], beside=())
+
+
 class WritesToScores(Squared):
     def __call__(self, scores, targets, xp):
         scores -= targets

@@ -182,6 +182,10 @@ ARGUMENT_ADVICE: Mapping[str, str] = {
     "n_features": _INPUTS,
     "MinMaxScaler.fit()": _SCALER.format("MinMaxScaler"),
     "MinMaxScaler.fit_transform()": _SCALER.format("MinMaxScaler"),
+    **dict.fromkeys(
+        ("CrossEntropy(weight)", "CrossEntropy(class_weight)", "BinaryCrossEntropy(weight)", "pos_weight"),
+        "classes are weighed in fit, net.fit(x, y, class_weight=[1.0, 2.0]), as examples are by sample_weight",
+    ),
     "Network.classify(threshold)": "where there is one output, net.predict(x) > 0.3 answers for 0.3",
     **dict.fromkeys(
         (f"Network.{method}(verbose)" for method in ("classify", "evaluate", "forward", "predict")),

@@ -666,7 +666,8 @@ class Network:
         scaler : StandardScaler or MinMaxScaler, optional
             Fitted; becomes the first part of the graph, so that it takes features in their own units.
         classes : iterable of str, int or float, optional
-            What the classes are called: goes into the file's metadata as JSON, under ``classes``.
+            What the classes are called: goes into the file's metadata as JSON, under ``classes``. Where there is one
+            output, the second of two is that of a prediction above one half, or a score above 0.
 
         Raises
         ------

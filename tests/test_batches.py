@@ -161,7 +161,7 @@ def test_a_used_up_generator_of_validation_is_named_as_such() -> None:
     net = xpnet.Network([xpnet.Dense(ROWS)])
     with pytest.raises(DataError, match=r"^validation_data: the iterable of batches gave none in pass 2; a generator"):
         net.fit(X, Y, validation_data=(batch for batch in [(X, Y)]), epochs=2, verbose=0)
-    with pytest.raises(DataError, match=r"^validation_data: a function must return an iterable .*; got None: a"):
+    with pytest.raises(DataError, match=r"^validation_data: x as a function must return an iterable .*; got None: a"):
         net.fit(X, Y, validation_data=lambda: None, verbose=0)
 
 

@@ -56,9 +56,9 @@ def hides_caught(function: Function) -> Function:
     return function
 
 
-def argument_error(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Exception:
+def argument_error(function: Callable[..., Any], *args: Any, **kwargs: Any) -> ArgumentError:
     """Return the error for a call with arguments that the function does not have."""
-    return _problem(function, args, kwargs) or TypeError(f"{function.__qualname__} was called with wrong arguments")
+    return _problem(function, args, kwargs)  # type: ignore[return-value]  # None is for right arguments
 
 
 def explain_records(namespace: Mapping[str, Any], names: Iterable[str]) -> None:

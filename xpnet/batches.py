@@ -256,7 +256,7 @@ class StreamSource:
         except TypeError:
             got = "None: a `return` or `yield` is missing" if given is None else type(given).__name__
             raise DataError(
-                f"{called or 'x as '}a function must return an iterable of batches (x, y), such as a fresh generator; "
+                f"{called}x as a function must return an iterable of batches (x, y), such as a fresh generator; "
                 f"got {got}"
             ) from None
         for number, item in enumerate(batches):

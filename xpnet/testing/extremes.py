@@ -19,6 +19,7 @@ Domain = tuple[float, float]
 """The smallest and the largest input that a layer is defined for."""
 
 EVERYWHERE: Domain = (-inf, inf)
+"""The domain of a layer that is defined for all numbers."""
 
 LARGE = 1e4
 """Inputs that nothing may overflow on: exp(710) would be infinite in float64, exp(89) in float32."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +62,28 @@ def test_frames_and_series(backend: xpnet.Backend) -> None:
     gap = frame.convert_dtypes().assign(b=pandas.array([0.5, pandas.NA], "Float64"))
     with pytest.raises(DtypeError, match=r"objects of other kinds, with <NA> at x\[1, 1\] \(column 'b'\) .*fill"):
         as_real_array(gap, backend, "x")
+
+
+@pytest.mark.parametrize(
+    ("column", "recipe"),
+    [
+        (np.array(["2000-01-02", "2000-01-04"], "M8[s]"), "(column - datetime.datetime(2000, 1, 1)) / "),
+        (np.array([1, 3], "m8[D]").astype("m8[s]"), "column / "),
+        ([datetime.date(2000, 1, 2), datetime.date(2000, 1, 4)], "(column - datetime.date(2000, 1, 1)) / "),
+        (
+            [datetime.datetime(2000, 1, day, tzinfo=datetime.UTC) for day in (2, 4)],
+            "(column - datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)) / ",
+        ),
+    ],
+)
+def test_columns_of_dates_and_times_come_with_a_recipe_that_works(column: Any, recipe: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": column})
+    recipe += "datetime.timedelta(days=1)"
+    with pytest.raises(DtypeError, match=rf"\(column 'b'\): count days.*{re.escape(recipe)}$"):
+        to_host(frame, "x", real=True)
+    days = eval(recipe, {"column": frame["b"], "datetime": datetime})
+    np.testing.assert_allclose(to_host(days, "x", real=True), [1.0, 3.0])
 
 
 @pytest.mark.parametrize(

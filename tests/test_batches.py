@@ -157,6 +157,14 @@ def test_a_used_up_generator_is_named_with_its_pass(backend: xpnet.Backend) -> N
         list(source.batches(1))
 
 
+def test_a_used_up_generator_of_validation_is_named_as_such() -> None:
+    net = xpnet.Network([xpnet.Dense(ROWS)])
+    with pytest.raises(DataError, match=r"^validation_data: the iterable of batches gave none in pass 2; a generator"):
+        net.fit(X, Y, validation_data=(batch for batch in [(X, Y)]), epochs=2, verbose=0)
+    with pytest.raises(DataError, match=r"^validation_data: x as a function must return an iterable .*; got None: a"):
+        net.fit(X, Y, validation_data=lambda: None, verbose=0)
+
+
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_list_is_checked_before_training(position: int, backend: xpnet.Backend) -> None:
     items: list[Any] = [(X, Y), (X, Y)]

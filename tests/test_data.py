@@ -241,6 +241,12 @@ def test_split_refuses(arrays: Any, options: dict[str, Any], error: type[Excepti
         split(*arrays, **options)
 
 
+@pytest.mark.parametrize("size", [0.2, 3, 0])
+def test_split_takes_sizes_by_name(size: float) -> None:
+    with pytest.raises(ShapeError, match=rf"go by name: write test={size}$"):
+        split([1.0, 2.0], [0, 1], size)
+
+
 def test_split_copies() -> None:
     x = np.arange(10)
     train, _ = split(x)

@@ -13,12 +13,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 import xpnet
 from xpnet import checkpoint, errors, foreign_names
 from xpnet.errors import unknown_name
+from xpnet.plotting.networks import require_built
 
 BUILT_IN = {
     "ArgumentError": TypeError,
@@ -34,6 +36,26 @@ BUILT_IN = {
     "NotBuiltError": RuntimeError,
     "ShapeError": ValueError,
 }
+
+
+ARRAY = np.ones((30, 40))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: xpnet.Network(["relu"], inputs=ARRAY),
+        lambda: xpnet.Param((3,), ARRAY),  # type: ignore[arg-type]
+        lambda: xpnet.Dense(ARRAY),  # type: ignore[arg-type]
+        lambda: xpnet.Dense(3, bias=ARRAY),  # type: ignore[arg-type]
+        lambda: xpnet.Dropout(ARRAY),  # type: ignore[arg-type]
+        lambda: xpnet.Network(["relu"], loss=ARRAY),  # type: ignore[arg-type]
+        lambda: require_built(ARRAY, "plot_weights"),
+    ],
+)
+def test_an_array_where_none_belongs_is_shown_by_its_shape(call: Any) -> None:
+    with pytest.raises(xpnet.ConfigurationError, match=r"got an array of shape \(30, 40\)"):
+        call()
 
 
 def test_the_list_is_complete() -> None:

@@ -55,11 +55,11 @@ def arrays(net: Network) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["arrays", "stream", "hooks", "callback", "checkpoint"])
-@pytest.mark.parametrize("at", [0, 5, 9, 13, 29])
+@pytest.mark.parametrize("at", [1, 5, 9, 13, 29])
 def test_training_stops_at_the_step_with_the_state_before_it(
     kind: str, at: int, backend: xpnet.Backend, tmp_path: Path
 ) -> None:
-    """Ten steps an epoch: the first, the sixth, an epoch's last, one of the second epoch, the very last."""
+    """Ten steps an epoch: the second, the sixth, an epoch's last, one of the second epoch, the very last."""
 
     class Hook(xpnet.Callback):
         def on_train_batch_end(self, batch: int, logs: Any) -> None:
@@ -105,6 +105,85 @@ def test_a_layer_that_overflows_is_named(backend: xpnet.Backend) -> None:
     net.set_weights({"2.weight": weights["2.weight"] * 1e308, "2.bias": weights["2.bias"] + 1e308})
     with pytest.raises(NonFiniteError, match=r"layer 2 \(Dense\(2\)\)|CrossEntropy"):
         net.fit(X, Y, verbose=0)
+
+
+@dataclass(frozen=True)
+class SquareRoot(xpnet.layers.base.Elementwise):
+    def forward(self, params: Any, x: Any, context: Any) -> Any:
+        y = context.xp.sqrt(x)
+        return y, y
+
+    def backward(self, params: Any, y: Any, dy: Any, context: Any) -> Any:
+        return dy / (2.0 * y), {}
+
+
+class Logarithm(xpnet.MeanSquaredError):
+    def __call__(self, scores: Any, targets: Any, xp: Any) -> Any:
+        return xp.sum(xp.log(scores - targets), axis=1), 1.0 / (scores - targets)
+
+
+def test_a_root_of_negative_numbers_is_no_overflow(backend: xpnet.Backend) -> None:
+    net = Network([Dense(4), SquareRoot(), Dense(2)], backend=backend, seed=1)
+    with pytest.raises(
+        NonFiniteError, match=r"layer 1 \(SquareRoot\(\)\) gives NaN .*not defined there, such"
+    ) as caught:
+        net.fit(X, Y, verbose=0)
+    assert "overflow" not in str(caught.value)
+    assert "learning rate" not in str(caught.value)
+
+
+def test_a_gradient_that_there_is_none_of_is_no_overflow() -> None:
+    net = Network([Dense(3), "relu", SquareRoot(), Dense(2)], seed=1)
+    with pytest.raises(
+        NonFiniteError, match=r"the gradient of layer 1 .*in the backward pass: .*not defined there, such"
+    ):
+        net.fit(X, Y, verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+@pytest.mark.parametrize(
+    ("size", "kind"), [(1.0, "an operation that is not defined there, such as"), (1e3, "overflow, or an op")]
+)
+def test_a_logarithm_of_negative_numbers_is_no_certain_overflow(size: float, kind: str) -> None:
+    net = Network([Dense(1)], loss=Logarithm(), seed=0)
+    with pytest.raises(NonFiniteError, match=rf"Logarithm\(\) gives NaN .* scores of up to [^:]*: {kind}"):
+        net.fit(X * size, X[:, 0] * size, verbose=0)
+
+
+def test_a_schedule_that_is_not_finite_is_named(backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.SGD(NaNFrom(5)))
+    with pytest.raises(
+        NonFiniteError, match=r"rate of SGD\(learning_rate=NaNFrom\(5\)\) is nan: its schedule gives that after 5 steps"
+    ):
+        net.fit(X * 200.0, Y, verbose=0, epochs=3, batch_size=10)
+
+
+@dataclass(frozen=True)
+class Reciprocal:
+    def __call__(self, step: Any, xp: Any) -> Any:
+        return 0.1 / step
+
+
+@pytest.mark.parametrize(("schedule", "first"), [(NaNFrom(0), "nan"), (Reciprocal(), "inf")])
+def test_a_schedule_that_begins_with_no_finite_rate_is_refused(schedule: Any, first: str) -> None:
+    net = make("numpy", optimizer=xpnet.SGD(schedule))
+    with pytest.raises(
+        ConfigurationError, match=rf"learning_rate must not be infinite or NaN; .* with 0 at .*begins with {first}$"
+    ):
+        net.fit(X, Y, verbose=0)
+    assert not net.built
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_rate_is_looked_at_without_a_warning() -> None:
+    with pytest.raises(ConfigurationError, match="begins with inf"):
+        make("numpy", optimizer=xpnet.SGD(Reciprocal()), inputs=3)
+
+
+def test_a_first_step_is_not_put_down_to_the_learning_rate(backend32: xpnet.Backend) -> None:
+    net = Network([Dense(1)], loss="mse", backend=backend32, seed=0)
+    with pytest.raises(NonFiniteError, match="Likely cause: targets or weights of extreme size, as no step has"):
+        net.fit(X, X[:, 0] * 1e30, verbose=0)
 
 
 def test_a_bad_batch_of_a_stream_is_named(backend: xpnet.Backend) -> None:

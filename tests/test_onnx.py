@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -380,6 +381,20 @@ def test_a_scaler_that_cannot_be_exported_is_named(tmp_path: Path) -> None:
     said = "xpnet's scalers are: xpnet.StandardScaler().fit(x_train), say"
     refuse(network([Dense(2)]), tmp_path / "unfit.onnx", "the scaler NumPyScaler cannot", scaler=NumPyScaler())
     refuse(network([Dense(2)]), tmp_path / "unfit.onnx", said, scaler=NumPyScaler())
+
+
+@pytest.mark.parametrize("kind", ["StandardScaler", "MinMaxScaler"])
+def test_a_scaler_of_scikit_learn_is_told_which_of_xpnets_it_is(kind: str, tmp_path: Path) -> None:
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    net = network([Dense(2)])
+    x = 5.0 + 3.0 * rows(net, 50).astype("float64")
+    scaler = getattr(preprocessing, kind)().fit(x)
+    with pytest.raises(xpnet.ExportError, match=r"it is scikit-learn's; the same is xpnet\.") as caught:
+        net.to_onnx(tmp_path / "unfit.onnx", scaler=scaler)
+    own = re.search(r"the same is (.*) of that scaler s", str(caught.value))[1]  # type: ignore[index]
+    np.testing.assert_allclose(eval(own, {"xpnet": xpnet, "s": scaler}).transform(x), scaler.transform(x))
+    bare = getattr(preprocessing, kind)()
+    refuse(net, tmp_path / "unfit.onnx", f"the scaler {kind} cannot", scaler=bare)
 
 
 def test_what_is_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

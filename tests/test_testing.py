@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -243,6 +244,48 @@ def test_a_kink_is_reported_rather_than_averaged_over():
         check_layer(layers.ReLU(), (2,), x=[[0.0, 1.0]])
 
 
+@dataclass(frozen=True)
+class SquareRoot(layers.base.Elementwise):
+    def forward(self, params, x, context):
+        y = context.xp.sqrt(x)
+        return y, y
+
+    def backward(self, params, y, dy, context):
+        return dy / (2.0 * y), {}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero")
+def test_a_layer_that_is_not_defined_for_all_numbers_is_told_how_to_be_checked():
+    with pytest.raises(CheckError, match=r"output is NaN for negative inputs; .*domain=\(low, high\)"):
+        check_layer(SquareRoot(), (3,), beside=())
+    with pytest.raises(CheckError, match=r"input.gradient is not finite for inputs of 0; domain=\(low, high\) says"):
+        check_layer(SquareRoot(), (3,), x=[[0.5, 1.0, 2.0]], beside=())
+
+
+@pytest.mark.parametrize("domain", [(1e-3, math.inf), (0.25, 4)])
+def test_a_layer_is_checked_within_its_domain(domain, backend):
+    check_layer(SquareRoot(), (3,), backend=backend, domain=domain, beside=())
+
+
+@dataclass(frozen=True)
+class Mirrored(SquareRoot):
+    def forward(self, params, x, context):
+        return super().forward(params, -x, context)
+
+    def backward(self, params, y, dy, context):
+        return -dy / (2.0 * y), {}
+
+
+def test_a_domain_may_end_above_alone():
+    check_layer(Mirrored(), (3,), domain=(-math.inf, -1e-3), beside=())
+
+
+@pytest.mark.parametrize("domain", [3, (1.0, 0.0), (0.0,), ("a", 1), (math.nan, 1.0)])
+def test_a_domain_is_a_pair_of_rising_numbers(domain):
+    with pytest.raises(xpnet.ConfigurationError, match=r"^domain must be the smallest and the largest input"):
+        check_layer(layers.Tanh(), (2,), domain=domain, beside=())
+
+
 def test_gradients_need_float64():
     with pytest.raises(xpnet.ConfigurationError, match="float64"):
         check_layer(layers.Tanh(), (2,), backend=xpnet.open_backend("numpy", dtype="float32"))
@@ -313,6 +356,29 @@ class Naive(losses.CrossEntropy):
 def test_mistakes_in_losses_are_caught(loss, message, backend):
     with pytest.raises(CheckError, match=message):
         check_loss(loss, [[0.25, 0.75], [1.0, 0.0]], backend=backend, beside=())
+
+
+class Logarithm(Squared):
+    def __call__(self, scores, targets, xp):
+        return xp.sum(xp.log(scores), axis=1), 1.0 / scores
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_loss_that_is_not_defined_for_all_scores_is_not_called_impure():
+    with pytest.raises(CheckError, match=r"losses is not finite for scores of up to .*; a network's scores may be any"):
+        check_loss(Logarithm(), [[0.25, 0.75]], scores=[[-1.0, 1.0]], beside=())
+
+
+class Asymmetric(Squared):
+    def __call__(self, scores, targets, xp):
+        error = scores - targets
+        weight = xp.where(error > 0.0, 2.0, 1.0)
+        return xp.sum(weight * error * error, axis=1), 2.0 * weight * error
+
+
+def test_a_loss_of_pythons_numbers_is_told_why_it_is_float64():
+    with pytest.raises(CheckError, match=r"must stay float32; got float64; .* by xp\.ones_like\(e\)"):
+        check_loss(Asymmetric(), [[0.25, 0.75]], beside=())
 
 
 class WritesToScores(Squared):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -306,8 +307,72 @@ def test_gradients_that_do_not_fit_their_parameters_are_refused(gradients, messa
 def test_scores_of_another_shape_than_was_built_are_refused(backend):
     net = xpnet.Network([Slip(lambda w, b: {"w": w, "b": b}, units=2)], backend=backend, inputs=4)
     for act in (net.predict, lambda x: net.fit(x, LABELS, verbose=0)):
-        with pytest.raises(ShapeError, match=r"the network gives \(\d+, 2\), and was built for \(N, 3\)"):
+        with pytest.raises(ShapeError, match=r"layer 0: Slip\.forward must give \(N, 3\), .*; got \(\d+, 2\)"):
             act(X)
+
+
+@dataclass(frozen=True)
+class FirstColumn(xpnet.layers.base.Elementwise):
+    """Declares its input's shape and gives one column, which a layer behind it may broadcast."""
+
+    def forward(self, params, x, context):
+        return x[:, :1], x
+
+    def backward(self, params, x, dy, context):
+        return dy + 0.0 * x, {}
+
+
+@pytest.mark.parametrize(
+    ("layers", "place"),
+    [
+        ([xpnet.Dense(4), FirstColumn(), "layer_norm", xpnet.Dense(3)], "layer 1: FirstColumn"),
+        ([xpnet.Dense(4), FirstColumn(), xpnet.Dense(3)], "layer 1: FirstColumn"),
+        ([xpnet.Residual([xpnet.Dense(4)], FirstColumn()), xpnet.Dense(3)], "layer shortcut: FirstColumn"),
+        ([xpnet.Residual([FirstColumn()]), xpnet.Dense(3)], "layer 0: FirstColumn"),
+    ],
+)
+def test_a_layer_whose_shape_is_not_as_declared_is_named_before_another_broadcasts_it(layers, place, backend):
+    net = xpnet.Network(layers, backend=backend, inputs=4)
+    for act in (net.predict, lambda x: net.fit(x, LABELS, verbose=0), lambda x: net.trace(x, LABELS)):
+        for _ in range(3):  # run, recorded, replayed
+            with pytest.raises(ShapeError, match=rf"{place}\.forward must give \(N, 4\), .*; got \(\d+, 1\)"):
+                act(X)
+    assert net.steps == 0
+
+
+def test_shapes_of_layers_are_looked_at_once_for_each_shape_of_x():
+    looked = []
+
+    @dataclass(frozen=True)
+    class Watched(xpnet.Tanh):
+        def forward(self, params, x, context):
+            looked.append((tuple(x.shape), context.training, context.verify))
+            return super().forward(params, x, context)
+
+    eager = replace(xpnet.open_backend("numpy"), compile=lambda function, donated=False: function)
+    net = xpnet.Network([Watched(), xpnet.Dense(3)], backend=eager, inputs=4)
+    for x in (X[:4], X[:4], X[:6], X[:4]):
+        net.predict(x)
+        net.train_step(x, LABELS[: len(x)])
+    assert [(shape[0], training) for shape, training, verify in looked if verify] == [
+        (4, False),
+        (4, True),
+        (6, False),
+        (6, True),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
+def test_an_error_of_ones_own_layer_names_the_layer(backend):
+    class Mistyped(Slip):
+        def forward(self, params, x, context):
+            return x @ params["weight"], x
+
+    net = xpnet.Network([Mistyped(lambda w, b: {})], backend=backend, inputs=4)
+    for act in (net.predict, lambda x: net.fit(x, LABELS, verbose=0)):
+        with pytest.raises(KeyError) as caught:
+            act(X)
+        assert "It is in forward of layer 0, Mistyped." in caught.value.__notes__
 
 
 @pytest.mark.filterwarnings("ignore:the network can be trained but not saved")

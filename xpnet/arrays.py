@@ -173,9 +173,12 @@ def _numbers(host: Host, argument: str, given: Any) -> Host:
         try:
             host = host.astype(np.float64)
         except (ValueError, TypeError) as error:
+            from xpnet.remedies import object_remedy
+
+            remedy = object_remedy(host)
             raise DtypeError(
-                f"{argument} must hold real numbers; got objects of other kinds{_first_object(host, argument, given)} "
-                f"({error}); fill or convert them first"
+                f"{argument} must hold real numbers; got objects of other kinds{_first_object(host, argument, given)}"
+                f"{f': {remedy}' if remedy else f' ({error}); fill or convert them first'}"
             ) from error
         except OverflowError as error:
             raise DataError(

@@ -250,12 +250,14 @@ class StreamSource:
         self.passes += 1
         empty = True
         given = self.given() if callable(self.given) else self.given
+        called = "" if self.name == "the iterable" else f"{self.name}: "
         try:
             batches = iter(given)
         except TypeError:
             got = "None: a `return` or `yield` is missing" if given is None else type(given).__name__
             raise DataError(
-                f"x as a function must return an iterable of batches (x, y), such as a fresh generator; got {got}"
+                f"{called}x as a function must return an iterable of batches (x, y), such as a fresh generator; "
+                f"got {got}"
             ) from None
         for number, item in enumerate(batches):
             _check_batch(item)
@@ -264,8 +266,8 @@ class StreamSource:
                 yield self._move(number, item)
         if empty:
             raise DataError(
-                f"the iterable of batches gave none in pass {self.passes}; a generator is used up after one: pass a "
-                "list, an object whose __iter__ starts anew, or a function that returns a fresh generator"
+                f"{called}the iterable of batches gave none in pass {self.passes}; a generator is used up after one: "
+                "pass a list, an object whose __iter__ starts anew, or a function that returns a fresh generator"
             )
 
     def _move(self, number: int, item: Any) -> Batch:

@@ -381,6 +381,9 @@ class ReduceLROnPlateau(_Monitor):
 class LearningRateScheduler(Callback):
     """Set the learning rate before each epoch to ``schedule(epoch, current_rate)``.
 
+    Where the optimizer has a schedule of its own, it goes on within the epoch, from the rate that was set: it is
+    multiplied by a factor, ``net.scale``.
+
     Raises
     ------
     ConfigurationError

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xpnet.errors import ConfigurationError
+from xpnet.errors import ConfigurationError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def check_flag(name: str, value: Any, hint: str = "") -> bool:
 
     if isinstance(value, bool_):
         return bool(value)
-    raise ConfigurationError(f"{name} must be True or False; got {value!r}{hint}")
+    raise ConfigurationError(f"{name} must be True or False; got {shown(value)}{hint}")
 
 
 def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = None, hint: str = "") -> int:
@@ -60,7 +60,7 @@ def check_integer(name: str, value: Any, *, least: int = 1, most: int | None = N
         if least <= number and (most is None or number <= most):
             return number
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise ConfigurationError(f"{name} must be an integer {limits}; got {value!r}{hint}")
+    raise ConfigurationError(f"{name} must be an integer {limits}; got {shown(value)}{hint}")
 
 
 def check_real(
@@ -89,7 +89,7 @@ def check_real(
         if isfinite(limit)
     ]
     expected = " ".join(["must be a finite number", " and ".join(limits)]).rstrip()
-    raise ConfigurationError(f"{name} {expected}; got {value!r}{hint}")
+    raise ConfigurationError(f"{name} {expected}; got {shown(value)}{hint}")
 
 
 def check_seed(seed: Any) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet import losses, metrics, optimizers
-from xpnet.errors import ConfigurationError
+from xpnet.errors import ConfigurationError, shown
 from xpnet.layers import Sequential, Sigmoid, Softmax
 from xpnet.layers.reshaping import MOST_AXES
 from xpnet.registry import resolve
@@ -66,6 +66,6 @@ def as_shape(inputs: Any, name: str = "inputs") -> Shape:
     ):
         batch = "; leave out the axis of examples" if len(shape) > 1 and shape[0] is None else ""
         raise ConfigurationError(
-            f"{name} must be a positive integer or a tuple of at most {MOST_AXES} of them; got {inputs!r}{batch}"
+            f"{name} must be a positive integer or a tuple of at most {MOST_AXES} of them; got {shown(inputs)}{batch}"
         )
     return tuple(int(n) for n in shape)

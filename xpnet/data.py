@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -190,7 +191,7 @@ def split(
     ConfigurationError
         No array, no part, or sizes that are negative or leave nothing to train on; a bad seed.
     ShapeError
-        The arrays, or *stratify*, differ in length.
+        The arrays, or *stratify*, differ in length, or one of them is a single number.
     DataError
         They are empty, a part that was asked for would be, or stratified parts would lack a class.
 
@@ -204,6 +205,8 @@ def split(
     if not arrays:
         raise ConfigurationError("split needs at least one array, as in split(x, y, test=0.2).")
     opened = [open_array(array, f"array {index}") for index, array in enumerate(arrays)]
+    if numbers := [value for value in arrays[1:] if isinstance(value, Real)]:
+        raise ShapeError(f"the sizes of split go by name: write test={numbers[0]!r}")
     samples = _common_length([array for array, _, _ in opened])
     sizes = part_sizes(samples, test=test, validation=validation)
     names, codes = _classes(stratify, samples)

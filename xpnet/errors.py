@@ -25,6 +25,7 @@ __all__ = [
     "XpnetError",
     "did_you_mean",
     "nearest",
+    "shown",
     "unknown_attribute",
     "unknown_name",
 ]
@@ -80,6 +81,20 @@ class CheckpointError(XpnetError, ValueError):
 
 class DatasetError(XpnetError, OSError):
     """A data set is neither on this machine nor obtainable, or its files are damaged."""
+
+
+def shown(value: object) -> str:
+    """Return a value's representation for a message, on one line; of an array, which would take many, the shape.
+
+    >>> import numpy as np
+    >>> shown(np.ones((2, 3))), shown("cat"), shown(np.float64(2.5))
+    ('an array of shape (2, 3)', "'cat'", 'np.float64(2.5)')
+    """
+    shape = getattr(value, "shape", None)
+    if shape and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(shape)}"
+    text = repr(value)
+    return text if "\n" not in text else f"{' '.join(text.split()):.60}..."
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

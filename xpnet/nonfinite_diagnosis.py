@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,11 @@ __all__ = ["explain_nonfinite"]
 
 LARGE_INPUT = 100.0
 """If an input is larger than this, the scale of the inputs is suspected; standardized ones stay within a few units."""
+
+MODERATE = 80.0
+"""Where no number that goes into a layer is larger, nothing has overflowed there: exp of it is 5e34."""
+
+UNDEFINED = "an operation that is not defined there"
 
 LARGE_WEIGHT = 100.0
 """If a weight is larger than this, the learning rate is suspected; initial weights are at most little above 1."""
@@ -39,36 +45,61 @@ def explain_nonfinite(network: Network, batch: Batch, *, after_skipping: bool = 
         if bad:
             return f"{_layer_label(network, name)} has a {name.rpartition('.')[2]} with {bad} before the step"
     found, gradients = network.compiled.trace(network.state, batch)
-    what = _forward(network, found) or _backward(network, found, gradients)
-    what = what or f"the update by {short(network.optimizer)} overflows, though every gradient is finite"
-    return f"{what}. {_cause(network, batch, after_skipping)}"
+    first = _forward(network, found, batch) or _backward(network, found, gradients)
+    if first and max(first.largest, _largest_given(network, batch)) <= MODERATE:
+        return (
+            f"{first.what}: {UNDEFINED}, such as a division by 0, or the logarithm or root of a negative number. "
+            "Likely cause: what that code computes; keep its inputs in their range, by xp.maximum say"
+        )
+    cause = _cause(network, batch, after_skipping, updated=first is None)
+    if first:
+        return f"{first.what}: overflow{'' if 'infinity' in first.what else f', or {UNDEFINED}'}. {cause}"
+    optimizer = short(network.optimizer)
+    if not isfinite(rate := network.learning_rate):
+        return f"the learning rate of {optimizer} is {rate:g}: its schedule gives that after {network.steps} steps"
+    return f"the update by {optimizer} overflows, though every gradient is finite. {cause}"
 
 
-def _forward(network: Network, found: Mapping[str, Host]) -> str | None:
+class BadArray(NamedTuple):
+    """The first array that is not finite."""
+
+    what: str  # it is
+    largest: float  # number among what it was computed from, beside parameters and targets
+
+
+def _forward(network: Network, found: Mapping[str, Host], batch: Batch) -> BadArray | None:
     """Return the first layer, or the loss, whose output is not finite."""
-    largest = None
+    largest = _largest(network.backend.to_numpy(batch.x))
     for name in sorted((name for name in found if name.endswith(".output")), key=pass_order):
-        bad = _describe_nonfinite(found[name])
-        if bad:
-            reached = f" from inputs of up to {largest:.3g}" if largest is not None else ""
-            return f"{_layer_label(network, name)} gives {bad}{reached}: overflow in its forward pass"
+        if bad := _describe_nonfinite(found[name]):
+            label = _layer_label(network, name)
+            return BadArray(f"{label} gives {bad} from inputs of up to {largest:.3g} in its forward pass", largest)
         largest = _largest(found[name])
     if bad := _describe_nonfinite(found["losses"]):
-        return f"{short(network.loss)} gives {bad} for finite scores of up to {largest:.3g}: overflow in the loss"
+        return BadArray(f"{short(network.loss)} gives {bad} for finite scores of up to {largest:.3g}", largest)
     return None
 
 
-def _backward(network: Network, found: Mapping[str, Host], gradients: Mapping[str, Host]) -> str | None:
+def _backward(network: Network, found: Mapping[str, Host], gradients: Mapping[str, Host]) -> BadArray | None:
     """Return the layer nearest to the loss whose gradient is not finite."""
     passed = {**{name.removesuffix(".gradient"): a for name, a in found.items() if "output.gr" in name}, **gradients}
+    largest = max(_largest(array) for name, array in found.items() if name.endswith(".output"))
     for name in sorted(passed, key=pass_order, reverse=True):
-        bad = _describe_nonfinite(passed[name])
-        if bad:
-            return f"the gradient of {_layer_label(network, name)} ({name}) holds {bad}: overflow in the backward pass"
+        if bad := _describe_nonfinite(passed[name]):
+            what = f"the gradient of {_layer_label(network, name)} ({name}) holds {bad} in the backward pass"
+            return BadArray(what, largest)
+        largest = max(largest, _largest(passed[name]))
     return None
 
 
-def _cause(network: Network, batch: Batch, after_skipping: bool) -> str:
+def _largest_given(network: Network, batch: Batch) -> float:
+    """Return the largest number in the batch and in the parameters."""
+    given = (*batch, network.state.params)
+    return max(_largest(network.backend.to_numpy(array)) for array in given if array is not None)
+
+
+def _cause(network: Network, batch: Batch, after_skipping: bool, *, updated: bool) -> str:
+    """Return the likely cause of an overflow, which has come in the update if the rest of the step was finite."""
     rate, weight = network.learning_rate, _largest(network.backend.to_numpy(network.state.params))
     width = _largest(network.backend.to_numpy(batch.x))
     if weight > LARGE_WEIGHT and after_skipping:
@@ -76,14 +107,16 @@ def _cause(network: Network, batch: Batch, after_skipping: bool) -> str:
             f"Likely cause: earlier steps left weights of up to {weight:.3g}, which no lower rate mends; start anew "
             "from a smaller learning rate, or clip the gradient with chain(ClipByNorm(1.0), ...)"
         )
-    if weight > LARGE_WEIGHT:
+    if weight > LARGE_WEIGHT and network.steps:
         return (
             f"Likely cause: the learning rate {rate:g} is too high (the largest weight is {weight:.3g}); lower it, or "
             "clip the gradient with chain(ClipByNorm(1.0), ...)"
         )
     if width > LARGE_INPUT:
         return f"Likely cause: inputs of up to {width:.3g}; scale them, as with xpnet.StandardScaler"
-    return f"Likely cause: a learning rate ({rate:g}) that is too high, or targets or weights of extreme size"
+    if network.steps or updated:
+        return f"Likely cause: a learning rate ({rate:g}) that is too high, or targets or weights of extreme size"
+    return "Likely cause: targets or weights of extreme size, as no step has changed the weights yet"
 
 
 def _describe_nonfinite(array: Host) -> str | None:

@@ -139,7 +139,24 @@ def _scaled(scaler: Any, x: Array, check: Callable[[Array], Array]) -> Array:
     except Exception as error:
         own = "; xpnet's scalers are: xpnet.StandardScaler().fit(x_train), say"
         said = f"{error}" if isinstance(error, XpnetError) else f"{error!r}. {WRITTEN}{own}"
+        if counterpart := _counterpart(scaler):
+            said = f"it is scikit-learn's; the same is {counterpart}"
         raise ExportError(f"the scaler {type(scaler).__name__} cannot be exported to ONNX: {said}") from error
+
+
+def _counterpart(scaler: Any) -> str:
+    """Return the call that makes xpnet's scaler of a fitted one of scikit-learn's; empty for any other."""
+    kind = type(scaler).__name__
+    if kind == "StandardScaler" and getattr(scaler, "mean_", None) is not None and scaler.scale_ is not None:
+        return (
+            "xpnet.StandardScaler(mean=tuple(s.mean_), deviation=tuple(s.scale_), shape=s.mean_.shape) of that scaler s"
+        )
+    if kind == "MinMaxScaler" and hasattr(scaler, "data_min_") and not scaler.clip:
+        return (
+            "xpnet.MinMaxScaler(*s.feature_range, minimum=tuple(s.data_min_), maximum=tuple(s.data_max_), "
+            "shape=s.data_min_.shape) of that scaler s"
+        )
+    return ""
 
 
 def _failed_layer(container: Any, done: Mapping[str, Array], prefix: str = "") -> str:

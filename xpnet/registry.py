@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from xpnet.errors import ConfigurationError, unknown_name
+from xpnet.errors import ConfigurationError, shown, unknown_name
 
 __all__ = ["INTERFACES", "check_returned", "resolve", "wrong_return_error"]
 
@@ -83,8 +83,8 @@ def resolve(kind: str, value: Any, names: Mapping[str, Callable[[], Any]], argum
             f"{article} {called} must be an object; got the class {value.__name__}: write {_constructor_call(value)}"
         )
     raise ConfigurationError(
-        f"{article} {called} must be a name or an object with {', '.join(interface.methods)}; got {value!r}, which "
-        f"lacks {', '.join(lacking)}; {_advice(kind, value, names) or interface.guide}"
+        f"{article} {called} must be a name or an object with {', '.join(interface.methods)}; got {shown(value)}, "
+        f"which lacks {', '.join(lacking)}; {_advice(kind, value, names) or interface.guide}"
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from contextlib import suppress
+from datetime import date, datetime, timedelta
 from itertools import islice
 from math import prod
 from numbers import Number
@@ -26,6 +27,7 @@ __all__ = [
     "column_label",
     "length_remedy",
     "not_finite_message",
+    "object_remedy",
     "ragged_remedy",
     "real_remedy",
     "weight_remedy",
@@ -126,6 +128,25 @@ def real_remedy(array: Array, argument: str) -> str:
         )
     lacking = "drop rows without a label, and " if len(texts) < len(items) else ""
     return f"{lacking}number text labels first: names, {name} = np.unique({name}, return_inverse=True)"
+
+
+def object_remedy(array: Host) -> str:
+    """Say how to turn an array of objects that holds dates or spans of time into real numbers; empty for all else.
+
+    >>> object_remedy(np.array([1.5, datetime(2020, 1, 1)], dtype=object))
+    'count days from one of yours: (column - datetime.datetime(2000, 1, 1)) / datetime.timedelta(days=1)'
+    """
+    odd = next((item for item in array.flat if not isinstance(item, Number)), None)
+    day = "/ datetime.timedelta(days=1)"
+    if isinstance(odd, timedelta):
+        return f"count days: column {day}"
+    if isinstance(odd, datetime) and odd.tzinfo is not None:
+        first = "datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)"
+        return f"count days from one of yours: (column - {first}) {day}"
+    if isinstance(odd, date):  # a datetime, too
+        kind = "datetime" if isinstance(odd, datetime) else "date"
+        return f"count days from one of yours: (column - datetime.{kind}(2000, 1, 1)) {day}"
+    return ""
 
 
 def _is_number(text: str | bytes) -> bool:

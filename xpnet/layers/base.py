@@ -63,6 +63,9 @@ class Context(NamedTuple):
         Whether backward should return dx; the first layer's is not needed.
     record : callable or None
         ``record(name, array)`` is told each activation and its gradient, when somebody looks.
+    verify : bool
+        Whether containers hold the shapes of outputs to those that ``build`` declares: in the first forward pass of
+        each shape of x.
     """
 
     xp: Any
@@ -71,6 +74,7 @@ class Context(NamedTuple):
     state: Tree = {}  # noqa: RUF012 - never written to
     input_gradient: bool = True
     record: Callable[[str, Array], None] | None = None
+    verify: bool = False
 
     def child(self, name: str, layer: Layer) -> Context:
         """Return the context of the container's child *name*, with a random key and state of its own."""

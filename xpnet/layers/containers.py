@@ -227,6 +227,8 @@ def _child_forward(name: str, layer: Layer, params: Tree, x: Array, context: Con
         raise
     y, kept = check_returned("layer", layer, "forward", given)
     _require_rows(y, x, f"layer {name}: {type(layer).__name__}.forward must give an array with a row for each of x's")
+    if context.verify:
+        _require_declared_shape(name, layer, x, y)
     return y, kept
 
 
@@ -257,6 +259,17 @@ def _require_rows(given: Any, like: Any, expected: str) -> None:
     if shape is None or tuple(shape[:1]) != tuple(like.shape[:1]):
         got = type(given).__name__ if shape is None else f"shape {tuple(shape)}"
         raise ShapeError(f"{expected} {like.shape[0]}; got {got}")
+
+
+def _require_declared_shape(name: str, layer: Layer, x: Array, y: Array) -> None:
+    """Raise ShapeError unless a child's output, which the next layer may broadcast, has the shape of its build."""
+    declared = tuple(layer.build(tuple(x.shape[1:])).out_shape)
+    if tuple(y.shape[1:]) != declared:
+        expected = f"({', '.join(map(str, ('N', *declared)))}{'' if declared else ','})"
+        raise ShapeError(
+            f"layer {name}: {type(layer).__name__}.forward must give {expected}, as its build declares; got "
+            f"{tuple(y.shape)}"
+        )
 
 
 def _child_build(layer: Layer, shape: Shape, name: str) -> Built:

@@ -49,9 +49,19 @@ def check_shapes(where: str, found: Mapping[str, Host], like: Mapping[str, Host]
         require(name in found, where, f"there is no {name}")
         got = found[name]
         require(got.shape == wanted.shape, where, f"{name} must have shape {wanted.shape}; got {got.shape}")
-        require(got.dtype == dtype, where, f"{name} must stay {dtype}; got {got.dtype}")
+        require(got.dtype == dtype, where, f"{name} must stay {dtype}; got {got.dtype}{_widened(got, dtype)}")
     for name in found:
         require(not name.endswith(".gradient") or name in like, where, f"{name} belongs to no declared parameter")
+
+
+def _widened(got: Host, dtype: str) -> str:
+    """Say what makes float64 of float32, where that has happened."""
+    if (str(got.dtype), dtype) != ("float64", "float32"):
+        return ""
+    return (
+        "; functions of Python's numbers alone give that, such as xp.where(e > 0.0, 2.0, 1.0): multiply one of them by "
+        "xp.ones_like(e)"
+    )
 
 
 def check_finite(where: str, found: Mapping[str, Host], what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +13,30 @@ from xpnet.parameters import Shape
 if TYPE_CHECKING:
     from xpnet.arrays import Host
 
-__all__ = ["LARGE", "extremes"]
+__all__ = ["EVERYWHERE", "LARGE", "Domain", "extremes"]
+
+Domain = tuple[float, float]
+"""The smallest and the largest input that a layer is defined for."""
+
+EVERYWHERE: Domain = (-inf, inf)
+"""The domain of a layer that is defined for all numbers."""
 
 LARGE = 1e4
 """Inputs that nothing may overflow on: exp(710) would be infinite in float64, exp(89) in float32."""
 
 
-def extremes(shape: Shape, dtype: str, largest: float) -> Iterator[tuple[str, Host]]:
-    """Yield arrays of *shape* that are finite in *dtype* and far from the usual, each with what it is."""
+def extremes(shape: Shape, dtype: str, largest: float, domain: Domain = EVERYWHERE) -> Iterator[tuple[str, Host]]:
+    """Yield arrays of *shape* that are finite in *dtype* and far from the usual, each with what it is.
+
+    What lies outside the *domain* is moved to its nearest end.
+    """
+    for what, values in _extremes(shape, dtype, largest):
+        inside = np.clip(values, *domain)
+        moved = not np.array_equal(inside, values)
+        yield f"{what}{f', moved into the domain {domain}' if moved else ''}", inside
+
+
+def _extremes(shape: Shape, dtype: str, largest: float) -> Iterator[tuple[str, Host]]:
     finfo = np.finfo(dtype)
     signs = np.where(np.arange(int(np.prod(shape))) % 2, -1.0, 1.0).reshape(shape)
     yield "inputs of 0", np.zeros(shape)

@@ -11,6 +11,7 @@ from xpnet import initializers
 from xpnet.arrays import Host
 from xpnet.backend import Array, Backend
 from xpnet.configuration import as_shape
+from xpnet.errors import ConfigurationError
 from xpnet.layers.base import Built, Context, Layer, build_problem
 from xpnet.layers.names import resolve_layer
 from xpnet.parameters import Layout, Shape, Tree, flatten, unflatten
@@ -26,12 +27,14 @@ from xpnet.testing.comparison_backends import (
     other_backends,
     to_device,
 )
-from xpnet.testing.extremes import LARGE, extremes
-from xpnet.testing.numeric import TOLERANCE, away_from_zero, check_gradients, numeric_gradient
+from xpnet.testing.extremes import EVERYWHERE, LARGE, Domain, extremes
+from xpnet.testing.numeric import TOLERANCE, check_gradients, numeric_gradient, within
 from xpnet.testing.records import check_record
 from xpnet.testing.user_code import check_array, check_arrays, raising_check_errors
 
 __all__ = ["check_layer"]
+
+FOR_SOME = "; domain=(low, high) says where the layer is defined, largest= up to where it must not overflow"
 
 
 def check_layer(
@@ -45,6 +48,7 @@ def check_layer(
     seed: int = 0,
     tolerance: float = TOLERANCE,
     largest: float = LARGE,
+    domain: Domain = EVERYWHERE,
 ) -> None:
     """Hold a layer to the contract of :mod:`xpnet.layers.base`, in training and out of it.
 
@@ -52,7 +56,7 @@ def check_layer(
     ``build`` declared, and first values can be drawn; gradients of parameters and inputs equal numeric ones; the same
     arguments give the same results; no argument, residual or dy is written to; random bits are there for a layer
     that says ``random = True``. float32 stays float32, near the same numbers, and so do other backends. Inputs that
-    are huge, tiny, denormal, 0 or all equal give finite outputs and gradients.
+    are huge, tiny, denormal, 0 or all equal, as far as they lie in the domain, give finite outputs and gradients.
 
     Parameters
     ----------
@@ -66,7 +70,8 @@ def check_layer(
         Backends, in float64, whose results are compared. Default: all that are available, with a warning where
         array-api-strict, without which portability is not checked, is not installed.
     x : array (batch, *in_shape), optional
-        Inputs away from the kinks of the layer. Default: random, of the order of 1, none nearer to 0 than 0.1.
+        Inputs away from the kinks of the layer. Default: random, of the order of 1, none nearer to 0 than 0.1; with a
+        domain, none nearer to an end of it.
     batch : int
         Number of random inputs.
     seed : int
@@ -75,6 +80,9 @@ def check_layer(
         See :data:`TOLERANCE`.
     largest : float
         Size of the huge inputs. Give less for a layer whose mathematics overflows there, such as x³ in float32.
+    domain : (float, float)
+        The smallest and the largest input that the layer is defined for: ``(1e-3, math.inf)`` for a square root that
+        follows a softplus. Default: all numbers.
 
     Raises
     ------
@@ -82,18 +90,19 @@ def check_layer(
         The layer breaks the contract, or raises an error of its own; the message says which layer and method, in
         which mode, and where.
     ConfigurationError
-        It is no layer: a class, or an object that lacks a method.
+        It is no layer: a class, or an object that lacks a method. Or ``domain`` is no pair of rising numbers.
     ShapeError
         It does not take inputs of this shape.
     """
     layer, in_shape = resolve_layer(layer), as_shape(in_shape, "in_shape")
+    domain = _checked_domain(domain)
     backend = open_float64(backend)
     beside = other_backends(backend, beside)
     stream = host_stream(seed, "check")
     built = raising_check_errors("layer", layer, f"{layer}", lambda: _built(layer, in_shape))()
     params = {name: stream.normal(size=param.shape) for name, param in flatten(built.params)}
     state = {name: stream.uniform(0.5, 1.5, param.shape) for name, param in flatten(built.state)}
-    x = away_from_zero(stream.normal(size=(batch, *in_shape))) if x is None else np.array(x, dtype=np.float64)
+    x = within(stream.normal(size=(batch, *in_shape)), domain) if x is None else np.array(x, dtype=np.float64)
     dy = stream.normal(size=(len(x), *built.out_shape))
     for training in (True, False):
         where = f"{layer} in {'training' if training else 'prediction'}"
@@ -101,6 +110,7 @@ def check_layer(
         wanted = {"input.gradient": x, **{f"{name}.gradient": values for name, values in params.items()}, **states}
         run = _LayerRun(layer, training, seed, params, state, x, dy, backend)
         check_shapes(where, {"output": run.output()}, {"output": dy}, backend.dtype)
+        _check_numbers(where, run)
         _check_pure(where, run)
         found = run.results()
         check_shapes(where, found, wanted, backend.dtype)
@@ -115,9 +125,22 @@ def check_layer(
             check_shapes(there, again, seen, other.backend.dtype)
             check_gradients(there, again, {name: found[name] for name in seen}, PARITY[other.backend.dtype])
         for each in (run, narrowed):
-            for what, values in extremes(x.shape, each.backend.dtype, largest):
-                check_finite(f"{where} in {each.backend.dtype}", each.results(values), what)
+            for what, values in extremes(x.shape, each.backend.dtype, largest, domain):
+                check_finite(f"{where} in {each.backend.dtype}", each.results(values), f"{what}{FOR_SOME}")
     check_record(layer, f"{layer}")
+
+
+def _checked_domain(domain: Any) -> Domain:
+    """Return the ends of a domain as floats, or raise ConfigurationError."""
+    try:
+        low, high = map(float, domain)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not low < high:
+        raise ConfigurationError(
+            f"domain must be the smallest and the largest input, (0.001, math.inf) say; got {domain!r}"
+        )
+    return low, high
 
 
 def _built(layer: Layer, in_shape: Shape) -> Built:
@@ -254,6 +277,18 @@ class _LayerRun:
 
     def _output(self, params: Tree, x: Array) -> Host:
         return self.backend.to_numpy(self.forward(params, x))
+
+
+def _check_numbers(where: str, run: _LayerRun) -> None:
+    """Raise CheckError where ordinary inputs give NaN or infinity, as those outside a layer's domain do."""
+    for name, values in run.results().items():
+        if not np.isfinite(values).all():
+            found = "NaN" if np.isnan(values).any() else "infinite"
+            negative = bool((run.x < 0.0).any()) and np.isfinite(run.results(np.abs(run.x))[name]).all()
+            raise CheckError(
+                f"{where}: {name} is {found} for {'negative' if negative else 'some'} inputs; for a layer that is not "
+                "defined for all numbers, give check_layer(..., domain=(low, high)), or inputs of your own as x="
+            )
 
 
 def _check_pure(where: str, run: _LayerRun) -> None:

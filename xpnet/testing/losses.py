@@ -35,6 +35,8 @@ __all__ = ["check_loss"]
 METHODS = {"link": "link", "classes": "classify", "true classes": "true_classes"}
 """The methods that give what is not of the call."""
 
+ANY_SCORE = "; a network's scores may be any numbers: bring them into a range in the loss, by xp.nn.softplus say"
+
 
 def check_loss(
     loss: Loss,
@@ -90,6 +92,7 @@ def check_loss(
     run = _LossRun(loss, targets, backend)
     first, again = run.results(scores), run.results(scores)
     run.check_untouched(where, targets)
+    check_finite(where, first, f"scores of up to {float(np.max(np.abs(scores), initial=0.0)):.3g}{ANY_SCORE}")
     for name, values in first.items():
         require(np.array_equal(values, again[name]), where, f"the same arguments give other {name} a second time")
     like = {"losses": scores.reshape(len(scores), -1)[:, 0], "slopes": scores, "link": scores}

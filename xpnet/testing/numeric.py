@@ -8,13 +8,15 @@ decimal places of room and no mistake.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite, pi
 
 import numpy as np
 
 from xpnet.arrays import Host
 from xpnet.testing.comparing import check_close
+from xpnet.testing.extremes import Domain
 
-__all__ = ["STEP", "TOLERANCE", "away_from_zero", "check_gradients", "numeric_gradient"]
+__all__ = ["STEP", "TOLERANCE", "away_from_zero", "check_gradients", "numeric_gradient", "within"]
 
 STEP = 6e-6
 """h of the central differences: the cube root of float64's epsilon."""
@@ -59,3 +61,19 @@ def check_gradients(where: str, found: Mapping[str, Host], wanted: Mapping[str, 
 def away_from_zero(values: Host) -> Host:
     """Return the values moved away from 0 by :data:`KINK`."""
     return np.asarray(values + np.copysign(KINK, values))
+
+
+def within(values: Host, domain: Domain) -> Host:
+    """Return normal random values moved into a domain, away from its ends; without any, away from 0.
+
+    >>> within(np.array([-1.0, 0.0, 1.0]), (0.0, 1.0)).round(3).tolist()
+    [0.3, 0.5, 0.7]
+    """
+    low, high = domain
+    if isfinite(low) and isfinite(high):
+        return np.asarray(low + (high - low) * (0.5 + 0.8 * np.arctan(values) / pi))
+    if isfinite(low):
+        return np.asarray(low + np.abs(away_from_zero(values)))
+    if isfinite(high):
+        return np.asarray(high - np.abs(away_from_zero(values)))
+    return away_from_zero(values)

@@ -37,18 +37,13 @@ RECORDS = [
     if is_dataclass(value := getattr(module, name)) and name not in ("Built", "ConstantRate")
 ]
 CALLBACKS = [xpnet.EarlyStopping, xpnet.ReduceLROnPlateau, xpnet.ModelCheckpoint]
-USES = [Network.forward, Network.predict, Network.classify]
-METHODS = [Network.fit, Network.evaluate, Network.to, Network.save, Network.to_onnx, Network.summary]
+METHODS = [Network.fit, Network.evaluate, Network.to, Network.save, Network.to_onnx]
 PLOTS = [getattr(plotting, name) for name in plotting.__all__]
 FUNCTIONS = [Network, *METHODS, *PLOTS, xpnet.split]
 
 
 def network() -> Network:
     return Network([Dense(3)])
-
-
-def built() -> Any:
-    return Network([Dense(3)], inputs=4)
 
 
 CASES: dict[str, tuple[Callable[[], object], str, str]] = {
@@ -68,26 +63,6 @@ CASES: dict[str, tuple[Callable[[], object], str, str]] = {
     "BinaryCrossEntropy(pos_weight)": (lambda: xpnet.BinaryCrossEntropy(pos_weight=2), "'pos_weight'", "class_weight="),
     "LeakyReLU(negative_slope)": (lambda: xpnet.LeakyReLU(negative_slope=0.1), "'negative_slope'", "write slope=0.1"),
     "CrossEntropy(from_logits)": (lambda: xpnet.CrossEntropy(from_logits=True), "'from_logits'", "raw scores"),
-    "predict(verbose)": (
-        lambda: built().predict(X, verbose=0),
-        "Network.predict has no argument 'verbose'",
-        "is printed",
-    ),
-    "forward(verbose)": (
-        lambda: built().forward(X, verbose=0),
-        "Network.forward has no argument 'verbose'",
-        "is printed",
-    ),
-    "classify(threshold)": (
-        lambda: built().classify(X, threshold=0.3),
-        "'threshold'",
-        "net.predict(x) > 0.3 answers for 0.3",
-    ),
-    "forward(training)": (lambda: built().forward(X, training=True), "'training'", "net.trace(x, y)"),
-    "predict(x, 32)": (lambda: built().predict(X, 32), "only x goes without a name", "write batch_size=..."),
-    "predict(batchsize)": (lambda: built().predict(X, batchsize=3), "'batchsize'", "did you mean 'batch_size'?"),
-    "summary(line_length)": (lambda: built().summary(line_length=3), "'line_length'", "It has no arguments"),
-    "net(x)": (lambda: built()(X), "a network is not called", "net.predict(x) gives"),
     "fit(nb_epoch)": (lambda: network().fit(X, Y, nb_epoch=3), "Network.fit has", "write epochs=3"),
     "fit(metrics)": (lambda: network().fit(X, Y, metrics=["f1"]), "belongs to", "Network(layers, metrics=...)"),
     "fit(steps_per_epoch)": (lambda: network().fit(X, Y, steps_per_epoch=9), "'steps_per_epoch'", "one pass"),
@@ -220,11 +195,6 @@ def test_records_are_copied_and_pickled_as_ever() -> None:
 @pytest.mark.parametrize("name", ["train_step", "forward", "predict", "classify"])
 def test_what_runs_for_each_batch_pays_nothing(name: str) -> None:
     assert not hasattr(getattr(Network, name), "__wrapped__")
-
-
-@pytest.mark.parametrize("method", USES)
-def test_what_catches_arguments_does_not_show_it(method: Any) -> None:
-    assert list(inspect.signature(method).parameters) == ["self", "x", "batch_size"]
 
 
 def test_each_of_our_names_in_the_table_is_an_argument_somewhere() -> None:

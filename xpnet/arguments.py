@@ -1,8 +1,7 @@
 """Wrong arguments in a call: a decorator whose error says what to write instead.
 
 :func:`explains_arguments` costs every call one more function call, so it is used on constructors and on functions that
-users call once. What runs for each batch catches arguments that it does not have as ``*more`` and ``**unknown``, and
-raises :func:`argument_error`; :func:`hides_caught` leaves these two out of the signature that is shown.
+users call once, not on anything that runs for each batch.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from xpnet.errors import ArgumentError
 
-__all__ = ["argument_error", "explain_records", "explains_arguments", "hides_caught", "levels_to_user"]
+__all__ = ["explain_records", "explains_arguments", "levels_to_user"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,21 +43,6 @@ def explains_arguments(function: Function) -> Function:
         raise problem
 
     return call  # type: ignore[return-value]
-
-
-def hides_caught(function: Function) -> Function:
-    """Set a function's signature, for people and for tools, to that without ``*more`` and ``**unknown``."""
-    from inspect import signature
-
-    form = signature(function)
-    shown = [argument for argument in form.parameters.values() if not argument.kind.name.startswith("VAR")]
-    function.__signature__ = form.replace(parameters=shown)  # type: ignore[attr-defined]
-    return function
-
-
-def argument_error(function: Callable[..., Any], *args: Any, **kwargs: Any) -> ArgumentError:
-    """Return the error for a call with arguments that the function does not have."""
-    return _problem(function, args, kwargs)  # type: ignore[return-value]  # None is for right arguments
 
 
 def explain_records(namespace: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -148,5 +132,4 @@ def _by_position(owner: str, problem: str, placed: list[str], known: list[str]) 
         return ""
     if placed == ["layers"]:
         return ": give the layers as one list, Network([...])"
-    verb = "goes" if len(placed) == 1 else "go"
-    return f": only {' and '.join(placed)} {verb} without a name; write {known[len(placed)]}=... and so on"
+    return f": only {' and '.join(placed)} go without a name; write {known[len(placed)]}=... and so on"

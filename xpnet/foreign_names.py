@@ -189,12 +189,7 @@ ARGUMENT_ADVICE: Mapping[str, str] = {
         ("CrossEntropy(weight)", "CrossEntropy(class_weight)", "BinaryCrossEntropy(weight)", "pos_weight"),
         "classes are weighed in fit, net.fit(x, y, class_weight=[1.0, 2.0]), as examples are by sample_weight",
     ),
-    "Network.classify(threshold)": "where there is one output, net.predict(x) > 0.3 answers for 0.3",
-    **dict.fromkeys(
-        (f"Network.{method}(verbose)" for method in ("classify", "evaluate", "forward", "predict")),
-        "nothing is printed",
-    ),
-    "Network.forward(training)": "there is no mode to set: net.trace(x, y) shows a pass as in training",
+    "Network.evaluate(verbose)": "nothing is printed",
     "Network.save(notes)": "xpnet.checkpoint.save(net, path, notes=...) takes them",
     "Network.save(overwrite)": "what is there is replaced, as a whole or not at all",
     "Network.save(scaler)": _SCALER_NOTE,

@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Never, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
 import xpnet
 from xpnet import fitting, losses
 from xpnet.aligned import aligned_copy
-from xpnet.arguments import argument_error, explains_arguments, hides_caught
+from xpnet.arguments import explains_arguments
 from xpnet.arrays import Host, as_real_array, check_features, check_finite, needs_no_checks, portable
 from xpnet.attributes import SetOnce, check_attribute_name
 from xpnet.backend import Array, Backend, dtype_name, open_backend
@@ -22,15 +22,7 @@ from xpnet.checks import StrPath, check_flag, check_integer, check_real, check_s
 from xpnet.compiled import Compiled, step_order
 from xpnet.configuration import as_shape, check_last_layer, resolve_metrics, resolve_optimizer
 from xpnet.data_adapter import DataAdapter
-from xpnet.errors import (
-    ArgumentError,
-    BackendError,
-    CheckpointError,
-    ConfigurationError,
-    NotBuiltError,
-    ShapeError,
-    unknown_attribute,
-)
+from xpnet.errors import BackendError, CheckpointError, ConfigurationError, NotBuiltError, ShapeError, unknown_attribute
 from xpnet.evaluation import EVALUATION_ROWS, evaluate
 from xpnet.history import History
 from xpnet.layers import Layer, Sequential
@@ -417,15 +409,11 @@ class Network:
 
     # Using
 
-    @hides_caught
-    def forward(self, x: Any, *more: Never, batch_size: int = EVALUATION_ROWS, **unknown: Never) -> Array:
+    def forward(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return the raw scores (logits), (N, *outputs), on the backend's device; raises what :meth:`predict` does."""
-        if more or unknown:
-            raise argument_error(Network.forward, self, x, *more, **unknown)
         return self._compute("forward", "scores", x, batch_size)
 
-    @hides_caught
-    def predict(self, x: Any, *more: Never, batch_size: int = EVALUATION_ROWS, **unknown: Never) -> Array:
+    def predict(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return predictions, (N, *outputs), on the backend's device: probabilities for classes, else values.
 
         Parameters
@@ -444,19 +432,14 @@ class Network:
         ConfigurationError
             ``batch_size`` is not a positive integer.
         """
-        if more or unknown:
-            raise argument_error(Network.predict, self, x, *more, **unknown)
         return self._compute("predict", "predictions", x, batch_size)
 
-    @hides_caught
-    def classify(self, x: Any, *more: Never, batch_size: int = EVALUATION_ROWS, **unknown: Never) -> Array:
+    def classify(self, x: Any, *, batch_size: int = EVALUATION_ROWS) -> Array:
         """Return predicted class indices, (N,): the highest score's, or for one output 1 for a score above 0, else 0.
 
         Several yes-or-no questions at once (binary cross-entropy) have an answer each, (N, K). Raises what
         :meth:`predict` raises, and ConfigurationError where the loss is not one for classes.
         """
-        if more or unknown:
-            raise argument_error(Network.classify, self, x, *more, **unknown)
         if not hasattr(self.loss, "classify"):
             raise ConfigurationError(f"classify() needs a loss for classes; got {self.loss}. Use predict()")
         return self._compute("classify", "classes", x, batch_size)
@@ -718,7 +701,6 @@ class Network:
         self._require_built("to_onnx")
         to_onnx(self, path, link=link, scaler=scaler, classes=classes)
 
-    @explains_arguments
     def summary(self) -> str:
         """Return a table of layers, output shapes and numbers of parameters, to print or for a notebook to show."""
         from xpnet.summary import summarize
@@ -729,12 +711,6 @@ class Network:
 
         def __getattr__(self, name: str) -> NoReturn:
             raise unknown_attribute("Network", name, self)
-
-        def __call__(self, *args: object, **kwargs: object) -> NoReturn:
-            """Say what to call instead."""
-            raise ArgumentError(
-                "a network is not called: net.predict(x) gives probabilities or values, net.forward(x) the raw scores"
-            )
 
         def __setattr__(self, name: str, value: object) -> None:
             new = name not in self.__dict__ and not name.startswith("_")
@@ -803,8 +779,7 @@ class Network:
         self._scale = 1.0  # as in the state
 
     def _compute(self, method: str, function: str, x: Any, batch_size: int) -> Array:
-        if self.in_shape is None:
-            self._require_built(method)
+        self._require_built(method)
         backend, compiled, model = self.backend, self.compiled, (self.state.params, self.state.layers)
         if batch_size is not EVALUATION_ROWS:  # by identity, as an equal number may be 4096.0, which is refused
             batch_size = check_integer("batch_size", batch_size)

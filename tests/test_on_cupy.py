@@ -6,6 +6,7 @@ cupy`` shows on a machine that has one.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -93,6 +94,7 @@ def test_memory_is_given_back(emulated: Any) -> None:
         net.fit(x, y, epochs=3, verbose=0)
         net.predict(x)
         del net
+        gc.collect()
         used.append(pool.used_bytes())
     assert used[1] == used[2]
 

@@ -14,12 +14,9 @@ import fcntl
 import hashlib
 import mmap
 import os
-import platform
 import shlex
-import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +26,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SOURCES = Path(__file__).parent / "sources"
-PARTS = ("memory", "driver", "threads", "compiler", "blas", "sorting")
+PARTS = ("memory", "driver", "threads", "compiler", "sorting")
 NAMES = ("libcuda.so.1", "libnvrtc.so.13", "libcublasLt.so.13", "libcublas.so.13")
-"""What CuPy opens, all of them the same; the first holds everything."""
+"""What CuPy opens. The first holds all the parts, the last cuBLAS's products; the others are names for the first."""
 
 OWN = ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h")
 """Headers that CuPy puts before each kernel of its own."""
@@ -43,15 +40,6 @@ SORTS = ("_Z11thrust_sort", "_Z14thrust_argsort", "_Z15thrust_lexsort")
 
 ECC_UNCORRECTABLE = 214
 """An error after which a GPU is lost, by CUDA's number."""
-
-
-def missing() -> str | None:
-    """Return why there can be no emulated GPU here, None where there can."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        return f"a GPU is emulated on Linux for x86-64, not on {sys.platform} for {platform.machine()}"
-    if shutil.which(_compiler()[0]) is None:
-        return f"there is no {_compiler()[0]} to compile kernels with (CXX names another)"
-    return None
 
 
 def install() -> None:
@@ -122,11 +110,6 @@ def failing(error: int, calls: int = 0, for_good: bool = False) -> Iterator[None
         _library().emulated_fail(-1, 0, 0)
 
 
-def present() -> bool:
-    """Whether it is what CuPy works on in this process."""
-    return "EMULATED_GPU_COMPILER" in os.environ
-
-
 def _compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX", "g++"))
 
@@ -172,7 +155,7 @@ def _build(folder: Path, products: list[str]) -> None:
     (folder / "others.cpp").write_text(others)
     (folder / "version.map").write_text("libcublas.so.13 { global: cublas*; };\n")
     options = ["-std=c++17", "-O2", "-fPIC", "-shared", "-Wno-builtin-declaration-mismatch"]
-    parts = [str(SOURCES / f"{part}.cpp") for part in PARTS if part != "blas"]
+    parts = [SOURCES / f"{part}.cpp" for part in PARTS]
     main, cublas = folder / "new.so", folder / NAMES[-1]
 
     def compile(*arguments: str | Path) -> None:

@@ -20,7 +20,6 @@ struct Kernel {
     std::vector<unsigned> sizes;
     int device;
     bool flushes;
-    std::string name;
 };
 
 struct Module {
@@ -33,7 +32,7 @@ struct Module {
 constexpr unsigned FLUSH = 0x8040;
 
 unsigned long long launches;
-int backward, listed;
+int backward;
 
 std::size_t length_of(const char* image) {
     std::uint64_t table;
@@ -65,7 +64,6 @@ void* opened(const char* image) {
 
 API unsigned long long emulated_launches() { return launches; }
 API void emulated_backward(int whether) { backward = whether; }
-API void emulated_list(int whether) { listed = whether; }
 
 API int cuGetErrorName(int error, const char** text) {
     switch (error) {
@@ -106,7 +104,7 @@ API int cuModuleGetFunction(Kernel** kernel, Module* module, const char* name) {
         if (!run || !sizes || !flushes) return NOT_FOUND;
         unsigned bytes[256];
         int count = sizes(bytes);
-        Kernel made = {run, {bytes, bytes + count}, module->device, *flushes, name};
+        Kernel made = {run, {bytes, bytes + count}, module->device, *flushes};
         found = module->kernels.emplace(name, made).first;
     }
     *kernel = &found->second;
@@ -135,7 +133,6 @@ API int cuLaunchKernel(Kernel* kernel, unsigned grid_x, unsigned grid_y, unsigne
         if (device >= 0 && device != current_device) return ILLEGAL_ADDRESS;
     }
     launches++;
-    if (listed) std::fprintf(stderr, "%s\n", kernel->name.c_str());
     unsigned before = _mm_getcsr();
     if (kernel->flushes) _mm_setcsr(before | FLUSH);
     kernel->run(shape, backward, arguments);

@@ -54,6 +54,19 @@ def test_another_librarys_array_is_read(library: str, dtype: str, backend: xpnet
     np.testing.assert_array_equal(host, values)
 
 
+def test_signs_that_torch_notes_beside_the_memory_are_read(backend: xpnet.Backend) -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.complex(torch.zeros(3, 2), torch.ones(3, 2)).conj().imag
+    assert tensor.is_neg()
+    taken = as_real_array(tensor, backend, "x")
+    host = taken if isinstance(taken, np.ndarray) else backend.to_numpy(taken)
+    np.testing.assert_array_equal(host, -np.ones((3, 2)))
+    np.testing.assert_array_equal(to_host(tensor), -np.ones((3, 2)))
+    net = xpnet.Network([xpnet.Dense(1, bias=False)], loss="mse", inputs=2, backend=backend)
+    net.set_weights({"0.weight": np.ones((2, 1))})
+    np.testing.assert_array_equal(backend.to_numpy(net.predict(tensor)), -2 * np.ones((3, 1)))
+
+
 def test_frames_and_series(backend: xpnet.Backend) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]})

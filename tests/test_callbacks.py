@@ -415,6 +415,14 @@ def test_which_epoch_is_best(
         assert stopper.best_epoch == int(np.argmax(net.history["accuracy"]))
 
 
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+def test_more_is_better_of_a_metric_with_an_average_in_its_name(average: str, backend: xpnet.Backend) -> None:
+    net = make(backend, optimizer=xpnet.Adam(0.05), metrics=[xpnet.F1(average)])
+    stopper = xpnet.EarlyStopping(f"f1_{average}", patience=9)
+    net.fit(X, Y, epochs=8, callbacks=[stopper], verbose=0)
+    assert stopper.best_epoch == int(np.argmax(net.history[f"f1_{average}"]))
+
+
 def test_too_small_an_improvement_is_none(backend: xpnet.Backend) -> None:
     stopper = xpnet.EarlyStopping("watched", patience=2, min_delta=0.5)
     net, _ = run(backend, [3.0, 2.8, 2.6, 1.0], stopper)

@@ -256,4 +256,7 @@ def test_a_history_says_what_it_holds() -> None:
     with pytest.raises(AttributeError, match=r"results go by name: history\['loss'\]"):
         history.loss  # noqa: B018
     assert history.get("acc") is None
+    assert type(history.copy()) is xpnet.History
+    assert history.copy() == history
+    assert history.copy()["loss"] is history["loss"]
     assert pickle.loads(pickle.dumps(history)) == copy.deepcopy(history) == history

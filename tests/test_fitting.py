@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -832,7 +833,8 @@ def test_a_second_training_of_one_network_is_refused(backend: xpnet.Backend) -> 
     net.fit(X, Y, verbose=0)
 
 
-def test_two_threads_do_not_train_one_network() -> None:
+@pytest.mark.parametrize("train", [lambda net: net.fit(X, Y, verbose=0), lambda net: net.train_step(X, Y)])
+def test_two_threads_do_not_train_one_network(train: Callable[[Network], Any]) -> None:
     net, began, answers = make(xpnet.open_backend("numpy")), threading.Event(), []
 
     class Waits(xpnet.Callback):
@@ -844,7 +846,7 @@ def test_two_threads_do_not_train_one_network() -> None:
     def second() -> None:
         began.wait(60)
         try:
-            net.fit(X, Y, verbose=0)
+            train(net)
         except xpnet.ConfigurationError as error:
             answers.append(error)
         answers.append(None)
@@ -855,6 +857,8 @@ def test_two_threads_do_not_train_one_network() -> None:
     thread.join()
     assert "another thread" in str(answers[0])
     assert (net.epochs, net.history.epochs) == (2, 2)
+    assert net.steps == int(net.state.step)
+    train(net)
 
 
 def test_a_callback_that_refuses_to_begin_leaves_the_network_unbuilt(backend: xpnet.Backend) -> None:
@@ -882,6 +886,19 @@ def test_weights_are_numbers_that_the_network_can_hold(weight: float, how: str, 
                 method(X, Y, **given)
     assert arrays(net) == before
     net.fit(X, Y, verbose=0, sample_weight=np.where(np.arange(len(X)) < 3, weight if weight < 1 else 0.0, 1.0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weight", [1e38, 3e38])
+def test_the_sum_of_the_weights_is_a_number_that_the_network_can_hold(
+    weight: float, dtype: str, backend32: xpnet.Backend
+) -> None:
+    net = make(backend32, inputs=3)
+    before = arrays(net)
+    for method in (functools.partial(net.fit, verbose=0), net.train_step, net.evaluate):
+        with pytest.raises(DataError, match=r"must have a sum that float32 holds, up to 3.4e\+38; got weights from"):
+            method(X, Y, sample_weight=np.full(len(X), weight, dtype=dtype))
+    assert arrays(net) == before
 
 
 def test_weights_are_checked_before_training_if_rows_stay_in_a_file(tmp_path: Path) -> None:

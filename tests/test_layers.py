@@ -185,6 +185,15 @@ def test_layer_norm_makes_each_example_mean_0_and_variance_1(backend):
     np.testing.assert_allclose(y.var(1), 1, rtol=1e-9)
 
 
+def test_rows_without_weight_are_rows_to_batch_norm(backend):
+    x, weights = np.random.default_rng(0).normal(size=(6, 2)), np.array([1.0, 1, 1, 1, 0, 0])
+    net, unweighted = (xpnet.Network([BatchNorm()], loss="mse", backend=backend, inputs=2) for _ in range(2))
+    net.train_step(x, x, weights)
+    unweighted.train_step(x, x)
+    for name in ("0.running_mean", "0.running_variance"):
+        np.testing.assert_array_equal(net.get_weights()[name], unweighted.get_weights()[name])
+
+
 def test_running_statistics_follow_their_formula_with_bessels_correction(backend):
     rng = np.random.default_rng(0)
     momentum, epsilon = 0.75, 1e-3

@@ -228,7 +228,7 @@ def test_what_rounding_leaves_of_a_constant_is_no_spread(
         assert np.isnan(net.evaluate(REAL, np.full(ROWS, target), batch_size=7)["r2"])
 
 
-@pytest.mark.parametrize("mean", [300.0, 3000.0])
+@pytest.mark.parametrize("mean", [100.0, 200.0, 300.0, 1100.0, 3000.0])
 def test_r2_of_targets_far_from_zero_is_near_the_function_s_or_nan(mean: float, backend32: xpnet.Backend) -> None:
     spread = RNG.normal(size=(500, 1))
     net = xpnet.Network([xpnet.Dense(1)], loss="mse", metrics=["r2"], inputs=1, backend=backend32)
@@ -237,7 +237,31 @@ def test_r2_of_targets_far_from_zero_is_near_the_function_s_or_nan(mean: float, 
     found = net.evaluate(spread, targets, batch_size=32)["r2"]
     expected = metrics.r2(targets, backend32.to_numpy(net.predict(spread)))
     assert expected == pytest.approx(0.99, abs=1e-3)
-    assert found == pytest.approx(expected, abs=1e-3) if mean == 300.0 else np.isnan(found)
+    assert 1 - found == pytest.approx(1 - expected, rel=0.01) if mean < 250.0 else np.isnan(found)
+
+
+def test_classes_without_weight_are_not_averaged_over(backend: xpnet.Backend) -> None:
+    """So rows of padding do not count; the function counts their classes, as scikit-learn does."""
+    weights = WEIGHTS * (TRUE != 0)
+    scores = SCORES - 50.0 * np.eye(CLASSES)[0]
+    found = streamed(xpnet.F1("macro"), CROSS, scores, TRUE, weights, backend)
+    kept = weights > 0
+    predicted = np.argmax(scores, axis=1)
+    expected = metrics.precision_recall_f1(TRUE[kept], predicted[kept], "macro", sample_weight=weights[kept])
+    assert found == pytest.approx(expected.f1, rel=1e-12)
+    assert found > metrics.precision_recall_f1(TRUE, predicted, "macro", sample_weight=weights).f1
+
+
+@pytest.mark.parametrize("metric", [xpnet.Precision, xpnet.Recall, xpnet.F1])
+def test_several_averages_go_by_names_of_their_own(metric: Any, backend: xpnet.Backend) -> None:
+    chosen = [metric(), metric("macro"), metric("micro"), metric("weighted")]
+    net = xpnet.Network([xpnet.Dense(CLASSES)], metrics=chosen, backend=backend, seed=0, inputs=CLASSES)
+    found = net.evaluate(SCORES, TRUE)
+    name = metric().name
+    assert [*found] == ["loss", name, f"{name}_macro", f"{name}_micro", f"{name}_weighted"]
+    figures = metrics.precision_recall_f1(TRUE, backend.to_numpy(net.classify(SCORES)), "micro")
+    assert found[f"{name}_micro"] == pytest.approx(getattr(figures, name), rel=1e-12)
+    assert found[name] == found[f"{name}_macro"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -455,13 +455,13 @@ def test_a_result_that_is_given_twice_or_read_again_is_copied():
 @pytest.mark.parametrize("calls", [1, 3], ids=["as it stands", "by its plan"])
 def test_compiled_functions_run_without_floating_point_warnings(calls: int) -> None:
     compiled = Compiled(lambda x, w: (x @ w) * 1e300 / np.sum(x))
-    for _ in range(calls):
-        found = compiled(np.zeros((3, 4)), np.full((4, 2), 1e300))
-    assert np.isnan(found).all()
     run = loop(lambda carry, data, row: carry * data[row[0]])
-    for _ in range(calls):
-        assert np.isinf(run(np.full(5, 1e300), np.full(4, 1e300), np.zeros((2, 1), dtype=int))).all()
-    assert np.geterr()["over"] == "warn"
+    with np.errstate(all="raise"):
+        for _ in range(calls):
+            found = compiled(np.zeros((3, 4)), np.full((4, 2), 1e300))
+            assert np.isnan(found).all()
+            assert np.isinf(run(np.full(5, 1e300), np.full(4, 1e300), np.zeros((2, 1), dtype=int))).all()
+        assert np.geterr() == dict.fromkeys(("divide", "over", "under", "invalid"), "raise")
 
 
 def test_views_of_a_parameter_are_taken_again_where_it_is_another_array(uncompiled) -> None:

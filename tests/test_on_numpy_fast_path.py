@@ -277,7 +277,7 @@ def test_two_forms_of_a_carrys_calls_are_known_by_their_tests(monkeypatch):
     big, small = np.ones((4, 2)), np.ones((3, 2))
     carry = np.float64(0.0)
     for x in [big, big, big, small, small, small]:
-        carry, _ = compiled(np.asarray(carry) * 1, x)
+        carry, _ = compiled(carry, x)
     for x in [big, small]:
         carry, _ = compiled(np.array(carry), x)
     kept = compiled._cached_plan

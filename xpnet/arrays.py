@@ -77,7 +77,7 @@ def as_real_array(values: Any, backend: Backend, argument: str, *, rows: bool = 
         return values
     if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray | np.generic):
         try:
-            array = backend.asarray(values)
+            array = backend.asarray(_resolved(values))
         except Exception as error:  # each library has its own for "not on my device"
             remedy = "convert it to NumPy first"
             if "bfloat16" in str(getattr(values, "dtype", "")):
@@ -141,7 +141,7 @@ def to_host(values: Any, argument: str = "array", *, real: bool = False) -> Host
 def _off_device(values: Any) -> Any:
     """Return *values* in a form that ``np.asarray`` takes, by their own library's way of copying to the host."""
     if hasattr(values, "detach") and hasattr(values, "cpu"):
-        tensor = values.detach().cpu()
+        tensor = _resolved(values.detach().cpu())
         return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
     if hasattr(values, "to_numpy"):
         return values.to_numpy()
@@ -151,6 +151,11 @@ def _off_device(values: Any) -> Any:
     if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray | np.generic):
         return _through_dlpack(values)
     return values
+
+
+def _resolved(values: Any) -> Any:
+    """Return *values* with their signs in memory: PyTorch may note them beside it, which DLPack does not tell."""
+    return values.resolve_neg() if hasattr(values, "resolve_neg") else values
 
 
 def _through_dlpack(values: Any) -> Any:

@@ -9,6 +9,7 @@ run as one call.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ Logs = dict[str, float]
 MODES = ("auto", "min", "max")
 # Metrics of which more is better; of everything else (losses, errors) less is.
 RISING = ("accuracy", "precision", "recall", "f1", "r2", "auc")
+AVERAGES = ("_macro", "_micro", "_weighted", "_binary")  # which may end such a metric's name
 
 
 class Callback:
@@ -216,7 +218,8 @@ class _Monitor(Callback):
             raise ConfigurationError(f"monitor must be the name of a result, such as 'val_loss'; got {monitor!r}")
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
-        rising = mode == "max" or (mode == "auto" and any(monitor.endswith(name) for name in RISING))
+        plain = re.sub(f"({'|'.join(AVERAGES)})$", "", monitor)
+        rising = mode == "max" or (mode == "auto" and plain.endswith(RISING))
         self.monitor, self.mode, self._sign = monitor, mode, (1.0 if rising else -1.0)
         self.min_delta = check_real(f"{type(self).__name__}.min_delta", min_delta, least=0)
         self._best, self._since = -math.inf, 0

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.arrays import Host, as_real_array, check_features, check_finite, check_lengths, portable, take_rows, to_host
+from xpnet.arrays import (
+    LARGEST,
+    Host,
+    as_real_array,
+    check_features,
+    check_finite,
+    check_lengths,
+    portable,
+    take_rows,
+    to_host,
+)
 from xpnet.batches import DeviceSource, HostSource, Source, StreamSource
 from xpnet.checks import check_takes
 from xpnet.data import draw_held_out
@@ -253,11 +263,17 @@ def _is_batch(item: Any, in_shape: Shape) -> bool:
 
 
 def _check_representable(weights: Host | None, dtype: str) -> None:
-    """Raise DataError if weights become infinite in the network's dtype, or all of them become 0."""
-    if weights is None or weights.dtype == dtype:
+    """Raise DataError if weights or their sum become infinite in the network's dtype, or all of them become 0."""
+    if weights is None:
         return
     with np.errstate(all="ignore"):
         held = weights.astype(dtype, copy=False)
+        total = float(np.sum(held, dtype=np.float64))
+    if total > LARGEST[dtype] and np.isfinite(held).all():
+        raise DataError(
+            f"sample_weight (times class_weight) must have a sum that {dtype} holds, up to {LARGEST[dtype]:.2g}; got "
+            f"weights from {weights.min():g} to {weights.max():g}. Divide all of them by their mean"
+        )
     if not np.isfinite(held).all() or (weights.any() and not held.any()):
         raise DataError(
             f"sample_weight (times class_weight) must be numbers that {dtype} holds; got {weights.min():g} to "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -32,7 +33,16 @@ if TYPE_CHECKING:
     from xpnet.resuming import Run
     from xpnet.training import State, Sums
 
-__all__ = ["DEFAULT_EVERY", "DEFAULT_KEEP", "exclusive", "fit", "open_run", "prepare_batch", "prepare_rows"]
+__all__ = [
+    "DEFAULT_EVERY",
+    "DEFAULT_KEEP",
+    "exclusive",
+    "fit",
+    "open_run",
+    "prepare_batch",
+    "prepare_rows",
+    "require_own_thread",
+]
 
 DEFAULT_EVERY, DEFAULT_KEEP = "1 epoch", 2
 """How often ``fit`` saves a run, and how many of its files are kept, if the caller does not say."""
@@ -239,7 +249,10 @@ class TrainingLoop:
 
 
 class _FitCall:
-    """The identity of one call of ``fit``."""
+    """The identity of one call of ``fit``, and its thread's."""
+
+    def __init__(self) -> None:
+        self.thread = get_ident()
 
 
 @contextmanager
@@ -258,14 +271,29 @@ def exclusive(network: Network) -> Iterator[None]:
         if other() is None:
             other = vars(network)["_trained_by"] = me
         if other is not me:
-            raise ConfigurationError(
-                "the network is being trained by another call of fit, in another thread or by a callback; "
-                "wait until that has ended, or train a copy: net.copy()"
-            )
+            raise _trained_elsewhere()
         yield
     finally:
         if vars(network).get("_trained_by") is me:
             del vars(network)["_trained_by"]
+
+
+def require_own_thread(network: Network) -> None:
+    """Raise ConfigurationError while a call of ``fit`` trains the network in another thread.
+
+    In the same one it is a callback that asks, between two steps.
+    """
+    reference = vars(network).get("_trained_by")
+    call = None if reference is None else reference()
+    if call is not None and call.thread != get_ident():
+        raise _trained_elsewhere()
+
+
+def _trained_elsewhere() -> ConfigurationError:
+    return ConfigurationError(
+        "the network is being trained by another call of fit, in another thread or by a callback; "
+        "wait until that has ended, or train a copy: net.copy()"
+    )
 
 
 @contextmanager

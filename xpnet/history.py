@@ -17,6 +17,10 @@ class History(dict[str, list[float]]):
     rate of the epoch's last step.
     """
 
+    def copy(self) -> History:
+        """Return a history that holds the same lists."""
+        return History(self)
+
     def append(self, logs: Mapping[str, float], epochs: int | None = None) -> None:
         """Add an epoch after the existing ones, or after the first *epochs*; with these, repeating it changes nothing.
 

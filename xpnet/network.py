@@ -286,7 +286,8 @@ class Network:
         validation_data : (x, y), (x, y, weights), or iterable of batches
             Held-out examples of your own; a tuple is always arrays, a list of tuples, or of lists of arrays, batches.
         sample_weight : array (N,)
-            Weight of each example in the loss; 2 counts as the example twice.
+            Weight of each example in the loss and its gradient, where 2 counts as the example twice and 0 leaves it
+            out. ``BatchNorm`` counts all rows alike, and a step whose weights are all 0 is one to decay and momentum.
         class_weight : mapping, sequence or "balanced"
             Weight of each class; "balanced" makes every class that is trained on count alike, by their numbers of
             examples there. Held-out examples are weighed in the same way, so that what callbacks watch is what
@@ -365,8 +366,9 @@ class Network:
         Raises
         ------
         ShapeError, DataError, DtypeError, ConfigurationError
-            The batch is unusable; the network is as it was.
+            The batch is unusable, or :meth:`fit` trains the network in another thread; the network is as it was.
         """
+        fitting.require_own_thread(self)
         batch = fitting.prepare_batch(self, x, y, sample_weight)
         try:
             state, loss = self.compiled.function("step_loss")(self.state, batch)

@@ -152,8 +152,13 @@ class TopKAccuracy(_Mean):
 class _FromConfusion:
     """Base of the metrics that are functions of the confusion matrix (rows true, columns predicted)."""
 
-    name: str
     average: str | None
+    figure: str
+
+    @property
+    def name(self) -> str:
+        """The figure's name; where an average is given, with that: ``f1_micro``."""
+        return self.figure if self.average is None else f"{self.figure}_{self.average}"
 
     def __post_init__(self) -> None:
         if self.average not in (None, "macro", "micro", "weighted", "binary"):
@@ -164,7 +169,7 @@ class _FromConfusion:
         _need_one_class(self.name, loss, out_shape)
         if self.average == "binary" and prod(out_shape) > 2:
             raise ConfigurationError(
-                f"metric {self.name!r} with average='binary' needs two classes; the network gives {out_shape}: leave "
+                f"metric {self.figure!r} with average='binary' needs two classes; the network gives {out_shape}: leave "
                 "average out, or write 'macro'"
             )
 
@@ -189,7 +194,7 @@ class _FromConfusion:
         actual, predicted = sums.sum(axis=1), sums.sum(axis=0)
         counts = Counts(np.diagonal(sums), actual, predicted, actual + predicted > 0)
         figures = averaged_figures(counts, self.average or ("binary" if len(sums) == 2 else "macro"))
-        return float(getattr(figures, self.name))
+        return float(getattr(figures, self.figure))
 
 
 @record
@@ -203,7 +208,9 @@ class Precision(_FromConfusion):
     ----------
     average : str, optional
         ``"macro"``, ``"micro"``, ``"weighted"`` or ``"binary"`` (class 1 of two), as in
-        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``.
+        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``. One that is given
+        is part of the name, as in ``precision_micro``. ``"macro"`` is over the classes that are true or predicted of an
+        example that weighs something; that function, as scikit-learn, takes those of weight 0, too.
 
     Raises
     ------
@@ -213,7 +220,7 @@ class Precision(_FromConfusion):
     """
 
     average: str | None = None
-    name = "precision"
+    figure = "precision"
 
 
 @record
@@ -227,7 +234,9 @@ class Recall(_FromConfusion):
     ----------
     average : str, optional
         ``"macro"``, ``"micro"``, ``"weighted"`` or ``"binary"`` (class 1 of two), as in
-        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``.
+        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``. One that is given
+        is part of the name, as in ``recall_micro``. ``"macro"`` is over the classes that are true or predicted of an
+        example that weighs something; that function, as scikit-learn, takes those of weight 0, too.
 
     Raises
     ------
@@ -237,7 +246,7 @@ class Recall(_FromConfusion):
     """
 
     average: str | None = None
-    name = "recall"
+    figure = "recall"
 
 
 @record
@@ -250,7 +259,9 @@ class F1(_FromConfusion):
     ----------
     average : str, optional
         ``"macro"``, ``"micro"``, ``"weighted"`` or ``"binary"`` (class 1 of two), as in
-        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``.
+        :func:`xpnet.precision_recall_f1`. Default: ``"binary"`` for two classes, else ``"macro"``. One that is given
+        is part of the name, as in ``f1_micro``. ``"macro"`` is over the classes that are true or predicted of an
+        example that weighs something; that function, as scikit-learn, takes those of weight 0, too.
 
     Raises
     ------
@@ -260,7 +271,7 @@ class F1(_FromConfusion):
     """
 
     average: str | None = None
-    name = "f1"
+    figure = "f1"
 
 
 @record
@@ -319,9 +330,11 @@ class R2:
     r"""Coefficient of determination :math:`1 - \sum (t-y)^2 / \sum (t-\bar t)^2`, averaged over outputs.
 
     The second sum is taken from sums of t and t², so it loses digits where the targets' mean is far larger than their
-    spread. The result is NaN where an output has no spread, or so little that it cannot be told from rounding
-    (8 epsilon of the sum of t²): in float32, for a mean of 1000 standard deviations and more. Standardize such targets,
-    take ``dtype="float64"``, or :func:`xpnet.r2` of ``net.predict(x)``. It is 0 where nothing weighs anything.
+    spread: 1 - R² is wrong by about epsilon times the square of their ratio, in float32 by 0.1 % for a mean of 100
+    standard deviations. The result is NaN where an output has no spread, or so little that this may be 1 % (where it is
+    below 128 epsilon of the sum of t²): in float32, for a mean of more than some 250 standard deviations. Standardize
+    such targets, take ``dtype="float64"``, or :func:`xpnet.r2` of ``net.predict(x)``. It is 0 where nothing weighs
+    anything.
 
     Raises
     ------
@@ -355,7 +368,7 @@ class R2:
         if not weight.any():
             return 0.0
         spread = square - total * total / weight
-        known = spread > 8 * np.finfo(sums.dtype).eps * square
+        known = spread > 128 * np.finfo(sums.dtype).eps * square
         return float(np.mean(np.where(known, 1 - error / np.where(known, spread, 1), np.nan)))
 
 

@@ -214,7 +214,7 @@ class MLPRegressor(RegressorParts, Perceptron):
         y : array (N,) or (N, outputs)
             Targets.
         sample_weight : array (N,), optional
-            A weight of 2 counts as the sample twice.
+            A weight of 2 counts as the sample twice in the loss and its gradient; ``BatchNorm`` counts all rows alike.
         X_val, y_val, sample_weight_val : optional
             Held-out samples of your own: measured after every epoch, and the ones that early stopping goes by; for
             "sgd" and "adam".

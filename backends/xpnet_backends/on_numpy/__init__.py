@@ -10,7 +10,8 @@ How ``compile(step)`` runs a step, and where each part is::
     fusing         which elementwise operations and reductions share a pass; kernels writes that pass (exponential)
     native         a line as a call of a C function; function_body joins lines of such calls to one Program
                    (argument_checks: programs that look at their arguments first)
-      calls of     ufunc_loops, casting, gathering (over memory: strides), blas (mkl, openblas, blocks, one_row, gemm)
+      calls of     ufunc_loops, casting, scalar_powers, gathering (over memory: strides), blas (mkl, openblas, blocks,
+                   one_row, gemm)
       gemm         tiled products: macrokernel, microkernel, bfloat16_pairs, summation_order
     compiler/      a subset of Python -> LLVM's text (functions, builder, language) -> machine code (llvm)
     team           calls that threads share: on MKL's (openmp) or on our own (workers, which run OpenBLAS's jobs, too)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet_backends.on_numpy.plan_cache import PlanCache
-from xpnet_backends.on_numpy.signatures import signature
+from xpnet_backends.on_numpy.signatures import numbers_as_arrays, signature
 
 if TYPE_CHECKING:
     from xpnet_backends.on_numpy.plan import Plan
@@ -57,9 +57,11 @@ if hasattr(os, "register_at_fork"):
 class Compiled:
     """A function that is called as it is at its first call with given shapes, and by a plan from the second on.
 
-    A function that cannot be recorded, as it looks at values, is always called as it is. Plans have memory of their
-    own, so each thread has its own plans. A thread's *fast path* is the plan that served its last call, with a test,
-    generated for that plan, whether it serves the next call, too; if so, the cache is not consulted.
+    A function that cannot be recorded, as it looks at values, is always called as it is. In either case, NumPy's
+    numbers among its results become arrays with no axes, so that it goes on alike whether it or its plan has made them.
+    Plans have memory of their own, so each thread has its own plans. A thread's *fast path* is the plan that served its
+    last call, with a test, generated for that plan, whether it serves the next call, too; if so, the cache is not
+    consulted.
 
     *checked* becomes true at the first :meth:`checked_call`; plans that are made from then on can serve such calls.
     """
@@ -111,7 +113,7 @@ class Compiled:
         flat: list[Any] = []
         plan = self.plan(arguments, flat)
         if plan is None or plan.is_running:
-            return self.function(*arguments)
+            return numbers_as_arrays(self.function(*arguments))
         plan.is_running = True
         try:
             if plan.pending is None:
@@ -207,7 +209,7 @@ def loop(step: Callable[..., Any]) -> Callable[..., Any]:
             flat: list[Any] = []
             plan = compiled.plan(arguments, flat)
             if plan is None:
-                carry = step(*arguments)
+                carry = numbers_as_arrays(step(*arguments))
                 i += 1
                 continue
             carry = plan.unflatten_donated(())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["memory_order", "signature"]
+__all__ = ["memory_order", "numbers_as_arrays", "signature"]
 
 CONTIGUOUS, ORDER_FLAGS = 3, 0x103
 """Bits of NumPy's array flags: NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_F_CONTIGUOUS; and these with NPY_ARRAY_ALIGNED.
@@ -28,12 +28,24 @@ def signature(tree: Any, flat: list[Any]) -> Any:
         return kind, *[(name, signature(item, flat)) for name, item in tree.items()]
     if isinstance(tree, np.generic):
         flat.append(np.asarray(tree))
-        return (), tree.dtype, ORDER_FLAGS
+        return kind, tree.dtype, ORDER_FLAGS  # a number: its powers are not those of an array with no axes
     if isinstance(tree, np.ndarray):
         flat.append(tree)
         return kind, tree.shape, tree.dtype, memory_order(tree)
     # 1, 1.0 and True are equal but give arrays of different dtypes; 0.0 and -0.0 are equal but differ as divisors.
     return kind, tree.hex() if kind is float else tree
+
+
+def numbers_as_arrays(tree: Any) -> Any:
+    """Return nested tuples, lists and mappings with NumPy's numbers as arrays with no axes, as plans return them."""
+    if isinstance(tree, np.generic):
+        return np.asarray(tree)
+    if isinstance(tree, tuple | list):
+        items = [numbers_as_arrays(item) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    if isinstance(tree, dict):
+        return {name: numbers_as_arrays(item) for name, item in tree.items()}
+    return tree
 
 
 def memory_order(array: np.ndarray[Any, Any]) -> Any:

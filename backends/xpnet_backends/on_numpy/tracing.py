@@ -15,11 +15,15 @@ from operator import getitem
 from typing import Any
 
 import numpy as np
+from numpy.lib import NumpyVersion
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from xpnet_backends.on_numpy import bfloat16, blocks, mkl, static_shapes
 
-__all__ = ["Node", "NotTraceable", "Traced", "nodes_in", "record"]
+__all__ = ["Node", "NotTraceable", "Traced", "nodes_in", "number_power", "record"]
+
+FAST_POWERS = {0.5: np.sqrt, -1.0: np.reciprocal} if NumpyVersion(np.__version__) < "2.3.0" else {}
+"""What the operator ``**`` does with arrays of floats instead of ``power``, by the exponent's value."""
 
 Host = np.ndarray[Any, Any]
 
@@ -31,9 +35,9 @@ class NotTraceable(Exception):
 class Node:
     """One recorded value: how it was made, of what, and what it was.
 
-    ``kind`` is "input", "view" (shares memory with ``args[0]``), "ufunc", "reduce", "astype", "where", "product"
-    (by MKL or in blocks), "join" (concat or stack of 0-d arrays), or "call" (anything else). Arguments are nodes or
-    constants; ``operands`` are the nodes among them, nested lists and options included.
+    ``kind`` is "input", "view" (shares memory with ``args[0]``), "ufunc", "power" (of two numbers), "reduce", "astype",
+    "where", "product" (by MKL or in blocks), "join" (concat or stack of 0-d arrays), or "call" (anything else).
+    Arguments are nodes or constants; ``operands`` are the nodes among them, nested lists and options included.
     """
 
     __slots__ = ("args", "function", "kind", "operands", "options", "value")
@@ -55,7 +59,7 @@ def nodes_in(tree: Any) -> list[Node]:
 
 class Tape:
     """The nodes in order; the ids of *overwritten* ones, whose views no longer hold; and of *scalars*, which are
-    no arrays to NumPy, so that an in-place operation on them makes a new number.
+    no arrays to NumPy, so that an in-place operation on them makes a new number, and their powers are C's.
     """
 
     def __init__(self) -> None:
@@ -126,9 +130,11 @@ class Traced(NDArrayOperatorsMixin):
         if _traced(index):
             raise NotTraceable("an array is indexed by an array")
         if Ellipsis not in index:
-            index = (*index, Ellipsis)
-        view: Traced = self._apply("call", getitem, (self, index), {})
-        return view
+            view: Traced = self._apply("call", getitem, (self, (*index, Ellipsis)), {})
+            if view.ndim == 0:  # without the ellipsis it is a number
+                self.tape.scalars.add(id(view.node))
+            return view
+        return self._apply("call", getitem, (self, index), {})  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Refuse: backends without assignment would too."""
@@ -147,6 +153,36 @@ class Traced(NDArrayOperatorsMixin):
 
     __bool__ = __int__ = __float__ = __index__ = __complex__ = __array__ = __dlpack__ = _refuse_value
 
+    def __pow__(self, exponent: Any) -> Any:
+        """Record a power."""
+        return self._power(self, exponent)
+
+    def __rpow__(self, base: Any) -> Any:
+        """Record a power of another base."""
+        return self._power(base, self)
+
+    def __ipow__(self, exponent: Any) -> Any:
+        """Record a power in the place of this array; of a number, a new one."""
+        return self._power(self, exponent, **({} if self._is_scalar(self) else {"out": (self,)}))
+
+    def _power(self, base: Any, exponent: Any, **out: Any) -> Any:
+        """Record what the operator ``**`` does: C's power for two numbers, a ufunc if one is an array."""
+        if self._is_scalar(base) and self._is_scalar(exponent):
+            return self._apply("power", number_power, (base, exponent), {})
+        if isinstance(base, Traced) and not self._is_scalar(base) and np.ndim(exponent) == 0:
+            kind = base.dtype.kind
+            if kind == "c" or (kind == "f" and FAST_POWERS and isinstance(exponent, Traced)):
+                raise NotTraceable("an exponent's value and type decide how NumPy computes a power of these arrays")
+            if kind == "f" and FAST_POWERS and (function := FAST_POWERS.get(float(exponent))) is not None:
+                return function(base, **out)
+        return np.power(base, exponent, **out)
+
+    def _is_scalar(self, item: Any) -> bool:
+        """Say whether an operand is a number to NumPy, not an array."""
+        if isinstance(item, Traced):
+            return id(item.node) in self.tape.scalars
+        return isinstance(item, int | float | complex | np.generic)
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         """Record a ufunc; one in place gives the written array a new value of its dtype."""
         if method == "reduce" and out is None and not options.keys() - {"axis", "keepdims"}:
@@ -159,6 +195,8 @@ class Traced(NDArrayOperatorsMixin):
         if written is not None and not own:
             raise NotTraceable(f"{ufunc.__name__} writes into memory that other names may share")
         _require_types(ufunc, inputs)
+        if ufunc is np.power and all(map(self._is_scalar, inputs)) and any(isinstance(n, np.generic) for n in inputs):
+            raise NotTraceable("a number of NumPy's is raised to a power by its operator or by the ufunc")
         result = self._apply("ufunc", ufunc, inputs, {})
         if written is None or id(written.node) in self.tape.scalars:
             return result
@@ -230,6 +268,8 @@ def record(function: Callable[..., Any], arguments: Any) -> tuple[list[Node], An
         given.flags.writeable = False  # what does not write by an operator fails before it has, and runs as it stands
         node = Node("input", None, (), {}, given)
         tape.nodes.append(node)
+        if isinstance(value, np.generic):
+            tape.scalars.add(id(node))
         return Traced(node, tape)
 
     wrapped = map_leaves(wrap, arguments)
@@ -246,6 +286,15 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: map_leaves(function, item) for name, item in tree.items()}
     return tree
+
+
+def number_power(base: Any, exponent: Any) -> Any:
+    """Return the power of two numbers, which may be given as arrays with no axes."""
+    return _number(base) ** _number(exponent)
+
+
+def _number(item: Any) -> Any:
+    return item[()] if isinstance(item, np.ndarray) else item
 
 
 def _require_types(ufunc: Any, inputs: tuple[Any, ...]) -> None:
@@ -321,7 +370,10 @@ def _product(function: Callable[..., Any]) -> Callable[..., Any]:
 def _astype(self: Traced, x: Traced, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     if not copy and x.dtype == dtype:
         return x
-    return self._add_node("astype", None, (x,), {}, x.node.value.astype(dtype))
+    converted = self._add_node("astype", None, (x,), {}, x.node.value.astype(dtype))
+    if id(x.node) in self.tape.scalars:
+        self.tape.scalars.add(id(converted.node))
+    return converted
 
 
 def _where(self: Traced, condition: Any, x: Any, y: Any) -> Any:

@@ -15,14 +15,15 @@ from xpnet_backends.on_numpy.kernels import KernelSource, kernel_call
 from xpnet_backends.on_numpy.memory import BufferPool, Store, new_array
 from xpnet_backends.on_numpy.naming import Names
 from xpnet_backends.on_numpy.native import Location, Routine
-from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced
+from xpnet_backends.on_numpy.scalar_powers import power_call
+from xpnet_backends.on_numpy.tracing import Host, Node, NotTraceable, Traced, number_power
 
 __all__ = ["KernelsMissing", "Writer"]
 
 LARGE = 1 << 14
 """Copying a result of at least so many bytes takes longer than allocating memory for it."""
 
-COMPUTED = ("ufunc", "reduce", "astype", "product")
+COMPUTED = ("ufunc", "power", "reduce", "astype", "product")
 """Kinds of operations that can write into memory that they are given."""
 
 
@@ -211,6 +212,15 @@ class Writer:
             self.body.add(text, blas.matmul_call(places[0], places[1], written, self.uncompiled))
             return
         self.body.add(text, *ufunc_loops.ufunc_calls(function, places, written))
+
+    def _write_power(self, node: Node) -> None:
+        """Write a power of two numbers; those of two types stay as they are, as the types decide how it is computed."""
+        dtypes = {operand.value.dtype for operand in node.operands}
+        names = [self.names.operand(arg, dtypes & {node.value.dtype}) for arg in node.args]
+        base, exponent = (self._location(arg, name) for arg, name in zip(node.args, names, strict=True))
+        into = self._destination(node, in_place=True)
+        text = f"copyto({into}, {self.names.constant(number_power)}({', '.join(names)}))"
+        self.body.add(text, power_call(base, exponent, self._location(node, into)))
 
     def _write_product(self, node: Node) -> None:
         """Write a product by MKL, in blocks or of bfloat16 values, or column sums as a product with a row of ones."""

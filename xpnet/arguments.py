@@ -132,4 +132,5 @@ def _by_position(owner: str, problem: str, placed: list[str], known: list[str]) 
         return ""
     if placed == ["layers"]:
         return ": give the layers as one list, Network([...])"
-    return f": only {' and '.join(placed)} go without a name; write {known[len(placed)]}=... and so on"
+    verb = "goes" if len(placed) == 1 else "go"
+    return f": only {' and '.join(placed)} {verb} without a name; write {known[len(placed)]}=... and so on"

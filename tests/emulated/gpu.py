@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,11 +138,13 @@ def _built() -> Path:
     files = sorted(path for path in SOURCES.rglob("*") if path.is_file())
     wanted = [name for path in _modules("cupy_backends/cuda/libs/cublas.*.so") for name in _symbols(path).missing]
     products = sorted({name for name in wanted if name.startswith("cublas") and name.isidentifier()})
-    text = repr([_compiler(), products, *(path.read_bytes() for path in files)])
+    text = repr([_compiler(), version("cupy-cuda13x"), products, *(path.read_bytes() for path in files)])
     folder = (
         Path(tempfile.gettempdir()) / f"emulated-gpu-{os.getuid()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     )
     folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is somebody else's")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / NAMES[0]).exists():

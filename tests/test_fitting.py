@@ -340,6 +340,22 @@ def test_a_validation_split_holds_out_each_classs_share(form: str, seed: int) ->
     assert found["val_loss"][0] == pytest.approx(net.evaluate(rows[chosen], y[chosen])["loss"], rel=1e-5)
 
 
+def test_every_class_is_held_out_by_some_seed() -> None:
+    labels = np.repeat(np.arange(10), 5)
+    seen = set[int]()
+    for seed in range(12):
+        chosen = held_out(labels, 5, seed)
+        assert len(set(labels[chosen].tolist())) == 5
+        seen |= set(labels[chosen].tolist())
+    assert seen == set(range(10))
+
+
+def test_a_class_is_not_held_out_whole_where_others_have_rows() -> None:
+    labels = np.append(np.zeros(8, dtype=int), [1, 1])
+    for seed in range(9):
+        assert np.bincount(labels[held_out(labels, 8, seed)]).tolist() == [7, 1]
+
+
 def test_a_class_of_one_row_is_trained_on() -> None:
     labels = np.append(np.arange(10) // 5, 2)
     for seed in range(9):

@@ -37,9 +37,28 @@ def test_parts_smaller_than_the_number_of_classes_have_the_rows_of_some(shell: S
     rows = [{"a": str(i * i), "b": f"class {i % 6}"} for i in range(30)]
     write(Path("many.csv"), rows)
     done = shell("train", "many.csv", "--target", "b", "--json", "--epochs", "1", "--quiet")
-    assert "trained on, but with too few rows to validate on some: class 3 (5 rows, first in line 5" in done.err
+    (line,) = [line for line in done.err.splitlines() if line.startswith("trained on, but with too few rows to valid")]
+    assert line.count("(5 rows, first in line") == 3
     assert done.json()["rows"] == {"training": 21, "validation": 3, "test": 6}
     assert [sum(row) for row in done.json()["test"]["confusion"]] == [1] * 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_class_is_not_held_out_whole_where_there_are_rows_to_train_on(shell: Shell, seed: int) -> None:
+    write(Path("c.csv"), [{"a": str(i * i), "b": "aaaaaaaaaabbbbbbbbbbccc"[i]} for i in range(23)])
+    parts = ("--test", "0.5", "--validation", "0.3", "--seed", str(seed))
+    done = shell("train", "c.csv", "--target", "b", *parts, "--json", "--epochs", "1", "--quiet")
+    assert done.json()["rows"] == {"training": 4, "validation": 7, "test": 12}
+    assert "no row of these classes" not in done.err
+
+
+@pytest.mark.parametrize("parts", [("--test", "101", "--validation", "0"), ("--test", "100", "--validation", "1")])
+def test_a_class_that_is_not_trained_on_is_told_of_once(shell: Shell, parts: tuple[str, ...]) -> None:
+    write(Path("c.csv"), [{"a": str(i * i), "b": "rare" if i < 3 else ["x", "y"][i % 2]} for i in range(103)])
+    done = shell("train", "c.csv", "--target", "b", *parts, "--epochs", "50", "--quiet")
+    said = "no row of these classes came to be trained on, so they are never predicted: rare"
+    assert said in done.err.splitlines()
+    assert done.err.count("rare") == 2, "and among the classes"
 
 
 def test_rows_are_split_by_chance_where_most_classes_are_rare(shell: Shell) -> None:

@@ -194,3 +194,12 @@ def test_a_rare_class_that_is_never_predicted_is_told(shell: Shell) -> None:
     assert told in shell(*arguments).err
     assert "never predicted" not in shell(*arguments, "--balanced").err
     assert "never predicted" not in trained(shell, "grade").err
+
+
+def test_a_class_of_nearly_an_equal_share_is_not_called_rare(shell: Shell) -> None:
+    write(Path("f.csv"), [{"a": str(i % 2), "y": f"class {i % 6}"} for i in range(200)])
+    done = shell("train", "f.csv", "--target", "y", "--json", "--epochs", "1", "--quiet")
+    confusion = np.array(done.json()["test"]["confusion"])
+    assert sorted(confusion.sum(axis=1)) == [6, 6, 7, 7, 7, 7]
+    assert ((confusion.sum(axis=0) == 0) & (confusion.sum(axis=1) == 6)).any(), "two kinds of rows, two predictions"
+    assert "never predicted" not in done.err

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from libraries import NAMES, Library
 
 import xpnet.data
-from xpnet.data import from_one_hot, one_hot, split
+from xpnet.data import deal, from_one_hot, one_hot, split
 from xpnet.errors import ConfigurationError, DataError, DtypeError, ShapeError
 
 
@@ -208,6 +208,28 @@ def test_split_stratified_exactly() -> None:
     assert [np.bincount(part).tolist() for part in parts] == [[35, 21, 14], [5, 3, 2], [10, 6, 4]]
     assert not np.array_equal(parts[0], np.sort(parts[0]))
     assert [len(part) for part in split(y, stratify=["same"] * 100)] == [80, 20]
+
+
+def test_which_of_equal_classes_are_held_out_is_drawn_by_the_seed() -> None:
+    y = np.repeat(np.arange(20), 3)
+    tested, validated = (set[int](), set[int]())
+    for seed in range(12):
+        _, validation, test = deal(y, (45, 5, 10), np.random.default_rng(seed))
+        assert len(set(y[test].tolist())) == 10
+        assert len(set(y[validation].tolist())) == 5
+        tested |= set(y[test].tolist())
+        validated |= set(y[validation].tolist())
+    assert tested == validated == set(range(20))
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_each_class_keeps_a_row_to_train_on_where_they_suffice(seed: int) -> None:
+    y = np.repeat([0, 1, 2], [10, 10, 3])
+    training, validation, test = deal(y, (4, 7, 12), np.random.default_rng(seed))
+    assert set(y[training].tolist()) == {0, 1, 2}
+    assert np.bincount(y[test]).tolist() == [5, 5, 2]
+    assert np.bincount(y[validation], minlength=3)[2] == 0
+    assert [len(part) for part in deal(y, (2, 7, 14), np.random.default_rng(seed))] == [2, 7, 14]
 
 
 @pytest.mark.parametrize(

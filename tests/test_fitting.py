@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -338,6 +338,60 @@ def test_a_validation_split_holds_out_each_classs_share(form: str, seed: int) ->
     chosen = held_out(labels, 20, seed)
     assert labels[chosen].sum() == 1
     assert found["val_loss"][0] == pytest.approx(net.evaluate(rows[chosen], y[chosen])["loss"], rel=1e-5)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A loss of a user's own, log(1 + exp(-yz)), whose classes are -1 and 1."""
+
+    metrics: ClassVar[tuple[str, ...]] = ()
+    dtype: str
+    reduction: str = "mean"
+
+    def __call__(self, scores: Any, targets: Any, xp: Any) -> tuple[Any, Any]:
+        signs = xp.astype(xp.reshape(targets, (-1, 1)), scores.dtype)
+        losses = xp.log1p(xp.exp(-signs * scores))
+        return losses[:, 0], -signs / (1 + xp.exp(signs * scores))
+
+    def check(self, out_shape: Any) -> None:
+        pass
+
+    def targets(self, y: Any, out_shape: Any) -> Any:
+        return y.astype(self.dtype)
+
+    def link(self, scores: Any, xp: Any) -> Any:
+        return 1 / (1 + xp.exp(-scores))
+
+    def classify(self, scores: Any, xp: Any) -> Any:
+        return xp.where(scores[:, 0] > 0, 1, -1)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_a_validation_split_takes_the_classes_of_a_loss_of_ones_own(dtype: str, backend: xpnet.Backend) -> None:
+    labels = np.zeros(200, dtype=int)
+    labels[:20] = 1
+    rows, signs = np.random.default_rng(0).normal(size=(200, 3)), 2 * labels - 1
+    net = Network([Dense(1)], loss=Logistic(dtype), seed=5, inputs=3, backend=backend, optimizer=xpnet.SGD(1e-300))
+    found = net.fit(rows, signs, validation_split=0.1, verbose=0)
+    chosen = held_out(labels, 20)
+    assert labels[chosen].sum() == 2
+    assert found["val_loss"][0] == pytest.approx(net.evaluate(rows[chosen], signs[chosen])["loss"], rel=1e-5)
+
+
+def test_every_class_is_held_out_by_some_seed() -> None:
+    labels = np.repeat(np.arange(10), 5)
+    seen = set[int]()
+    for seed in range(12):
+        chosen = held_out(labels, 5, seed)
+        assert len(set(labels[chosen].tolist())) == 5
+        seen |= set(labels[chosen].tolist())
+    assert seen == set(range(10))
+
+
+def test_a_class_is_not_held_out_whole_where_others_have_rows() -> None:
+    labels = np.append(np.zeros(8, dtype=int), [1, 1])
+    for seed in range(9):
+        assert np.bincount(labels[held_out(labels, 8, seed)]).tolist() == [7, 1]
 
 
 def test_a_class_of_one_row_is_trained_on() -> None:

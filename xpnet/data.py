@@ -180,7 +180,8 @@ def split(
     rounded to the nearest whole number of samples) or counts (an integer); the rest is for training.
 
     With *stratify*, one label per sample, each class is dealt in proportion: it gets its share of each
-    part, rounded down or up, and the sizes of the parts are the same as without.
+    part, rounded down or up, and the sizes of the parts are the same as without. Which of equal shares are
+    rounded up is drawn by *seed*.
 
     Shapes: arrays (n, ...) each -> (n_part, ...) each, of the same library, on the same device; lists and
     frames become NumPy arrays. The arrays are copied, never changed. One *seed* gives one split, whatever
@@ -281,11 +282,13 @@ def deal(
 ) -> list[npt.NDArray[np.int64]]:
     """Return the shuffled indices of each part that is not empty, every class dealt in proportion.
 
-    The share of a rare class may be rounded to none.
+    *codes* are classes from 0, (N,). Which of equal shares are rounded up is drawn from the generator. The share of a
+    rare class may be rounded to none, but in training each class keeps a row, unless that has fewer rows than there
+    are classes.
     """
     order = generator.permutation(len(codes))
     counts = np.bincount(codes)
-    held_out = _shares(counts, sizes)
+    held_out = _shares(counts, sizes, generator)
     part = np.zeros(len(codes), np.int64)
     # A stable sort by class keeps the shuffled order inside each class, and so its first samples are random.
     grouped = order[np.argsort(codes[order], kind="stable")]
@@ -297,31 +300,35 @@ def deal(
 
 
 def draw_held_out(codes: Host, count: int, generator: np.random.Generator) -> Host:
-    """Return the numbers of *count* rows, drawn at random, with each class's share of them.
-
-    *codes* are classes from 0, (N,). A class of one row is not held out, unless there are too few other rows.
-    """
-    order = generator.permutation(len(codes))
-    sizes = np.bincount(codes)
-    several = np.where(sizes > 1, sizes, 0)
-    if several.sum() <= count:
-        return order[:count]
-    grouped = order[np.argsort(codes[order], kind="stable")]
-    rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    held_out: Host = grouped[rank < _apportion(several, count)[codes[grouped]]]
-    return held_out
+    """Return the numbers of *count* rows, at least one, that :func:`deal` draws: each class's share of them."""
+    return deal(codes, (len(codes) - count, 0, count), generator)[1]
 
 
-def _shares(counts: npt.NDArray[np.int64], sizes: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+def _shares(
+    counts: npt.NDArray[np.int64], sizes: tuple[int, int, int], generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
     """Return (2, classes): how many samples of each class go to validation and to test."""
-    test = _apportion(counts, sizes[2])
-    return np.stack([_apportion(counts - test, sizes[1]), test])
+    kept = (counts > 0) & (sizes[0] >= np.count_nonzero(counts))
+    test = _apportion(counts, sizes[2], counts - kept, generator)
+    rest = counts - test
+    return np.stack([_apportion(rest, sizes[1], rest - kept, generator), test])
 
 
-def _apportion(counts: npt.NDArray[np.int64], seats: int) -> npt.NDArray[np.int64]:
-    """Share *seats* in proportion to *counts* by largest remainders, in exact integers."""
-    shares, remainders = np.divmod(counts * seats, counts.sum())
-    shares[np.argsort(-remainders, kind="stable")[: seats - shares.sum()]] += 1
+def _apportion(
+    counts: npt.NDArray[np.int64], seats: int, limits: npt.NDArray[np.int64], generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Share *seats* in proportion to *counts*, up to *limits*, by largest remainders, in exact integers.
+
+    Equal remainders go by chance. What is beyond a limit is shared in the same way among the others; the limits' sum
+    must be at least *seats*.
+    """
+    shares = np.zeros_like(counts)
+    while left := seats - int(shares.sum()):
+        weights = np.where(shares < limits, counts, 0)
+        more, remainders = np.divmod(weights * left, weights.sum())
+        by_remainder = np.lexsort((generator.permutation(len(counts)), -remainders))
+        more[by_remainder[: left - more.sum()]] += 1
+        shares = np.minimum(shares + more, limits)
     return shares
 
 

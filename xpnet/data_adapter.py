@@ -297,17 +297,18 @@ def _check_weights(weights: Host, padding: bool) -> None:
 
 
 def _strata(targets: Host, loss: Loss) -> Host:
-    """Return the class of each example, (N,), or 0 for all where targets name no single class."""
-    if hasattr(loss, "classify") and targets.ndim == 1:
-        return targets
-    alike = np.zeros(len(targets), dtype=np.int32)
-    if not hasattr(loss, "classify") or targets.ndim != 2:
+    """Return the class of each example, from 0, (N,), or 0 for all where targets name no single class.
+
+    In one column they are integers, or of no more than two values, as 0.0 and 1.0 or -1.0 and 1.0.
+    """
+    alike = np.zeros(len(targets), dtype=np.int64)
+    if not hasattr(loss, "classify") or targets.ndim > 2:
         return alike
-    if targets.shape[1] == 1:
-        low, high = targets.min(), targets.max()
-        return (targets[:, 0] == high).astype(np.int32) if ((targets == low) | (targets == high)).all() else alike
-    one_hot = not isinstance(loss, BinaryCrossEntropy) and ((targets == 0) | (targets == 1)).all()
-    return targets.argmax(axis=1) if one_hot else alike
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        one_hot = not isinstance(loss, BinaryCrossEntropy) and ((targets == 0) | (targets == 1)).all()
+        return targets.argmax(axis=1) if one_hot else alike
+    values, codes = np.unique(targets.reshape(-1), return_inverse=True)
+    return codes if targets.dtype.kind in "iu" or len(values) <= 2 else alike
 
 
 def _class_shares(targets: Host) -> Host:

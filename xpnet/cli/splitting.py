@@ -33,8 +33,8 @@ def split_rows(
     """Split the *rows*, with the same proportions of classes in each part.
 
     A class with fewer rows than there are parts is only trained on, unless the others are too few to be split: then all
-    rows are split by chance. Of one with more, a part may have none, where its share is rounded to that. A note on
-    standard error says so in each case.
+    rows are split by chance. Of one with more, a part may have none, where its share is rounded to that; training has
+    one, unless it has fewer rows than there are classes. A note on standard error says so in each case.
 
     Raises
     ------
@@ -58,7 +58,8 @@ def split_rows(
 
 def _split_by_class(table: Table, target: Target, rows: Host, sizes: dict[str, Any]) -> tuple[Host, ...]:
     names = target.classes or ()
-    codes = target.encode(table, target.name)[rows]
+    encoded = target.encode(table, target.name)
+    codes = encoded[rows]
     counts = np.bincount(codes, minlength=len(names))
     rare = (counts > 0) & (counts < 1 + (sizes["test"] > 0) + (sizes["validation"] > 0))
     in_rare_class = rare[codes]
@@ -72,7 +73,7 @@ def _split_by_class(table: Table, target: Target, rows: Host, sizes: dict[str, A
         parts = deal(of_rest, counted, seeded_generator(sizes["seed"]))
         training, *held = [rest[part] for part in parts]
         training = np.concatenate([training, rows[in_rare_class]])
-        known = set(np.flatnonzero(counts).tolist())
+        known = set(encoded[training].tolist())
         purposes = [verb for verb, size in zip(("validate", "test"), counted[1:], strict=True) if size]
         for verb, part in reversed([*zip(purposes, parts[1:], strict=True)]):
             lacking = sorted(known - set(of_rest[part].tolist()))
@@ -81,7 +82,7 @@ def _split_by_class(table: Table, target: Target, rows: Host, sizes: dict[str, A
                 more = "; ..." * (len(lacking) > SHOWN)
                 note(f"trained on, but with too few rows to {verb} on some: {'; '.join(said)}{more}")
             known -= set(lacking)  # each class is told of once
-    unseen = [names[code] for code in np.setdiff1d(codes, target.encode(table, target.name)[training])]
+    unseen = [names[code] for code in np.setdiff1d(codes, encoded[training])]
     if unseen:
         note(f"no row of these classes came to be trained on, so they are never predicted: {listed(unseen)}")
     return training, *held

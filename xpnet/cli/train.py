@@ -143,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
     where, chosen = ("test", parts.test) if len(parts.test) else ("training", parts.training)
     measured = measure(model, x[chosen], y[chosen])
     if target.classes is not None and not options.balanced:
-        _note_classes_never_predicted(target.classes, np.asarray(measured["confusion"]), where)
+        _note_classes_never_predicted(target.classes, y[parts.training], np.asarray(measured["confusion"]), where)
     with reserve_output(out, options.force) as path:
         save_model(model, path)
         if options.json:
@@ -200,10 +200,14 @@ def _describe_task(about: str, target: Target, parts: RowSplit, preparation: Pre
     note(f"{about}\n{plural(sum(sizes.values()), 'row')} ({held}), {counted}")
 
 
-def _note_classes_never_predicted(classes: Sequence[str], confusion: Host, where: str) -> None:
-    """Note which classes, rarer than others, occur among the rows *where* and are never predicted for any of them."""
+def _note_classes_never_predicted(classes: Sequence[str], trained_on: Host, confusion: Host, where: str) -> None:
+    """Note which rare classes are trained on, occur among the rows *where*, and are never predicted for any of them.
+
+    Rare is a class with less than half of an equal share of these rows. *trained_on* are the class indices in training.
+    """
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    missed = (predicted == 0) & (true > 0) & (true * len(classes) < true.sum())
+    rare = 2 * len(classes) * true < true.sum()
+    missed = rare & (true > 0) & (predicted == 0) & np.isin(np.arange(len(classes)), trained_on)
     if missed.any():
         names = [f"{shown(classes[i])} ({plural(int(true[i]), 'row')})" for i in np.flatnonzero(missed).tolist()]
         more = f", ... ({len(names)} in all)" * (len(names) > SHOWN)

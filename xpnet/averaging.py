@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def renew_statistics(network: Network, x: Any) -> None:
 def _measuring(layer: Layer, prefix: str) -> tuple[Any, list[str]]:
     """Return a layer whose BatchNorms keep nothing of what they have, and the names of their running statistics."""
     if isinstance(layer, BatchNorm):
-        return replace(layer, momentum=0.0), [f"{prefix}running_mean", f"{prefix}running_variance"]
+        return _with(layer, momentum=0.0), [f"{prefix}running_mean", f"{prefix}running_variance"]
     if not isinstance(layer, Sequential | Residual):
         return layer, []
     inner = [_measuring(child, f"{prefix}{i}.") for i, child in enumerate(layer.layers)]
@@ -68,4 +68,12 @@ def _measuring(layer: Layer, prefix: str) -> tuple[Any, list[str]]:
     if isinstance(layer, Residual) and layer.shortcut is not None:
         parts["shortcut"], found = _measuring(layer.shortcut, f"{prefix}shortcut.")
         names += found
-    return (replace(layer, **parts), names) if names else (layer, names)
+    return (_with(layer, **parts), names) if names else (layer, names)
+
+
+def _with(layer: Layer, **fields: Any) -> Any:
+    """Return a copy of a layer with other values of its fields; its class may take other arguments than these."""
+    made = copy.copy(layer)
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made

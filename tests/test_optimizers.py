@@ -376,6 +376,8 @@ def test_an_average_with_running_statistics_wants_data(backend):
         net.averaged(x[:, :2])
     with pytest.raises(xpnet.DataError, match=r"x holds NaN: the first is x\[0, 0\]"):
         net.averaged(np.full((4, 3), np.nan))
+    with pytest.raises(xpnet.DataError, match=r"x must have at least 2 rows, as BatchNorm .*; got 1"):
+        net.averaged(x[:1])
     one = one_weight(chain(SGD(1e-3), ExponentialMovingAverage(0.5)), backend)
     one.train_step(X, Y)
     assert one.averaged(X).get_weights().keys() == one.averaged().get_weights().keys()

@@ -11,6 +11,7 @@ import numpy as np
 from xpnet.arguments import levels_to_user
 from xpnet.arrays import as_real_array, check_features, check_finite, portable, take_rows
 from xpnet.compiled import Compiled
+from xpnet.errors import DataError
 from xpnet.evaluation import EVALUATION_ROWS
 from xpnet.layers import BatchNorm, Residual, Sequential
 from xpnet.parameters import flatten
@@ -44,6 +45,8 @@ def renew_statistics(network: Network, x: Any) -> None:
     check_features(x, network.in_shape or ())
     if network.check_finite:
         check_finite(x, backend, "x", given=given)
+    if x.shape[0] == 1:
+        raise DataError("x must have at least 2 rows, as BatchNorm needs a variance; got 1: give the training data")
     measure = Compiled(program.with_model(model), backend).function("statistics")
     rows, totals = x.shape[0], dict.fromkeys(names, np.zeros(()))
     order = host_stream(network.seed, "statistics").permutation(rows)

@@ -619,7 +619,7 @@ class Network:
         NotBuiltError, ConfigurationError
             The network is not built, or keeps no average.
         ShapeError, DataError, DtypeError
-            x is unusable.
+            x is unusable, or has one row, which ``BatchNorm`` has no variance of.
 
         Warns
         -----

@@ -58,6 +58,33 @@ def test_an_array_where_none_belongs_is_shown_by_its_shape(call: Any) -> None:
         call()
 
 
+class DataFrame:
+    """As pandas's: a shape, no dtype, and lines."""
+
+    shape = (2, 2)
+
+    def __repr__(self) -> str:
+        return "  a  b\n0 1  2\n1 3  4"
+
+
+class Lines:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def test_what_takes_several_lines_is_shown_on_one() -> None:
+    with pytest.raises(xpnet.ConfigurationError, match=r"got a DataFrame of shape \(2, 2\)"):
+        xpnet.Network(["relu"], loss=DataFrame())  # type: ignore[arg-type]
+    assert errors.shown(Lines("a\n  b")) == "a b"
+    assert errors.shown(Lines("ab\n" * 40)) == "ab " * 20 + "..."
+    assert errors.shown(xpnet.Reshape((2, 3))) == "Reshape(shape=(2, 3))"
+    for kind in (np.ndarray, DataFrame):
+        assert errors.shown(kind) == repr(kind)
+
+
 def test_the_list_is_complete() -> None:
     found = {name for name in errors.__all__ if name.endswith("Error")} - {"XpnetError"}
     assert found == set(BUILT_IN)

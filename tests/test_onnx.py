@@ -397,6 +397,20 @@ def test_a_scaler_of_scikit_learn_is_told_which_of_xpnets_it_is(kind: str, tmp_p
     refuse(net, tmp_path / "unfit.onnx", f"the scaler {kind} cannot", scaler=bare)
 
 
+def test_what_a_scaler_of_scikit_learn_leaves_out_is_left_out(tmp_path: Path) -> None:
+    """One without ``with_mean`` knows the mean all the same."""
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    net = network([Dense(2)])
+    x = 5.0 + 3.0 * rows(net, 50).astype("float64")
+    scaler = preprocessing.StandardScaler(with_mean=False).fit(x)
+    with pytest.raises(xpnet.ExportError, match="the same is xpnet") as caught:
+        net.to_onnx(tmp_path / "unfit.onnx", scaler=scaler)
+    own = re.search(r"the same is (.*) of that scaler s", str(caught.value))[1]  # type: ignore[index]
+    np.testing.assert_allclose(eval(own, {"xpnet": xpnet, "s": scaler}).transform(x), scaler.transform(x))
+    other = preprocessing.StandardScaler(with_std=False).fit(x)
+    refuse(net, tmp_path / "unfit.onnx", "the scaler StandardScaler cannot", scaler=other)
+
+
 def test_what_is_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xpnet.onnx.MAX_BYTES", 19)
     refuse(network([Dense(1)]), tmp_path / "large.onnx", "at most 19 bytes; the weights have 20")

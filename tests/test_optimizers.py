@@ -376,9 +376,37 @@ def test_an_average_with_running_statistics_wants_data(backend):
         net.averaged(x[:, :2])
     with pytest.raises(xpnet.DataError, match=r"x holds NaN: the first is x\[0, 0\]"):
         net.averaged(np.full((4, 3), np.nan))
+    with pytest.raises(xpnet.DataError, match=r"x must have at least 2 rows, as BatchNorm .*; got 1"):
+        net.averaged(x[:1])
     one = one_weight(chain(SGD(1e-3), ExponentialMovingAverage(0.5)), backend)
     one.train_step(X, Y)
     assert one.averaged(X).get_weights().keys() == one.averaged().get_weights().keys()
+
+
+class Block(xpnet.Residual):
+    def __init__(self, units):
+        super().__init__([xpnet.Dense(units), Slow()])
+
+
+class Slow(xpnet.BatchNorm):
+    def __init__(self):
+        super().__init__(momentum=0.99)
+
+
+class Stack(xpnet.Sequential):
+    def __init__(self):
+        super().__init__(["batch_norm"])
+
+
+def test_an_average_measures_statistics_in_classes_with_arguments_of_their_own(backend):
+    net, x, _ = normed(backend, more=[Block(6), Stack()])
+    with pytest.warns(UserWarning, match="give the training data"):
+        net.averaged()
+    found = net.averaged(x)
+    weights, seen = found.get_weights(), found.trace(x)
+    for layer, given in {"3.1": "3.0.output", "4.0": "3.output"}.items():
+        np.testing.assert_allclose(weights[f"{layer}.running_mean"], seen[given].mean(0), rtol=1e-9, atol=1e-12)
+    assert found.model == net.model
 
 
 def test_the_average_starts_from_weights_that_were_set_before_the_first_step(backend):

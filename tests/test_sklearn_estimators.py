@@ -742,6 +742,15 @@ def test_a_class_that_is_not_trained_on_weighs_1_where_it_is_held_out():
     np.testing.assert_allclose(found, [4 / 6, 2.0, 1.0])
 
 
+def test_held_out_data_of_classes_that_weigh_nothing_are_named():
+    zero = {"a": 0.0}
+    only = NAMES == "a"
+    with pytest.raises(xpnet.DataError, match=r"class_weight=.* is 0 for .* every sample that is held out \(y_val,"):
+        MLPClassifier((3,), max_iter=2, class_weight=zero).fit(X, NAMES, X_val=X[only], y_val=NAMES[only])
+    model = MLPClassifier((3,), max_iter=2, class_weight=zero)
+    model.fit(X, NAMES, X_val=X[only], y_val=NAMES[only], sample_weight_val=np.ones(only.sum()))
+
+
 def test_early_stopping_of_a_rare_class_trains():
     """Unweighted, predicting the common class alone scores 0.93 in the first epoch, which the weighed loss unlearns."""
     rng = np.random.default_rng(2)

@@ -15,6 +15,7 @@ from xpnet import layers, losses, optimizers
 from xpnet.layers.base import Built
 from xpnet.parameters import Param
 from xpnet.testing import CheckError, check_layer, check_loss, check_optimizer, numeric_gradient
+from xpnet.testing.extremes import extremes
 
 EAGER = replace(xpnet.open_backend("numpy", dtype="float64"), compile=lambda function: function)
 """Without any compilation, as only code that runs as it stands can write where it must not."""
@@ -278,6 +279,14 @@ class Mirrored(SquareRoot):
 
 def test_a_domain_may_end_above_alone():
     check_layer(Mirrored(), (3,), domain=(-math.inf, -1e-3), beside=())
+
+
+def test_inputs_stay_within_a_domain_that_float32_cannot_express():
+    """The nearest number to 0.7 is below it, to 0.1 above."""
+    for low, high in [(0.7, math.inf), (-math.inf, 0.1), (0.1, 0.7), (-0.1, 1e39), (0.0, math.inf)]:
+        for _, values in extremes((4,), "float32", 1e4, (low, high)):
+            narrow = values.astype("float32").astype("float64")
+            assert ((low <= narrow) & (narrow <= high) & np.isfinite(narrow)).all()
 
 
 @pytest.mark.parametrize("domain", [3, (1.0, 0.0), (0.0,), ("a", 1), (math.nan, 1.0)])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from xpnet.arguments import levels_to_user
 from xpnet.arrays import as_real_array, check_features, check_finite, portable, take_rows
 from xpnet.compiled import Compiled
+from xpnet.errors import DataError
 from xpnet.evaluation import EVALUATION_ROWS
 from xpnet.layers import BatchNorm, Residual, Sequential
 from xpnet.parameters import flatten
@@ -44,6 +45,8 @@ def renew_statistics(network: Network, x: Any) -> None:
     check_features(x, network.in_shape or ())
     if network.check_finite:
         check_finite(x, backend, "x", given=given)
+    if x.shape[0] == 1:
+        raise DataError("x must have at least 2 rows, as BatchNorm needs a variance; got 1: give the training data")
     measure = Compiled(program.with_model(model), backend).function("statistics")
     rows, totals = x.shape[0], dict.fromkeys(names, np.zeros(()))
     order = host_stream(network.seed, "statistics").permutation(rows)
@@ -59,7 +62,7 @@ def renew_statistics(network: Network, x: Any) -> None:
 def _measuring(layer: Layer, prefix: str) -> tuple[Any, list[str]]:
     """Return a layer whose BatchNorms keep nothing of what they have, and the names of their running statistics."""
     if isinstance(layer, BatchNorm):
-        return replace(layer, momentum=0.0), [f"{prefix}running_mean", f"{prefix}running_variance"]
+        return _with(layer, momentum=0.0), [f"{prefix}running_mean", f"{prefix}running_variance"]
     if not isinstance(layer, Sequential | Residual):
         return layer, []
     inner = [_measuring(child, f"{prefix}{i}.") for i, child in enumerate(layer.layers)]
@@ -68,4 +71,12 @@ def _measuring(layer: Layer, prefix: str) -> tuple[Any, list[str]]:
     if isinstance(layer, Residual) and layer.shortcut is not None:
         parts["shortcut"], found = _measuring(layer.shortcut, f"{prefix}shortcut.")
         names += found
-    return (replace(layer, **parts), names) if names else (layer, names)
+    return (_with(layer, **parts), names) if names else (layer, names)
+
+
+def _with(layer: Layer, **fields: Any) -> Any:
+    """Return a copy of a layer with other values of its fields; its class may take other arguments than these."""
+    made = copy.copy(layer)
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made

@@ -84,17 +84,22 @@ class DatasetError(XpnetError, OSError):
 
 
 def shown(value: object) -> str:
-    """Return a value's representation for a message, on one line; of an array, which would take many, the shape.
+    """Return a value's representation for a message, on one line; of an array or frame, which take many, the shape.
 
     >>> import numpy as np
     >>> shown(np.ones((2, 3))), shown("cat"), shown(np.float64(2.5))
     ('an array of shape (2, 3)', "'cat'", 'np.float64(2.5)')
     """
-    shape = getattr(value, "shape", None)
+    shape = None if isinstance(value, type) else getattr(value, "shape", None)
     if shape and hasattr(value, "dtype"):
         return f"an array of shape {tuple(shape)}"
     text = repr(value)
-    return text if "\n" not in text else f"{' '.join(text.split()):.60}..."
+    if "\n" not in text:
+        return text
+    if shape:
+        return f"a {type(value).__name__} of shape {tuple(shape)}"
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else f"{text:.60}..."
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -619,7 +619,7 @@ class Network:
         NotBuiltError, ConfigurationError
             The network is not built, or keeps no average.
         ShapeError, DataError, DtypeError
-            x is unusable.
+            x is unusable, or has one row, which ``BatchNorm`` has no variance of.
 
         Warns
         -----
@@ -628,7 +628,8 @@ class Network:
 
         Notes
         -----
-        Layers of your own, and what stands in containers of your own, keep what they have.
+        Layers of your own, and what stands in containers of your own, keep what they have; those that are derived from
+        ``BatchNorm``, ``Sequential`` or ``Residual`` count as these.
 
         Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization", section 3.2.
         """

@@ -147,11 +147,10 @@ def _scaled(scaler: Any, x: Array, check: Callable[[Array], Array]) -> Array:
 def _counterpart(scaler: Any) -> str:
     """Return the call that makes xpnet's scaler of a fitted one of scikit-learn's; empty for any other."""
     kind = type(scaler).__name__
-    if kind == "StandardScaler" and getattr(scaler, "mean_", None) is not None and scaler.scale_ is not None:
-        return (
-            "xpnet.StandardScaler(mean=tuple(s.mean_), deviation=tuple(s.scale_), shape=s.mean_.shape) of that scaler s"
-        )
-    if kind == "MinMaxScaler" and hasattr(scaler, "data_min_") and not scaler.clip:
+    if kind == "StandardScaler" and getattr(scaler, "scale_", None) is not None:
+        mean = "tuple(s.mean_)" if getattr(scaler, "with_mean", True) else "(0.0,) * s.scale_.size"
+        return f"xpnet.StandardScaler(mean={mean}, deviation=tuple(s.scale_), shape=s.scale_.shape) of that scaler s"
+    if kind == "MinMaxScaler" and hasattr(scaler, "data_min_") and not getattr(scaler, "clip", False):
         return (
             "xpnet.MinMaxScaler(*s.feature_range, minimum=tuple(s.data_min_), maximum=tuple(s.data_max_), "
             "shape=s.data_min_.shape) of that scaler s"

@@ -34,8 +34,8 @@ class BatchNorm:
     Shapes: x and y (N, ..., features); gamma, beta (features,). While training, mu and sigma² are the batch's
     mean and population variance; otherwise they are running averages,
     ``running = momentum * running + (1 - momentum) * batch``, where the batch's variance enters with
-    Bessel's correction n / (n - 1). A batch with one value of each feature has no variance, and leaves them as they
-    are. Ioffe and Szegedy 2015, algorithms 1 and 2.
+    Bessel's correction n / (n - 1). A batch with one value of each feature has no variance, and moves the running
+    mean alone. Ioffe and Szegedy 2015, algorithms 1 and 2.
 
     Parameters
     ----------
@@ -97,15 +97,12 @@ class BatchNorm:
     def advance(self, state: Tree, batch: _Batch) -> Tree:
         """Return the running averages after a training step; one value of each feature says nothing of their spread."""
         rows = prod(batch.normalized.shape[:-1])
-        if rows == 1:
-            return state
-        correction = rows / (rows - 1)
         keep, take = self.momentum, 1.0 - self.momentum
         last = (*(0 for _ in batch.mean.shape[1:]), ...)
-        return {
-            "running_mean": keep * state["running_mean"] + take * batch.mean[last],
-            "running_variance": keep * state["running_variance"] + (take * correction) * batch.variance[last],
-        }
+        mean, variance = keep * state["running_mean"] + take * batch.mean[last], state["running_variance"]
+        if rows > 1:
+            variance = keep * variance + (take * (rows / (rows - 1))) * batch.variance[last]
+        return {"running_mean": mean, "running_variance": variance}
 
 
 @record

@@ -290,8 +290,8 @@ class ClassifierParts(ClassifierMixin):
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
             )
 
-    def _weigh(self, weights: Host | None, y: Host) -> Host | None:
-        """Return the samples' weights times those of their classes."""
+    def _weigh(self, weights: Host | None, y: Host, what: str = "sample") -> Host | None:
+        """Return the samples' weights times those of their classes; *what* each sample is, errors say."""
         if self.class_weight is None:
             return weights
         by_class: Host
@@ -302,14 +302,14 @@ class ClassifierParts(ClassifierMixin):
             by_class = compute_sample_weight(self.class_weight, y)
         if not by_class.any():
             raise DataError(
-                f"class_weight={self.class_weight!r} is 0 for the class of every sample; at least one must be above 0"
+                f"class_weight={self.class_weight!r} is 0 for the class of every {what}; at least one must be above 0"
             )
         return by_class if weights is None else weights * by_class
 
     def _weigh_held_out(self, weights: Host | None, y: Host, trained: Host) -> Host | None:
         """Return held-out samples' weights times those of their classes, which hang on the labels *trained* on."""
         if not isinstance(self.class_weight, str):
-            return self._weigh(weights, y)
+            return self._weigh(weights, y, "sample that is held out (y_val, or early_stopping's share)")
         self._check_class_weight()
         both, first = np.concatenate([trained, y]), np.arange(len(trained))
         by_class: Host = compute_sample_weight("balanced", both, indices=first)[len(trained) :]

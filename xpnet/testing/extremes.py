@@ -28,12 +28,25 @@ LARGE = 1e4
 def extremes(shape: Shape, dtype: str, largest: float, domain: Domain = EVERYWHERE) -> Iterator[tuple[str, Host]]:
     """Yield arrays of *shape* that are finite in *dtype* and far from the usual, each with what it is.
 
-    What lies outside the *domain* is moved to its nearest end.
+    What lies outside the *domain* is moved to the nearest number of *dtype* within.
+
+    >>> moved = dict(extremes((1,), "float32", 1e4, (0.7, inf)))
+    >>> float(moved["inputs of 0, moved into the domain (0.7, inf)"][0])
+    0.7000000476837158
     """
+    low, high = (_inwards(end, other, dtype) for end, other in (domain, domain[::-1]))
     for what, values in _extremes(shape, dtype, largest):
-        inside = np.clip(values, *domain)
+        inside = np.clip(values, low, high)
         moved = not np.array_equal(inside, values)
         yield f"{what}{f', moved into the domain {domain}' if moved else ''}", inside
+
+
+def _inwards(end: float, other: float, dtype: str) -> float:
+    """Return an end of a domain, rounded towards its other end to a number of *dtype*."""
+    with np.errstate(over="ignore"):
+        nearest, towards = np.asarray([end, other]).astype(dtype)
+    outside = float(nearest) < end < other or float(nearest) > end > other
+    return float(np.nextafter(nearest, towards) if outside else nearest)
 
 
 def _extremes(shape: Shape, dtype: str, largest: float) -> Iterator[tuple[str, Host]]:

@@ -174,13 +174,14 @@ def test_numbers_that_look_like_codes_and_dates_are_told(shell: Shell) -> None:
             "day": f"{2019 + i % 3}{i % 12 + 1:02}{i % 28 + 1:02}",
             "part": str(stream.integers(10_000_000, 99_999_999)),
             "size": f"{stream.normal():.4f}",
+            "width": f"{i % 7:02}" if i % 2 else f"{i % 7}.5",
             "y": "ab"[i % 2],
         }
         for i in range(ROWS)
     ]
     write(Path("c.csv"), rows)
     done = shell("train", "c.csv", "--target", "y", "--json", "--force", *QUICK)
-    assert done.json()["columns"]["numbers"] == ["id", "zip", "day", "part", "size"]
+    assert done.json()["columns"]["numbers"] == ["id", "zip", "day", "part", "size", "width"]
     assert "column 'id' counts the rows; if that says nothing of 'y', leave it out: --drop id\n" in done.err
     codes = (
         "taken as numbers, though with leading zeros, as codes have: zip; --categorical zip makes categories of them"

@@ -100,3 +100,8 @@ def test_export_refuses_the_names_of_other_formats(shell: Shell, capsys: pytest.
             shell("export", "net.safetensors", name)
         assert f"FILE is written as ONNX, so its name must end in .onnx; got '{name}'" in capsys.readouterr().err
         assert not Path(name).exists()
+    Path("net.h5").write_text("another file")
+    with pytest.raises(SystemExit, match="2"):
+        shell("export", "net.safetensors", "net.h5")
+    assert "must end in .onnx" in capsys.readouterr().err
+    assert Path("net.h5").read_text() == "another file"

@@ -68,7 +68,8 @@ def test_no_command_writes_over_what_it_reads(link: Any, shell: Shell, monkeypat
     trained(shell, "grade", "--out", "m.safetensors")
     np.save("x.npy", np.eye(40, 3))
     np.save("y.npy", np.arange(40) % 2)
-    read = ("shop.csv", "m.safetensors", "x.npy", "y.npy")
+    Path("m.onnx").write_bytes(Path("m.safetensors").read_bytes())  # a model of this library, for export
+    read = ("shop.csv", "m.safetensors", "m.onnx", "x.npy", "y.npy")
     before = {name: Path(name).read_bytes() for name in read}
     out = {name: name if link is None else f"other-{name}" for name in read}
     for name in read if link else ():
@@ -83,7 +84,7 @@ def test_no_command_writes_over_what_it_reads(link: Any, shell: Shell, monkeypat
     refused("y.npy", "train", "x.npy", "--target", "y.npy", "--out", out["y.npy"])
     refused("shop.csv", "predict", "m.safetensors", "shop.csv", "--out", out["shop.csv"])
     refused("m.safetensors", "predict", "m.safetensors", "shop.csv", "--out", out["m.safetensors"])
-    refused("m.safetensors", "export", "m.safetensors", out["m.safetensors"])
+    refused("m.onnx", "export", "m.onnx", out["m.onnx"])
     with open("shop.csv", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stdin", stream)
         refused("shop.csv", "predict", "m.safetensors", "-", "--out", out["shop.csv"], what="standard input")

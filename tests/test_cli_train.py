@@ -12,6 +12,7 @@ from shop import COLORS, QUICK, ROWS, SHOP, Shell, fails, trained, write
 
 import xpnet
 from xpnet.checkpoint import read_notes
+from xpnet.cli.tables import Table
 
 
 def test_classes_with_texts_categories_and_gaps(shell: Shell) -> None:
@@ -182,6 +183,20 @@ def test_a_wrong_name_is_told_before_a_model_that_is_there(arguments: tuple[str,
     Path("shop.safetensors").write_text("an earlier model")
     fails(shell("train", "shop.csv", *arguments), said)
     fails(shell("train", "shop.csv", "--target", "grade"), "shop.safetensors exists; give --force to replace it")
+
+
+def test_a_file_that_is_there_is_told_before_the_cells_are_parsed(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(shell)
+    model = ("shop.safetensors", "shop.csv")
+    assert shell("predict", *model, "--out", "answers.csv").status == 0
+
+    parsed, numbers = [], Table.numbers
+    monkeypatch.setattr(Table, "numbers", lambda self, name: parsed.append(name) or numbers(self, name))
+    fails(shell("train", "shop.csv", "--target", "grade"), "shop.safetensors exists; give --force to replace it")
+    fails(shell("predict", *model, "--out", "answers.csv"), "answers.csv exists; give --force to replace it")
+    assert {*parsed} <= {"grade"}, "the target alone, as its kind decides which options it may have"
 
 
 def test_a_rare_class_that_is_never_predicted_is_told(shell: Shell) -> None:

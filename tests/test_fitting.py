@@ -6,6 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -420,24 +421,44 @@ def test_a_schedule_that_gives_0_throughout_is_warned_of() -> None:
     steps = 3  # an epoch has so many
     net = Network([Dense(CLASSES)], optimizer=xpnet.SGD(xpnet.CosineDecay(0.1, 2 * steps)), seed=0)
     net.fit(X, Y, epochs=3, batch_size=8, verbose=0)
-    said = r"nothing is trained: the schedule CosineDecay\(.*\) gives the learning rate 0 at every step from step 10 on"
-    for x, y in ((X, Y), ([(X, Y)], None)):
-        with pytest.warns(UserWarning, match=said) as caught:
+    said = r"the schedule CosineDecay\(.*\) gives that at each of the steps 10 to "
+    for x, y, last in ((X, Y, "18, all of this call;"), ([(X, Y)], None, "1,000,009;")):
+        with pytest.warns(UserWarning, match=said + last) as caught:
             net.copy().fit(x, y, epochs=3, batch_size=8, verbose=0)
         assert [Path(one.filename).name for one in caught] == [Path(__file__).name]
     net.fit(X, Y, epochs=0, verbose=0)
-    bump = Network([Dense(CLASSES)], optimizer=xpnet.SGD(_Bump()), seed=0)
-    bump.fit(X, Y, batch_size=1, verbose=0)
-    with pytest.warns(UserWarning, match="gives the learning rate 0 at every step from step 23 on"):
-        bump.fit(X, Y, batch_size=1, epochs=2000, verbose=0, callbacks=[_Stop()])
+
+
+@pytest.mark.parametrize("branches", [False, True])
+def test_a_schedule_that_gives_0_at_first_is_not_said_to_give_it_throughout(branches: bool) -> None:
+    """Whether it takes one step alone or several; of one that does not, some of many steps are looked at, and told."""
+
+    def fit(first: int, last: int, x: Any = X, y: Any = Y) -> None:
+        net = Network([Dense(CLASSES)], optimizer=xpnet.SGD(_Bump(first, last, branches)), inputs=X.shape[1])
+        net.fit(x, y, batch_size=1, epochs=2000, verbose=0, callbacks=[_Stop()])
+
+    fit(9, 9)
+    fit(1500, 44_000)
+    for x, y in ((X, Y), ([(X, Y)], None)):
+        with pytest.warns(UserWarning, match="of the steps 1 to 1,000;") if branches else nullcontext():
+            fit(1500, 1500, x, y)
+    looked_at = "1,000;" if branches else "44,000, all of this call;"
+    with pytest.warns(UserWarning, match=f"of the steps 1 to {looked_at}"):
+        fit(44_000, 50_000)
 
 
 @dataclass(frozen=True)
 class _Bump:
-    """A rate above 0 at one step alone."""
+    """A rate above 0 from one step to another, both counted from 0, alone."""
+
+    first: int
+    last: int
+    branches: bool
 
     def __call__(self, step: Any, xp: Any) -> Any:
-        return xp.where(step == 9.0, 0.1 + 0.0 * step, 0.0 * step)
+        if self.branches and xp is np:
+            return 0.1 if self.first <= step <= self.last else 0.0
+        return xp.where((step >= self.first) & (step <= self.last), 0.1 + 0.0 * step, 0.0 * step)
 
 
 class _Stop(xpnet.Callback):

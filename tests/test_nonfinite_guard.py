@@ -132,12 +132,45 @@ def test_a_root_of_negative_numbers_is_no_overflow(backend: xpnet.Backend) -> No
     assert "learning rate" not in str(caught.value)
 
 
-def test_a_gradient_that_there_is_none_of_is_no_overflow() -> None:
+def test_a_gradient_that_there_is_none_of_is_no_certain_overflow() -> None:
     net = Network([Dense(3), "relu", SquareRoot(), Dense(2)], seed=1)
     with pytest.raises(
-        NonFiniteError, match=r"the gradient of layer 1 .*in the backward pass: .*not defined there, such"
+        NonFiniteError,
+        match=r"the gradient of layer 1 .*in the backward pass: overflow, or .* \(a division by 0,",
     ):
         net.fit(X, Y, verbose=0)
+
+
+@dataclass(frozen=True)
+class Power(xpnet.layers.base.Elementwise):
+    exponent: float
+
+    def forward(self, params: Any, x: Any, context: Any) -> Any:
+        return x**self.exponent, x
+
+    def backward(self, params: Any, x: Any, dy: Any, context: Any) -> Any:
+        return dy * self.exponent * x ** (self.exponent - 1.0), {}
+
+
+@pytest.mark.parametrize(
+    ("exponent", "numbers", "cause"),
+    [
+        (30.0, [1.0, 39.0], "what that code computes; keep its inputs in their range"),
+        (-1.0, [0.0, 39.0], "what that code computes; keep its inputs in their range"),
+        (
+            -1.0,
+            [0.0, 1000.0],
+            "inputs of up to 1e+03; scale them, as with xpnet.StandardScaler; or else what that",
+        ),
+    ],
+)
+def test_infinity_from_a_layer_of_the_users_has_two_explanations(
+    exponent: float, numbers: list[float], cause: str, backend32: xpnet.Backend
+) -> None:
+    net = Network([Power(exponent), Dense(2)], backend=backend32, seed=1)
+    said = "overflow, or an operation that is not defined there (a division by 0, the logarithm of 0). Likely cause: "
+    with pytest.raises(NonFiniteError, match=re.escape(said + cause)):
+        net.fit(np.asarray(numbers)[:, None], np.asarray([0, 1]), verbose=0)
 
 
 @pytest.mark.filterwarnings("ignore:the network can be trained but not saved")
@@ -250,7 +283,9 @@ def test_an_epoch_that_went_wrong_is_found_after_a_look_within_the_next(
     monkeypatch.setattr(nonfinite_guard, "MAX_OVERHEAD", 1e9)  # whatever a look costs
     x, y = np.zeros((10, 2), dtype=np.float32), np.full((10, 1), 1e20, dtype=np.float32)
     net = Network([Dense(1)], loss="mse", optimizer=xpnet.SGD(0.5), backend=backend32)
-    with pytest.raises(NonFiniteError, match=r"step 1 \(epoch 1, batch 1, .* 1\): MeanSquaredError\(\) gives infinity"):
+    with pytest.raises(
+        NonFiniteError, match=r"step 1 \(epoch 1, batch 1, .* 1\): MeanSquaredError\(\) gives infinity.*: overflow\."
+    ):
         net.fit(x, y, epochs=3, batch_size=size, shuffle=order, verbose=0)
     assert (net.steps, net.epochs, net.history.epochs) == (0, 0, 0)
 

@@ -92,7 +92,10 @@ def fit(
         return TrainingLoop(network, source, validation, hooks, progress, guard, run, size, shuffle).train(epochs)
 
 
-MOST_RATES = 1000
+RATES_ONE_BY_ONE = 1000
+"""So many steps of a schedule are looked at one by one before training; if it gives 0 at each, more at once."""
+
+MOST_RATES = 1_000_000
 """So many steps of a schedule are looked at before training at most."""
 
 
@@ -193,17 +196,17 @@ class TrainingLoop:
     def _warn_of_no_rate(self) -> None:
         """Warn, at the line that called ``fit``, of a schedule that gives 0 at every step that is left of this call.
 
-        Of many steps, or of those of an iterable, whose number is not known, a thousand are looked at.
+        Of very many steps, or of those of an iterable, whose number is not known, the first are looked at.
         """
         network, epochs = self.network, self.total_epochs - self.network.epochs
         if epochs <= 0 or not callable(schedule := network.optimizer.learning_rate):
             return
-        begin, steps = network.steps, MOST_RATES if self.steps is None else epochs * self.steps
-        looked_at = (*range(begin, begin + steps, -(-steps // MOST_RATES)), begin + steps - 1)
-        if not any(network.scheduled_rate(step) for step in looked_at):
+        begin, steps = network.steps, None if self.steps is None else epochs * self.steps
+        if idle := _idle_steps(network, begin, steps):
+            whole = ", all of this call" if idle == steps else ""
             warnings.warn(
-                f"nothing is trained: the schedule {schedule} gives the learning rate 0 at every step from step "
-                f"{begin + 1:,} on, with which this call begins; make it longer, or go on with another, "
+                f"nothing is trained where the learning rate is 0, and the schedule {schedule} gives that at each of "
+                f"the steps {begin + 1:,} to {begin + idle:,}{whole}; make it longer, or go on with another, "
                 "net.with_optimizer(...)",
                 stacklevel=levels_to_user(),
             )
@@ -246,6 +249,29 @@ class TrainingLoop:
             done = min(done, self.steps or done)  # where several epochs were one call, it may be in any of them
             usable = not isinstance(error, BackendError)
             error.add_note(_interruption_note(network, done, self.steps, self.total_epochs, run, usable=usable))
+
+
+def _idle_steps(network: Network, begin: int, steps: int | None) -> int:
+    """Return at how many steps after *begin* finished ones the schedule gives 0; 0 if it gives more at one looked at.
+
+    Of *steps*, or of as many as come if that is None, at most :data:`MOST_RATES` are looked at, and
+    :data:`RATES_ONE_BY_ONE` and the last if the schedule does not take an array of steps.
+    """
+    count = MOST_RATES if steps is None else min(steps, MOST_RATES)
+    first = min(count, RATES_ONE_BY_ONE)
+    if any(network.scheduled_rate(step) for step in range(begin, begin + first)):
+        return 0
+    if first == count:
+        return count
+    several, schedule = np.arange(begin, begin + count, dtype=np.float64), network.optimizer.learning_rate
+    try:
+        with np.errstate(all="ignore"):
+            rates = np.asarray(schedule(several, np))  # type: ignore[operator]
+    except Exception:
+        rates = several[:0]
+    if rates.shape == several.shape:
+        return 0 if rates.any() else count
+    return 0 if steps and network.scheduled_rate(begin + steps - 1) else first
 
 
 class _FitCall:

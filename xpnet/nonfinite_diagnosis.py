@@ -23,7 +23,7 @@ LARGE_INPUT = 100.0
 """If an input is larger than this, the scale of the inputs is suspected; standardized ones stay within a few units."""
 
 MODERATE = 80.0
-"""Where no number that goes into a layer is larger, nothing has overflowed there: exp of it is 5e34."""
+"""Where no number that goes into a layer is larger, its scale is not suspected: exp of it is 5e34."""
 
 UNDEFINED = "an operation that is not defined there"
 
@@ -46,14 +46,10 @@ def explain_nonfinite(network: Network, batch: Batch, *, after_skipping: bool = 
             return f"{_layer_label(network, name)} has a {name.rpartition('.')[2]} with {bad} before the step"
     found, gradients = network.compiled.trace(network.state, batch)
     first = _forward(network, found, batch) or _backward(network, found, gradients)
-    if first and max(first.largest, _largest_given(network, batch)) <= MODERATE:
-        return (
-            f"{first.what}: {UNDEFINED}, such as a division by 0, or the logarithm or root of a negative number. "
-            "Likely cause: what that code computes; keep its inputs in their range, by xp.maximum say"
-        )
     cause = _cause(network, batch, after_skipping, updated=first is None)
     if first:
-        return f"{first.what}: overflow{'' if 'infinity' in first.what else f', or {UNDEFINED}'}. {cause}"
+        moderate = max(first.largest, _largest_given(network, batch)) <= MODERATE
+        return f"{first.what}: {_explain(first, cause, moderate=moderate)}"
     optimizer = short(network.optimizer)
     if not isfinite(rate := network.learning_rate):
         return f"the learning rate of {optimizer} is {rate:g}: its schedule gives that after {network.steps} steps"
@@ -65,6 +61,26 @@ class BadArray(NamedTuple):
 
     what: str  # it is
     largest: float  # number among what it was computed from, beside parameters and targets
+    own: bool  # computed by layers and losses of xpnet's own alone
+
+
+def _explain(bad: BadArray, cause: str, *, moderate: bool) -> str:
+    """Say which kinds of operation may have given the array, and why.
+
+    *cause* is that of an overflow; *moderate* numbers lead to none in xpnet's own code, but may in a user's.
+    """
+    infinite = "infinity" in bad.what
+    if bad.own:
+        return f"overflow{'' if infinite else f', or {UNDEFINED}'}. {cause}"
+    if infinite:
+        kind = f"overflow, or {UNDEFINED} (a division by 0, the logarithm of 0)"
+    elif moderate:
+        kind = f"{UNDEFINED}, such as a division of 0 by 0, or the logarithm or root of a negative number"
+    else:
+        kind = f"overflow, or {UNDEFINED}"
+    if moderate:
+        return f"{kind}. Likely cause: what that code computes; keep its inputs in their range, by xp.maximum say"
+    return f"{kind}. {cause}; or else what that code computes"
 
 
 def _forward(network: Network, found: Mapping[str, Host], batch: Batch) -> BadArray | None:
@@ -73,21 +89,25 @@ def _forward(network: Network, found: Mapping[str, Host], batch: Batch) -> BadAr
     for name in sorted((name for name in found if name.endswith(".output")), key=pass_order):
         if bad := _describe_nonfinite(found[name]):
             label = _layer_label(network, name)
-            return BadArray(f"{label} gives {bad} from inputs of up to {largest:.3g} in its forward pass", largest)
+            what = f"{label} gives {bad} from inputs of up to {largest:.3g} in its forward pass"
+            return BadArray(what, largest, _is_own(_layer(network, name)))
         largest = _largest(found[name])
     if bad := _describe_nonfinite(found["losses"]):
-        return BadArray(f"{short(network.loss)} gives {bad} for finite scores of up to {largest:.3g}", largest)
+        what = f"{short(network.loss)} gives {bad} for finite scores of up to {largest:.3g}"
+        return BadArray(what, largest, _is_own(network.loss))
     return None
 
 
 def _backward(network: Network, found: Mapping[str, Host], gradients: Mapping[str, Host]) -> BadArray | None:
     """Return the layer nearest to the loss whose gradient is not finite."""
     passed = {**{name.removesuffix(".gradient"): a for name, a in found.items() if "output.gr" in name}, **gradients}
-    largest = max(_largest(array) for name, array in found.items() if name.endswith(".output"))
+    outputs = [name for name in found if name.endswith(".output")]
+    largest = max(_largest(found[name]) for name in outputs)
     for name in sorted(passed, key=pass_order, reverse=True):
         if bad := _describe_nonfinite(passed[name]):
             what = f"the gradient of {_layer_label(network, name)} ({name}) holds {bad} in the backward pass"
-            return BadArray(what, largest)
+            own = _is_own(network.loss) and all(_is_own(_layer(network, output)) for output in outputs)
+            return BadArray(what, largest, own)
         largest = max(largest, _largest(passed[name]))
     return None
 
@@ -131,10 +151,23 @@ def _largest(array: Host) -> float:
     return float(np.abs(array).max(initial=0.0))
 
 
+def _is_own(code: object) -> bool:
+    """Say whether a layer or loss is one of xpnet's own."""
+    return type(code).__module__.partition(".")[0] == "xpnet"
+
+
+def _layer_path(name: str) -> str:
+    return re.match(r"(?:(?:\d+|shortcut)\.)*", name)[0].rstrip(".")  # type: ignore[index]
+
+
+def _layer(network: Network, name: str) -> Any:
+    """Return the layer that an array of this name belongs to."""
+    layer: Any = network.model
+    for part in _layer_path(name).split("."):
+        layer = layer.layers[int(part)] if part.isdecimal() else layer.shortcut
+    return layer
+
+
 def _layer_label(network: Network, name: str) -> str:
     """Return a label for the layer that an array of this name belongs to, such as ``layer 2.0 (Dense(8))``."""
-    path = re.match(r"(?:(?:\d+|shortcut)\.)*", name)[0].rstrip(".")  # type: ignore[index]
-    layer: Any = network.model
-    for part in path.split("."):
-        layer = layer.layers[int(part)] if part.isdecimal() else layer.shortcut
-    return f"layer {path} ({short(layer)})"
+    return f"layer {_layer_path(name)} ({short(_layer(network, name))})"

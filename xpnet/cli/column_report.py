@@ -71,10 +71,11 @@ def describe_columns(
                     f"column {part.name!r} counts the rows; if that says nothing of {target.name!r}, leave it out: "
                     f"{as_option('--drop', [part.name])}"
                 )
-            elif _has_leading_zeros(table.column(part.name)):
-                codes.append(part.name)
-            elif values is not None and _are_dates(values):
-                dates.append(part.name)
+            elif values is not None and _are_whole(values):
+                if _has_leading_zeros(table.column(part.name)):
+                    codes.append(part.name)
+                elif _are_dates(values):
+                    dates.append(part.name)
         if isinstance(part, Category):
             same = _spelled_in_several_ways(part.values)
             if same:
@@ -117,18 +118,21 @@ def _counts_rows(values: Host) -> bool:
     return len(values) >= FEWEST_IDENTIFIERS and bool((np.diff(values) == 1).all())
 
 
+def _are_whole(values: Host) -> bool:
+    """Say whether all known numbers are whole."""
+    return bool((np.isnan(values) | (values == np.floor(values))).all())
+
+
 def _has_leading_zeros(column: Column) -> bool:
     return not isinstance(column, np.ndarray) and any(cell and LEADING_ZERO.fullmatch(cell) for cell in column)
 
 
 def _are_dates(values: Host) -> bool:
-    """Say whether all numbers are a year, a month and a day of two digits each, as 20240131."""
+    """Say whether all of these whole numbers are a year, a month and a day of two digits each, as 20240131."""
     known = values[~np.isnan(values)]
     years, months, days = known // 10_000, known // 100 % 100, known % 100
     parts = ((years, FIRST_YEAR, LAST_YEAR), (months, 1, 12), (days, 1, 31))
-    return bool((known == np.round(known)).all()) and all(
-        bool(((low <= part) & (part <= high)).all()) for part, low, high in parts
-    )
+    return all(bool(((low <= part) & (part <= high)).all()) for part, low, high in parts)
 
 
 def _spelled_in_several_ways(values: Sequence[str]) -> list[str]:

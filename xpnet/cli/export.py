@@ -33,9 +33,9 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export."""
-    refuse_overwriting(options.out, options.force, options.model)
     if options.out.suffix.lower() != SUFFIX:
         raise UsageError(f"FILE is written as ONNX, so its name must end in {SUFFIX}; got {str(options.out)!r}")
+    refuse_overwriting(options.out, options.force, options.model)
     network = load(options.model)
     text = read_notes(options.model).get(NOTE)
     preparation = None if text is None else Preparation.from_json(text)

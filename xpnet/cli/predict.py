@@ -50,9 +50,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{target.name!r} is a quantity, which has no probabilities; leave out --probabilities")
     check_threshold(target, options.threshold)
     table, _ = open_table(options.data, options, None, model.preparation.notation)
-    x = model.preparation.features(apply_unknown_option(table, model, options.unknown), network.backend.dtype)
+    model.preparation.check_columns(table)
     if options.out is not None:
         refuse_overwriting(options.out, options.force, options.model, options.data)
+    x = model.preparation.features(apply_unknown_option(table, model, options.unknown), network.backend.dtype)
     outputs = network.backend.to_numpy(network.predict(x))
     columns: dict[str, list[Any]] = {}
     if target.classes is None:

@@ -25,7 +25,7 @@ from xpnet.records import record
 from xpnet.scaling import StandardScaler
 from xpnet.strict_json import read_json, write_json
 
-__all__ = ["Preparation", "learn_inputs"]
+__all__ = ["Preparation", "check_names", "learn_inputs"]
 
 VERSION = 1
 
@@ -70,20 +70,8 @@ class Preparation:
         DataError
             A column is missing or of another kind, or holds what training never saw or a number beyond the dtype.
         """
+        self.check_columns(table)
         table = self._matched(table)
-        lacking = [part.name for part in self.inputs if part.name not in table.columns]
-        for name in lacking:
-            if name in table.left_out:
-                table.column(name)  # which says why it cannot be used
-        if lacking:
-            taken = {self.target.name, *(part.name for part in self.inputs)}
-            others = [name for name in table.columns if name not in taken]
-            near = [found for name in lacking if (found := nearest(name, others)) is not None]
-            meant = f"did you mean {', '.join(map(repr, near[:SHOWN]))}? " if near else ""
-            raise DataError(
-                f"{table.source} lacks {plural(len(lacking), 'column')} that the model takes: {listed(lacking)}; "
-                f"{meant}it has: {listed(table.columns)}"
-            )
         lengths = {part.name: len(table.columns[part.name]) for part in self.inputs}
         if len(set(lengths.values())) > 1:
             raise DataError(f"the columns of {table.source} differ in length: {lengths}")
@@ -99,6 +87,26 @@ class Preparation:
                 raise DataError(f"{part.name!r} holds a number in {where} that is too large for the model's {dtype}")
             start += part.width
         return filled
+
+    def check_columns(self, table: Table) -> None:
+        """Raise DataError if the table lacks a column that the features are made of.
+
+        What the columns hold is not looked at.
+        """
+        table = self._matched(table)
+        lacking = [part.name for part in self.inputs if part.name not in table.columns]
+        for name in lacking:
+            if name in table.left_out:
+                table.column(name)  # which says why it cannot be used
+        if lacking:
+            taken = {self.target.name, *(part.name for part in self.inputs)}
+            others = [name for name in table.columns if name not in taken]
+            near = [found for name in lacking if (found := nearest(name, others)) is not None]
+            meant = f"did you mean {', '.join(map(repr, near[:SHOWN]))}? " if near else ""
+            raise DataError(
+                f"{table.source} lacks {plural(len(lacking), 'column')} that the model takes: {listed(lacking)}; "
+                f"{meant}it has: {listed(table.columns)}"
+            )
 
     def with_unknown_as_missing(self, table: Table) -> tuple[Table, dict[str, Counter[str]]]:
         """Return the table with texts that training never saw as missing values, and these texts by column."""
@@ -154,6 +162,13 @@ class Preparation:
             raise CheckpointError(f"the preparation of the data cannot be read: {reason}") from error
 
 
+def check_names(table: Table, drop: Sequence[str], categorical: Sequence[str]) -> None:
+    """Raise DataError if a column to drop, or to take as categories, does not exist."""
+    for name in (*drop, *categorical):
+        if name not in drop or name not in table.left_out:
+            table.column(name)
+
+
 def learn_inputs(
     table: Table, target: str, rows: Host, *, drop: Sequence[str] = (), categorical: Sequence[str] = ()
 ) -> tuple[tuple[Input, ...], dict[str, str]]:
@@ -164,9 +179,7 @@ def learn_inputs(
     DataError
         A named column does not exist, no column is left, or a number is infinite.
     """
-    for name in (*drop, *categorical):
-        if name not in drop or name not in table.left_out:
-            table.column(name)
+    check_names(table, drop, categorical)
     names = [name for name in table.columns if name != target and name not in drop]
     require_parsed(table, [name for name in names if name not in categorical])
     expected = len(table.column(target))

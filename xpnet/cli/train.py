@@ -22,7 +22,7 @@ from xpnet.cli.option_types import count, folder, names, part, positive, share, 
 from xpnet.cli.options import SAVING, add_backend, add_reading, open_table
 from xpnet.cli.output import note, print_json, refuse_overwriting, reserve_output, warnings_as_notes
 from xpnet.cli.parser import Commands, UsageError, add_command
-from xpnet.cli.preparation import Preparation, learn_inputs
+from xpnet.cli.preparation import Preparation, check_names, learn_inputs
 from xpnet.cli.splitting import RowSplit, split_rows
 from xpnet.cli.tables import SHOWN, Table, listed, plural, shown
 from xpnet.cli.target import Target, describe_keep_option, describe_missing, learn_target
@@ -122,6 +122,10 @@ def run(options: argparse.Namespace) -> int:
     target, reason = learn_target(table, str(name), options.task)
     if options.balanced and target.classes is None:
         raise UsageError(f"--balanced is for classes, and {target.name!r} is a quantity; leave it out")
+    check_names(table, options.drop, options.categorical)
+    network = _network(options, target)
+    out = options.out or _default_out(options.data)
+    refuse_overwriting(out, options.force, options.data, *([options.target] if table.bare else []))
     rows = _rows_with_target(table, target)
     parts = split_rows(table, target, rows, test=options.test, validation=options.validation, seed=options.seed)
     target = _scaled(table, target, parts.training)
@@ -131,9 +135,7 @@ def run(options: argparse.Namespace) -> int:
     preparation = Preparation(inputs, target, table.notation)
     check_size(preparation)
     x, y = preparation.features(table, options.dtype), target.encode(table, target.name, options.dtype)
-    network = _network(options, target, x.shape[1])
-    out = options.out or _default_out(options.data)
-    refuse_overwriting(out, options.force, options.data, *([options.target] if table.bare else []))
+    network.build(x.shape[1])
     task = "classification" if target.classes else "regression"
     _describe_task(f"{task} of {target.name!r} ({reason})", target, parts, preparation)
     for line in describe_columns(table, inputs, left_out, options.drop, target):
@@ -231,7 +233,8 @@ def _scaled(table: Table, target: Target, rows: Host) -> Target:
     return replace(target, mean=mean, deviation=deviation)
 
 
-def _network(options: argparse.Namespace, target: Target, features: int) -> Network:
+def _network(options: argparse.Namespace, target: Target) -> Network:
+    """Return a network for the target, which is yet to be built for a number of features."""
     from xpnet.layers import Dense, Dropout
     from xpnet.network import Network
 
@@ -249,7 +252,6 @@ def _network(options: argparse.Namespace, target: Target, features: int) -> Netw
         dtype=options.dtype,
         precision=options.precision,
         seed=options.seed,
-        inputs=features,
     )
 
 

@@ -203,7 +203,9 @@ def _replant(old: Any, new: Any, codes: dict[str, CodeType]) -> None:
         code = codes.get(old.__qualname__)
         if code and code.co_filename == old.__code__.co_filename:  # not what a decorator put in its place
             old.__code__ = code
-        old.__defaults__ = new.__defaults__
+        old.__defaults__, old.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
+        if hasattr(old, "__wrapped__"):
+            _replant(old.__wrapped__, getattr(new, "__wrapped__", new), codes)
     elif isinstance(old, type):
         for name, member in vars(old).copy().items():
             theirs = vars(new).get(name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import CheckpointError, ConfigurationError, Dense, Network, open_backend
+from xpnet import CheckpointError, ConfigurationError, Dense, Network, nn, open_backend
 from xpnet.backend import bind
 
 UNIT = 2.0**-8
@@ -107,6 +107,13 @@ def test_numbers_are_rounded_to_the_nearest(low):
     off = np.abs(found.astype(np.float64) - values)
     assert np.all(off <= np.abs(nearest(values).astype(np.float64) - values))
     np.testing.assert_array_equal(nearest(found), found)
+
+
+def test_the_reference_rounds_each_number_by_itself(backend32):
+    """A product has both of its factors rounded, so that two wrong signs would not be seen there."""
+    values = numbers(500)
+    found = backend32.to_numpy(nn.rounded(backend32.xp, backend32.asarray(values.astype(np.float32))))
+    assert np.all(np.abs(found - values) <= np.abs(values) * 2.0**-8)
 
 
 def test_what_is_not_finite_or_very_large_stays_so(low):

@@ -20,6 +20,7 @@ import xpnet
 from xpnet.arguments import explains_arguments
 from xpnet.checks import StrPath, check_flag, check_integer, check_path, check_real, check_takes
 from xpnet.errors import ConfigurationError, did_you_mean, nearest, unknown_attribute, unknown_name
+from xpnet.metrics.classification import AVERAGES
 from xpnet.registry import resolve
 from xpnet.weights import read_averages, write_averages
 
@@ -40,7 +41,6 @@ Logs = dict[str, float]
 MODES = ("auto", "min", "max")
 # Metrics of which more is better; of everything else (losses, errors) less is.
 RISING = ("accuracy", "precision", "recall", "f1", "r2", "auc")
-AVERAGES = ("_macro", "_micro", "_weighted", "_binary")  # which may end such a metric's name
 
 
 class Callback:
@@ -218,7 +218,7 @@ class _Monitor(Callback):
             raise ConfigurationError(f"monitor must be the name of a result, such as 'val_loss'; got {monitor!r}")
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
-        plain = re.sub(f"({'|'.join(AVERAGES)})$", "", monitor)
+        plain = re.sub(f"_({'|'.join(AVERAGES)})$", "", monitor)  # the name of a metric may end in its average
         rising = mode == "max" or (mode == "auto" and plain.endswith(RISING))
         self.monitor, self.mode, self._sign = monitor, mode, (1.0 if rising else -1.0)
         self.min_delta = check_real(f"{type(self).__name__}.min_delta", min_delta, least=0)

@@ -7,7 +7,7 @@ to NumPy once and return plain numbers and NumPy arrays. The first argument is a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from xpnet.metrics.inputs import (
 )
 
 __all__ = [
+    "AVERAGES",
     "PrecisionRecallF1",
     "accuracy",
     "classification_report",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 Average: TypeAlias = Literal["macro", "micro", "weighted", "binary"]
+AVERAGES: tuple[str, ...] = get_args(Average)
 T = TypeVar("T")
 
 # A confusion matrix of more classes than this takes over 800 MB; such labels are mostly identifiers.
@@ -201,8 +203,8 @@ def precision_recall_f1(
     >>> precision_recall_f1([0, 1, 1, 1], [0, 0, 1, 1], "binary").f1
     0.8
     """
-    if average not in (None, "macro", "micro", "weighted", "binary"):
-        raise unknown_name("average", average, ["None", "macro", "micro", "weighted", "binary"])
+    if average not in (None, *AVERAGES):
+        raise unknown_name("average", average, ["None", *AVERAGES])
     counts = _count(y_true, y_pred, 2 if average == "binary" else None, sample_weight)
     return _figures(counts) if average is None else averaged_figures(counts, average)
 

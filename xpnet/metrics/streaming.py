@@ -20,7 +20,7 @@ from xpnet.backend import Array
 from xpnet.checks import check_integer_fields
 from xpnet.errors import ConfigurationError, unknown_name
 from xpnet.losses import BinaryCrossEntropy, Loss
-from xpnet.metrics.classification import Counts, averaged_figures
+from xpnet.metrics.classification import AVERAGES, Counts, averaged_figures
 from xpnet.parameters import Shape
 from xpnet.records import record
 
@@ -161,8 +161,8 @@ class _FromConfusion:
         return self.figure if self.average is None else f"{self.figure}_{self.average}"
 
     def __post_init__(self) -> None:
-        if self.average not in (None, "macro", "micro", "weighted", "binary"):
-            raise unknown_name("average", self.average, ("macro", "micro", "weighted", "binary"))
+        if self.average not in (None, *AVERAGES):
+            raise unknown_name("average", self.average, AVERAGES)
 
     def check(self, loss: Loss, out_shape: Shape) -> None:
         """Need one class for each example, and two of them for ``"binary"``."""
